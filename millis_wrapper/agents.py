@@ -1,0 +1,95 @@
+"""The answer of `duplicate` -> `DuplicatedAgent`. No I/O; reads what can be read, and keeps the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .errors import UnexpectedResponseError
+from .status import COPY_MAY_EXIST, body_start, parse_json, stated_reason
+
+if TYPE_CHECKING:
+    from millis_api.models import AgentConfig
+
+# The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds 1973: told by size.
+_LARGEST_SECONDS = 1e11
+
+
+@attrs.frozen
+class DuplicatedAgent:
+    """The copy that `duplicate` made.
+
+    `id` is the copy's id; `name` its name; `created_at` an aware datetime in UTC; `config` its whole config, `config.to_dict()` being
+    exactly what came; each but `id` is None where the answer held nothing readable. `raw` is the answer's JSON as it came.
+    """
+
+    id: str
+    name: str | None
+    created_at: datetime | None
+    config: AgentConfig | None
+    raw: dict[str, Any]
+
+
+def read_duplicated_agent(body: bytes) -> DuplicatedAgent:
+    """Return the agent that the body of a success describes.
+
+    Raises UnexpectedResponseError when there is no id in it; anything else that is odd is left to `raw`.
+    """
+    try:
+        value = parse_json(body)
+    except ValueError as error:
+        raise UnexpectedResponseError(_complaint("is not JSON", None), body=body_start(body)) from error
+    if not isinstance(value, dict):
+        raise UnexpectedResponseError(_complaint("is no JSON object", None), body=body_start(body))
+    raw: dict[str, Any] = value
+    agent_id = _id(raw.get("id"))
+    if agent_id is None:
+        raise UnexpectedResponseError(_complaint("holds no id", stated_reason(raw)), body=body_start(body))
+    name = raw.get("name")
+    return DuplicatedAgent(
+        id=agent_id,
+        name=name if isinstance(name, str) else None,
+        created_at=read_moment(raw.get("created_at")),
+        config=_config(raw.get("config")),
+        raw=raw,
+    )
+
+
+def read_moment(value: Any) -> datetime | None:
+    """Return the moment that `value` names as an aware datetime in UTC, or None.
+
+    A number counts from the epoch, in milliseconds above 1e11 and in seconds below; text is read as ISO 8601, in UTC unless it says otherwise.
+    """
+    try:
+        if isinstance(value, str):
+            from dateutil import parser
+
+            moment = parser.isoparse(value)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if abs(value) > _LARGEST_SECONDS else value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def _id(value: Any) -> str | None:
+    # A number would be odd, but it is an id; true and 1.5 are none.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _config(value: Any) -> AgentConfig | None:
+    if not isinstance(value, dict):
+        return None
+    from millis_api.models import AgentConfig
+
+    # from_dict takes out of the dict that it is given; `raw` has to stay whole.
+    return AgentConfig.from_dict(dict(value))
+
+
+def _complaint(what: str, reason: str | None) -> str:
+    return f"the answer to duplicate {what}{f' ({reason})' if reason else ''}; {COPY_MAY_EXIST}"

@@ -1,0 +1,154 @@
+"""Every way in which a call can fail.
+
+MillisError
+├── ConfigurationError            the call or the client is wrong; nothing was sent (also a ValueError)
+├── APIConnectionError            no answer; `request_sent` tells whether the service may have acted
+│   └── APITimeoutError           no answer within a limit
+├── APIStatusError                the service answered with an error status
+│   ├── BadRequestError           400
+│   ├── AuthenticationError       401
+│   ├── PermissionDeniedError     403
+│   ├── NotFoundError             404
+│   ├── UnprocessableEntityError  422; `errors` names each faulty place
+│   ├── RateLimitError            429; `retry_after` in seconds
+│   └── InternalServerError       5xx
+├── StreamError                   the reply is not whole; `reply` holds what had come
+│   ├── StreamInterruptedError    lost, timed out, or cut
+│   └── StreamFailedError         the service reported an error in the stream
+└── UnexpectedResponseError       a success that is not what the contract says; `body` holds what had come
+
+UnknownFieldWarning               a config key that the contract does not know (it is sent all the same)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .reply import ChatReply
+
+
+class MillisError(Exception):
+    """The root of all errors that this library raises."""
+
+    # Without this, pickle and deepcopy would call __init__ with the message alone, and miss the keyword arguments.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[MillisError], args: tuple[Any, ...], state: dict[str, Any]) -> MillisError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(MillisError, ValueError):
+    """An argument or a setting is missing or wrong; nothing was sent."""
+
+
+class APIConnectionError(MillisError):
+    """No usable answer came back.
+
+    `request_sent` is False only when the request provably never reached the service; `body` is the start of an answer that broke off.
+    """
+
+    def __init__(self, message: str, *, request_sent: bool, body: str = "") -> None:
+        super().__init__(message)
+        self.request_sent = request_sent
+        self.body = body
+
+
+class APITimeoutError(APIConnectionError):
+    """A time limit passed before the answer was there."""
+
+
+class APIStatusError(MillisError):
+    """The service answered with an error status.
+
+    `status` is the HTTP status, `detail` what the service gave as the reason (a str, the list of a 422, or None), `body` the start of
+    the body as text, `retry_after` the seconds that the service asked to wait, or None.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, detail: Any = None, body: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+        self.body = body
+        self.retry_after = retry_after
+
+
+class BadRequestError(APIStatusError):
+    """400: the service could not read the request."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing or wrong."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such agent, or no such address."""
+
+
+class FieldError(NamedTuple):
+    """One faulty place in a refused request.
+
+    `loc` is the way to it from the body's top (`("messages", 0, "content")`), `msg` the service's words, `type` its code for the fault.
+    """
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the service refused what was asked; `errors` names each faulty place that it named."""
+
+    def __init__(self, message: str, *, errors: tuple[FieldError, ...] = (), **details: Any) -> None:
+        super().__init__(message, **details)
+        self.errors = errors
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests; nothing was processed."""
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the service, or a gateway before it, failed; the request may have been acted on."""
+
+
+class StreamError(MillisError):
+    """The reply is not whole; `reply` holds what had come."""
+
+    def __init__(self, message: str, *, reply: ChatReply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class StreamInterruptedError(StreamError):
+    """The stream was lost, timed out, or was cut before its end."""
+
+
+class StreamFailedError(StreamError):
+    """The service reported an error in the stream; `error` is what it sent."""
+
+    def __init__(self, message: str, *, reply: ChatReply, error: Any = None) -> None:
+        super().__init__(message, reply=reply)
+        self.error = error
+
+
+class UnexpectedResponseError(MillisError):
+    """The service said yes with something that the contract does not promise; `body` is the start of it as text."""
+
+    def __init__(self, message: str, *, body: str = "") -> None:
+        super().__init__(message)
+        self.body = body
+
+
+class UnknownFieldWarning(UserWarning):
+    """A config key that the contract does not know; it is sent all the same."""

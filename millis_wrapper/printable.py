@@ -1,0 +1,24 @@
+"""Text from the network, made safe to show: no escape sequence reaches a terminal or a log."""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls (tab and newline apart), lone surrogates (they cannot be encoded), and the marks that reorder a line.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters written out (`\\x1b`) in place of acting on the terminal."""
+    return _UNSAFE.sub(_written_out, text)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return the start of `text` as one printable line of at most `limit` characters."""
+    line = printable(" ".join(text[: 4 * limit].split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

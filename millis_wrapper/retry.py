@@ -1,0 +1,113 @@
+"""May this failure be tried again, and when? Pure: the clock and the dice are handed in.
+
+The rule (promise 2): a request is sent again only when it provably did no work. `duplicate` makes a copy each time it arrives, and
+the service knows no idempotency key, so in doubt the answer is no.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+import attrs
+
+from .errors import APIConnectionError, APIStatusError, ConfigurationError, MillisError
+
+Operation = Literal["chat", "duplicate"]
+
+
+def may_send_again(operation: Operation, error: MillisError) -> bool:
+    """Return whether `operation` may be sent once more after `error`, without a risk that it happens twice."""
+    if isinstance(error, APIConnectionError):
+        return not error.request_sent
+    if isinstance(error, APIStatusError):
+        if error.status == 429:
+            return True
+        return operation == "chat" and error.status == 503 and error.retry_after is not None
+    return False
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for: a number of seconds, or an HTTP date (RFC 9110, 10.2.3).
+
+    A date in the past is 0; anything unreadable is None.
+    """
+    value = (value or "").strip()
+    if not value or len(value) > 64:
+        return None
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+
+    if ":" not in value:  # dateutil reads a date into nearly anything; an HTTP date always has a time of day
+        return None
+
+    from dateutil import parser
+
+    try:
+        date = parser.parse(value, ignoretz=True).replace(tzinfo=UTC)  # HTTP dates are always in GMT
+        return max(0.0, (date - now).total_seconds())
+    except (ValueError, OverflowError):
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how long to try again what may be tried again.
+
+    `limit`: sendings beyond the first. `first_delay`, `longest_delay`: seconds; the wait doubles from the one to the other, less up to a
+    half by chance. `total`: seconds for the whole of it, from the first sending; no wait begins that would end after it.
+    A Retry-After is obeyed up to `longest_delay`; a longer one is not waited for: the error comes back at once and holds it.
+    `clock` (seconds, monotonic) and `chance` (0 to 1) are there for tests.
+    """
+
+    limit: int = 2
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    total: float = 60.0
+    clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    chance: Callable[[], float] = attrs.field(default=random.random, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 0:
+            raise ConfigurationError(f"retries: must be a whole number, 0 or more, not {self.limit!r}")
+
+
+@attrs.define
+class Attempts:
+    """The retries of one call."""
+
+    operation: Operation
+    policy: RetryPolicy
+    started: float = attrs.field(init=False)
+    number: int = attrs.field(init=False, default=1)
+
+    def __attrs_post_init__(self) -> None:
+        self.started = self.policy.clock()
+
+    def delay_after(self, error: MillisError) -> float | None:
+        """Return the seconds to wait before the next attempt, or None when `error` has to be raised."""
+        policy = self.policy
+        if self.number > policy.limit or not may_send_again(self.operation, error):
+            return None
+        asked = error.retry_after if isinstance(error, APIStatusError) else None
+        if asked is None:
+            # An exponent past this would overflow a float long after longest_delay was reached.
+            delay = min(policy.longest_delay, policy.first_delay * 2 ** min(self.number - 1, 32))
+            delay *= 1 - policy.chance() / 2
+        elif asked > policy.longest_delay:
+            return None
+        else:
+            # Never sooner than asked; a little later, so that clients refused together do not come back together.
+            delay = asked + policy.chance() * policy.first_delay / 2
+        if policy.clock() - self.started + delay > policy.total:
+            return None
+        self.number += 1
+        return delay
+
+
+def utc_now() -> datetime:
+    """Return the present moment, for `parse_retry_after`."""
+    return datetime.now(UTC)

@@ -1,0 +1,49 @@
+"""How long to wait, for what."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from .errors import ConfigurationError
+
+
+@attrs.frozen(kw_only=True)
+class Timeout:
+    """The limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
+
+    `connect`: until there is a connection. `pool`: until one of the client's connections is free. `write`: for sending a piece of the request.
+    `first_byte`: until the answer's status line. `idle`: between two pieces of the answer's body, the wait for the first included.
+    `total`: from sending to the end of the answer, retries not counted.
+    """
+
+    connect: float = 5.0
+    pool: float = 10.0
+    write: float = 30.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    total: float = 600.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            # bool is an int, and True seconds is surely a slip.
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ConfigurationError(f"timeout: {name} must be a number of seconds above 0, not {value!r}")
+
+
+def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
+    """Return `value` as a Timeout: a number of seconds limits every wait but `total`; None means `default`, never "for ever".
+
+    Raises ConfigurationError for anything else, and for numbers that are not above 0.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
+
+
+def seconds_or_none(value: float) -> float | None:
+    """Return a limit in httpx's terms, where None is what `math.inf` is here."""
+    return None if value == math.inf else value
