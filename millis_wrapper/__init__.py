@@ -1,0 +1,100 @@
+"""The Python client for Millis AI voice agents."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._version import __version__ as __version__
+    from .agents import DuplicatedAgent as DuplicatedAgent
+    from .async_client import AsyncMillis as AsyncMillis
+    from .async_stream import AsyncChatStream as AsyncChatStream
+    from .client import Millis as Millis
+    from .conversation import AsyncConversation as AsyncConversation
+    from .conversation import Conversation as Conversation
+    from .errors import APIConnectionError as APIConnectionError
+    from .errors import APIStatusError as APIStatusError
+    from .errors import APITimeoutError as APITimeoutError
+    from .errors import AuthenticationError as AuthenticationError
+    from .errors import BadRequestError as BadRequestError
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import FieldError as FieldError
+    from .errors import InternalServerError as InternalServerError
+    from .errors import MillisError as MillisError
+    from .errors import NotFoundError as NotFoundError
+    from .errors import PermissionDeniedError as PermissionDeniedError
+    from .errors import RateLimitError as RateLimitError
+    from .errors import StreamError as StreamError
+    from .errors import StreamFailedError as StreamFailedError
+    from .errors import StreamInterruptedError as StreamInterruptedError
+    from .errors import UnexpectedResponseError as UnexpectedResponseError
+    from .errors import UnknownFieldWarning as UnknownFieldWarning
+    from .errors import UnprocessableEntityError as UnprocessableEntityError
+    from .reply import ChatChunk as ChatChunk
+    from .reply import ChatReply as ChatReply
+    from .retry import RetryPolicy as RetryPolicy
+    from .stream import ChatStream as ChatStream
+    from .timeouts import Timeout as Timeout
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncChatStream",
+    "AsyncConversation",
+    "AsyncMillis",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatChunk",
+    "ChatReply",
+    "ChatStream",
+    "ConfigurationError",
+    "Conversation",
+    "DuplicatedAgent",
+    "FieldError",
+    "InternalServerError",
+    "Millis",
+    "MillisError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RetryPolicy",
+    "StreamError",
+    "StreamFailedError",
+    "StreamInterruptedError",
+    "Timeout",
+    "UnexpectedResponseError",
+    "UnknownFieldWarning",
+    "UnprocessableEntityError",
+    "__version__",
+]
+
+# Where each name lives; the many that are not listed live in `errors`.
+_ROOMS = {
+    "AsyncChatStream": "async_stream",
+    "AsyncConversation": "conversation",
+    "AsyncMillis": "async_client",
+    "ChatChunk": "reply",
+    "ChatReply": "reply",
+    "ChatStream": "stream",
+    "Conversation": "conversation",
+    "DuplicatedAgent": "agents",
+    "Millis": "client",
+    "RetryPolicy": "retry",
+    "Timeout": "timeouts",
+    "__version__": "_version",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: `import millis_wrapper` costs next to nothing, and each name loads only what it needs.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_ROOMS.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from .errors import UnexpectedResponseError
+from .printable import one_line
 from .status import COPY_MAY_EXIST, body_start, parse_json, stated_reason
 
 if TYPE_CHECKING:
     from millis_api.models import AgentConfig
 
-# The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds 1973: told by size.
+# The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds
+# 1973: told by size.
 _LARGEST_SECONDS = 1e11
 
 
@@ -21,8 +24,9 @@ _LARGEST_SECONDS = 1e11
 class DuplicatedAgent:
     """The copy that `duplicate` made.
 
-    `id` is the copy's id; `name` its name; `created_at` an aware datetime in UTC; `config` its whole config, `config.to_dict()` being
-    exactly what came; each but `id` is None where the answer held nothing readable. `raw` is the answer's JSON as it came.
+    `id` is the copy's id; `name` its name; `created_at` an aware datetime in UTC; `config` its whole
+    config, `config.to_dict()` being exactly what came; each but `id` is None where the answer held nothing
+    readable. `raw` is the answer's JSON as it came.
     """
 
     id: str
@@ -32,27 +36,28 @@ class DuplicatedAgent:
     raw: dict[str, Any]
 
 
-def read_duplicated_agent(body: bytes) -> DuplicatedAgent:
-    """Return the agent that the body of a success describes.
+def read_duplicated_agent(body: bytes, *, hide: Callable[[bytes], bytes] = bytes) -> DuplicatedAgent:
+    """Return the agent that the body of a success describes; `hide` takes the key out of what goes into an
+    error.
 
     Raises UnexpectedResponseError when there is no id in it; anything else that is odd is left to `raw`.
     """
     try:
-        value = parse_json(body)
+        raw = parse_json(body)
     except ValueError as error:
-        raise UnexpectedResponseError(_complaint("is not JSON", None), body=body_start(body)) from error
-    if not isinstance(value, dict):
-        raise UnexpectedResponseError(_complaint("is no JSON object", None), body=body_start(body))
-    raw: dict[str, Any] = value
+        raise _unexpected("is not JSON", hide(body)) from error
+    if not isinstance(raw, dict):
+        raise _unexpected("is no JSON object", hide(body))
     agent_id = _id(raw.get("id"))
     if agent_id is None:
-        raise UnexpectedResponseError(_complaint("holds no id", stated_reason(raw)), body=body_start(body))
+        raise _unexpected("holds no id", hide(body))
     name = raw.get("name")
     return DuplicatedAgent(
         id=agent_id,
         name=name if isinstance(name, str) else None,
         created_at=read_moment(raw.get("created_at")),
-        config=_config(raw.get("config")),
+        # Read once more, so that what is done to the config leaves `raw` as it came.
+        config=_config(parse_json(body).get("config")),
         raw=raw,
     )
 
@@ -60,7 +65,8 @@ def read_duplicated_agent(body: bytes) -> DuplicatedAgent:
 def read_moment(value: Any) -> datetime | None:
     """Return the moment that `value` names as an aware datetime in UTC, or None.
 
-    A number counts from the epoch, in milliseconds above 1e11 and in seconds below; text is read as ISO 8601, in UTC unless it says otherwise.
+    A number counts from the epoch, in milliseconds above 1e11 and in seconds below; text is read as ISO
+    8601, in UTC unless it says otherwise.
     """
     try:
         if isinstance(value, str):
@@ -87,9 +93,14 @@ def _config(value: Any) -> AgentConfig | None:
         return None
     from millis_api.models import AgentConfig
 
-    # from_dict takes out of the dict that it is given; `raw` has to stay whole.
-    return AgentConfig.from_dict(dict(value))
+    return AgentConfig.from_dict(value)
 
 
-def _complaint(what: str, reason: str | None) -> str:
-    return f"the answer to duplicate {what}{f' ({reason})' if reason else ''}; {COPY_MAY_EXIST}"
+def _unexpected(what: str, body: bytes) -> UnexpectedResponseError:
+    text = body_start(body)
+    try:
+        reason = stated_reason(parse_json(body))
+    except ValueError:
+        reason = None
+    shown = reason or one_line(text, 200) or "its body is empty"
+    return UnexpectedResponseError(f"the answer to duplicate {what} ({shown}); {COPY_MAY_EXIST}", body=text)

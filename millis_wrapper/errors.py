@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class MillisError(Exception):
     """The root of all errors that this library raises."""
 
-    # Without this, pickle and deepcopy would call __init__ with the message alone, and miss the keyword arguments.
+    # Without this, pickle and deepcopy would call __init__ with the message alone, and miss the keyword
+    # arguments.
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
@@ -49,7 +50,8 @@ class ConfigurationError(MillisError, ValueError):
 class APIConnectionError(MillisError):
     """No usable answer came back.
 
-    `request_sent` is False only when the request provably never reached the service; `body` is the start of an answer that broke off.
+    `request_sent` is False only when the request provably never reached the service; `body` is the start of
+    an answer that broke off.
     """
 
     def __init__(self, message: str, *, request_sent: bool, body: str = "") -> None:
@@ -65,12 +67,19 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(MillisError):
     """The service answered with an error status.
 
-    `status` is the HTTP status, `detail` what the service gave as the reason (a str, the list of a 422, or None), `body` the start of
-    the body as text, `retry_after` the seconds that the service asked to wait, or None.
+    `status` is the HTTP status, `detail` what the service gave as the reason (a str, the list of a 422, or
+    None), `body` the start of the body as text, `retry_after` the seconds that the service asked to wait,
+    or None.
     """
 
     def __init__(
-        self, message: str, *, status: int, detail: Any = None, body: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        detail: Any = None,
+        body: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -98,7 +107,8 @@ class NotFoundError(APIStatusError):
 class FieldError(NamedTuple):
     """One faulty place in a refused request.
 
-    `loc` is the way to it from the body's top (`("messages", 0, "content")`), `msg` the service's words, `type` its code for the fault.
+    `loc` is the way to it from the body's top (`("messages", 0, "content")`), `msg` the service's words,
+    `type` its code for the fault.
     """
 
     loc: tuple[str | int, ...]
@@ -143,7 +153,9 @@ class StreamFailedError(StreamError):
 
 
 class UnexpectedResponseError(MillisError):
-    """The service said yes with something that the contract does not promise; `body` is the start of it as text."""
+    """The service said yes with something that the contract does not promise; `body` is the start of it as
+    text.
+    """
 
     def __init__(self, message: str, *, body: str = "") -> None:
         super().__init__(message)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-# C0 and C1 controls (tab and newline apart), lone surrogates (they cannot be encoded), and the marks that reorder a line.
+# C0 and C1 controls (tab and newline apart), lone surrogates (they cannot be encoded), and the marks that
+# reorder a line.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

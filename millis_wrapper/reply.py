@@ -13,8 +13,9 @@ Ended = Literal["done", "finish_reason", "eof"]
 class ChatChunk:
     """One event of the stream, as it came.
 
-    `text` is what it adds to the reply ("" when nothing); `data` the payload: a dict for a JSON object, else the payload's text;
-    `event` the event's name ("message" unless the service named it); `finish_reason` the service's word for why it stops, or None.
+    `text` is what it adds to the reply ("" when nothing); `data` the payload: a dict for a JSON object,
+    else the payload's text; `event` the event's name ("message" unless the service named it);
+    `finish_reason` the service's word for why it stops, or None.
     """
 
     text: str
@@ -27,8 +28,9 @@ class ChatChunk:
 class ChatReply:
     """A reply, whole or as far as it has come.
 
-    `ended` tells which: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and closed), "eof" (it closed the
-    stream cleanly with neither), or None while the stream is open, and for ever when it broke or was left early.
+    `ended` tells which: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and closed),
+    "eof" (it closed the stream cleanly with neither), or None while the stream is open, and for ever when
+    it broke or was left early.
     """
 
     text: str = ""

@@ -1,7 +1,7 @@
 """May this failure be tried again, and when? Pure: the clock and the dice are handed in.
 
-The rule (promise 2): a request is sent again only when it provably did no work. `duplicate` makes a copy each time it arrives, and
-the service knows no idempotency key, so in doubt the answer is no.
+The rule (promise 2): a request is sent again only when it provably did no work. `duplicate` makes a copy
+each time it arrives, and the service knows no idempotency key, so in doubt the answer is no.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Operation = Literal["chat", "duplicate"]
 
 
 def may_send_again(operation: Operation, error: MillisError) -> bool:
-    """Return whether `operation` may be sent once more after `error`, without a risk that it happens twice."""
+    """Return whether `operation` may be sent once more after `error` without a risk of happening twice."""
     if isinstance(error, APIConnectionError):
         return not error.request_sent
     if isinstance(error, APIStatusError):
@@ -31,7 +31,8 @@ def may_send_again(operation: Operation, error: MillisError) -> bool:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for: a number of seconds, or an HTTP date (RFC 9110, 10.2.3).
+    """Return the seconds that a Retry-After header asks for: a number of seconds, or an HTTP date (RFC
+    9110, 10.2.3).
 
     A date in the past is 0; anything unreadable is None.
     """
@@ -57,10 +58,11 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 class RetryPolicy:
     """How often and how long to try again what may be tried again.
 
-    `limit`: sendings beyond the first. `first_delay`, `longest_delay`: seconds; the wait doubles from the one to the other, less up to a
-    half by chance. `total`: seconds for the whole of it, from the first sending; no wait begins that would end after it.
-    A Retry-After is obeyed up to `longest_delay`; a longer one is not waited for: the error comes back at once and holds it.
-    `clock` (seconds, monotonic) and `chance` (0 to 1) are there for tests.
+    `limit`: sendings beyond the first. `first_delay`, `longest_delay`: seconds; the wait doubles from the
+    one to the other, less up to a half by chance. `total`: seconds for the whole of it, from the first
+    sending; no wait begins that would end after it. A Retry-After is obeyed up to `longest_delay`; a longer
+    one is not waited for: the error comes back at once and holds it. `clock` (seconds, monotonic) and
+    `chance` (0 to 1) are there for tests.
     """
 
     limit: int = 2
@@ -100,7 +102,8 @@ class Attempts:
         elif asked > policy.longest_delay:
             return None
         else:
-            # Never sooner than asked; a little later, so that clients refused together do not come back together.
+            # Never sooner than asked; a little later, so that clients refused together do not come back
+            # together.
             delay = asked + policy.chance() * policy.first_delay / 2
         if policy.clock() - self.started + delay > policy.total:
             return None

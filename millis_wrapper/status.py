@@ -44,7 +44,9 @@ _ADVICE = {
 def error_for_status(
     operation: Operation, status: int, body: bytes, *, retry_after: str | None, now: datetime
 ) -> APIStatusError:
-    """Return the error for an answer with `status`; `retry_after` is that header's value, `now` the moment to count a date from."""
+    """Return the error for an answer with `status`; `retry_after` is that header's value, `now` the moment
+    to count a date from.
+    """
     text = body_start(body)
     detail = _detail(body)
     details: dict[str, Any] = {
@@ -69,7 +71,9 @@ def body_start(body: bytes) -> str:
 
 
 def stated_reason(value: Any) -> str | None:
-    """Return the reason that a JSON answer states under `detail` or `error`, in one line; None when it states none."""
+    """Return the reason that a JSON answer states under `detail` or `error`, in one line; None when it
+    states none.
+    """
     if not isinstance(value, dict):
         return None
     for key in ("detail", "error"):
@@ -119,7 +123,8 @@ def _message(operation: Operation, status: int, reason: str) -> str:
 
 
 def _field_errors(detail: Any) -> Iterator[FieldError]:
-    # FastAPI's form of a 422: a list of {"loc", "msg", "type"}; whatever departs from it stays readable in `detail`.
+    # FastAPI's form of a 422: a list of {"loc", "msg", "type"}; whatever departs from it stays readable in
+    # `detail`.
     for item in detail if isinstance(detail, list) else ():
         if not isinstance(item, dict):
             continue

@@ -13,9 +13,10 @@ from .errors import ConfigurationError
 class Timeout:
     """The limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
 
-    `connect`: until there is a connection. `pool`: until one of the client's connections is free. `write`: for sending a piece of the request.
-    `first_byte`: until the answer's status line. `idle`: between two pieces of the answer's body, the wait for the first included.
-    `total`: from sending to the end of the answer, retries not counted.
+    `connect`: until there is a connection. `pool`: until one of the client's connections is free. `write`:
+    for sending a piece of the request. `first_byte`: until the answer's status line. `idle`: between two
+    pieces of the answer's body, the wait for the first included. `total`: for reading the whole answer,
+    from its status line on.
     """
 
     connect: float = 5.0
@@ -29,11 +30,14 @@ class Timeout:
         for name, value in attrs.asdict(self).items():
             # bool is an int, and True seconds is surely a slip.
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise ConfigurationError(f"timeout: {name} must be a number of seconds above 0, not {value!r}")
+                raise ConfigurationError(
+                    f"timeout: {name} must be a number of seconds above 0, not {value!r}"
+                )
 
 
 def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
-    """Return `value` as a Timeout: a number of seconds limits every wait but `total`; None means `default`, never "for ever".
+    """Return `value` as a Timeout: a number of seconds limits every wait but `total`; None means `default`,
+    never "for ever".
 
     Raises ConfigurationError for anything else, and for numbers that are not above 0.
     """

@@ -1,0 +1,133 @@
+"""The async stream: a thin shell round `ChatCore`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Self
+
+import anyio
+import httpx
+
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, stream_failures
+from .chat import ChatCore
+from .reply import ChatChunk, ChatReply
+
+
+class AsyncChatStream:
+    """A reply as it arrives; made by `millis.chat.stream(...)`.
+
+    Entering the `async with` block sends the request, and raises what the answer's status tells
+    (APIStatusError, APIConnectionError). Reading raises StreamInterruptedError, StreamFailedError and
+    UnexpectedResponseError. Leaving the block closes the stream at once, and breaking out of a loop over it
+    as soon as the event loop turns: `reply` then holds what had come, and is not whole.
+    """
+
+    def __init__(
+        self, send: Callable[[], Awaitable[httpx.Response]], core: ChatCore, deadline: Callable[[], Deadline]
+    ) -> None:
+        self._send = send
+        self._core = core
+        self._start_deadline = deadline
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncGenerator[ChatChunk] | None = None
+
+    @property
+    def reply(self) -> ChatReply:
+        """What has come so far; `ended` is None until it is whole."""
+        return self._core.reply
+
+    @property
+    async def text_stream(self) -> AsyncGenerator[str]:
+        """The pieces of text, each as soon as it has arrived."""
+        async with aclosing(self._read()) as chunks:
+            async for chunk in chunks:
+                if chunk.text:
+                    yield chunk.text
+
+    async def until_done(self) -> None:
+        """Read the stream to its end; raises what breaks it."""
+        async for _ in self._read():
+            pass
+
+    async def get_final_reply(self) -> ChatReply:
+        """Read the stream to its end and return the whole reply; raises what broke it, or
+        StreamInterruptedError when it was left early.
+        """
+        await self.until_done()
+        return self._core.final_reply()
+
+    async def close(self) -> None:
+        """Close the connection; a reply that is not whole stays so. May be called at any time and more than
+        once.
+        """
+        self._core.leave()
+        if self._response is not None:
+            # A cancelled task has to give its connection back all the same.
+            with anyio.CancelScope(shield=True):
+                await self._response.aclose()
+
+    aclose = close
+
+    def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        return self._read()
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _open(self) -> httpx.Response:
+        if self._response is None:
+            try:
+                self._response = await self._send()
+            except BaseException as error:
+                self._core.fail(error)
+                raise
+        return self._response
+
+    async def _read(self) -> AsyncGenerator[ChatChunk]:
+        if self._core.over:
+            self._core.final_reply()  # raises unless it ended well
+            return
+        try:
+            # One generator for all readers, so that a second one goes on where the first is.
+            self._chunks = self._chunks or self._chunks_as_they_come()
+            async for chunk in self._chunks:
+                yield chunk
+        finally:
+            await self.close()
+
+    async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
+        response = await self._open()
+        deadline = self._start_deadline()
+        pieces = response.aiter_bytes()
+        with stream_failures(self._core):
+            async for piece in pieces:
+                deadline.check()
+                for chunk in self._core.feed(piece):
+                    yield chunk
+                if self._core.done:
+                    break
+            else:
+                for chunk in self._core.end():
+                    yield chunk
+        if self._core.done:
+            await _drain(pieces)
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read on to the body's end, so that the connection can be used again; within limits, and whatever
+    happens, since the reply is whole.
+    """
+    read = 0
+    with anyio.move_on_after(DRAIN_SECONDS), suppress(httpx.RequestError):
+        async for piece in pieces:
+            read += len(piece)
+            if read > DRAIN_BYTES:
+                break

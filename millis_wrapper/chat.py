@@ -1,0 +1,268 @@
+"""Events -> chunks, text and the reply. No I/O: the sync and the async stream are shells round `ChatCore`.
+
+The chunk's form is OpenAI's, as seen on the wire; which of its optional parts the service sends is not
+written down anywhere, so each may be missing, null, or of another type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
+from .printable import one_line
+from .reply import ChatChunk, ChatReply, Ended
+from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
+from .status import body_start, parse_json, stated_reason
+from .tool_calls import ToolCalls
+
+END_MARK = "[DONE]"
+
+MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
+
+_HEAD = 8_000  # bytes of the body's start that are kept for an error
+_NO_JSON = object()
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class ChatCore:
+    """The state of one reply: bytes go in, chunks come out, and `reply` grows.
+
+    `hide` takes the key out of bytes that go into an error; `when_over` is called once with this core, when
+    the reply has ended, broken, or been left.
+    """
+
+    def __init__(
+        self, *, hide: Callable[[bytes], bytes] = bytes, when_over: Callable[[ChatCore], None] | None = None
+    ) -> None:
+        self.done = False  # [DONE] was seen: nothing after it counts
+        self.over = False
+        self._failure: BaseException | None = None
+        self._ended: Ended | None = None
+        self._hide = hide
+        self._when_over = when_over
+        self._decoder = SSEDecoder()
+        self._head = b""
+        self._bytes_before_first_event = 0
+        self._event_seen = False
+        self._object_seen = False
+        self._texts: list[str] = []
+        self._half = ""
+        self._finish_reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+        self._tool_calls = ToolCalls()
+
+    @property
+    def reply(self) -> ChatReply:
+        """What has come so far."""
+        if len(self._texts) > 1:
+            self._texts = ["".join(self._texts)]
+        return ChatReply(
+            text=self._texts[0] if self._texts else "",
+            finish_reason=self._finish_reason,
+            ended=self._ended,
+            usage=self._usage,
+            tool_calls=self._tool_calls.whole(),
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the reply broke, rather than ended or was left by the caller."""
+        return self._failure is not None
+
+    def feed(self, data: bytes) -> Iterator[ChatChunk]:
+        """Yield the chunks that `data` completes.
+
+        Raises StreamFailedError for an error that the service reports, StreamInterruptedError and
+        UnexpectedResponseError for a body that outgrows its limits; the chunks before it are yielded first.
+        """
+        if len(self._head) < _HEAD:
+            self._head += data[: _HEAD - len(self._head)]
+        try:
+            events = self._decoder.feed(data)
+        except EventTooLargeError as error:
+            raise self._too_large(str(error)) from error
+        for event in events:
+            if event.data == END_MARK:
+                self._finish("done")
+                return
+            yield self._chunk(event)
+        if not self._event_seen:
+            self._bytes_before_first_event += len(data)
+            if self._bytes_before_first_event > MAX_BYTES_BEFORE_FIRST_EVENT:
+                raise self._too_large(f"{MAX_BYTES_BEFORE_FIRST_EVENT} bytes came without one event")
+
+    def end(self) -> Iterator[ChatChunk]:
+        """Take the body's clean end; yield the chunk of a last event that lacks only its blank line.
+
+        Raises StreamInterruptedError when the body stopped in the middle of an event,
+        UnexpectedResponseError when it was no stream of events or said nothing at all.
+        """
+        if self.over:
+            return
+        unfinished = self._decoder.end()
+        if unfinished is not None and (self._event_seen or unfinished.data):
+            if unfinished.data == END_MARK:
+                self._finish("done")
+                return
+            # A JSON object that is cut in half is none, so one that can be read came whole. Plain text has no such sign.
+            if not isinstance(_json_or_nothing(unfinished.data), dict):
+                raise self.interrupted(
+                    f"the stream ended in the middle of an event, of which {one_line(unfinished.data, 80)!r} had come"
+                )
+            yield self._chunk(unfinished)
+        if not self._event_seen:
+            raise self._unexpected("the answer is no stream of events")
+        if not (self._texts or self._tool_calls or self._finish_reason):
+            raise self._unexpected("the stream ended and had said nothing")
+        self._finish("finish_reason" if self._finish_reason else "eof")
+
+    def interrupted(self, why: str) -> StreamInterruptedError:
+        """Return the error for a reply that broke off; the shell raises it from what broke it."""
+        error = StreamInterruptedError(f"{why}; .reply holds what had come", reply=self.reply)
+        self.fail(error)
+        return error
+
+    def fail(self, error: BaseException) -> None:
+        """Take note that the reply broke with `error`."""
+        if not self.over:
+            self._failure = error
+            self._close()
+
+    def leave(self) -> None:
+        """Take note that the caller closed the stream; nothing changes when it was over."""
+        if not self.over:
+            self._close()
+
+    def final_reply(self) -> ChatReply:
+        """Return the whole reply; raises the error that broke it, or StreamInterruptedError when the caller
+        left it early.
+        """
+        if self._ended is None:
+            if isinstance(self._failure, MillisError):
+                raise self._failure
+            raise StreamInterruptedError(
+                "the stream was closed before its end, so the reply is not whole; .reply holds what had come",
+                reply=self.reply,
+            )
+        return self.reply
+
+    def _chunk(self, event: ServerSentEvent) -> ChatChunk:
+        self._event_seen = True
+        value = _json_or_nothing(event.data)
+        if event.event == "error" or _is_error(value):
+            raise self._failed(event, value)
+        if isinstance(value, dict):
+            self._object_seen = True
+            return self._object_chunk(event, value)
+        text = ""
+        if not self._object_seen:
+            text = self._add_text(value if isinstance(value, str) else event.data)
+        return ChatChunk(text, event.data, event.event)
+
+    def _object_chunk(self, event: ServerSentEvent, data: dict[str, Any]) -> ChatChunk:
+        if isinstance(data.get("usage"), dict):
+            self._usage = data["usage"]
+        choice = _choice_0(data.get("choices"))
+        if choice is None:
+            return ChatChunk("", data, event.event)
+        finish_reason = choice.get("finish_reason")
+        if isinstance(finish_reason, str) and finish_reason:
+            self._finish_reason = finish_reason
+        else:
+            finish_reason = None
+        text, delta = "", choice.get("delta")
+        if isinstance(delta, dict):
+            text = self._add_text(_content_text(delta.get("content")))
+            if delta.get("tool_calls"):
+                self._tool_calls.add(delta["tool_calls"])
+        return ChatChunk(text, data, event.event, finish_reason)
+
+    def _add_text(self, text: str) -> str:
+        if self._half or not text.isascii():
+            text = self._whole_characters(text)
+        if text:
+            self._texts.append(text)
+        return text
+
+    def _whole_characters(self, text: str) -> str:
+        # JSON can cut a character beyond U+FFFF into two escapes, and a stream can put them into two
+        # events. A half alone cannot be printed or sent back, so it waits for its other half, and is U+FFFD
+        # when that does not come.
+        text = self._half + text
+        self._half = ""
+        if not _SURROGATE.search(text):
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _failed(self, event: ServerSentEvent, value: Any) -> StreamFailedError:
+        shown = self._hide(event.data.encode("utf-8", "replace")).decode("utf-8", "replace")
+        payload = _json_or_nothing(shown) if value is not _NO_JSON else shown
+        reason = stated_reason(payload) or one_line(shown, 300)
+        error = StreamFailedError(
+            f"the service reported an error in the stream: {reason}; .reply holds what had come",
+            reply=self.reply,
+            error=payload,
+        )
+        self.fail(error)
+        return error
+
+    def _too_large(self, why: str) -> MillisError:
+        return (
+            self.interrupted(why)
+            if self._event_seen
+            else self._unexpected(f"the answer is no stream of events: {why}")
+        )
+
+    def _unexpected(self, what: str) -> UnexpectedResponseError:
+        body = body_start(self._hide(self._head))
+        reason = stated_reason(_json_or_nothing(body)) or one_line(body, 200)
+        error = UnexpectedResponseError(
+            f"{what}: {reason}" if reason else f"{what}: its body is empty", body=body
+        )
+        self.fail(error)
+        return error
+
+    def _finish(self, ended: Ended) -> None:
+        if self._half:
+            self._texts.append("\ufffd")
+        self.done = ended == "done"
+        self._ended = ended
+        self._close()
+
+    def _close(self) -> None:
+        self.over = True
+        if self._when_over is not None:
+            self._when_over(self)
+
+
+def _json_or_nothing(data: str) -> Any:
+    try:
+        return parse_json(data)
+    except ValueError:
+        return _NO_JSON
+
+
+def _is_error(value: Any) -> bool:
+    # {"error": null} beside choices is the way of some services to say that there is none.
+    return isinstance(value, dict) and "error" in value and (bool(value["error"]) or "choices" not in value)
+
+
+def _choice_0(choices: Any) -> dict[str, Any] | None:
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
+            return choice
+    return None
+
+
+def _content_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    return ""

@@ -1,0 +1,281 @@
+"""The sync client: a thin shell that sends what the cores decided, and hands them what came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from . import _http
+from .agents import DuplicatedAgent, read_duplicated_agent
+from .chat import ChatCore
+from .conversation import Conversation, Turn
+from .errors import ConfigurationError, MillisError
+from .request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
+from .retry import Attempts, RetryPolicy
+from .settings import Region, Settings, read_settings
+from .stream import ChatStream
+from .timeouts import Timeout, as_timeout
+
+if TYPE_CHECKING:
+    from .reply import ChatReply
+    from .request import Config, Messages
+
+
+class Sender:
+    """Sends one call, again where that is safe; the only place that does."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        timeout: Timeout,
+        policy: RetryPolicy,
+        http: httpx.Client | None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.timeout = timeout
+        self.policy = policy
+        # With a loopback host no proxy from the environment may come between: the key goes there in the
+        # clear.
+        self.http = http or httpx.Client(limits=_http.POOL, trust_env=not settings.on_loopback)
+        self._owned = http is None
+        self._sleep = sleep
+
+    def open(self, call: Call, limits: Timeout) -> httpx.Response:
+        """Return the answer to `call`, a success with its body unread."""
+        attempts = Attempts(call.operation, self.policy)
+        while True:
+            began = self.policy.clock()
+            try:
+                response = self._open_once(call, limits)
+            except MillisError as error:
+                _http.log_attempt(call, attempts, began, error)
+                delay = attempts.delay_after(error)
+                if delay is None:
+                    raise
+            else:
+                _http.log_attempt(call, attempts, began, response.status_code)
+                return response
+            self._sleep(delay)
+
+    def read(self, call: Call, limits: Timeout) -> bytes:
+        """Return the body of a success."""
+        response = self.open(call, limits)
+        body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
+        with closing(response), _http.reading_failures(self.settings, call, body):
+            for piece in response.iter_bytes():
+                if not body.add(piece):
+                    break
+        return bytes(body.data)
+
+    def deadline(self, limits: Timeout) -> _http.Deadline:
+        """Start the clock for the whole of an answer."""
+        return _http.Deadline(limits, self.policy)
+
+    def close(self) -> None:
+        """Close the connections, unless the httpx client is the caller's own."""
+        if self._owned:
+            self.http.close()
+
+    def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
+        _http.refuse_closed(self.http.is_closed)
+        request = _http.build_request(self.http, self.settings, call, limits)
+        with _http.sending_failures(self.settings, call, limits):
+            response = self.http.send(
+                request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
+            )
+        _http.begin_body(response, limits)
+        if response.is_success:
+            return response
+        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
+        # The status is the message; a body that breaks off takes nothing from it.
+        with closing(response), suppress(httpx.RequestError):
+            for piece in response.iter_bytes():
+                if not body.add(piece):
+                    break
+        raise _http.status_error(self.settings, call, response, body)
+
+
+class Chat:
+    """Talking to an agent by text: `millis.chat`."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        agent_id: str | None = None,
+        agent_config: Config | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        include_metadata_in_prompt: bool | None = None,
+        end_of_session: bool = False,
+        timeout: float | Timeout | None = None,
+    ) -> ChatStream:
+        """Send `messages` to an agent, and stream its reply.
+
+        `messages`: a str (said by the user), or the whole history as a list of dicts or generated message
+        models; the service keeps none. `agent_id`: a saved agent. `agent_config`: a config of its own or,
+        beside an `agent_id`, what to override of the saved one, by top-level key. `metadata`: values for
+        `{name}` placeholders. `include_metadata_in_prompt`: whether the agent is shown the metadata.
+        `end_of_session`: whether this is the last turn. `timeout`: seconds for each wait, or a Timeout;
+        None is the client's. Nothing is sent before the stream is entered or read. Raises
+        ConfigurationError at once for arguments that cannot be right, and warns (UnknownFieldWarning) of
+        config keys that the contract does not know.
+        """
+        agent = agent_arguments(
+            agent_id=agent_id,
+            agent_config=agent_config,
+            metadata=metadata,
+            include_metadata_in_prompt=include_metadata_in_prompt,
+            strict=self._sender.settings.strict,
+        )
+        call = chat_call(agent, message_dicts(messages), end_of_session=end_of_session)
+        return self._stream(lambda: call, timeout)
+
+    def send(
+        self,
+        messages: Messages,
+        *,
+        agent_id: str | None = None,
+        agent_config: Config | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        include_metadata_in_prompt: bool | None = None,
+        end_of_session: bool = False,
+        timeout: float | Timeout | None = None,
+    ) -> ChatReply:
+        """Send `messages` to an agent, and return its whole reply; arguments as in `stream`, errors as in
+        `stream` and in reading it.
+        """
+        with self.stream(
+            messages,
+            agent_id=agent_id,
+            agent_config=agent_config,
+            metadata=metadata,
+            include_metadata_in_prompt=include_metadata_in_prompt,
+            end_of_session=end_of_session,
+            timeout=timeout,
+        ) as stream:
+            return stream.get_final_reply()
+
+    def conversation(
+        self,
+        *,
+        agent_id: str | None = None,
+        agent_config: Config | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        include_metadata_in_prompt: bool | None = None,
+        timeout: float | Timeout | None = None,
+    ) -> Conversation:
+        """Begin a conversation, which keeps the history and sends it whole with each turn; arguments as in
+        `stream`.
+        """
+        agent = agent_arguments(
+            agent_id=agent_id,
+            agent_config=agent_config,
+            metadata=metadata,
+            include_metadata_in_prompt=include_metadata_in_prompt,
+            strict=self._sender.settings.strict,
+        )
+        limits = as_timeout(timeout, self._sender.timeout)
+
+        def open_turn(turn: Turn, timeout: float | Timeout | None) -> ChatStream:
+            return self._stream(
+                lambda: chat_call(agent, turn.begin(), end_of_session=turn.end_of_session),
+                as_timeout(timeout, limits),
+                turn.over,
+            )
+
+        return Conversation(open_turn)
+
+    def _stream(
+        self,
+        make_call: Callable[[], Call],
+        timeout: float | Timeout | None,
+        when_over: Callable[[ChatCore], None] | None = None,
+    ) -> ChatStream:
+        sender = self._sender
+        limits = as_timeout(timeout, sender.timeout)
+        core = ChatCore(hide=sender.settings.key.hide_in, when_over=when_over)
+        return ChatStream(lambda: sender.open(make_call(), limits), core, lambda: sender.deadline(limits))
+
+
+class Agents:
+    """Saved agents: `millis.agents`."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def duplicate(self, agent_id: str, *, timeout: float | Timeout | None = None) -> DuplicatedAgent:
+        """Make a copy of the agent `agent_id` with its whole config, and return it.
+
+        Each call that arrives makes a copy, so it is sent again only when it provably did not arrive, or
+        was refused with 429. `timeout`: seconds for each wait, or a Timeout; None is the client's. Raises
+        APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `request_sent` tells
+        whether a copy may exist, UnexpectedResponseError for an answer without an id, and
+        ConfigurationError before anything is sent.
+        """
+        limits = as_timeout(timeout, self._sender.timeout)
+        body = self._sender.read(duplicate_call(agent_id), limits)
+        return read_duplicated_agent(body, hide=self._sender.settings.key.hide_in)
+
+
+class Millis:
+    """The client of the Millis AI service.
+
+    `api_key`: your private key; else MILLIS_API_KEY. `region`: "us" or "eu"; or `base_url`: the host; else
+    MILLIS_BASE_URL, else the US. `timeout`: seconds for each wait, or a Timeout; None is Timeout(), never
+    "for ever". `retries`: how often to send again what may be sent again, or a RetryPolicy. `http_client`:
+    an httpx.Client of your own (proxy, transport); it is used as it is, and you close it. `headers`: sent
+    with each request, on top of ours. `allow_http`: whether the key may go in the clear to another machine.
+    `strict`: whether config keys that the contract does not know are errors instead of warnings. Raises
+    ConfigurationError, naming the argument and what to do.
+
+    May be shared by threads. `close()` it, or use it in `with`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        region: Region | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        retries: int | RetryPolicy = 2,
+        http_client: httpx.Client | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow_http: bool = False,
+        strict: bool = False,
+    ) -> None:
+        if http_client is not None and not isinstance(http_client, httpx.Client):
+            raise ConfigurationError(
+                f"http_client: must be an httpx.Client, not {type(http_client).__name__}"
+            )
+        self._settings = read_settings(
+            api_key, region=region, base_url=base_url, allow_http=allow_http, headers=headers, strict=strict
+        )
+        policy = retries if isinstance(retries, RetryPolicy) else RetryPolicy(limit=retries)
+        self._sender = Sender(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
+        self.chat = Chat(self._sender)
+        self.agents = Agents(self._sender)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.base_url!r}, api_key={self._settings.key!r})"
+
+    def close(self) -> None:
+        """Close the client's connections; those of a client that was handed in stay open."""
+        self._sender.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,178 @@
+"""A conversation: the history that the service does not keep, sent whole with each turn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from .chat import ChatCore
+from .errors import ConfigurationError
+from .request import message_dicts
+
+if TYPE_CHECKING:
+    from .async_stream import AsyncChatStream
+    from .reply import ChatReply
+    from .request import Messages
+    from .stream import ChatStream
+    from .timeouts import Timeout
+
+
+class History:
+    """The messages so far, and the one turn that may be under way. No I/O."""
+
+    def __init__(self) -> None:
+        self._messages: list[dict[str, Any]] = []
+        self._left_early: set[int] = set()
+        self._turn: Turn | None = None
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The history as it would be sent: a copy."""
+        return copy.deepcopy(self._messages)
+
+    @property
+    def left_early(self) -> tuple[int, ...]:
+        """Which of `messages` are replies that the caller left before their end, and that are therefore not
+        whole.
+        """
+        return tuple(sorted(self._left_early))
+
+    def load(self, messages: Messages) -> None:
+        """Replace the history with `messages`, a list of them (an empty one to begin anew).
+
+        Raises ConfigurationError for messages that the service would refuse, and while a reply is being read.
+        """
+        self._refuse_second_turn()
+        listed = messages if isinstance(messages, str) else list(messages)
+        self._messages = copy.deepcopy(message_dicts(listed)) if listed else []
+        self._left_early.clear()
+
+    def _refuse_second_turn(self) -> None:
+        if self._turn is not None:
+            raise ConfigurationError(
+                "conversation: a reply is still being read; read it to its end, or close its stream, first"
+            )
+
+
+@attrs.define(eq=False)
+class Turn:
+    """One turn of a history: the user's text, and what becomes of it."""
+
+    history: History
+    text: str
+    end_of_session: bool
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise ConfigurationError(f"text: must be a str, not {type(self.text).__name__}")
+
+    def begin(self) -> list[dict[str, Any]]:
+        """Return the messages to send; raises ConfigurationError while another turn is under way."""
+        self.history._refuse_second_turn()
+        self.history._turn = self
+        return [*self.history._messages, {"role": "user", "content": self.text}]
+
+    def over(self, core: ChatCore) -> None:
+        """Keep the turn if its reply is whole, or was left by the caller after some of it was read; else
+        forget it.
+        """
+        history = self.history
+        if history._turn is not self:
+            return
+        history._turn = None
+        reply = core.reply
+        if reply.ended is None:
+            if core.failed or not reply.text:
+                return
+            history._left_early.add(len(history._messages) + 1)
+        history._messages += [{"role": "user", "content": self.text}, copy.deepcopy(reply.message)]
+
+
+class Conversation(History):
+    """A conversation with one agent; made by `millis.chat.conversation(...)`.
+
+    Usable in `with`: leaving the block closes a stream that is still open, and sends nothing.
+    """
+
+    def __init__(self, open_turn: Callable[[Turn, float | Timeout | None], ChatStream]) -> None:
+        super().__init__()
+        self._open_turn = open_turn
+        self._stream: ChatStream | None = None
+
+    def stream(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> ChatStream:
+        """Say `text`, and stream the agent's reply.
+
+        The turn is added to the history when the reply is whole. One that failed or was interrupted adds
+        nothing, so that it can be said again; one that you leave early is kept as far as you read it, and
+        its position is in `left_early`. `end_of_session`: whether this is the last turn. `timeout`:
+        seconds, or a Timeout. Raises what `chat.stream` raises, and ConfigurationError while the reply
+        before is still being read.
+        """
+        self._refuse_second_turn()
+        self._stream = self._open_turn(Turn(self, text, end_of_session), timeout)
+        return self._stream
+
+    def send(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> ChatReply:
+        """Say `text`, and return the agent's whole reply; arguments and errors as in `stream`."""
+        with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
+            return stream.get_final_reply()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+class AsyncConversation(History):
+    """A conversation with one agent; made by `millis.chat.conversation(...)`.
+
+    Usable in `async with`: leaving the block closes a stream that is still open, and sends nothing.
+    """
+
+    def __init__(self, open_turn: Callable[[Turn, float | Timeout | None], AsyncChatStream]) -> None:
+        super().__init__()
+        self._open_turn = open_turn
+        self._stream: AsyncChatStream | None = None
+
+    def stream(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> AsyncChatStream:
+        """Say `text`, and stream the agent's reply.
+
+        The turn is added to the history when the reply is whole. One that failed or was interrupted adds
+        nothing, so that it can be said again; one that you leave early is kept as far as you read it, and
+        its position is in `left_early`. `end_of_session`: whether this is the last turn. `timeout`:
+        seconds, or a Timeout. Raises what `chat.stream` raises, and ConfigurationError while the reply
+        before is still being read.
+        """
+        self._refuse_second_turn()
+        self._stream = self._open_turn(Turn(self, text, end_of_session), timeout)
+        return self._stream
+
+    async def send(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> ChatReply:
+        """Say `text`, and return the agent's whole reply; arguments and errors as in `stream`."""
+        async with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
+            return await stream.get_final_reply()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()

@@ -1,0 +1,220 @@
+"""Arguments -> the generated request model -> what to send; with the checks that need no network."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import attrs
+
+from .errors import ConfigurationError, UnknownFieldWarning
+from .retry import Operation
+
+if TYPE_CHECKING:
+    from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage, ToolMessage, UserMessage
+
+    Message: TypeAlias = Mapping[str, Any] | UserMessage | AssistantMessage | ToolMessage
+    Messages: TypeAlias = str | Iterable[Message]
+    Config: TypeAlias = Mapping[str, Any] | AgentConfigOverride | AgentConfig
+
+_ROLES = ("user", "assistant", "tool")
+
+
+class Model(Protocol):
+    """What every generated model can do."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@attrs.frozen
+class Call:
+    """What to send: `path` below the host, and the JSON body as bytes, if any."""
+
+    operation: Operation
+    method: str
+    path: str
+    content: bytes | None = attrs.field(default=None, repr=False)
+
+
+def agent_arguments(
+    *,
+    agent_id: str | None,
+    agent_config: Config | None,
+    metadata: Mapping[str, Any] | None,
+    include_metadata_in_prompt: bool | None,
+    strict: bool,
+) -> dict[str, Any]:
+    """Return the request's `agent` object: what was said, and nothing that was not.
+
+    Warns of config keys that the contract does not know; with `strict`, raises ConfigurationError for them.
+    """
+    if agent_id is None and agent_config is None:
+        raise ConfigurationError(
+            "agent_id or agent_config: pass at least one, so that there is an agent to talk to"
+        )
+    agent: dict[str, Any] = {}
+    if agent_id is not None:
+        agent["agent_id"] = checked_agent_id(agent_id)
+    if agent_config is not None:
+        agent["agent_config"] = config_dict(agent_config, "agent_config")
+        _report_unknown_keys(agent["agent_config"], strict)
+    if metadata is not None:
+        if not isinstance(metadata, Mapping):
+            raise ConfigurationError(f"metadata: must be a dict, not {type(metadata).__name__}")
+        agent["metadata"] = dict(metadata)
+    if include_metadata_in_prompt is not None:
+        if not isinstance(include_metadata_in_prompt, bool):
+            raise ConfigurationError("include_metadata_in_prompt: must be True, False or None")
+        agent["include_metadata_in_prompt"] = include_metadata_in_prompt
+    return agent
+
+
+def chat_call(agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool) -> Call:
+    """Return the chat request for `agent` and `messages`, both checked before.
+
+    Raises ConfigurationError for values that JSON does not have.
+    """
+    from millis_api.api.chat.create_chat_completion import _get_kwargs
+    from millis_api.models import ChatCompletionRequest
+
+    body: dict[str, Any] = {"agent": agent, "messages": messages}
+    if end_of_session:
+        body["end_of_session"] = True
+    kwargs = _get_kwargs(body=ChatCompletionRequest.from_dict(body))
+    return Call("chat", kwargs["method"].upper(), kwargs["url"], _encoded(kwargs["json"]))
+
+
+def duplicate_call(agent_id: str) -> Call:
+    """Return the request that copies the agent `agent_id`."""
+    from millis_api.api.agents.duplicate_agent import _get_kwargs
+
+    kwargs = _get_kwargs(checked_agent_id(agent_id))
+    return Call("duplicate", kwargs["method"].upper(), kwargs["url"])
+
+
+def checked_agent_id(agent_id: str) -> str:
+    """Return `agent_id`; raises ConfigurationError when it cannot be one."""
+    if not isinstance(agent_id, str):
+        raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
+    # "." and ".." would be taken out of the address, which then names something else.
+    if not agent_id.strip(" \t\r\n."):
+        raise ConfigurationError(
+            f"agent_id: {agent_id!r} is no agent's id; it is shown beside the agent's name"
+        )
+    return agent_id
+
+
+def message_dicts(messages: Messages) -> list[dict[str, Any]]:
+    """Return `messages` as a list of new dicts.
+
+    Raises ConfigurationError naming the message (`messages[0].role`) and what to do.
+    """
+    if isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        raise ConfigurationError(
+            f"messages: must be a str or a list of messages, not {type(messages).__name__}"
+        )
+    dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(messages)]
+    if not dicts:
+        raise ConfigurationError("messages: there are none; pass at least the user's message")
+    return dicts
+
+
+def config_dict(config: Config, name: str) -> dict[str, Any]:
+    """Return a config, given as a dict or a generated model, as a dict; `name` is for the message of the
+    ConfigurationError.
+    """
+    value = _as_mapping(config)
+    if value is None:
+        raise ConfigurationError(f"{name}: must be a dict or a generated model, not {type(config).__name__}")
+    return dict(value)
+
+
+def _message_dict(message: Message, place: str) -> dict[str, Any]:
+    value = _as_mapping(message)
+    if value is None:
+        raise ConfigurationError(
+            f"{place}: must be a dict or a generated message, not {type(message).__name__}"
+        )
+    role = value.get("role")
+    if role == "system":
+        raise ConfigurationError(
+            f'{place}.role: the service has no "system" role; put the text into agent_config["prompt"]'
+        )
+    if role not in _ROLES:
+        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, not {role!r}")
+    if not isinstance(value.get("content"), str):
+        raise ConfigurationError(
+            f"{place}.content: must be a str (empty where there is nothing to say), not {value.get('content')!r}"
+        )
+    return dict(value)
+
+
+def _as_mapping(value: object) -> Mapping[str, Any] | None:
+    if isinstance(value, Mapping):
+        return value
+    to_dict = getattr(value, "to_dict", None)
+    return to_dict() if callable(to_dict) else None
+
+
+def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
+    from . import contract
+
+    for unknown in contract.unknown_keys(config, "AgentConfigOverride"):
+        message = f"agent_config: the contract knows no {unknown.path}"
+        if unknown.nearest:
+            message += f"; did you mean {unknown.nearest}, spelt so by the service?"
+        if strict:
+            raise ConfigurationError(message)
+        warnings.warn(message, UnknownFieldWarning, stacklevel=_depth_of_caller())
+
+
+def _depth_of_caller() -> int:
+    # The warning has to point at the caller's line, however many of our own are between.
+    depth, frame = 1, sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return _json_bytes(body)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(_unsendable(body)) from None
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _unsendable(value: Any, path: str = "") -> str:
+    """Name the innermost place in `value` that JSON cannot say."""
+    children: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        children = ((f"{path}.{key}" if path else str(key), child) for key, child in value.items())
+    elif isinstance(value, list | tuple):
+        children = ((f"{path}[{number}]", child) for number, child in enumerate(value))
+    for place, child in children:
+        try:
+            _json_bytes(child)
+        except (TypeError, ValueError):
+            return _unsendable(child, place)
+        except RecursionError:
+            return f"{place}: is nested too deeply"
+    return f"{path}: {_json_complaint(value)}"
+
+
+def _json_complaint(value: Any) -> str:
+    if isinstance(value, str):
+        return "holds half a surrogate pair, which is no text"
+    return (
+        f"{value!r} cannot be said in JSON"
+        if isinstance(value, float)
+        else f"a {type(value).__name__} cannot be said in JSON"
+    )

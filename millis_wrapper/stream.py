@@ -1,0 +1,153 @@
+"""The sync stream: a thin shell round `ChatCore`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from socket import SHUT_RDWR, socket
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, stream_failures
+from .chat import ChatCore
+from .reply import ChatChunk, ChatReply
+
+
+class ChatStream:
+    """A reply as it arrives; made by `millis.chat.stream(...)`.
+
+    Entering the `with` block sends the request, and raises what the answer's status tells (APIStatusError,
+    APIConnectionError). Reading raises StreamInterruptedError, StreamFailedError and
+    UnexpectedResponseError. Leaving the block, or breaking out of a loop over the stream, closes it at
+    once: `reply` then holds what had come, and is not whole.
+    """
+
+    def __init__(
+        self, send: Callable[[], httpx.Response], core: ChatCore, deadline: Callable[[], Deadline]
+    ) -> None:
+        self._send = send
+        self._core = core
+        self._start_deadline = deadline
+        self._response: httpx.Response | None = None
+        self._chunks: Generator[ChatChunk] | None = None
+
+    @property
+    def reply(self) -> ChatReply:
+        """What has come so far; `ended` is None until it is whole."""
+        return self._core.reply
+
+    @property
+    def text_stream(self) -> Generator[str]:
+        """The pieces of text, each as soon as it has arrived."""
+        with closing(self._read()) as chunks:
+            for chunk in chunks:
+                if chunk.text:
+                    yield chunk.text
+
+    def until_done(self) -> None:
+        """Read the stream to its end; raises what breaks it."""
+        for _ in self._read():
+            pass
+
+    def get_final_reply(self) -> ChatReply:
+        """Read the stream to its end and return the whole reply; raises what broke it, or
+        StreamInterruptedError when it was left early.
+        """
+        self.until_done()
+        return self._core.final_reply()
+
+    def close(self) -> None:
+        """Close the connection; a reply that is not whole stays so. May be called at any time and more than
+        once.
+        """
+        self._core.leave()
+        if self._response is not None:
+            self._response.close()
+
+    def __iter__(self) -> Iterator[ChatChunk]:
+        return self._read()
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> httpx.Response:
+        if self._response is None:
+            try:
+                self._response = self._send()
+            except BaseException as error:
+                self._core.fail(error)
+                raise
+        return self._response
+
+    def _read(self) -> Generator[ChatChunk]:
+        if self._core.over:
+            self._core.final_reply()  # raises unless it ended well
+            return
+        try:
+            # One generator for all readers, so that a second one goes on where the first is.
+            self._chunks = self._chunks or self._chunks_as_they_come()
+            for chunk in self._chunks:  # noqa: UP028 - `yield from` would close the shared generator too
+                yield chunk
+        finally:
+            self.close()
+
+    def _chunks_as_they_come(self) -> Generator[ChatChunk]:
+        response = self._open()
+        deadline = self._start_deadline()
+        pieces = response.iter_bytes()
+        with stream_failures(self._core):
+            for piece in pieces:
+                deadline.check()
+                yield from self._core.feed(piece)
+                if self._core.done:
+                    break
+            else:
+                yield from self._core.end()
+        if self._core.done:
+            _drain(response, pieces)
+
+
+def _drain(response: httpx.Response, pieces: Iterator[bytes]) -> None:
+    """Read on to the body's end, so that the connection can be used again; within limits, and whatever
+    happens, since the reply is whole.
+    """
+    read = 0
+    with _cut_off(response), suppress(httpx.RequestError):
+        for piece in pieces:
+            read += len(piece)
+            if read > DRAIN_BYTES:
+                break
+
+
+@contextmanager
+def _cut_off(response: httpx.Response) -> Generator[None]:
+    """End a read that takes longer than DRAIN_SECONDS: httpx cannot change the time-out of a body that is
+    being read.
+    """
+    network = response.extensions.get("network_stream")
+    connection = network.get_extra_info("socket") if network is not None else None
+    if not isinstance(connection, socket):
+        yield
+        return
+    timer = threading.Timer(DRAIN_SECONDS, _shut_down, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(connection: socket) -> None:
+    with suppress(OSError):
+        # socket's own method: SSLSocket's would pull the TLS state from under the thread that is reading.
+        socket.shutdown(connection, SHUT_RDWR)
