@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TypedDict
 
 import httpx
 
@@ -23,10 +24,6 @@ MAX_BODY_BYTES = 16 * 1024 * 1024  # of an answer that is read whole
 MAX_ERROR_BODY_BYTES = 64 * 1024  # of an error's body; the rest is left unread
 DRAIN_BYTES = 64 * 1024  # read after [DONE], for the sake of the connection,
 DRAIN_SECONDS = 1.0  # and for how long
-
-# httpx's own limit of 100 connections would let the pool time-out strike at a busy moment; idle ones are
-# kept as httpx does.
-POOL = httpx.Limits(max_connections=1000, max_keepalive_connections=20)
 
 # httpx raises these before it has written a byte of the request: there was no connection to write it to.
 _NEVER_SENT = (
@@ -53,6 +50,21 @@ class KeyAuth(httpx.Auth):
         finally:
             # The request lives on in the response and in exceptions; the key does not.
             del request.headers["authorization"]
+
+
+class ClientOptions(TypedDict):
+    limits: httpx.Limits
+    trust_env: bool
+
+
+def client_options(settings: Settings) -> ClientOptions:
+    """Return what an httpx client of our own is made with."""
+    return {
+        # httpx's own limit of 100 connections would let the pool time-out strike at a busy moment.
+        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+        # With a loopback host no proxy from the environment may come between: the key goes there in the clear.
+        "trust_env": not settings.on_loopback,
+    }
 
 
 def build_request(

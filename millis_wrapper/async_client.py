@@ -55,9 +55,7 @@ class AsyncSender:
             return self._given
         client = self._own.get(None)
         if client is None:
-            # With a loopback host no proxy from the environment may come between: the key goes there in the
-            # clear.
-            client = httpx.AsyncClient(limits=_http.POOL, trust_env=not self.settings.on_loopback)
+            client = httpx.AsyncClient(**_http.client_options(self.settings))
             self._own.set(client)
         return client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -40,11 +41,21 @@ class Sender:
         self.settings = settings
         self.timeout = timeout
         self.policy = policy
-        # With a loopback host no proxy from the environment may come between: the key goes there in the
-        # clear.
-        self.http = http or httpx.Client(limits=_http.POOL, trust_env=not settings.on_loopback)
-        self._owned = http is None
+        self._given = http
+        self._own: httpx.Client | None = None
+        self._closed = False
+        self._lock = threading.Lock()
         self._sleep = sleep
+
+    @property
+    def http(self) -> httpx.Client:
+        """The httpx client: the caller's, or one made at the first use, since loading the certificates takes a while."""
+        if self._given is not None:
+            return self._given
+        with self._lock:
+            if self._own is None:
+                self._own = httpx.Client(**_http.client_options(self.settings))
+            return self._own
 
     def open(self, call: Call, limits: Timeout) -> httpx.Response:
         """Return the answer to `call`, a success with its body unread."""
@@ -79,14 +90,16 @@ class Sender:
 
     def close(self) -> None:
         """Close the connections, unless the httpx client is the caller's own."""
-        if self._owned:
-            self.http.close()
+        self._closed = True
+        if self._own is not None:
+            self._own.close()
 
     def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
-        _http.refuse_closed(self.http.is_closed)
-        request = _http.build_request(self.http, self.settings, call, limits)
+        http = self.http
+        _http.refuse_closed(self._closed or http.is_closed)
+        request = _http.build_request(http, self.settings, call, limits)
         with _http.sending_failures(self.settings, call, limits):
-            response = self.http.send(
+            response = http.send(
                 request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
             )
         _http.begin_body(response, limits)

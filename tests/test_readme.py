@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from millis_wrapper.testing import MillisMock
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if "def test_" not in block])
+def test_each_block_of_the_readme_runs(
+    block: str, millis_mock: MillisMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the README shows works as it is shown, and prints something."""
+    monkeypatch.setenv("MILLIS_API_KEY", "a-key")
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    millis_mock.add_agent("-OabCdEfGhIjKlMnOpQr")
+    exec(compile(block, str(README), "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_test_in_the_readme_passes(pytester: pytest.Pytester) -> None:
+    """The test that the README shows passes as it is shown."""
+    (block,) = (block for block in BLOCKS if "def test_" in block)
+    pytester.makepyfile(textwrap.dedent(block))
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
+def test_the_readme_stays_short() -> None:
+    """A newcomer reads it in minutes: a screen and a half."""
+    assert len(README.read_text().splitlines()) <= 120

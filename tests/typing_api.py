@@ -1,0 +1,126 @@
+"""The public types, as mypy and pyright see them. Checked by scripts/check, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import datetime
+from typing import Any, Literal, assert_type
+
+import httpx
+from millis_api.models import AgentConfig, AgentConfigOverride, UserMessage
+from millis_api.types import Unset
+
+from millis_wrapper import (
+    APIConnectionError,
+    APIStatusError,
+    AsyncChatStream,
+    AsyncConversation,
+    AsyncMillis,
+    ChatChunk,
+    ChatReply,
+    ChatStream,
+    Conversation,
+    DuplicatedAgent,
+    FieldError,
+    Millis,
+    RetryPolicy,
+    StreamError,
+    Timeout,
+    UnprocessableEntityError,
+    __version__,
+)
+
+
+def a_client_takes() -> None:
+    Millis()
+    Millis("key", region="eu", timeout=30, retries=0, headers={"x-team": "a"}, allow_http=True, strict=True)
+    Millis(base_url="http://127.0.0.1:8000", timeout=Timeout(idle=10), retries=RetryPolicy(limit=5))
+    Millis(http_client=httpx.Client())
+    AsyncMillis(http_client=httpx.AsyncClient())
+    Millis(region="asia")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    Millis(http_client=httpx.AsyncClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    version: str = __version__
+    print(version)
+
+
+def a_stream_yields(millis: Millis) -> None:
+    with millis.chat.stream("Hello", agent_id="-O") as stream:
+        assert_type(stream, ChatStream)
+        assert_type(stream.text_stream, Generator[str])
+        for text in stream.text_stream:
+            assert_type(text, str)
+        for chunk in stream:
+            assert_type(chunk, ChatChunk)
+            assert_type(chunk.text, str)
+            assert_type(chunk.finish_reason, str | None)
+        assert_type(stream.until_done(), None)
+    assert_type(stream.get_final_reply(), ChatReply)
+
+
+async def an_async_stream_yields(millis: AsyncMillis) -> None:
+    async with millis.chat.stream("Hello", agent_id="-O") as stream:
+        assert_type(stream, AsyncChatStream)
+        assert_type(stream.text_stream, AsyncGenerator[str])
+        async for text in stream.text_stream:
+            assert_type(text, str)
+        async for chunk in stream:
+            assert_type(chunk, ChatChunk)
+    assert_type(await stream.get_final_reply(), ChatReply)
+    assert_type(await millis.chat.send("Hello", agent_id="-O"), ChatReply)
+    assert_type(await millis.agents.duplicate("-O"), DuplicatedAgent)
+    assert_type(millis.chat.conversation(agent_id="-O"), AsyncConversation)
+
+
+def a_config_may_be(millis: Millis, saved: AgentConfig, override: AgentConfigOverride) -> None:
+    millis.chat.send("Hello", agent_config={"prompt": "Be kind."})
+    millis.chat.send("Hello", agent_config=saved)
+    millis.chat.send("Hello", agent_config=override)
+    millis.chat.send("Hello", agent_config="Be kind.")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def messages_may_be(millis: Millis) -> None:
+    millis.chat.send("Hello", agent_id="-O")
+    millis.chat.send([{"role": "user", "content": "Hello"}], agent_id="-O")
+    millis.chat.send([UserMessage(content="Hello")], agent_id="-O")
+    millis.chat.send([UserMessage(content="Hello"), {"role": "assistant", "content": "Hi"}], agent_id="-O")
+    millis.chat.send(7, agent_id="-O")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def a_reply_holds(reply: ChatReply) -> None:
+    assert_type(reply.text, str)
+    assert_type(reply.ended, Literal["done", "finish_reason", "eof"] | None)
+    assert_type(reply.finish_reason, str | None)
+    assert_type(reply.usage, dict[str, Any] | None)
+    assert_type(reply.tool_calls, list[dict[str, Any]])
+    assert_type(reply.message, dict[str, Any])
+
+
+def a_conversation_gives(talk: Conversation) -> None:
+    assert_type(talk.send("Hello"), ChatReply)
+    assert_type(talk.stream("Hello"), ChatStream)
+    assert_type(talk.messages, list[dict[str, Any]])
+    assert_type(talk.left_early, tuple[int, ...])
+
+
+def a_copy_holds(copy: DuplicatedAgent) -> None:
+    assert_type(copy.id, str)
+    assert_type(copy.name, str | None)
+    assert_type(copy.created_at, datetime | None)
+    assert_type(copy.config, AgentConfig | None)
+    assert_type(copy.raw, dict[str, Any])
+    if copy.config is not None:
+        assert_type(copy.config.prompt, str | None | Unset)
+        assert_type(copy.config.to_dict(), dict[str, Any])
+
+
+def errors_hold(
+    status: APIStatusError,
+    fields: UnprocessableEntityError,
+    connection: APIConnectionError,
+    stream: StreamError,
+) -> None:
+    assert_type(status.status, int)
+    assert_type(status.retry_after, float | None)
+    assert_type(fields.errors, tuple[FieldError, ...])
+    assert_type(connection.request_sent, bool)
+    assert_type(stream.reply, ChatReply)
