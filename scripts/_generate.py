@@ -1,7 +1,9 @@
 """What `scripts/regenerate` does: makes everything that is made from openapi/millis.yaml.
 
-    scripts/regenerate            writes it: generated/millis_api (whole, so nothing stale stays) and openapi/REFERENCE.md
-    scripts/regenerate --check    changes nothing; shows how the committed files differ from what would be written, and fails if they do
+    scripts/regenerate            writes generated/millis_api (whole, so that nothing stale stays) and
+                                  openapi/REFERENCE.md
+    scripts/regenerate --check    changes nothing; shows how the files there differ from what would be written,
+                                  and fails if they do
 
 All is made in a temporary folder first, so a failure leaves the project as it was.
 """
@@ -23,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("generated/millis_api")
@@ -42,9 +44,9 @@ class RegenerateError(Exception):
 def relaxed(contract: dict[str, Any]) -> dict[str, Any]:
     """The contract as the generator is given it.
 
-    The contract says what the service accepts and promises. A client has to send a key that a newer service knows and the contract
-    does not, so `additionalProperties: false` goes; and it has to read a saved config that lacks a promised key, so the fields of
-    AgentConfig become optional. Nothing else differs.
+    The contract says what the service accepts and promises. A client has to send a key that a newer service
+    knows and the contract does not, so `additionalProperties: false` goes; and it has to read a saved config
+    that lacks a promised key, so the fields of AgentConfig become optional. Nothing else differs.
     """
     copy: dict[str, Any] = json.loads(json.dumps(contract))
     schemas = copy["components"]["schemas"]
@@ -57,7 +59,7 @@ def make(project: Path, target: Path) -> None:
     """Make all files from the contract of `project` into the same places below the empty folder `target`."""
     openapi = project / "openapi"
     source = (openapi / "millis.yaml").read_bytes()
-    contract: dict[str, Any] = yaml.safe_load(source)
+    contract: dict[str, Any] = YAML(typ="safe").load(source)  # unlike PyYAML it refuses a key given twice
     package = target / PACKAGE
     package.parent.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -80,14 +82,24 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     _write(document, json.dumps(contract))
     templates = scratch / "templates"
     shutil.copytree(openapi / "templates", templates)
-    # Under `upstream/` an override finds the generator's own template of the same name, and need not repeat it.
+    # Under `upstream/` an override finds the generator's own template, and need not repeat it.
     shutil.copytree(_generator_templates(), templates / "upstream")
-    arguments = ["--path", document, "--config", openapi / "generator.yaml", "--custom-template-path", templates]
-    arguments += ["--meta", "none", "--fail-on-warning", "--output-path", package]
     # The ruff of the post hooks is the one beside this Python, whatever else is on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "openapi_python_client", "generate", *arguments],
+        [
+            *(
+                sys.executable,
+                "-m",
+                "openapi_python_client",
+                "generate",
+                "--meta",
+                "none",
+                "--fail-on-warning",
+            ),
+            *("--path", document, "--output-path", package),
+            *("--config", openapi / "generator.yaml", "--custom-template-path", templates),
+        ],
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -106,34 +118,35 @@ def _generator_templates() -> Path:
 
 
 def check_tools(project: Path) -> None:
-    """Raise unless the generator and ruff are of the versions pinned in pyproject.toml: another one would write other code."""
-    extras = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    """Raise unless generator and ruff are the versions pinned in pyproject.toml: others write other code."""
+    extras = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
     for tool in ("openapi-python-client", "ruff"):
         pins = [line.partition("==")[2] for line in extras["dev"] if line.startswith(f"{tool}==")]
         if pins != [version(tool)]:
-            raise RegenerateError(f"{tool} {version(tool)} is installed, and pyproject.toml pins {pins}: install '.[dev]'")
+            raise RegenerateError(
+                f"{tool} {version(tool)} is installed, and pyproject.toml pins {pins}: install '.[dev]'"
+            )
 
 
 def files(root: Path) -> dict[str, bytes]:
     """The made files below `root`, by path; Python's caches do not count."""
-    found = [file for file in (root / PACKAGE).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    found = [
+        file for file in (root / PACKAGE).rglob("*") if file.is_file() and "__pycache__" not in file.parts
+    ]
     return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(found)}
 
 
-def differences(committed: dict[str, bytes], made: dict[str, bytes]) -> Iterator[str]:
-    """A unified diff, line by line, from what is committed to what the contract makes."""
-    for path in sorted(committed.keys() | made.keys()):
-        old, new = committed.get(path), made.get(path)
+def differences(there: dict[str, bytes], made: dict[str, bytes]) -> Iterator[str]:
+    """What tells the files that are there from those that the contract makes: line by line, file by file."""
+    for path in sorted(there.keys() | made.keys()):
+        old, new = there.get(path), made.get(path)
         if old != new:
+            yield f"{path}: {'is missing' if old is None else 'is stale' if new is None else 'differs'}"
             yield from difflib.unified_diff(
-                _lines(old),
-                _lines(new),
-                f"committed/{path}" if old is not None else "/dev/null",
-                f"made/{path}" if new is not None else "/dev/null",
-                lineterm="",
+                _lines(old), _lines(new), f"there/{path}", f"made/{path}", lineterm=""
             )
-            if not (old and new):
-                yield f"{path}: {'missing' if old is None else 'not made from the contract' if new is None else 'differs'}"
 
 
 def _lines(content: bytes | None) -> list[str]:
@@ -147,8 +160,12 @@ def replace(project: Path, made: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
-    parser = argparse.ArgumentParser(prog="scripts/regenerate", description="Make the code from openapi/millis.yaml.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the committed files differ")
+    parser = argparse.ArgumentParser(
+        prog="scripts/regenerate", description="Make the code from openapi/millis.yaml."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if the committed files differ"
+    )
     check: bool = parser.parse_args(arguments).check
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "made"
@@ -164,7 +181,10 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         drift = list(differences(files(project), files(target)))
     if drift:
         print("\n".join(drift))
-        print("scripts/regenerate: contract and code have drifted apart; run scripts/regenerate", file=sys.stderr)
+        print(
+            "scripts/regenerate: contract and code have drifted apart; run scripts/regenerate",
+            file=sys.stderr,
+        )
     return 1 if drift else 0
 
 
