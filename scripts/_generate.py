@@ -2,8 +2,8 @@
 
     scripts/regenerate            writes generated/millis_api (whole, so that nothing stale stays) and
                                   openapi/REFERENCE.md
-    scripts/regenerate --check    changes nothing; shows how the files there differ from what would be written,
-                                  and fails if they do
+    scripts/regenerate --check    changes nothing; shows how the files there differ from what would be
+                                  written, and fails if they do
 
 All is made in a temporary folder first, so a failure leaves the project as it was.
 """
