@@ -25,8 +25,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import _reference
 from ruamel.yaml import YAML
+
+from . import _reference
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("generated/millis_api")

@@ -28,10 +28,10 @@ A field is named by its path: `flow.interruption.allowed` is the key `allowed` o
 the object `flow`, and `tools[].name` is the key `name` of any item of the list `tools`.
 
 A type that begins with a capital is an object, or a list of such objects, whose fields are in a table
-further down; it is also the name of its Python class in `millis_api.models`. "Or null" means that the service
-takes and gives null there. A field may be left out unless it is **required**, which means: wherever the object
-that holds it is there. A default is what the service takes for a key that is absent. The known values are
-those that have been seen, and others are valid too. "Known from" tells a fact from a guess:"""
+further down; it is also the name of its Python class in `millis_api.models`. "Or null" means that the
+service takes and gives null there. A field may be left out unless it is **required**, which means: wherever
+the object that holds it is there. A default is what the service takes for a key that is absent. The known
+values are those that have been seen, and others are valid too. "Known from" tells a fact from a guess:"""
 
 
 def render(document: Mapping[str, Any]) -> str:
