@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
@@ -100,12 +100,12 @@ class Contract:
                 return
             objects = [properties for properties in objects if _fits(value, properties)] or objects
             for key, child in value.items():
-                place = _joined(path, str(key))
+                place = joined(path, str(key))
                 if known := [properties[key] for properties in objects if key in properties]:
                     yield from self._unknown(child, known, place)
                 else:
                     names = {name for properties in objects for name in properties}
-                    yield UnknownKey(place, str(key), _nearest(str(key), names))
+                    yield UnknownKey(place, str(key), nearest(str(key), names))
         elif _is_list(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             for number, item in enumerate(value):
@@ -204,6 +204,23 @@ def fields(component: str) -> Iterator[Field]:
     return installed().fields(component)
 
 
+def joined(path: str, key: str) -> str:
+    """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
+
+    A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
+    """
+    if not re.fullmatch(r"[^\W\d][\w-]*", key):
+        return f"{path}[{json.dumps(key)}]"
+    return f"{path}.{key}" if path else key
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that is most like `word`, if any is; `maxDuration` is like `max_duration`."""
+    spelling = {_letters(name): name for name in sorted(known)}
+    near = difflib.get_close_matches(_letters(word), spelling, 1)
+    return spelling[near[0]] if near else None
+
+
 def _is_object(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
@@ -230,16 +247,5 @@ def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
     return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)
 
 
-def _joined(path: str, key: str) -> str:
-    # A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
-    if not re.fullmatch(r"[^\W\d][\w-]*", key):
-        return f"{path}[{json.dumps(key)}]"
-    return f"{path}.{key}" if path else key
-
-
-def _nearest(key: str, known: set[str]) -> str | None:
-    spelling = {
-        re.sub(r"[\W_]", "", name).lower(): name for name in sorted(known)
-    }  # maxDuration is max_duration
-    near = difflib.get_close_matches(re.sub(r"[\W_]", "", key).lower(), spelling, 1)
-    return spelling[near[0]] if near else None
+def _letters(word: str) -> str:
+    return re.sub(r"[\W_]", "", word).lower()
