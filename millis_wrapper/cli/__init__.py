@@ -1,0 +1,28 @@
+"""The `millis` command (extra `cli`). This file imports nothing beyond the stdlib, so that it can always say
+what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+_EXTRA = frozenset({"rich", "typer"})
+
+
+def main() -> None:
+    """Run the command with the process's arguments, and exit with its code."""
+    try:
+        try:
+            from .app import run
+        except ModuleNotFoundError as error:
+            if error.name not in _EXTRA:
+                raise
+            print(
+                f"millis: this command needs {error.name}, which is not installed:"
+                ' pip install "millis-wrapper[cli]"',
+                file=sys.stderr,
+            )
+            sys.exit(2)
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while modules were still being imported
+        sys.exit(130)

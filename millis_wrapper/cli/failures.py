@@ -1,0 +1,63 @@
+"""An exception -> one readable line on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import traceback
+
+import typer
+
+from millis_wrapper.errors import ConfigurationError, MillisError
+from millis_wrapper.printable import one_line
+
+from .options import Session
+from .output import Failure, ReaderGone, note
+
+SAID_NO = 1
+WRONG_USE = 2
+INTERRUPTED = 130
+
+_LONGEST_LINE = 1_000
+
+# What the library's messages say to programs -> what it is to somebody at a terminal.
+_FOR_PROGRAMS = {
+    "pass api_key= or set MILLIS_API_KEY": "set MILLIS_API_KEY",
+    "api_key= or MILLIS_API_KEY": "MILLIS_API_KEY",
+    ", or allow_http=True if you mean it": "",
+    "; .reply holds what had come": "",
+    "; .body holds what had come": "",
+}
+
+
+def exit_code_for(error: BaseException, session: Session) -> int:
+    """Say on stderr what went wrong, whole with --debug, and return the exit code."""
+    if isinstance(error, ReaderGone):
+        return 0
+    if session.debug:
+        note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        command = getattr(context, "command_path", "millis")
+        note(f"{command}: {as_line(error.format_message())} (see {command} --help)")
+        return WRONG_USE
+    note(f"millis: {line_for(error)}")
+    return WRONG_USE if isinstance(error, ConfigurationError) else SAID_NO
+
+
+def line_for(error: BaseException) -> str:
+    """Return one line that tells a person at a terminal what went wrong."""
+    if isinstance(error, OSError):
+        words = error.strerror or str(error)
+        return as_line(f"{error.filename}: {words}" if error.filename else words)
+    if not isinstance(error, MillisError | Failure):
+        return as_line(f"a fault of this program, {type(error).__name__}: {error} (--debug shows where)")
+    text = str(error)
+    for programs, people in _FOR_PROGRAMS.items():
+        text = text.replace(programs, people)
+    return as_line(text)
+
+
+def as_line(text: str) -> str:
+    """Return `text` as one line without control characters."""
+    return one_line(text, _LONGEST_LINE)

@@ -1,0 +1,73 @@
+"""Where the command's words go: the result to stdout, all else to stderr; none of it acts on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from millis_wrapper.printable import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+class Failure(Exception):
+    """A command cannot do what it was asked; its text is the line that says so."""
+
+
+class ReaderGone(Exception):
+    """Whoever read stdout has closed it (`| head -1`), and so has had what it wanted."""
+
+
+def write(text: str) -> None:
+    """Write `text`, a part of the result, to stdout at once.
+
+    Raises ReaderGone when its reader has closed it, and Failure when it cannot be written for another reason.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        raise ReaderGone from None
+    except OSError as error:
+        _give_up_stdout()
+        raise Failure(f"stdout cannot be written to: {error.strerror}") from error
+
+
+def write_json(value: Any) -> None:
+    """Write `value` as one line of JSON, all ASCII, so that no character of it acts on a terminal."""
+    write(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
+
+
+def write_styled(text: Text) -> None:
+    """Write `text` to stdout as it is; with its colours on a terminal, unless NO_COLOR is set."""
+    from rich.console import Console
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    console = Console(color_system="auto" if colour else None, force_terminal=colour)
+    with console.capture() as written:
+        console.print(text, soft_wrap=True)
+    write(written.get())
+
+
+def note(text: str) -> None:
+    """Write `text` as a line to stderr."""
+    if sys.stderr is not None:  # None when it was closed (`2>&-`), and print would then take stdout
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def escape_what_cannot_be_encoded() -> None:
+    """Let a character that the output's encoding lacks (LANG=C) be written as an escape, not raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    # What is left in the buffer would be written at the interpreter's exit, and fail there once more.
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
