@@ -16,8 +16,11 @@ def printable(text: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """Return the start of `text` as one printable line of at most `limit` characters."""
+    text = text.strip()
     line = printable(" ".join(text[: 4 * limit].split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if len(line) <= limit and len(text) <= 4 * limit:
+        return line
+    return line[: limit - 1] + "…"
 
 
 def _written_out(match: re.Match[str]) -> str:

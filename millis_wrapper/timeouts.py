@@ -7,6 +7,10 @@ import math
 import attrs
 
 from .errors import ConfigurationError
+from .printable import one_line
+
+# What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
+_LONGEST = 1_000_000
 
 
 @attrs.frozen(kw_only=True)
@@ -28,10 +32,10 @@ class Timeout:
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():
-            # bool is an int, and True seconds is surely a slip.
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if not _is_limit(value):
                 raise ConfigurationError(
-                    f"timeout: {name} must be a number of seconds above 0, not {value!r}"
+                    f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST}, or math.inf,"
+                    f" not {one_line(repr(value), 40)}"
                 )
 
 
@@ -45,9 +49,21 @@ def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
         return default
     if isinstance(value, Timeout):
         return value
+    if not _is_limit(value):
+        raise ConfigurationError(
+            f"timeout: must be a number of seconds above 0 and up to {_LONGEST}, or a Timeout,"
+            f" not {one_line(repr(value), 40)}"
+        )
     return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
 
 
 def seconds_or_none(value: float) -> float | None:
     """Return a limit in httpx's terms, where None is what `math.inf` is here."""
     return None if value == math.inf else value
+
+
+def _is_limit(value: object) -> bool:
+    # bool is an int, and True seconds is surely a slip.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= _LONGEST or value == math.inf

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from millis_wrapper import errors
+from millis_wrapper.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    FieldError,
+    InternalServerError,
+    MillisError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    StreamError,
+    StreamFailedError,
+    StreamInterruptedError,
+    UnexpectedResponseError,
+    UnknownFieldWarning,
+    UnprocessableEntityError,
+)
+from millis_wrapper.reply import ChatReply
+
+REPLY = ChatReply(
+    text="Good mor\N{GRINNING FACE}",
+    finish_reason="stop",
+    ended=None,
+    usage={"total_tokens": 3},
+    tool_calls=[{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}],
+)
+STATUS: dict[str, Any] = {"detail": {"why": ["a", None]}, "body": '{"detail": ...', "retry_after": 1.5}
+PLACE = FieldError(("messages", 0, "content"), "Field required", "missing")
+
+SAMPLES: list[MillisError] = [
+    MillisError("words"),
+    ConfigurationError("words"),
+    APIConnectionError("words", request_sent=True, body="half an ans"),
+    APITimeoutError("words", request_sent=False),
+    APIStatusError("words", status=418, **STATUS),
+    BadRequestError("words", status=400, **STATUS),
+    AuthenticationError("words", status=401, **STATUS),
+    PermissionDeniedError("words", status=403, **STATUS),
+    NotFoundError("words", status=404, **STATUS),
+    UnprocessableEntityError("words", errors=(PLACE,), status=422, **STATUS),
+    RateLimitError("words", status=429, **STATUS),
+    InternalServerError("words", status=503, **STATUS),
+    StreamError("words", reply=REPLY),
+    StreamInterruptedError("words", reply=REPLY),
+    StreamFailedError("words", reply=REPLY, error={"message": "boom"}),
+    UnexpectedResponseError("words", body="<html>"),
+]
+
+
+def _tree_as_drawn() -> dict[str, str]:
+    parents: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        drawn = re.match(r"([│├└─ ]*)([A-Z]\w*Error)\b", line)
+        if drawn is None:
+            continue
+        depth, name = len(drawn[1]), drawn[2]
+        while above and above[-1][0] >= depth:
+            above.pop()
+        parents[name] = above[-1][1] if above else "Exception"
+        above.append((depth, name))
+    return parents
+
+
+def test_the_tree_is_as_drawn() -> None:
+    """The drawing at the top of errors.py is the whole truth."""
+    classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
+    true = {cls.__name__: cls.__bases__[0].__name__ for cls in classes if issubclass(cls, MillisError)}
+    assert _tree_as_drawn() == true
+    assert UnknownFieldWarning.__name__ in (errors.__doc__ or "")
+
+
+def test_every_class_has_a_sample() -> None:
+    """No class of the tree escapes the tests below."""
+    assert {type(sample).__name__ for sample in SAMPLES} == set(_tree_as_drawn())
+
+
+def test_a_wrong_argument_is_a_value_error_too() -> None:
+    """Who does not know this library catches ConfigurationError as the ValueError that it is."""
+    assert issubclass(ConfigurationError, ValueError)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+def test_errors_pickle_with_all_that_they_hold(error: MillisError, protocol: int) -> None:
+    """An error that crosses a process border is the same error there."""
+    _assert_same(pickle.loads(pickle.dumps(error, protocol)), error)
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+def test_errors_deep_copy_with_all_that_they_hold(error: MillisError) -> None:
+    """A deep copy holds the same, and shares nothing that can change."""
+    _assert_same(copy.deepcopy(error), error)
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+def test_errors_copy_with_all_that_they_hold(error: MillisError) -> None:
+    """A shallow copy is an error of its own: a note on it is not on the other."""
+    copied = copy.copy(error)
+    _assert_same(copied, error)
+    copied.add_note("only here")
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_copied_reply_is_a_copy() -> None:
+    """The reply of a deep copy can be changed without changing the error's own."""
+    error = StreamInterruptedError("words", reply=REPLY)
+    copied = copy.deepcopy(error)
+    copied.reply.tool_calls.clear()
+    assert error.reply.tool_calls
+
+
+def test_notes_survive() -> None:
+    """What a caller noted on an error goes along."""
+    error = RateLimitError("words", status=429)
+    error.add_note("third try")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["third try"]
+
+
+def test_an_error_of_the_callers_own_survives() -> None:
+    """A class derived from ours needs no pickle code of its own, whatever its __init__ takes."""
+    _assert_same(pickle.loads(pickle.dumps(CallersError(7))), CallersError(7))
+
+
+class CallersError(MillisError):
+    """What a caller may derive."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"number {number}")
+        self.number = number
+
+
+def test_the_message_is_what_str_gives() -> None:
+    """`str` of an error is its message, without the details."""
+    assert [str(sample) for sample in SAMPLES] == ["words"] * len(SAMPLES)
+
+
+def test_details_have_defaults() -> None:
+    """An error made by hand, for a test of the caller's, needs only what its class is about."""
+    status = APIStatusError("words", status=500)
+    assert (status.detail, status.body, status.retry_after) == (None, "", None)
+    assert UnprocessableEntityError("words", status=422).errors == ()
+    assert StreamFailedError("words", reply=ChatReply()).error is None
+    assert UnexpectedResponseError("words").body == ""
+    assert APIConnectionError("words", request_sent=True).body == ""
+
+
+def _assert_same(copied: Any, error: MillisError) -> None:
+    assert type(copied) is type(error)
+    assert copied is not error
+    assert copied.args == error.args
+    assert vars(copied) == vars(error)
+    assert str(copied) == str(error)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from millis_wrapper.printable import one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x9b31m", "\\x9b31m"),
+        ("over\rwritten", "over\\x0dwritten"),
+        ("nul\x00", "nul\\x00"),
+        ("back\x08space, del\x7f", "back\\x08space, del\\x7f"),
+        ("reorder\u202egnp.exe", "reorder\\u202egnp.exe"),
+        ("isolate\u2066x\u2069", "isolate\\u2066x\\u2069"),
+        ("half \ud83d, other half \ude00", "half \\ud83d, other half \\ude00"),
+        ("Grüße, 東京, \N{GRINNING FACE}\tand\nlines", "Grüße, 東京, \N{GRINNING FACE}\tand\nlines"),
+    ],
+)
+def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
+    """Network text can be printed: it cannot colour, retitle, overwrite or reorder, and it can be encoded."""
+    assert printable(text) == shown
+    assert printable(text).encode()
+
+
+def test_no_control_character_is_left() -> None:
+    """Of all that Unicode calls control, surrogate or bidirectional, only tab and newline pass."""
+    acting = {
+        chr(code)
+        for code in range(0x11_0000)
+        if unicodedata.category(chr(code)) in ("Cc", "Cs")
+        or unicodedata.bidirectional(chr(code))
+        in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    }
+    assert {character for character in acting if printable(character) == character} == {"\t", "\n"}
+
+
+def test_one_line_is_one_line() -> None:
+    """White space of any kind, line separators included, becomes single spaces."""
+    assert one_line(" a\n\n b\tc\u2028d\x0be\u3000f\r\n", 80) == "a b c d e f"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("12345", "12345"), ("123456", "1234…"), ("1234 ", "1234"), ("\x1b" * 9, "\\x1b…"), ("", "")],
+)
+def test_one_line_keeps_to_its_limit(text: str, line: str) -> None:
+    """The line is never longer than the limit, and shows that something was cut."""
+    assert one_line(text, 5) == line
+
+
+def test_one_line_finds_text_after_much_white_space() -> None:
+    """A page that begins with a screenful of blank lines is not called empty."""
+    assert one_line("\n" * 10_000 + "here", 80) == "here"
+
+
+def test_a_cut_in_white_space_shows() -> None:
+    """Text that goes on behind a long gap is not shown as if it ended before it."""
+    assert one_line("a" + " " * 10_000 + "b", 80) in ("a b", "a…")
