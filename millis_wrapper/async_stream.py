@@ -63,7 +63,7 @@ class AsyncChatStream:
         once.
         """
         self._core.leave()
-        if self._response is not None:
+        if self._response is not None and not self._response.is_closed:
             # A cancelled task has to give its connection back all the same.
             with anyio.CancelScope(shield=True):
                 await self._response.aclose()

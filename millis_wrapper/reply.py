@@ -9,7 +9,8 @@ import attrs
 Ended = Literal["done", "finish_reason", "eof"]
 
 
-@attrs.frozen
+# Not frozen: that takes twice as long to make, and there is one for each event.
+@attrs.define
 class ChatChunk:
     """One event of the stream, as it came.
 
