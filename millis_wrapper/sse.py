@@ -1,0 +1,242 @@
+"""Server-sent events: bytes in, events out, exactly by the rules of the HTML standard; no I/O.
+
+The rules are "Parsing an event stream" and "Interpreting an event stream" in
+https://html.spec.whatwg.org/multipage/server-sent-events.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from io import BytesIO
+from typing import NamedTuple
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+_BOM = b"\xef\xbb\xbf"
+_CR = 13  # a number, because `b"\r" in data` takes several times as long
+_FIELDS = (b"data", b"event", b"id", b"retry")
+# What int() takes, whatever limit the interpreter was started with (sys.int_info).
+_MAX_RETRY_DIGITS = 640
+# Long lines are faster read one by one than split as a row.
+_MAX_ROW_BYTES = 64 * 1024
+# decode() takes a larger chunk in parts, so as never to hold all its events at once.
+_PART_BYTES = 2 * 1024 * 1024
+
+
+class ServerSentEvent(NamedTuple):
+    """One event of a stream.
+
+    `event` is its type, `data` its payload, `id` the last event id as it stands ("" until one has come), and
+    `retry` the reconnection time in milliseconds if a valid one came since the last event, else None.
+    """
+
+    event: str = "message"
+    data: str = ""
+    id: str = ""
+    retry: int | None = None
+
+
+# Calling the class takes twice as long, and every event comes this way.
+_new: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], ServerSentEvent]
+_new = tuple[str | int | None, ...].__new__
+
+
+class EventTooLargeError(ValueError):
+    """One event, or one line, of the stream holds more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"an event of the stream holds more than {self.limit} bytes; if it should, raise max_event_bytes"
+        )
+
+
+class SSEDecoder:
+    """Turns the bytes of one stream, cut anywhere, into events.
+
+    `max_event_bytes` bounds each line, and all field lines of one event together, without their line ends.
+    Comments and unknown fields are forgotten at once: they add nothing to an event.
+    """
+
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._limit = max_event_bytes
+        self._row_limit = min(max_event_bytes, _MAX_ROW_BYTES)
+        self._error: EventTooLargeError | None = None
+        # Where the next byte stands.
+        self._at_stream_start = True  # a BOM may come
+        self._after_cr = False  # an LF would belong to the CR before it
+        self._at_line_start = False  # neither of these, and no line is half read
+        self._partial = bytearray()  # the line that is half read
+        # The event that is being read, in the standard's buffers.
+        self._data = bytearray()
+        self._type = ""
+        self._id = ""
+        self._retry: int | None = None
+        self._size = 0  # bytes of its field lines; 0 means that it has not begun
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes; return the events that they complete.
+
+        Raises EventTooLargeError; events that were complete before it are returned, and the next call raises.
+        """
+        clear = not self._size and self._retry is None
+        # Short path: exactly one event of one "data: " line.
+        if clear and self._at_line_start and _CR not in data:
+            line, _, rest = data.partition(b"\n")
+            if rest == b"\n" and line.startswith(b"data: ") and len(line) <= self._limit:
+                text = line[6:].decode("utf-8", "replace")
+                return [_new(ServerSentEvent, ("message", text, self._id, None))]
+        lines = self._whole_lines(data)
+        # Short path: a row of such events. What stands between two of them finds them all, and the number of
+        # LFs proves that nothing else is there.
+        if (
+            clear
+            and lines.startswith(b"data: ")
+            and lines.endswith(b"\n\n")
+            and len(lines) <= self._row_limit
+        ):
+            texts = lines[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
+            if lines.count(b"\n") == 2 * len(texts):
+                last_id = self._id
+                return [_new(ServerSentEvent, ("message", text, last_id, None)) for text in texts]
+        return self._read(lines)
+
+    def end(self) -> ServerSentEvent | None:
+        """Say that the stream has ended; return the event that the end cut off, or None if it cut off none.
+
+        The standard drops that event. It is returned as a line end and a blank line would have completed it:
+        with the data that had come, the last line's included, or "" if none had. Raises EventTooLargeError.
+        """
+        line = bytes(self._partial)
+        self._partial.clear()
+        begun = self._size > 0 or _may_be_field(line)
+        self._read(line + b"\n" if line else b"")
+        self._size = 0
+        return self._take() if begun else None
+
+    def _whole_lines(self, data: bytes) -> bytes:
+        """Return the lines that `data` completes, with LF as every line end, and keep what follows them."""
+        if self._at_line_start and data.endswith(b"\n") and _CR not in data:
+            return data
+        if self._error is not None:
+            raise self._error
+        if self._at_stream_start:
+            data = bytes(self._partial) + data
+            self._partial.clear()
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._partial += data
+                return b""
+            self._at_stream_start = False
+            data = data.removeprefix(_BOM)
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if _CR in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        end = data.rfind(b"\n") + 1
+        lines = data[:end]
+        if lines and self._partial:
+            self._partial += lines
+            lines = bytes(self._partial)
+            self._partial.clear()
+        self._partial += data[end:]
+        self._at_line_start = not (self._partial or self._after_cr)
+        if len(self._partial) > self._limit:
+            self._fail()
+        return lines
+
+    def _read(self, lines: bytes) -> list[ServerSentEvent]:
+        """Interpret whole lines, each ended by LF, by the standard's rules."""
+        events: list[ServerSentEvent] = []
+        data = self._data
+        size = self._size
+        for line in BytesIO(lines):
+            if line == b"\n":
+                size = 0
+                if data:
+                    events.append(self._take())
+                else:
+                    self._type = ""
+                continue
+            name, colon, value = line.partition(b":")
+            if not colon:
+                name, value = line[:-1], b"\n"
+            value = value.removeprefix(b" ")
+            if name == b"data":
+                data += value  # its LF is the one that the standard appends
+            elif name == b"event":
+                self._type = value[:-1].decode("utf-8", "replace")
+            elif name == b"id":
+                if 0 not in value:
+                    self._id = value[:-1].decode("utf-8", "replace")
+            elif name == b"retry":
+                self._set_retry(value[:-1])
+            elif len(line) - 1 <= self._limit:
+                continue  # a comment or an unknown field
+            size += len(line) - 1
+            if size > self._limit:
+                self._fail()
+                break
+        self._size = size
+        if self._error is not None and not events:
+            raise self._error
+        return events
+
+    def _take(self) -> ServerSentEvent:
+        """Make an event of the buffers and empty them; the last event id lives on."""
+        del self._data[-1:]
+        text = self._data.decode("utf-8", "replace")
+        event = _new(ServerSentEvent, (self._type or "message", text, self._id, self._retry))
+        self._data.clear()
+        self._type = ""
+        self._retry = None
+        return event
+
+    def _set_retry(self, value: bytes) -> None:
+        digits = value.lstrip(b"0")
+        if value.isdigit() and len(digits) <= _MAX_RETRY_DIGITS:
+            self._retry = int(digits or b"0")
+
+    def _fail(self) -> None:
+        """Note that the limit is passed, and free the memory."""
+        self._error = EventTooLargeError(self._limit)
+        self._at_line_start = False  # so that no short path leads past the error
+        self._partial.clear()
+        self._data.clear()
+
+
+def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[ServerSentEvent]:
+    """Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
+
+    Raises EventTooLargeError for an event, or a line, of more than `max_event_bytes` bytes.
+    """
+    decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+    for chunk in chunks:
+        yield from decoder.feed(chunk) if len(chunk) <= _PART_BYTES else _in_parts(decoder, chunk)
+    decoder.end()
+
+
+async def adecode(
+    chunks: AsyncIterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
+) -> AsyncIterator[ServerSentEvent]:
+    """Do what `decode` does with chunks that come asynchronously."""
+    decoder = SSEDecoder(max_event_bytes=max_event_bytes)
+    async for chunk in chunks:
+        for event in decoder.feed(chunk) if len(chunk) <= _PART_BYTES else _in_parts(decoder, chunk):
+            yield event
+    decoder.end()
+
+
+def _in_parts(decoder: SSEDecoder, chunk: bytes) -> Iterator[ServerSentEvent]:
+    for start in range(0, len(chunk), _PART_BYTES):
+        yield from decoder.feed(chunk[start : start + _PART_BYTES])
+
+
+def _may_be_field(line: bytes) -> bool:
+    """Whether a line that was cut off is, or could have become, a field that counts."""
+    name, colon, _ = line.partition(b":")
+    return name in _FIELDS if colon else line != b"" and any(field.startswith(line) for field in _FIELDS)
