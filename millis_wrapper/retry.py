@@ -7,6 +7,7 @@ each time it arrives, and the service knows no idempotency key, so in doubt the 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,15 @@ import attrs
 from .errors import APIConnectionError, APIStatusError, ConfigurationError, MillisError
 
 Operation = Literal["chat", "duplicate"]
+
+# The three forms of RFC 9110, 5.6.7. Anything looser dateutil would read too, filling in what is missing from
+# today.
+_HTTP_DATE = re.compile(
+    r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} [1-9]\d{3} \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [1-9]\d{3}",
+    re.ASCII,
+)
 
 
 def may_send_again(operation: Operation, error: MillisError) -> bool:
@@ -42,16 +52,16 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
 
-    if ":" not in value:  # dateutil reads a date into nearly anything; an HTTP date always has a time of day
+    if not _HTTP_DATE.fullmatch(value):
         return None
 
     from dateutil import parser
 
     try:
         date = parser.parse(value, ignoretz=True).replace(tzinfo=UTC)  # HTTP dates are always in GMT
-        return max(0.0, (date - now).total_seconds())
-    except (ValueError, OverflowError):
+    except ValueError:  # the 31st of February
         return None
+    return max(0.0, (date - now).total_seconds())
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +85,12 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 0:
             raise ConfigurationError(f"retries: must be a whole number, 0 or more, not {self.limit!r}")
+        for name in ("first_delay", "longest_delay", "total"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise ConfigurationError(
+                    f"retries: {name} must be a number of seconds, 0 or more, not {value!r}"
+                )
 
 
 @attrs.define
@@ -97,7 +113,7 @@ class Attempts:
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         if asked is None:
             # An exponent past this would overflow a float long after longest_delay was reached.
-            delay = min(policy.longest_delay, policy.first_delay * 2 ** min(self.number - 1, 32))
+            delay = min(policy.longest_delay, policy.first_delay * 2.0 ** min(self.number - 1, 32))
             delay *= 1 - policy.chance() / 2
         elif asked > policy.longest_delay:
             return None

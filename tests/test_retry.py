@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from millis_wrapper.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    InternalServerError,
+    MillisError,
+    RateLimitError,
+    StreamFailedError,
+    StreamInterruptedError,
+    UnexpectedResponseError,
+)
+from millis_wrapper.reply import ChatReply
+from millis_wrapper.retry import (
+    Attempts,
+    Operation,
+    RetryPolicy,
+    may_send_again,
+    parse_retry_after,
+    utc_now,
+)
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def unavailable(retry_after: float | None) -> APIStatusError:
+    return InternalServerError("503", status=503, retry_after=retry_after)
+
+
+def refused(retry_after: float | None = None) -> APIStatusError:
+    return RateLimitError("429", status=429, retry_after=retry_after)
+
+
+# What happened -> may `duplicate` be sent again, may `chat`.
+RULE: dict[str, tuple[MillisError, bool, bool]] = {
+    "no connection": (APIConnectionError("", request_sent=False), True, True),
+    "no connection in time": (APITimeoutError("", request_sent=False), True, True),
+    "lost after it was sent": (APIConnectionError("", request_sent=True), False, False),
+    "no answer in time": (APITimeoutError("", request_sent=True), False, False),
+    "half an answer": (APIConnectionError("", request_sent=True, body='{"id":'), False, False),
+    "429": (refused(), True, True),
+    "429 with Retry-After": (refused(1), True, True),
+    "503": (unavailable(None), False, False),
+    "503 with Retry-After": (unavailable(1), False, True),
+    "503 with Retry-After: 0": (unavailable(0), False, True),
+    "cut stream": (StreamInterruptedError("", reply=ChatReply()), False, False),
+    "error in the stream": (StreamFailedError("", reply=ChatReply()), False, False),
+    "odd success": (UnexpectedResponseError(""), False, False),
+    "wrong argument": (ConfigurationError(""), False, False),
+    "any other": (MillisError(""), False, False),
+}
+
+
+@pytest.mark.parametrize(("error", "duplicate", "chat"), RULE.values(), ids=RULE)
+def test_the_rule(error: MillisError, duplicate: bool, chat: bool) -> None:
+    """Sent again is only what provably did no work (promise 2)."""
+    assert may_send_again("duplicate", error) is duplicate
+    assert may_send_again("chat", error) is chat
+
+
+@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+def test_no_other_status_is_sent_again(operation: Operation) -> None:
+    """Whatever else the service answers is reported at once, even if it asks to come back later."""
+    again = {
+        status
+        for status in range(300, 600)
+        if may_send_again(operation, APIStatusError("", status=status, retry_after=1))
+    }
+    assert again == ({429, 503} if operation == "chat" else {429})
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("007", 7),
+        (" 7\t", 7),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("9" * 30, 1e30),
+    ],
+)
+def test_retry_after_in_seconds(value: str, seconds: float) -> None:
+    """A number of seconds is read, also with a fraction, which some services send."""
+    assert parse_retry_after(value, NOW) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Thu, 01 Jan 2026 12:00:30 GMT",
+        "Thursday, 01-Jan-26 12:00:30 GMT",
+        "Thu Jan  1 12:00:30 2026",
+        " Thu, 01 Jan 2026 12:00:30 GMT ",
+    ],
+)
+def test_retry_after_as_an_http_date(value: str) -> None:
+    """All three forms of RFC 9110, 5.6.7, are read as GMT, and count from now."""
+    assert parse_retry_after(value, NOW) == 30
+
+
+@pytest.mark.parametrize("zone", [UTC, None])
+def test_retry_after_counts_from_the_moment_handed_in(zone: Any) -> None:
+    """The wait is that from the handed-in moment, in whatever zone it is given."""
+    now = NOW if zone else NOW.astimezone()
+    later = format_datetime(NOW + timedelta(days=2), usegmt=True)
+    assert parse_retry_after(later, now) == 2 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Thu, 01 Jan 2026 11:59:59 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    ],
+)
+def test_a_date_in_the_past_is_now(value: str) -> None:
+    """A date that has passed, by the service's clock or ours, means no wait, never a negative one."""
+    assert parse_retry_after(value, NOW) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        " ",
+        "soon",
+        "-1",
+        "+1",
+        "1e3",
+        "1,5",
+        "1.2.3",
+        ".",
+        "nan",
+        "inf",
+        "0x10",
+        "٣",
+        "²",
+        "7 seconds",
+        "5, 7",
+        "9" * 5000,
+        # Times and dates that are not whole: read against today, they would be anything.
+        "12:00",
+        "Thu 12:00",
+        "12:00 12:00",
+        "Jan 1 12:00:30",
+        "Thu, 01 Jan 2026",
+        # No HTTP dates, and so perhaps not in GMT.
+        "2026-01-01T12:00:30",
+        "Thu, 01 Jan 2026 12:00:30 +0200",
+        "Thu, 01 Jan 2026 12:00:30 PST",
+        # The right form, and no day or time.
+        "Thu, 31 Feb 2026 12:00:30 GMT",
+        "Thu, 01 Foo 2026 12:00:30 GMT",
+        "Foo, 01 Jan 2026 12:00:30 GMT",
+        "Thu, 01 Jan 2026 25:00:30 GMT",
+        "Thu, 01 Jan 0000 12:00:30 GMT",
+        # What makes dateutil raise other things than ValueError.
+        "1:" + "9" * 60,
+        "Thu, 01 Jan 2026 12:00:30 GMT" + " " * 60 + "x",
+    ],
+)
+def test_an_unreadable_retry_after_is_none(value: str | None) -> None:
+    """Garbage asks for nothing: it makes no wait, lets nothing be sent again, and raises nothing."""
+    assert parse_retry_after(value, NOW) is None
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def delays(
+    error: MillisError,
+    *,
+    chance: float = 0.0,
+    clock: Callable[[], float] = lambda: 0.0,
+    operation: Operation = "chat",
+    **policy: Any,
+) -> list[float | None]:
+    """All the delays of one call that fails with `error` each time, up to the first None."""
+    attempts = Attempts(operation, RetryPolicy(clock=clock, chance=lambda: chance, **policy))
+    found: list[float | None] = []
+    while not found or found[-1] is not None:
+        found.append(attempts.delay_after(error))
+    return found
+
+
+NO_CONNECTION = APIConnectionError("", request_sent=False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(0, [None]), (1, [0.5, None]), (2, [0.5, 1.0, None]), (9, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, None])],
+)
+def test_delays_double_up_to_the_longest(limit: int, expected: list[float | None]) -> None:
+    """The wait doubles from `first_delay` to `longest_delay`, and after `limit` sendings the error is raised."""
+    assert delays(NO_CONNECTION, limit=limit, total=1000) == expected
+
+
+def test_chance_takes_off_up_to_a_half() -> None:
+    """Clients that failed together do not all come back together."""
+    assert delays(NO_CONNECTION, chance=0.5) == [0.375, 0.75, None]
+    assert delays(NO_CONNECTION, chance=1.0) == [0.25, 0.5, None]
+
+
+def test_by_default_twice_within_a_minute() -> None:
+    """The default is two retries, in at most a minute."""
+    assert (RetryPolicy().limit, RetryPolicy().total) == (2, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chance", "expected"),
+    [(0, 0.0, 0), (7, 0.0, 7), (7, 0.5, 7.125), (7, 1.0, 7.25), (30, 0.0, 30)],
+)
+def test_retry_after_is_obeyed(asked: float, chance: float, expected: float) -> None:
+    """The wait is never shorter than asked, and only a little longer."""
+    assert delays(refused(asked), chance=chance, limit=1) == [expected, None]
+
+
+@pytest.mark.parametrize("asked", [30.5, 3600, 1e30, math.inf])
+def test_a_retry_after_beyond_the_longest_is_not_waited_for(asked: float) -> None:
+    """The error comes back at once and says how long the service asked for."""
+    assert delays(refused(asked)) == [None]
+    assert refused(asked).retry_after == asked
+
+
+def test_the_total_bounds_all_of_it() -> None:
+    """A wait that would end after `total` does not begin, whatever the attempts themselves took."""
+    clock = Clock()
+    attempts = Attempts("chat", RetryPolicy(limit=9, total=10, clock=clock, chance=lambda: 0.0))
+    clock.now += 9.5
+    assert attempts.delay_after(NO_CONNECTION) == 0.5  # ends exactly with the total
+    clock.now += 0.5
+    assert attempts.delay_after(NO_CONNECTION) is None
+
+
+def test_the_total_counts_from_the_first_sending() -> None:
+    """Time before the call does not count, time between its attempts does."""
+    clock = Clock()
+    policy = RetryPolicy(limit=9, total=2, clock=clock, chance=lambda: 0.0)
+    clock.now += 100
+    attempts = Attempts("chat", policy)
+    assert attempts.delay_after(NO_CONNECTION) == 0.5
+    clock.now += 1.1
+    assert attempts.delay_after(NO_CONNECTION) is None
+
+
+def test_very_many_retries_do_not_overflow() -> None:
+    """The delay stays at its longest for ever."""
+    assert delays(NO_CONNECTION, limit=2000, total=math.inf)[-2:] == [30, None]
+
+
+def test_what_must_not_happen_twice_does_not() -> None:
+    """The rule comes before the limit: a lost answer is never followed by a second request."""
+    assert delays(APIConnectionError("", request_sent=True), limit=9) == [None]
+    assert delays(unavailable(1), operation="duplicate", limit=9) == [None]
+
+
+def test_the_number_of_the_attempt_is_kept() -> None:
+    """The log line of each attempt can say which it was."""
+    attempts = Attempts("chat", RetryPolicy(chance=lambda: 0.0))
+    numbers = [attempts.number]
+    while attempts.delay_after(NO_CONNECTION) is not None:
+        numbers.append(attempts.number)
+    assert numbers == [1, 2, 3]
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])
+def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
+    """The message speaks of `retries`, which is the argument that the caller gave."""
+    with pytest.raises(ConfigurationError, match=r"^retries: must be a whole number, 0 or more, not "):
+        RetryPolicy(limit=limit)
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, True, "5", None])
+@pytest.mark.parametrize("name", ["first_delay", "longest_delay", "total"])
+def test_a_delay_that_is_no_length_of_time_is_refused(name: str, value: Any) -> None:
+    """A policy says which of its settings is wrong, before the first failure and not in the midst of it."""
+    with pytest.raises(
+        ConfigurationError, match=rf"^retries: {name} must be a number of seconds, 0 or more, not "
+    ):
+        RetryPolicy(**{name: value})
+
+
+def test_the_clock_and_the_dice_are_not_shown() -> None:
+    """The repr of a policy is what one would write to make it."""
+    assert repr(RetryPolicy()) == "RetryPolicy(limit=2, first_delay=0.5, longest_delay=30.0, total=60.0)"
+
+
+def test_now_is_aware() -> None:
+    """Dates can be counted from it."""
+    assert utc_now().utcoffset() == timedelta(0)
