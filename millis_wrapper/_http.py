@@ -14,7 +14,7 @@ from .chat import ChatCore
 from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, MillisError
 from .request import Call
 from .retry import Attempts, RetryPolicy, utc_now
-from .settings import Secret, Settings
+from .settings import HOSTS, Secret, Settings
 from .status import COPY_MAY_EXIST, body_start, error_for_status
 from .timeouts import Timeout, seconds_or_none
 
@@ -62,7 +62,7 @@ def client_options(settings: Settings) -> ClientOptions:
     return {
         # httpx's own limit of 100 connections would let the pool time-out strike at a busy moment.
         "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        # With a loopback host no proxy from the environment may come between: the key goes there in the clear.
+        # With a loopback host no proxy of the environment may come between: the key goes there in the clear.
         "trust_env": not settings.on_loopback,
     }
 
@@ -92,6 +92,16 @@ def build_request(
             read=seconds_or_none(limits.first_byte),
         ),
     )
+
+
+def refuse_impossible_host(base_url: str) -> None:
+    """Raise ConfigurationError for a host over which httpx or the resolver would stumble, each in its way."""
+    try:
+        httpx.URL(base_url).host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ConfigurationError(
+            f"base_url: must be like {HOSTS['us']}, not {base_url!r} ({error})"
+        ) from None
 
 
 def refuse_closed(closed: bool) -> None:
@@ -129,6 +139,21 @@ def sending_failures(settings: Settings, call: Call, limits: Timeout) -> Generat
     except httpx.RequestError as error:
         raise APIConnectionError(
             f"the connection to {settings.base_url} broke: {_words(error)}; {_may_have(call)}",
+            request_sent=True,
+        ) from error
+    except httpx.InvalidURL as error:
+        # httpx looks at the address of a redirect although it is not to follow it.
+        raise APIConnectionError(
+            f"the answer from {settings.base_url} is a redirect to no address: {error}; {_may_have(call)}",
+            request_sent=True,
+        ) from error
+    except RuntimeError as error:
+        if "loop" not in str(error):
+            raise
+        # asyncio's words; by then an idle connection of the other loop has carried the request out.
+        raise APIConnectionError(
+            f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
+            f" one for each, or let AsyncMillis make its own; {_may_have(call)}",
             request_sent=True,
         ) from error
 

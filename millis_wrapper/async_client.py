@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,7 +102,7 @@ class AsyncSender:
         http = self.http
         _http.refuse_closed(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
-        with _http.sending_failures(self.settings, call, limits), _loop_failures():
+        with _http.sending_failures(self.settings, call, limits):
             response = await http.send(
                 request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
             )
@@ -117,18 +117,6 @@ class AsyncSender:
                     if not body.add(piece):
                         break
         raise _http.status_error(self.settings, call, response, body)
-
-
-@contextmanager
-def _loop_failures() -> Generator[None]:
-    """Say clearly what asyncio says darkly of a client that was used in another event loop before."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"http_client: {error}; an httpx.AsyncClient works only in the event loop it was first used in: "
-            "use one for each, or let AsyncMillis make its own"
-        ) from error
 
 
 class AsyncChat:
@@ -292,6 +280,7 @@ class AsyncMillis:
         self._settings = read_settings(
             api_key, region=region, base_url=base_url, allow_http=allow_http, headers=headers, strict=strict
         )
+        _http.refuse_impossible_host(self._settings.base_url)
         policy = retries if isinstance(retries, RetryPolicy) else RetryPolicy(limit=retries)
         self._sender = AsyncSender(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
         self.chat = AsyncChat(self._sender)

@@ -49,7 +49,7 @@ class Sender:
 
     @property
     def http(self) -> httpx.Client:
-        """The httpx client: the caller's, or one made at the first use, since loading the certificates takes a while."""
+        """The httpx client: the caller's, or one made at the first use: loading certificates takes time."""
         if self._given is not None:
             return self._given
         with self._lock:
@@ -273,6 +273,7 @@ class Millis:
         self._settings = read_settings(
             api_key, region=region, base_url=base_url, allow_http=allow_http, headers=headers, strict=strict
         )
+        _http.refuse_impossible_host(self._settings.base_url)
         policy = retries if isinstance(retries, RetryPolicy) else RetryPolicy(limit=retries)
         self._sender = Sender(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
         self.chat = Chat(self._sender)

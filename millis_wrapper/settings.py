@@ -151,7 +151,10 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(f"headers: {name!r} is no header name")
         if name.lower() == "authorization":
             raise ConfigurationError("headers: authorization is set from api_key; pass the key there")
+        if name.lower() in ("content-length", "transfer-encoding"):
+            raise ConfigurationError(f"headers: {name.lower()} follows from what is sent; leave it out")
         if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
             raise ConfigurationError(f"headers: the value of {name!r} must be printable ASCII text")
-        checked[name] = value
+        # Space around a value is no part of it (RFC 9110, 5.5), and h11 refuses it.
+        checked[name] = value.strip()
     return checked

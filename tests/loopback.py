@@ -1,0 +1,271 @@
+"""A server on loopback that follows a script, misbehaves on purpose, and counts what arrives."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+PATIENCE = 5.0  # seconds until a test that waits in vain fails
+
+
+@attrs.frozen
+class Received:
+    """One request as it arrived; `connection` counts from 1, header names are in lower case."""
+
+    connection: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, server: Loopback, connection: socket.socket, number: int) -> None:
+        self.server = server
+        self.number = number
+        self._socket = connection
+        self._buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def reset(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Go on when the test says so; a test that never does has failed."""
+        for _ in range(int(PATIENCE / 0.01)):
+            if event.wait(0.01) or self.server.stopping.is_set():
+                return
+        raise AssertionError("the test did not let the server go on")
+
+    def watch(self, seconds: float) -> bool:
+        """Return whether the client went away within `seconds`."""
+        self._socket.settimeout(seconds)
+        try:
+            gone = not self._socket.recv(65536)
+        except TimeoutError:
+            return False
+        except OSError:
+            gone = True
+        finally:
+            if self._socket.fileno() != -1:
+                self._socket.settimeout(None)
+        if gone:
+            self.server.left.set()
+        return gone
+
+    def begins(self) -> None:
+        """Wait for the first byte of the next request, and leave it unread."""
+        self._socket.recv(1, socket.MSG_PEEK)
+
+    def receive(self) -> Received | None:
+        """Return the next whole request; None when the client left, or speaks something else than HTTP."""
+        while b"\r\n\r\n" not in self._buffer:
+            if not self._more():
+                return None
+            if not self._buffer[:1].isalpha():  # the client says hello in TLS
+                self.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                return None
+        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ")
+        pairs = (line.split(": ", 1) for line in lines)
+        headers = {name.lower(): value for name, value in pairs}
+        length = int(headers.get("content-length", "0"))
+        self._buffer = rest
+        while len(self._buffer) < length:
+            if not self._more():
+                return None
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return Received(self.number, method, path, headers, body)
+
+    def _more(self) -> bool:
+        data = self._socket.recv(65536)
+        self._buffer += data
+        return bool(data)
+
+
+Step = bytes | Callable[[Peer], object]
+Answer = Sequence[Step]
+
+
+class Loopback:
+    """Answers the first request with the first answer, the second with the second, all further with the last.
+
+    An answer is a list of steps: bytes to send, and things to do in between. After the last step the
+    connection stays open for the next request, unless a step closed it.
+    """
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.connections = 0
+        self.requests: list[Received] = []
+        self.left = threading.Event()  # a client went away while a step was watching for it
+        self.stopping = threading.Event()
+        self._peers: list[Peer] = []
+        self._threads: list[threading.Thread] = []
+        self._failures: list[Exception] = []
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [request.json for request in self.requests]
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        with suppress(OSError):  # wakes the thread that accepts
+            socket.create_connection(self._listener.getsockname(), timeout=1).close()
+        self._threads[0].join(PATIENCE)
+        self._listener.close()
+        for peer in self._peers:
+            peer.close()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        if self._failures and error is None:
+            raise self._failures[0]
+
+    def _start(self, target: Callable[..., None], *args: Peer) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if self.stopping.is_set():
+                connection.close()
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections += 1
+            peer = Peer(self, connection, self.connections)
+            self._peers.append(peer)
+            self._start(self._serve, peer)
+
+    def _serve(self, peer: Peer) -> None:
+        try:
+            while (request := peer.receive()) is not None:
+                for step in self._answer_to(request):
+                    if isinstance(step, bytes):
+                        peer.send(step)
+                    else:
+                        step(peer)
+        except OSError:
+            pass  # the client left, or a step closed the connection
+        except Exception as failure:
+            self._failures.append(failure)
+        finally:
+            peer.close()
+
+    def _answer_to(self, request: Received) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+
+def reset(peer: Peer) -> None:
+    """Break the connection so that the client sees a reset."""
+    peer.reset()
+
+
+def close(peer: Peer) -> None:
+    """Close the connection so that the client sees its end."""
+    peer.close()
+
+
+def until_left(peer: Peer) -> None:
+    """Send nothing more until the client goes away, and fail when it does not."""
+    assert peer.server.stopping.is_set() or peer.watch(PATIENCE), "the client did not go away"
+
+
+def pause(event: threading.Event) -> Step:
+    """Go on when the test sets `event`."""
+    return lambda peer: peer.wait_for(event)
+
+
+def linger(seconds: float) -> Step:
+    """Give the client `seconds` to go away, then go on."""
+    return lambda peer: peer.watch(seconds)
+
+
+def http(
+    status: int, body: bytes | str = b"", headers: Mapping[str, str] | None = None, *, reason: str = "X"
+) -> bytes:
+    """Return a whole answer."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in (headers or {}).items())]
+    return "\r\n".join([*lines, f"content-length: {len(content)}", "", ""]).encode("latin-1") + content
+
+
+def chunk(data: bytes) -> bytes:
+    """Return `data` in HTTP's chunked framing."""
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def event(data: str) -> bytes:
+    """Return one server-sent event in a chunk of its own."""
+    return chunk(f"data: {data}\n\n".encode())
+
+
+def said(text: str) -> bytes:
+    """Return the event that carries `text`."""
+    return event(json.dumps({"choices": [{"delta": {"content": text}}]}))
+
+
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+DONE = event("[DONE]")
+END = b"0\r\n\r\n"
+
+
+def reply(*texts: str) -> list[Step]:
+    """Return the steps of a whole reply."""
+    return [STREAM + b"".join(said(text) for text in texts) + DONE + END]
+
+
+def copied(agent_id: str = "-Ocopy") -> list[Step]:
+    """Return the steps of a duplicate's answer."""
+    body = {"id": agent_id, "name": "Copy", "config": {"prompt": "p"}, "created_at": 1700000000000}
+    return [http(200, json.dumps(body))]
+
+
+def nowhere() -> str:
+    """Return the address of a port that refuses connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()[:2]
+    return f"{host}:{port}"

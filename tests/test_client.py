@@ -1,0 +1,282 @@
+"""What goes out, through which httpx client, and what is left when the client is closed."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+import anyio
+import httpx
+import pytest
+from loopback import Loopback, copied, http, reply
+from twins import KEY, Twins, call
+
+from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, Millis, __version__
+
+pytestmark = pytest.mark.anyio
+
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+FINE = {"chat": reply("Hello"), "duplicate": copied()}
+
+
+async def test_chat_sends_exactly_what_was_said(twins: Twins) -> None:
+    """A chat is one POST of the agent, the messages, and nothing that the caller did not write."""
+    with Loopback(reply("Hello", " there")) as server:
+        answer = await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert answer.text == "Hello there"
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/chat/completions")
+    assert request.json == {"agent": {"agent_id": "-Oabc"}, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def test_chat_sends_each_argument_in_its_place(twins: Twins) -> None:
+    """Overrides, nulls, metadata and the end of the session go out as they were written."""
+    history = [{"role": "user", "content": "é"}, {"role": "assistant", "content": ""}]
+    with Loopback(reply("Hello")) as server:
+        await twins.client(server.url).chat.send(
+            history,
+            agent_id="-Oabc",
+            agent_config={"prompt": None, "llm": {"model": "new"}},
+            metadata={"name": "Ada"},
+            include_metadata_in_prompt=False,
+            end_of_session=True,
+        )
+    assert server.bodies == [
+        {
+            "agent": {
+                "agent_id": "-Oabc",
+                "agent_config": {"prompt": None, "llm": {"model": "new"}},
+                "metadata": {"name": "Ada"},
+                "include_metadata_in_prompt": False,
+            },
+            "messages": history,
+            "end_of_session": True,
+        }
+    ]
+
+
+async def test_duplicate_sends_the_id_in_the_path_and_no_body(twins: Twins) -> None:
+    """A duplicate is one POST to the agent's address; whatever the id holds stays one part of the path."""
+    with Loopback(copied("-Onew")) as server:
+        copy = await twins.client(server.url).agents.duplicate("-O/a?b")
+    assert copy.id == "-Onew"
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/agents/-O%2Fa%3Fb/duplicate")
+    assert request.body == b""
+
+
+@OPERATIONS
+async def test_headers_say_what_is_sent_and_what_is_wanted(twins: Twins, operation: str) -> None:
+    """The key goes raw, an event stream is asked for where one comes, and the caller's headers are on top."""
+    with Loopback(FINE[operation]) as server:
+        await call(twins.client(server.url, headers={"X-Team": " blue "}), operation)
+        await call(twins.client(server.url, headers={"User-Agent": "mine", "Accept": "*/*"}), operation)
+    plain, own = (request.headers for request in server.requests)
+    assert plain["authorization"] == KEY
+    assert plain["accept"] == {"chat": "text/event-stream", "duplicate": "application/json"}[operation]
+    assert plain["user-agent"] == f"millis-wrapper/{__version__}"
+    assert plain["accept-encoding"] == "identity"
+    assert plain["x-team"] == "blue"
+    assert (own["user-agent"], own["accept"]) == ("mine", "*/*")
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Length", "transfer-encoding"])
+@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
+def test_headers_that_are_not_the_callers_are_refused(
+    kind: type[Millis] | type[AsyncMillis], name: str
+) -> None:
+    """A header that follows from the key or from the body cannot be set beside them."""
+    with pytest.raises(ConfigurationError, match=f"headers: {name.lower()}"):
+        kind(KEY, headers={name: "5"})
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".com", "a..b", "xn--", "999.1.1.1"])
+@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
+def test_a_host_that_cannot_exist_is_refused_at_once(
+    kind: type[Millis] | type[AsyncMillis], host: str
+) -> None:
+    """A name that no resolver or URL takes is a ConfigurationError, not whatever the socket makes of it."""
+    with pytest.raises(ConfigurationError, match=r"^base_url: must be like https://.*" + re.escape(host)):
+        kind(KEY, base_url=f"https://{host}")
+
+
+@OPERATIONS
+async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
+    twins: Twins, operation: str
+) -> None:
+    """Of a client that was handed in, the headers go along; its auth, base URL, and limits do not."""
+    theirs = twins.httpx_client(
+        auth=("someone", "else"),
+        base_url="http://192.0.2.1/",
+        follow_redirects=True,
+        timeout=0.000001,
+        headers={"x-theirs": "1", "accept": "text/html", "authorization": "old"},
+    )
+    with Loopback(FINE[operation]) as server:
+        await call(twins.client(server.url, http_client=theirs), operation)
+    (request,) = server.requests
+    assert request.headers["authorization"] == KEY
+    assert request.headers["x-theirs"] == "1"
+    assert request.headers["accept"] != "text/html"
+    assert theirs.headers["authorization"] == "old"
+
+
+async def test_an_http_client_of_the_callers_is_not_closed(twins: Twins) -> None:
+    """Closing Millis leaves the caller's httpx client, and its connection, open."""
+    theirs = twins.httpx_client()
+    with Loopback(copied()) as server:
+        for _ in range(2):
+            millis = twins.client(server.url, http_client=theirs)
+            await millis.agents.duplicate("-Oabc")
+            await millis.aclose()
+        assert not theirs.is_closed
+    assert (server.connections, len(server.requests)) == (1, 2)
+
+
+@OPERATIONS
+async def test_a_transport_for_tests_works_as_it_is(twins: Twins, operation: str) -> None:
+    """An httpx.MockTransport is all that a user's test needs."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"data: Hello\n\n" if operation == "chat" else b'{"id": "-Onew"}')
+
+    theirs = twins.httpx_client(transport=httpx.MockTransport(respond))
+    assert await call(twins.client("https://millis.invalid", http_client=theirs), operation)
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda: Millis(KEY, http_client=httpx.AsyncClient()), "httpx.Client, not AsyncClient"),  # type: ignore[arg-type] # the slip that is tested
+        (lambda: AsyncMillis(KEY, http_client=httpx.Client()), "httpx.AsyncClient, not Client"),  # type: ignore[arg-type] # the slip that is tested
+    ],
+)
+def test_an_http_client_of_the_wrong_kind_is_refused(make: Callable[[], object], wanted: str) -> None:
+    """The sync client takes no async httpx client, nor the other way round."""
+    with pytest.raises(ConfigurationError, match=f"http_client: must be an {wanted}"):
+        make()
+
+
+@OPERATIONS
+async def test_a_closed_client_says_so(twins: Twins, operation: str) -> None:
+    """After closing, a call is refused before anything is sent, whosever the httpx client is."""
+    with Loopback(FINE[operation]) as server:
+        for arguments in ({}, {"http_client": twins.httpx_client()}):
+            millis = twins.client(server.url, **arguments)
+            await call(millis, operation)
+            await millis.aclose()
+            await millis.aclose()
+            with pytest.raises(ConfigurationError, match="the client is closed"):
+                await call(millis, operation)
+    assert len(server.requests) == 2
+
+
+async def test_a_closed_http_client_of_the_callers_says_so(twins: Twins) -> None:
+    """A client that its owner closed is a ConfigurationError, not httpx's RuntimeError."""
+    theirs = twins.httpx_client()
+    if isinstance(theirs, httpx.AsyncClient):
+        await theirs.aclose()
+    else:
+        theirs.close()
+    with pytest.raises(ConfigurationError, match="the client is closed"):
+        await call(twins.client("http://127.0.0.1:1", http_client=theirs), "duplicate")
+
+
+@OPERATIONS
+async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
+    twins: Twins, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key goes to this machine in the clear, so it passes through no proxy on its way."""
+    with Loopback(FINE[operation]) as server, Loopback([http(502)]) as proxy:
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        await call(twins.client(server.url), operation)
+    assert (len(server.requests), proxy.connections) == (1, 0)
+
+
+@OPERATIONS
+async def test_the_log_has_one_line_for_each_attempt(
+    twins: Twins, operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At DEBUG, method, path, outcome, attempt and milliseconds; no body."""
+    caplog.set_level(logging.DEBUG, "millis_wrapper")
+    with Loopback([http(429, "secret reason")], FINE[operation]) as server:
+        await call(twins.patient(server.url), operation)
+    lines = [record.getMessage() for record in caplog.records if record.name == "millis_wrapper"]
+    path = server.requests[0].path
+    assert lines == [f"POST {path} -> 429 (attempt 1, 0 ms)", f"POST {path} -> 200 (attempt 2, 0 ms)"]
+
+
+def test_repr_shows_the_host_and_no_key() -> None:
+    """Which service a client talks to can be seen, and whose key it is only by its last four letters."""
+    assert repr(Millis(KEY, region="eu")) == "Millis('https://api-eu-west.millis.ai', api_key='****ts99')"
+    assert repr(AsyncMillis(KEY)) == "AsyncMillis('https://api-west.millis.ai', api_key='****ts99')"
+
+
+def test_threads_may_share_a_client() -> None:
+    """Calls from many threads at once do not wait for each other, nor mix their answers."""
+    together = threading.Barrier(8)
+    answers: list[str] = []
+    with (
+        Loopback([lambda peer: together.wait(5), *reply("Hello")]) as server,
+        Millis(KEY, base_url=server.url) as millis,
+    ):
+
+        def talk(number: int) -> None:
+            answers.append(millis.chat.send(f"{number}", agent_id="-Oabc").text)
+
+        threads = [threading.Thread(target=talk, args=[number]) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == ["Hello"] * 8
+    assert {body["messages"][0]["content"] for body in server.bodies} == set("01234567")
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves behind while the test's warning filters still hold."""
+    yield
+    gc.collect()
+
+
+# Nobody can close a connection when its event loop is gone.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("collected")
+def test_an_async_client_works_in_one_event_loop_after_the_other() -> None:
+    """Each event loop gets connections of its own."""
+    with Loopback(reply("Hello")) as server:
+        millis = AsyncMillis(KEY, base_url=server.url)
+
+        async def talk() -> list[str]:
+            return [(await millis.chat.send("Hi", agent_id="-Oabc")).text for _ in range(2)]
+
+        texts = [anyio.run(talk), anyio.run(talk), anyio.run(talk, backend="trio")]
+    assert texts == [["Hello", "Hello"]] * 3
+    assert (server.connections, len(server.requests)) == (3, 6)
+
+
+@OPERATIONS
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("collected")
+def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_was_sent(
+    operation: str,
+) -> None:
+    """The idle connection of a loop that is gone carries a request out, and cannot bring the answer."""
+    with Loopback(FINE[operation]) as server:
+        millis = AsyncMillis(KEY, base_url=server.url, http_client=httpx.AsyncClient())
+
+        async def use() -> None:
+            await call(millis, operation)
+
+        anyio.run(use)
+        with pytest.raises(APIConnectionError, match="event loop") as caught:
+            anyio.run(use)
+    assert caught.value.request_sent
+    assert len(server.requests) == 2

@@ -1,0 +1,272 @@
+"""The sync and the async client under one set of names, so that a test is written once and run on both.
+
+Tests are written for the async client, which they get as it is; the sync one is put into async clothes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import anyio
+import attrs
+import httpx
+
+from millis_wrapper import (
+    AsyncMillis,
+    ChatChunk,
+    ChatReply,
+    ChatStream,
+    Conversation,
+    DuplicatedAgent,
+    Millis,
+    RetryPolicy,
+    Timeout,
+)
+from millis_wrapper.async_client import AsyncAgents, AsyncChat, AsyncSender
+from millis_wrapper.client import Agents, Chat, Sender
+from millis_wrapper.settings import read_settings
+
+KEY = "k3yOfThirtyTwoLettersAndDigits99"
+
+
+class StreamTwin(Protocol):
+    @property
+    def reply(self) -> ChatReply: ...
+    @property
+    def text_stream(self) -> AsyncGenerator[str]: ...
+    async def until_done(self) -> None: ...
+    async def get_final_reply(self) -> ChatReply: ...
+    async def close(self) -> None: ...
+    def __aiter__(self) -> AsyncIterator[ChatChunk]: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class ConversationTwin(Protocol):
+    @property
+    def messages(self) -> list[dict[str, Any]]: ...
+    @property
+    def left_early(self) -> tuple[int, ...]: ...
+    def load(self, messages: list[dict[str, Any]]) -> None: ...
+    def stream(self, text: str, *, end_of_session: bool = False) -> StreamTwin: ...
+    async def send(self, text: str, *, end_of_session: bool = False) -> ChatReply: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class ChatTwin(Protocol):
+    def stream(self, *args: Any, **kwargs: Any) -> StreamTwin: ...
+    async def send(self, *args: Any, **kwargs: Any) -> ChatReply: ...
+    def conversation(self, *args: Any, **kwargs: Any) -> ConversationTwin: ...
+
+
+class AgentsTwin(Protocol):
+    async def duplicate(
+        self, agent_id: str, *, timeout: float | Timeout | None = None
+    ) -> DuplicatedAgent: ...
+
+
+class MillisTwin(Protocol):
+    @property
+    def chat(self) -> ChatTwin: ...
+    @property
+    def agents(self) -> AgentsTwin: ...
+    async def aclose(self) -> None: ...
+
+
+@attrs.frozen
+class DressedStream:
+    """A sync stream in async clothes."""
+
+    bare: ChatStream
+
+    @property
+    def reply(self) -> ChatReply:
+        return self.bare.reply
+
+    @property
+    async def text_stream(self) -> AsyncGenerator[str]:
+        for text in self.bare.text_stream:
+            yield text
+
+    async def until_done(self) -> None:
+        self.bare.until_done()
+
+    async def get_final_reply(self) -> ChatReply:
+        return self.bare.get_final_reply()
+
+    async def close(self) -> None:
+        self.bare.close()
+
+    async def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        for chunk in self.bare:
+            yield chunk
+
+    async def __aenter__(self) -> Self:
+        self.bare.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bare.__exit__(kind, error, traceback)
+
+
+@attrs.frozen
+class DressedConversation:
+    bare: Conversation
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return self.bare.messages
+
+    @property
+    def left_early(self) -> tuple[int, ...]:
+        return self.bare.left_early
+
+    def load(self, messages: list[dict[str, Any]]) -> None:
+        self.bare.load(messages)
+
+    def stream(self, text: str, *, end_of_session: bool = False) -> DressedStream:
+        return DressedStream(self.bare.stream(text, end_of_session=end_of_session))
+
+    async def send(self, text: str, *, end_of_session: bool = False) -> ChatReply:
+        return self.bare.send(text, end_of_session=end_of_session)
+
+    async def __aenter__(self) -> Self:
+        self.bare.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bare.__exit__(kind, error, traceback)
+
+
+@attrs.frozen
+class DressedChat:
+    bare: Chat
+
+    def stream(self, *args: Any, **kwargs: Any) -> DressedStream:
+        return DressedStream(self.bare.stream(*args, **kwargs))
+
+    async def send(self, *args: Any, **kwargs: Any) -> ChatReply:
+        return self.bare.send(*args, **kwargs)
+
+    def conversation(self, *args: Any, **kwargs: Any) -> DressedConversation:
+        return DressedConversation(self.bare.conversation(*args, **kwargs))
+
+
+@attrs.frozen
+class DressedAgents:
+    bare: Agents
+
+    async def duplicate(self, *args: Any, **kwargs: Any) -> DuplicatedAgent:
+        return self.bare.duplicate(*args, **kwargs)
+
+
+@attrs.frozen
+class DressedMillis:
+    bare: Millis
+
+    @property
+    def chat(self) -> DressedChat:
+        return DressedChat(self.bare.chat)
+
+    @property
+    def agents(self) -> DressedAgents:
+        return DressedAgents(self.bare.agents)
+
+    async def aclose(self) -> None:
+        self.bare.close()
+
+
+@attrs.frozen
+class Patient:
+    """What is left of a client when its sleep is handed in: a test of retries needs no more."""
+
+    chat: ChatTwin
+    agents: AgentsTwin
+    slept: list[float]
+
+
+class Twins:
+    """Makes clients of one kind, "sync" or "async", and closes them after the test."""
+
+    def __init__(self, kind: str, stack: AsyncExitStack) -> None:
+        self.kind = kind
+        self._stack = stack
+
+    def client(self, base_url: str, **arguments: Any) -> MillisTwin:
+        """Return a client as its user would make it."""
+        arguments = {"api_key": KEY, "base_url": base_url, **arguments}
+        if self.kind == "async":
+            millis: MillisTwin = AsyncMillis(**arguments)
+        else:
+            millis = DressedMillis(Millis(**arguments))
+        self._stack.push_async_callback(millis.aclose)
+        return millis
+
+    def httpx_client(self, **arguments: Any) -> Any:
+        """Return an httpx client of the right kind."""
+        if self.kind == "async":
+            client = httpx.AsyncClient(**arguments)
+            self._stack.push_async_callback(client.aclose)
+            return client
+        return self._stack.enter_context(httpx.Client(**arguments))
+
+    def patient(
+        self, base_url: str, *, timeout: Timeout | None = None, http_client: Any = None, **policy: Any
+    ) -> Patient:
+        """Return a client that does not wait between attempts, but notes down how long it would have: its
+        clock goes on only by what it slept, and its dice always show 0.
+        """
+        settings = read_settings(
+            KEY, region=None, base_url=base_url, allow_http=False, headers=None, strict=False
+        )
+        slept: list[float] = []
+        policy = {"clock": lambda: sum(slept), "chance": lambda: 0.0, **policy}
+        rules = RetryPolicy(**policy)
+        limits = timeout or Timeout()
+        if self.kind == "async":
+
+            async def async_sleep(seconds: float) -> None:
+                slept.append(seconds)
+
+            async_sender = AsyncSender(settings, limits, rules, http_client, sleep=async_sleep)
+            self._stack.push_async_callback(async_sender.close)
+            return Patient(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
+        sender = Sender(settings, limits, rules, http_client, sleep=slept.append)
+        self._stack.callback(sender.close)
+        return Patient(DressedChat(Chat(sender)), DressedAgents(Agents(sender)), slept)
+
+
+async def in_thread(wait: Callable[[float], bool], seconds: float = 5.0) -> bool:
+    """Wait for a threading.Event while the event loop goes on."""
+    return await anyio.to_thread.run_sync(wait, seconds)
+
+
+async def texts_of(stream: StreamTwin) -> list[str]:
+    return [text async for text in stream.text_stream]
+
+
+async def call(client: MillisTwin | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:
+    """Make the plain call of `operation`, "chat" or "duplicate"."""
+    if operation == "chat":
+        return await client.chat.send("Hi", agent_id="-Oabc", **arguments)
+    return await client.agents.duplicate("-Oabc", **arguments)
