@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .errors import ConfigurationError
+from .printable import one_line
 
 Region = Literal["us", "eu"]
 
@@ -19,6 +20,8 @@ Region = Literal["us", "eu"]
 HOSTS: dict[str, str] = {"us": "https://api-west.millis.ai", "eu": "https://api-eu-west.millis.ai"}
 
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
+# The characters of RFC 3986, without those that begin a query or a fragment; and no longer than servers take.
+_BASE_URL = re.compile(r"[\w.~:/\[\]@!$&'()*+,;=%-]{1,1000}", re.ASCII)
 
 
 class Secret:
@@ -96,7 +99,7 @@ def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
     if region is not None:
         if base_url is not None:
             raise ConfigurationError("region and base_url both name the host: pass one of them")
-        if region not in HOSTS:
+        if not isinstance(region, str) or region not in HOSTS:
             raise ConfigurationError(f'region: must be "us" or "eu", not {region!r}')
         return HOSTS[region]
     source = "base_url"
@@ -120,14 +123,8 @@ def _checked_url(url: str, source: str, allow_http: bool) -> str:
     if parts.username is not None or parts.password is not None:
         # Not shown: it may well be a secret.
         raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
-    if (
-        parts.scheme not in ("http", "https")
-        or not host
-        or parts.query
-        or parts.fragment
-        or _NOT_IN_A_HEADER.search(url)
-    ):
-        raise ConfigurationError(f"{example}, not {url!r}")
+    if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
+        raise ConfigurationError(f"{example}, not {one_line(repr(url), 100)}")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ConfigurationError(
             f"{source}: {url!r} would send the key in the clear: use https, or allow_http=True if you mean it"
@@ -146,6 +143,8 @@ def _is_loopback(host: str) -> bool:
 
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
+    if headers is not None and not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers: must be a dict of str, not {type(headers).__name__}")
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigurationError(f"headers: {name!r} is no header name")

@@ -213,7 +213,7 @@ NO_CONNECTION = APIConnectionError("", request_sent=False)
     [(0, [None]), (1, [0.5, None]), (2, [0.5, 1.0, None]), (9, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, None])],
 )
 def test_delays_double_up_to_the_longest(limit: int, expected: list[float | None]) -> None:
-    """The wait doubles from `first_delay` to `longest_delay`, and after `limit` sendings the error is raised."""
+    """The wait doubles from `first_delay` to `longest_delay`, and after `limit` sendings the error comes."""
     assert delays(NO_CONNECTION, limit=limit, total=1000) == expected
 
 
