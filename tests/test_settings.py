@@ -255,7 +255,7 @@ def test_plain_http_is_for_loopback(url: str) -> None:
 
 @pytest.mark.parametrize("url", ELSEWHERE)
 def test_plain_http_to_anywhere_else_is_refused(url: str) -> None:
-    """The key comes from `api_key` alone, or it would be shown where headers are."""
+    """The key never goes out in the clear unless the caller says so; a name like loopback is not it."""
     message = r"^base_url: .* would send the key in the clear: use https, or allow_http=True"
     with pytest.raises(ConfigurationError, match=message):
         read(base_url=url)
