@@ -90,7 +90,7 @@ class Contract:
 
         Where one of several objects may stand (a message), a path comes once for each of them.
         """
-        return self._fields(self.component(component), component, "", ())
+        return self._fields(self.component(component), component, None, ())
 
     def _unknown(self, value: object, schemas: Sequence[Schema], path: str) -> Iterator[UnknownKey]:
         leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
@@ -112,22 +112,26 @@ class Contract:
                 yield from self._unknown(item, items, f"{path}[{number}]")
 
     def _fields(
-        self, schema: Schema, name: str | None, path: str, above: tuple[str | None, ...]
+        self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
     ) -> Iterator[Field]:
-        for component, leaf in self._leaves(schema, name):
-            if component is not None and component in above:
+        for name, leaf in self._leaves(schema, component):
+            if name is not None and name in above:
                 continue  # an object that can hold itself would go on for ever
             for key, child in leaf.get("properties", {}).items():
-                place = f"{path}.{key}" if path else key
-                yield self._field(place, component or "", child, key in leaf.get("required", ()))
-                yield from self._fields(child, None, place, (*above, component))
-            if "items" in leaf:
-                yield from self._fields(leaf["items"], None, f"{path}[]", above)
+                field = self._field(key, child, name or "", key in leaf.get("required", ()), holder)
+                yield field
+                yield from self._fields(child, None, field, (*above, name))
+            if "items" in leaf and holder:
+                yield from self._fields(leaf["items"], None, holder._replace(path=f"{holder.path}[]"), above)
 
-    def _field(self, path: str, component: str, schema: Schema, required: bool) -> Field:
+    def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
         leaves = list(self._leaves(schema))
+        origin = tuple(schema.get("x-origin", ()))
+        if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
+            origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
+            origin = origin or holder.origin
         return Field(
-            path=path,
+            path=f"{holder.path}.{key}" if holder else key,
             component=component,
             type=self._words(leaves),
             nullable=any("null" in _types(leaf) for _, leaf in leaves),
@@ -135,7 +139,7 @@ class Contract:
             default=schema.get("x-service-default"),
             unit=schema.get("x-unit"),
             known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
-            origin=tuple(schema.get("x-origin", ())),
+            origin=origin,
             description=str(schema.get("description", "")).strip(),
         )
 

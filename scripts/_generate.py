@@ -62,7 +62,8 @@ def make(project: Path, target: Path) -> None:
     """Make all files from the contract of `project` into the same places below the empty folder `target`."""
     openapi = project / "openapi"
     source = (openapi / "millis.yaml").read_bytes()
-    contract: dict[str, Any] = YAML(typ="safe").load(source)  # unlike PyYAML it refuses a key given twice
+    parser: Any = YAML(typ="safe")  # unlike PyYAML it refuses a key that is given twice
+    contract: dict[str, Any] = parser.load(source)
     package = target / PACKAGE
     package.parent.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,0 +1,78 @@
+"""What the tests of the contract share: the document, a validator for each component, paths of JSON data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard
+
+import yaml
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT / "tests" / "corpus"
+EXAMPLES = ROOT / "openapi" / "examples"
+
+Step = str | int
+
+
+@cache
+def document() -> Any:
+    """openapi/millis.yaml as it is on the disk, not the copy that was generated from it."""
+    return yaml.safe_load((ROOT / "openapi" / "millis.yaml").read_text("utf-8"))
+
+
+class Validator(Protocol):
+    """What the tests use of a jsonschema validator, whose own types are not complete."""
+
+    def validate(self, instance: Any) -> None: ...
+
+    def is_valid(self, instance: Any) -> bool: ...
+
+
+@cache
+def validator(component: str) -> Validator:
+    return Draft202012Validator(
+        {"$ref": f"#/components/schemas/{component}", "components": document()["components"]}
+    )
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def children(value: Any) -> list[tuple[Step, Any]]:
+    """The values directly within `value`, each with its key or index."""
+    if is_object(value):
+        return list(value.items())
+    return list(enumerate(value)) if is_list(value) else []
+
+
+def paths(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    """The path of each value within `value`, at every depth."""
+    for step, child in children(value):
+        yield (*above, step)
+        yield from paths(child, (*above, step))
+
+
+def at(value: Any, path: tuple[Step, ...]) -> Any:
+    """The value at `path` within `value`."""
+    for step in path:
+        value = value[step]
+    return value
+
+
+def keys(value: Any) -> set[str]:
+    """The paths of all keys within `value`, written as the contract's fields are: `tools[].params[].name`."""
+    named = {path for path in paths(value) if isinstance(path[-1], str)}
+    return {"".join("[]" if isinstance(step, int) else f".{step}" for step in path)[1:] for path in named}

@@ -1,0 +1,204 @@
+"""millis_wrapper.contract: the questions that the rest of the wrapper asks about the contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from schemas import CORPUS, at, document, is_object, paths, read_json
+
+from millis_wrapper import contract
+from millis_wrapper.contract import Contract, Field, UnknownKey
+
+AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
+REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
+
+
+def unknown(value: object, component: str = "AgentConfigOverride") -> list[UnknownKey]:
+    return list(contract.unknown_keys(value, component))
+
+
+def field(path: str, component: str = "AgentConfig") -> Field:
+    (found,) = [one for one in contract.fields(component) if one.path == path]
+    return found
+
+
+def test_the_installed_contract_is_the_one_in_the_project() -> None:
+    """The copy inside the generated package says what openapi/millis.yaml says, and is read once."""
+    assert contract.load() == document()
+    assert contract.load() is contract.load()
+
+
+def test_a_component_is_found_by_name_and_by_reference() -> None:
+    """A name and a reference lead to the same schema."""
+    assert contract.component("Voice")["required"] == ["provider", "voice_id"]
+    assert contract.resolve("#/components/schemas/Voice") is contract.component("Voice")
+
+
+def test_a_component_that_is_not_there_is_named_with_the_nearest() -> None:
+    """The error of a wrong name says which right one is near, for each question."""
+    with pytest.raises(KeyError, match="no component 'Voise'; did you mean Voice"):
+        contract.component("Voise")
+    with pytest.raises(KeyError, match="'Voise'"):
+        contract.unknown_keys({}, "Voise")
+    with pytest.raises(KeyError, match="'Voise'"):
+        contract.fields("Voise")
+
+
+@pytest.mark.parametrize(
+    ("value", "component"), [(AGENT, "DuplicateAgentResponse"), (REQUEST, "ChatCompletionRequest")]
+)
+def test_what_the_pages_show_has_no_unknown_keys(value: object, component: str) -> None:
+    """The full examples of the vendor's pages are known to the last leaf."""
+    assert unknown(value, component) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"promt": 1}, UnknownKey("promt", "promt", "prompt")),
+        (
+            {"flow": {"interruption": {"first_message": True}}},
+            UnknownKey("flow.interruption.first_message", "first_message", "first_messsage"),
+        ),
+        (
+            {"tools": [{"params": [{}, {"nmae": 1}]}]},
+            UnknownKey("tools[0].params[1].nmae", "nmae", "name"),
+        ),
+        ({"sessionTimeout": {}}, UnknownKey("sessionTimeout", "sessionTimeout", "session_timeout")),
+        ({"zzzzzz": 1}, UnknownKey("zzzzzz", "zzzzzz", None)),
+        (
+            {"flow": {"response_delay": {"generic_dellay": 1}}},
+            UnknownKey("flow.response_delay.generic_dellay", "generic_dellay", "generic_delay"),
+        ),
+        ({"session_data_webhook": {"uri": ""}}, UnknownKey("session_data_webhook.uri", "uri", "url")),
+        ({"a.b\x1b": 1}, UnknownKey('["a.b\\u001b"]', "a.b\x1b", None)),
+        ({"voice": {"x y": 1}}, UnknownKey('voice["x y"]', "x y", None)),
+        ({7: 1}, UnknownKey('["7"]', "7", None)),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(
+    value: object, expected: UnknownKey
+) -> None:
+    """A key that the contract does not name is found at any depth; odd keys are quoted and made harmless."""
+    assert unknown(value) == [expected]
+
+
+@pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)
+def test_an_unknown_key_is_found_in_every_object_that_has_fields(path: tuple[str | int, ...]) -> None:
+    """One wrong key in any object of a full agent is found there, unless that object takes any key."""
+    holder = at(AGENT, path)
+    holder["of_tomorrow"] = 1
+    try:
+        found = [one.key for one in unknown(AGENT, "DuplicateAgentResponse")]
+    finally:
+        del holder["of_tomorrow"]
+    assert found == ([] if path[-1] in {"settings", "header", "credentials", "keywords"} else ["of_tomorrow"])
+
+
+@pytest.mark.parametrize("value", [None, "text", 7, 1.5, True, [], {}, [{"a": 1}], ("x",), object()])
+def test_values_of_another_type_have_no_unknown_keys(value: object) -> None:
+    """Whatever stands where an object or a list is expected, nothing fails and nothing is invented."""
+    assert unknown({"voice": value, "flow": {"voicemail": value}, "llm": {"model": value}}) == []
+    assert unknown({"prompt": value, "timezone": value, "first_message": [value]}) == []
+
+
+@pytest.mark.parametrize("value", [None, "text", 7, ["text", 7, ("x",)], object()])
+def test_whatever_is_given_instead_of_a_config_has_no_unknown_keys(value: object) -> None:
+    """The whole config, or a list in it, may be anything at all."""
+    assert unknown(value) == []
+    assert unknown({"tools": value, "switch_language": value}) == []
+
+
+def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
+    """`tool_call_id` is unknown in a user's message and known in a tool's; without a role, in none."""
+    messages = [
+        {"role": role, "content": "", "tool_call_id": "1"} for role in ("user", "tool", "of_tomorrow")
+    ]
+    assert [one.path for one in unknown({"messages": messages}, "ChatCompletionRequest")] == [
+        "messages[0].tool_call_id"
+    ]
+    assert unknown({"messages": [{"tool_call_id": "1"}]}, "ChatCompletionRequest") == []
+
+
+def test_a_field_tells_all_that_the_contract_says_of_it() -> None:
+    """Type in words, null, unit, default, known values, origin and meaning come with the path."""
+    delay = field("flow.response_delay")
+    assert delay[:7] == (
+        "flow.response_delay",
+        "Flow",
+        "integer or ResponseDelay",
+        True,
+        False,
+        None,
+        "milliseconds",
+    )
+    assert (delay.known, delay.origin) == ((), ("chat-page", "duplicate-page"))
+    assert delay.description.startswith("How long the agent waits")
+    assert field("voice.provider").required
+    assert not field("voice.provider").nullable
+    assert field("voice.provider").known[:2] == ("elevenlabs", "openai")
+    assert field("language").default == "en-US"
+    assert field("call_settings.enable_recording").default is False
+    assert field("tools[].header").type == "map of string"
+    assert field("tools").type == "list of Tool"
+    assert field("voice.settings").type == "free-form object"
+    assert field("detail[].loc", "HTTPValidationError").type == "list of string or integer"
+    assert field("detail[].input", "HTTPValidationError").type == "any value"
+
+
+def test_fields_come_with_their_own_right_behind_them() -> None:
+    """An object's fields follow it at once, so that a reader meets them in order."""
+    listed = [one.path for one in contract.fields("AgentConfig")]
+    start = listed.index("voice")
+    assert listed[start : start + 5] == [
+        "voice",
+        "voice.provider",
+        "voice.voice_id",
+        "voice.model",
+        "voice.settings",
+    ]
+
+
+def test_a_field_that_may_be_one_of_several_objects_lists_the_fields_of_each() -> None:
+    """The three kinds of messages each have their role."""
+    roles = [one for one in contract.fields("ChatCompletionRequest") if one.path == "messages[].role"]
+    assert [(one.component, one.type) for one in roles] == [
+        ("UserMessage", '"user"'),
+        ("AssistantMessage", '"assistant"'),
+        ("ToolMessage", '"tool"'),
+    ]
+
+
+def test_an_origin_is_that_of_the_place_and_not_of_the_object() -> None:
+    """The same object may be shown on a page in one place, and not in another."""
+    assert field("tools[].params[].name").origin == ("chat-page", "duplicate-page")
+    assert field("millis_functions[].params[].name").origin == ("published-schema",)
+    assert field("session_data_webhook.url").origin == ("published-schema",)
+    assert field("agent.agent_config.prompt", "ChatCompletionRequest").origin == ("chat-page",)
+
+
+def test_an_object_that_can_hold_itself_does_not_go_on_for_ever() -> None:
+    """A document with a cycle gives each field once."""
+    tree = {
+        "type": "object",
+        "properties": {"child": {"$ref": "#/components/schemas/Tree"}, "leaf": {"type": "string"}},
+    }
+    cyclic = Contract({"components": {"schemas": {"Tree": tree}}})
+    assert [one.path for one in cyclic.fields("Tree")] == ["child", "leaf"]
+    assert [one.path for one in cyclic.unknown_keys({"child": {"child": {"x": 1}}}, "Tree")] == [
+        "child.child.x"
+    ]
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    """Asking the contract imports neither httpx nor attrs nor a generated model."""
+    code = """
+import sys
+from millis_wrapper import contract
+list(contract.unknown_keys({"promt": 1}, "AgentConfigOverride"))
+print([name for name in ("httpx", "attrs", "millis_api.models", "yaml") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
