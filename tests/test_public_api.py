@@ -36,7 +36,10 @@ def test_names_lead_to_the_room_that_type_checkers_are_shown() -> None:
         if isinstance(line, ast.ImportFrom) and line.level == 1:
             for alias in line.names:
                 value = getattr(millis_wrapper, alias.name)
-                assert getattr(value, "__module__", f"millis_wrapper.{line.module}") == f"millis_wrapper.{line.module}"
+                assert (
+                    getattr(value, "__module__", f"millis_wrapper.{line.module}")
+                    == f"millis_wrapper.{line.module}"
+                )
 
 
 def test_dir_and_star_import_give_the_public_names() -> None:
@@ -57,7 +60,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     ("statement", "absent"),
     [
         ("import millis_wrapper", ("httpx", "attrs", "dateutil", "millis_api")),
-        ("from millis_wrapper import Millis; Millis('key')", ("millis_api", "dateutil", "starlette", "jsonschema")),
+        (
+            "from millis_wrapper import Millis; Millis('key')",
+            ("millis_api", "dateutil", "starlette", "jsonschema"),
+        ),
         ("import millis_wrapper.testing", ("httpx", "starlette", "millis_api")),
     ],
 )

@@ -59,7 +59,11 @@ def test_the_wheel_holds_both_packages_the_contract_and_the_licence_and_no_more(
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"millis_wrapper/py.typed", "millis_api/py.typed"} <= names
     assert {"millis_api/contract/millis.yaml", "millis_api/contract/millis.json"} <= names
-    assert {"millis_wrapper/__init__.py", "millis_wrapper/client.py", "millis_api/models/agent_config.py"} <= names
+    assert {
+        "millis_wrapper/__init__.py",
+        "millis_wrapper/client.py",
+        "millis_api/models/agent_config.py",
+    } <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"millis_wrapper", "millis_api"}
@@ -103,7 +107,11 @@ def _streamed(python: Path, mock_url: str, folder: Path) -> str:
 def _run(
     *command: str, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MILLIS", "VIRTUAL"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "MILLIS", "VIRTUAL"))
+    }
     result = subprocess.run(command, cwd=cwd, env=kept | (env or {}), capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result
