@@ -5,6 +5,8 @@ Tests are written for the async client, which they get as it is; the sync one is
 
 from __future__ import annotations
 
+import functools
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -236,6 +238,7 @@ class Twins:
         """Return a client that does not wait between attempts, but notes down how long it would have: its
         clock goes on only by what it slept, and its dice always show 0.
         """
+        http_client = http_client or self.httpx_client(verify=_certificates())
         settings = read_settings(
             KEY, region=None, base_url=base_url, allow_http=False, headers=None, strict=False
         )
@@ -254,6 +257,11 @@ class Twins:
         sender = Sender(settings, limits, rules, http_client, sleep=slept.append)
         self._stack.callback(sender.close)
         return Patient(DressedChat(Chat(sender)), DressedAgents(Agents(sender)), slept)
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    return ssl.create_default_context()  # loading them takes longer than most tests
 
 
 async def in_thread(wait: Callable[[float], bool], seconds: float = 5.0) -> bool:

@@ -1,0 +1,206 @@
+"""What goes wrong between the client and the service, and how often the service then hears of a call."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx
+import pytest
+from loopback import (
+    END,
+    STREAM,
+    Answer,
+    Loopback,
+    Peer,
+    Step,
+    chunk,
+    close,
+    copied,
+    http,
+    nowhere,
+    reply,
+    reset,
+    said,
+)
+from twins import Twins, call
+
+from millis_wrapper import (
+    APIConnectionError,
+    APITimeoutError,
+    StreamInterruptedError,
+    UnexpectedResponseError,
+)
+
+pytestmark = pytest.mark.anyio
+
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
+MAY_HAVE_HAPPENED = {
+    "chat": "the service may have acted on it",
+    "duplicate": "a copy may exist: look before you try again",
+}
+
+NO_ANSWER: dict[str, Answer] = {
+    "reset": [reset],
+    "closed": [close],
+    "half a status line": [b"HTTP/1.1 2", close],
+    "half the headers": [b"HTTP/1.1 200 OK\r\ncontent-ty", close],
+    "reset in the headers": [b"HTTP/1.1 200 OK\r\ncontent-ty", reset],
+    "no HTTP": [b"220 mail.example ESMTP\r\n\r\n", close],
+    "headers without an end": [b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 300_000, close],
+}
+
+
+@OPERATIONS
+@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
+async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
+    twins: Twins, operation: str, answer: Answer
+) -> None:
+    """Once it is on its way it counts as done: the error says what may have happened."""
+    with Loopback(answer, FINE[operation]) as server:
+        client = twins.patient(server.url)
+        with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
+            await call(client, operation)
+    assert caught.value.request_sent
+    assert isinstance(caught.value.__cause__, httpx.RequestError)
+    assert (len(server.requests), client.slept) == (1, [])
+
+
+@OPERATIONS
+async def test_a_refused_connection_is_tried_again(twins: Twins, operation: str) -> None:
+    """Where there was no connection nothing was sent, so it is tried again, after waits that double."""
+    client = twins.patient(f"http://{nowhere()}", limit=4)
+    with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
+        await call(client, operation)
+    assert not caught.value.request_sent
+    assert client.slept == [0.5, 1.0, 2.0, 4.0]
+
+
+@OPERATIONS
+async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
+    twins: Twins, operation: str
+) -> None:
+    """A handshake that fails has carried no request, so it is tried again, and counted."""
+    with Loopback(FINE[operation]) as server:
+        client = twins.patient(f"https://{server.address}")
+        with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
+            await call(client, operation)
+    assert not caught.value.request_sent
+    assert (server.connections, len(server.requests)) == (3, 0)
+
+
+@OPERATIONS
+@pytest.mark.parametrize(
+    ("failure", "kind", "sent"),
+    [
+        (httpx.ConnectError, APIConnectionError, False),
+        (httpx.ConnectTimeout, APITimeoutError, False),
+        (httpx.PoolTimeout, APITimeoutError, False),
+        (httpx.ProxyError, APIConnectionError, False),
+        (httpx.UnsupportedProtocol, APIConnectionError, False),
+        (httpx.WriteTimeout, APITimeoutError, True),
+        (httpx.ReadTimeout, APITimeoutError, True),
+        (httpx.WriteError, APIConnectionError, True),
+        (httpx.ReadError, APIConnectionError, True),
+        (httpx.CloseError, APIConnectionError, True),
+        (httpx.LocalProtocolError, APIConnectionError, True),
+        (httpx.RemoteProtocolError, APIConnectionError, True),
+        (httpx.DecodingError, APIConnectionError, True),
+    ],
+)
+async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
+    twins: Twins,
+    operation: str,
+    failure: type[httpx.RequestError],
+    kind: type[APIConnectionError],
+    sent: bool,
+) -> None:
+    """Each of httpx's failures becomes ours, and only those without a connection are sent again."""
+    asked: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise failure("")
+
+    theirs = twins.httpx_client(transport=httpx.MockTransport(fail))
+    client = twins.patient("https://millis.invalid", http_client=theirs)
+    with pytest.raises(APIConnectionError) as caught:
+        await call(client, operation)
+    assert type(caught.value) is kind
+    assert caught.value.request_sent is sent
+    assert len(asked) == (1 if sent else 3)
+
+
+HALF = b'{"id": "-Onew", "na'
+CUT: dict[str, Answer] = {
+    "content-length": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + HALF, close],
+    "reset": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + HALF, reset],
+    "chunked": [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(HALF), close],
+    "half a chunk": [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n40\r\n" + HALF, close],
+}
+
+
+@pytest.mark.parametrize("answer", CUT.values(), ids=CUT.keys())
+async def test_half_an_answer_to_duplicate_is_handed_over_and_not_asked_for_again(
+    twins: Twins, answer: Answer
+) -> None:
+    """The copy may exist, and its id may have come: the error holds what had come."""
+    with Loopback(answer, copied()) as server:
+        client = twins.patient(server.url)
+        with pytest.raises(APIConnectionError, match="a copy may exist") as caught:
+            await call(client, "duplicate")
+    assert caught.value.request_sent
+    # What a reset takes back of bytes that were under way is the system's choice.
+    assert caught.value.body in (HALF.decode(), "") if reset in answer else caught.value.body == HALF.decode()
+    assert (len(server.requests), client.slept) == (1, [])
+
+
+@pytest.mark.parametrize("broken", [close, reset])
+async def test_a_chat_that_breaks_off_is_not_sent_again(twins: Twins, broken: Step) -> None:
+    """After the first byte of a reply there is no second attempt; the text so far is handed over."""
+    rest: Answer = [STREAM + said("Hel"), broken]
+    with Loopback(rest, reply("Hello")) as server:
+        client = twins.patient(server.url)
+        with pytest.raises(StreamInterruptedError) as caught:
+            await call(client, "chat")
+    assert caught.value.reply.text in ("Hel", "") if broken is reset else caught.value.reply.text == "Hel"
+    assert caught.value.reply.ended is None
+    assert (len(server.requests), client.slept) == (1, [])
+
+
+@OPERATIONS
+async def test_a_connection_that_the_server_closed_while_idle_is_not_used(
+    twins: Twins, operation: str
+) -> None:
+    """A close that has arrived by the time of the next call costs a new connection, and no error."""
+    closed = threading.Event()
+    with Loopback([*FINE[operation], close, lambda _: closed.set()], FINE[operation]) as server:
+        client = twins.patient(server.url)
+        await call(client, operation)
+        assert closed.wait(5)
+        await call(client, operation)
+    assert (server.connections, len(server.requests), client.slept) == (2, 2, [])
+
+
+@OPERATIONS
+@pytest.mark.parametrize("broken", [close, reset])
+async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_counts_as_sent(
+    twins: Twins, operation: str, broken: Step
+) -> None:
+    """Nobody can tell whether the service read it, so it is not sent again."""
+    with Loopback([*FINE[operation], Peer.begins, broken], FINE[operation]) as server:
+        client = twins.patient(server.url)
+        await call(client, operation)
+        with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
+            await call(client, operation)
+    assert caught.value.request_sent
+    assert (server.connections, len(server.requests), client.slept) == (1, 1, [])
+
+
+@pytest.mark.parametrize("answer", [[http(200)], [http(204)], [STREAM + END], [http(200, "null")]])
+@OPERATIONS
+async def test_an_empty_success_is_an_error(twins: Twins, operation: str, answer: Answer) -> None:
+    """A success that says nothing is an UnexpectedResponseError, and is not asked for again."""
+    with Loopback(answer, FINE[operation]) as server, pytest.raises(UnexpectedResponseError):
+        await call(twins.patient(server.url), operation)
+    assert len(server.requests) == 1

@@ -1,0 +1,166 @@
+"""What an answer with an error status becomes, and which of them are tried again."""
+
+from __future__ import annotations
+
+import pytest
+from loopback import Answer, Loopback, Peer, chunk, close, copied, http, reply, reset
+from twins import Twins, call
+
+from millis_wrapper import (
+    APIStatusError,
+    ConfigurationError,
+    InternalServerError,
+    MillisError,
+    RateLimitError,
+    UnexpectedResponseError,
+)
+
+pytestmark = pytest.mark.anyio
+
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
+
+
+@OPERATIONS
+@pytest.mark.parametrize("location", ["/elsewhere", "http://a:b/", "mailto:x", "javascript:1", "x" * 70_000])
+async def test_a_redirect_is_an_error_wherever_it_leads(twins: Twins, operation: str, location: str) -> None:
+    """No redirect is followed, and an address that is none does not come out as an httpx error."""
+    with (
+        Loopback([http(307, "moved", {"location": location})], FINE[operation]) as server,
+        pytest.raises(MillisError, match=r"redirect|location header") as caught,
+    ):
+        await call(twins.patient(server.url), operation)
+    assert len(server.requests) == 1
+    if location == "/elsewhere":
+        assert isinstance(caught.value, APIStatusError)
+        assert (caught.value.status, caught.value.body) == (307, "moved")
+    else:
+        assert not isinstance(caught.value, ConfigurationError)
+
+
+STATUSES = [302, 400, 401, 403, 404, 408, 409, 418, 422, 425, 429, 500, 502, 503, 504, 520]
+
+
+@OPERATIONS
+@pytest.mark.parametrize("retry_after", [None, "7"])
+@pytest.mark.parametrize("status", STATUSES)
+async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
+    twins: Twins, operation: str, status: int, retry_after: str | None
+) -> None:
+    """429 for both, 503 with a Retry-After for chat; any other status is reported at once."""
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    with Loopback([http(status, '{"detail": "no"}', headers)], FINE[operation]) as server:
+        client = twins.patient(server.url)
+        if status == 429 or (operation, status, retry_after) == ("chat", 503, "7"):
+            await call(client, operation)
+            assert client.slept == [7.0 if retry_after else 0.5]
+            assert (server.connections, len(server.requests)) == (1, 2)
+            assert server.requests[0].body == server.requests[1].body
+        else:
+            with pytest.raises(APIStatusError, match=rf"\[{status}\b.*no") as caught:
+                await call(client, operation)
+            assert (caught.value.status, caught.value.detail) == (status, "no")
+            assert caught.value.retry_after == (7.0 if retry_after else None)
+            assert (len(server.requests), client.slept) == (1, [])
+
+
+@OPERATIONS
+async def test_a_429_that_stays_is_reported_after_the_last_attempt(twins: Twins, operation: str) -> None:
+    """Two retries by default; then the last answer is the error."""
+    with Loopback([http(429, "slow down", {"retry-after": "7"})]) as server:
+        client = twins.patient(server.url)
+        with pytest.raises(RateLimitError, match="slow down") as caught:
+            await call(client, operation)
+    assert caught.value.retry_after == 7.0
+    assert (len(server.requests), client.slept) == (3, [7.0, 7.0])
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "slept"),
+    [
+        ("25", [25.0, 25.0]),  # a third would end after 60 s
+        ("31", []),  # longer than we wait
+        ("0", [0.0] * 5),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", [0.0] * 5),
+        ("soon", [0.5, 1.0, 2.0, 4.0, 8.0]),
+    ],
+)
+async def test_retry_after_is_obeyed_within_the_bounds(
+    twins: Twins, retry_after: str, slept: list[float]
+) -> None:
+    """Seconds or a date are waited for, up to the longest wait and the total."""
+    with Loopback([http(429, "", {"retry-after": retry_after})]) as server:
+        client = twins.patient(server.url, limit=5)
+        with pytest.raises(RateLimitError):
+            await call(client, "duplicate")
+    assert client.slept == slept
+    assert len(server.requests) == len(slept) + 1
+
+
+@OPERATIONS
+async def test_no_retries_means_one_attempt(twins: Twins, operation: str) -> None:
+    """`retries=0` sends once, whatever comes."""
+    with Loopback([http(429, "", {"retry-after": "0"})]) as server, pytest.raises(RateLimitError):
+        await call(twins.client(server.url, retries=0), operation)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b'"text"', b'["list"]', b"<html>no</html>", b"\xff\xfe", b'{"detail": ', b"[" * 100_000],
+    ids=["empty", "null", "string", "list", "html", "no utf-8", "half a JSON", "deep"],
+)
+@OPERATIONS
+async def test_an_error_status_with_any_body_is_the_right_class(
+    twins: Twins, operation: str, body: bytes
+) -> None:
+    """What the body holds cannot hide what the status says."""
+    with Loopback([http(500, body)]) as server, pytest.raises(InternalServerError) as caught:
+        await call(twins.patient(server.url), operation)
+    assert caught.value.status == 500
+    assert caught.value.body == body.decode("utf-8", "replace")[:2000]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", close],
+        [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", reset],
+        [b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken") + b"zz\r\n", close],
+        [b"HTTP/1.1 500 X\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nbroken"],
+    ],
+    ids=["cut", "reset", "bad chunk", "bad gzip"],
+)
+async def test_an_error_status_whose_body_breaks_off_is_that_error(twins: Twins, answer: Answer) -> None:
+    """The status is the message; the body is a courtesy."""
+    with Loopback(answer) as server, pytest.raises(InternalServerError) as caught:
+        await call(twins.patient(server.url), "duplicate")
+    assert caught.value.body in ("broken", "")
+    assert len(server.requests) == 1
+
+
+async def test_an_endless_error_body_is_not_read_on_and_on(twins: Twins) -> None:
+    """Of an error's body only the start is read."""
+    with Loopback([b"HTTP/1.1 500 X\r\n\r\n", flood], copied()) as server:
+        client = twins.patient(server.url)
+        with pytest.raises(InternalServerError) as caught:
+            await call(client, "duplicate")
+        assert caught.value.body == ("x" * 2000)
+        await call(client, "duplicate")
+    assert server.connections == 2
+
+
+async def test_an_endless_answer_to_duplicate_is_not_read_on_and_on(twins: Twins) -> None:
+    """An answer that outgrows every agent is an error that keeps its start and says what may be."""
+    with (
+        Loopback([b"HTTP/1.1 200 X\r\n\r\n", flood]) as server,
+        pytest.raises(UnexpectedResponseError, match="a copy may exist") as caught,
+    ):
+        await call(twins.patient(server.url), "duplicate")
+    assert caught.value.body == "x" * 2000
+    assert len(server.requests) == 1
+
+
+def flood(peer: Peer) -> None:
+    while True:
+        peer.send(b"x" * 65536)
