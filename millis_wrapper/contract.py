@@ -218,10 +218,13 @@ def joined(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that is most like `word`, if any is; `maxDuration` is like `max_duration`."""
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the one of `known` that is most like `word`, if one is by `likeness` (0 to 1).
+
+    `maxDuration` is altogether like `max_duration`.
+    """
     spelling = {_letters(name): name for name in sorted(known)}
-    near = difflib.get_close_matches(_letters(word), spelling, 1)
+    near = difflib.get_close_matches(_letters(word), spelling, 1, likeness)
     return spelling[near[0]] if near else None
 
 
