@@ -1,4 +1,4 @@
-"""What strangers get: the wheel, in fresh environments, with the sources out of reach. Needs a package index."""
+"""What strangers get: the wheel, in fresh environments, out of reach of the sources. Needs a package index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ assert all("site-packages" in module.__file__ for module in (millis_api, millis_
 with Millis("a-key") as millis:
     with millis.chat.stream("Hello", agent_config={"prompt": "Repeat."}) as stream:
         sys.stdout.writelines(stream.text_stream)
-    copy = millis.agents.duplicate("-mock-full-agent----")
+    copy = millis.agents.duplicate("-mock-agent---------")
     assert copy.id and copy.config.to_dict() == copy.raw["config"]
 """
 

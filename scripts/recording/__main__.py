@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument(
         "--live", action="store_true", help="from the live service, with MILLIS_API_KEY and MILLIS_AGENT_ID"
     )
+    parser.add_argument("--into", type=Path, default=CASSETTES, metavar="FOLDER", help="where to write them")
     parser.add_argument("--make-a-copy", action="store_true", help="with --live: duplicate the agent, too")
     arguments = parser.parse_args()
     names: list[str] = arguments.names or [scenario.name for scenario in SCENARIOS]
@@ -43,12 +44,12 @@ def main() -> int:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in names]
     if arguments.live:
-        return _record_live(scenarios, make_a_copy=arguments.make_a_copy)
-    _record_mock(scenarios)
+        return _record_live(scenarios, arguments.into, make_a_copy=arguments.make_a_copy)
+    _record_mock(scenarios, arguments.into)
     return 0
 
 
-def _record_mock(scenarios: list[Scenario]) -> None:
+def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
     full: dict[str, Any] = json.loads(FULL_EXAMPLE.read_text())["config"]
     with MockMillis(retry_after=0, clock=lambda: MOMENT, new_id=lambda: COPY) as mock:
         for scenario in scenarios:
@@ -57,15 +58,17 @@ def _record_mock(scenarios: list[Scenario]) -> None:
             mock.add_agent(SPARSE_AGENT, name="Sparse", config={})
             mock.reply_with(*REPLIES)
             with Millis("recording", base_url=mock.url, retries=NO_WAITING) as millis:
-                _record(scenario, millis, mock.url)
+                _record(scenario, millis, mock.url, folder)
 
 
-def _record_live(scenarios: list[Scenario], *, make_a_copy: bool) -> int:
+def _record_live(scenarios: list[Scenario], folder: Path, *, make_a_copy: bool) -> int:
     agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
     if not agent_id:
         print("scripts/record: --live needs MILLIS_AGENT_ID: the id of an agent to talk to", file=sys.stderr)
         return 2
-    with Millis(retries=NO_WAITING) as millis:
+    # MILLIS_BASE_URL is for a rehearsal; whatever the host, the cassettes say the real one.
+    host = os.environ.get("MILLIS_BASE_URL", REAL_HOST)
+    with Millis(base_url=host, retries=NO_WAITING) as millis:
         for scenario in scenarios:
             copies = isinstance(scenario.call, Duplicate)
             if not scenario.live or (copies and not make_a_copy):
@@ -76,14 +79,16 @@ def _record_live(scenarios: list[Scenario], *, make_a_copy: bool) -> int:
                 )
                 print(f"{scenario.name}: left as it is ({why})")
             else:
-                _record(scenario, millis, REAL_HOST, live_id=agent_id)
+                _record(scenario, millis, host, folder, live_id=agent_id)
     print("Read the diff before you commit it: a filter knows only the secrets that its author thought of.")
     return 0
 
 
-def _record(scenario: Scenario, millis: Millis, url: str, *, live_id: str | None = None) -> None:
+def _record(
+    scenario: Scenario, millis: Millis, url: str, folder: Path, *, live_id: str | None = None
+) -> None:
     live = live_id is not None
-    path = CASSETTES / f"{scenario.name}.yaml"
+    path = folder / f"{scenario.name}.yaml"
     path.unlink(missing_ok=True)
     recorder = VCR(
         record_mode=RecordMode.ONCE,
