@@ -1,0 +1,72 @@
+"""The demo: a reply that streams in, and an agent that is copied, on the mock or on the live service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from millis_wrapper.errors import MillisError
+from millis_wrapper.printable import one_line, printable
+
+if TYPE_CHECKING:
+    from millis_wrapper import Millis
+
+QUESTION = "Hello! Who is there?"
+ANSWER = (
+    "A mock of the service, on your own machine. These words came one by one, over real HTTP, as an agent's "
+    "would: no key was needed, nobody was called, and nothing was charged."
+)
+PACE = 0.06  # seconds between two words: slow enough to be seen
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demo with the agent id in `arguments`, if there is one; return the exit status."""
+    # No argparse: an agent id usually begins with a hyphen.
+    if len(arguments) > 1 or set(arguments) & {"-h", "--help"}:
+        print("usage: scripts/demo [AGENT_ID]  (with an agent id, on the live service: set MILLIS_API_KEY)")
+        return 2
+    try:
+        run(arguments[0] if arguments else None, sys.stdout)
+    except MillisError as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(agent_id: str | None, out: TextIO) -> None:
+    """Stream a reply of an agent to `out`, then copy the agent and name the copy.
+
+    `agent_id`: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
+    Raises MillisError.
+    """
+    from millis_wrapper import Millis
+
+    from . import DEFAULT_AGENT_ID, MockMillis
+
+    if agent_id is not None:
+        with Millis() as millis:
+            print("The live service; what follows may cost you, and the copy is real.\n", file=out)
+            _show(millis, agent_id, out)
+        return
+    with MockMillis(pace=PACE) as mock, Millis("demo-key", base_url=mock.url) as millis:
+        mock.reply_with(ANSWER)
+        print(f"A mock of the service runs at {mock.url}.\n", file=out)
+        _show(millis, DEFAULT_AGENT_ID, out)
+    if os.environ.get("MILLIS_API_KEY"):
+        print("\nFor the same on the live service, name one of your agents: scripts/demo AGENT_ID", file=out)
+
+
+def _show(millis: Millis, agent_id: str, out: TextIO) -> None:
+    print(f"You:   {QUESTION}\nAgent: ", end="", flush=True, file=out)
+    with millis.chat.stream(QUESTION, agent_id=agent_id) as stream:
+        for text in stream.text_stream:
+            print(printable(text), end="", flush=True, file=out)
+    print(f"\n\nMaking a copy of the agent {agent_id} ...", flush=True, file=out)
+    copy = millis.agents.duplicate(agent_id)
+    print(f"The copy's id is {one_line(copy.id, 200)}.", flush=True, file=out)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
