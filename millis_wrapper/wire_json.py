@@ -1,0 +1,87 @@
+"""JSON from the network: read whatever it holds, within what the interpreter can bear."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeGuard
+
+NO_JSON: Final = object()
+"""What `read_json` returns for text that is no JSON."""
+
+# Enough for all that the contract describes, and little enough that deepcopy, which takes two calls a level,
+# and pickle work wherever an error is caught.
+DEEPEST = 100
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def read_json(data: bytes | str, *, deepest: int | None = DEEPEST) -> Any:
+    """Return the value of a JSON text, or NO_JSON: also for one that is nested deeper than `deepest`, or,
+    with None, than the interpreter can read.
+
+    Bytes that are no UTF-8 are read as U+FFFD, and an integer that is too long for the interpreter as a
+    float, as JSON's other long numbers are: neither takes the rest of an answer with it.
+    """
+    text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
+    # json.loads takes more than twice as long, looking for white space with regular expressions.
+    text = text.strip(" \t\r\n")
+    try:
+        try:
+            value, end = _decode(text)
+        except json.JSONDecodeError:
+            return NO_JSON
+        except ValueError:  # int() refuses more than some 4,300 digits
+            value, end = _decode_long_numbers(text)
+    except (ValueError, RecursionError):
+        return NO_JSON
+    if end != len(text):
+        return NO_JSON
+    if deepest is not None and _may_be_deeper(text, deepest) and _is_deeper(value, deepest):
+        return NO_JSON
+    return value
+
+
+def write_json(value: Any) -> str:
+    """Return a value that `read_json` returned as text, for a message."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether a value that was read is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a value that was read is a JSON array."""
+    return isinstance(value, list)
+
+
+def _decode_long_numbers(text: str) -> tuple[Any, int]:
+    return json.JSONDecoder(parse_int=_int_or_float).raw_decode(text)
+
+
+def _int_or_float(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
+
+
+def _may_be_deeper(text: str, deepest: int) -> bool:
+    # Tells of nearly every event at little cost that it is not; most are known by their length alone.
+    return len(text) > 2 * deepest and text.count("[") + text.count("{") > deepest
+
+
+def _is_deeper(value: Any, deepest: int) -> bool:
+    level = [value]
+    for _ in range(deepest):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return any(isinstance(child, dict | list) for child in level)
+
+
+def _children(value: Any) -> list[Any]:
+    if is_object(value):
+        return list(value.values())
+    return value if is_array(value) else []

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from millis_wrapper.wire_json import DEEPEST, NO_JSON, is_array, is_object, read_json, write_json
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        '"text"',
+        "0",
+        "-1.5e3",
+        "true",
+        "null",
+        '{"a":[1,{"b":null}]}',
+        ' \t\r\n{"a": 1}\n',
+        '"\\ud83d"',
+    ],
+)
+def test_json_is_read(text: str) -> None:
+    """What the standard library reads is read, as text and as bytes."""
+    assert read_json(text) == json.loads(text)
+    assert read_json(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "{", '{"a":1', "[1,]", "{} {}", "1 2", "text", "'a'", "{'a': 1}", "\x0c{}", "\u00a0{}", "nul"],
+)
+def test_what_is_no_json_is_told_by_a_value(text: str) -> None:
+    """No exception is made, so none can carry the text along, with a key in it."""
+    assert read_json(text) is NO_JSON
+    assert read_json(text.encode()) is NO_JSON
+
+
+def test_null_is_json() -> None:
+    """`null` is told from nothing."""
+    assert read_json("null") is None
+
+
+def test_a_byte_order_mark_is_no_part_of_it() -> None:
+    """RFC 8259, 8.1 lets a reader ignore one."""
+    assert read_json(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+
+
+def test_bytes_that_are_no_utf8_do_not_spoil_the_rest() -> None:
+    """One broken letter costs that letter."""
+    assert read_json(b'{"detail":"caf\xe9","id":"x"}') == {"detail": "caf\ufffd", "id": "x"}
+
+
+@pytest.mark.parametrize("digits", ["9" * 4300, "9" * 4301, "-" + "9" * 100_000])
+def test_numbers_of_any_length_are_read(digits: str) -> None:
+    """A number that the interpreter refuses as an int becomes a float, and the rest is read."""
+    value = read_json(f'{{"id":"x","n":{digits},"m":3}}')
+    assert (value["id"], value["m"]) == ("x", 3)
+    assert value["n"] == (int(digits) if len(digits) <= 4300 else float(digits))
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_nesting_is_bounded(opening: str) -> None:
+    """As deep as the bound is read, deeper is not, and very deep ends in no RecursionError."""
+    step = opening.count("[") + opening.count("{")
+    closing = "".join("]" if sign == "[" else "}" for sign in reversed(opening) if sign in "[{")
+
+    def text(depth: int) -> str:
+        return opening * (depth // step) + "1" + closing * (depth // step)
+
+    assert read_json(text(DEEPEST)) == json.loads(text(DEEPEST))
+    assert read_json(text(DEEPEST + step)) is NO_JSON
+    assert read_json(text(200_000)) is NO_JSON
+    assert read_json("9" * 5000 + text(200_000)) is NO_JSON
+
+
+def test_the_bound_can_be_lifted() -> None:
+    """An answer that must not be lost is read as deep as the interpreter can."""
+    assert read_json(nested(300), deepest=None) == json.loads(nested(300))
+    assert read_json(nested(200_000), deepest=None) is NO_JSON
+
+
+def test_what_is_many_is_not_deep() -> None:
+    """A long list of small things is no nesting."""
+    text = json.dumps([{"a": [index]} for index in range(5000)])
+    assert read_json(text) == json.loads(text)
+
+
+def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
+    """The bound is low enough for all that is done with an error's details."""
+    value = read_json('{"a":' * (DEEPEST - 1) + "{}" + "}" * (DEEPEST - 1))
+    assert copy.deepcopy(value) == value
+    assert pickle.loads(pickle.dumps(value)) == value
+    assert read_json(write_json(value)) == value
+    assert repr(value)
+
+
+def test_text_is_written_as_it_reads() -> None:
+    """A message shows letters, not their escapes."""
+    assert write_json({"a": "Grüße"}) == '{"a": "Grüße"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "an_object", "an_array"),
+    [({}, True, False), ([], False, True), ("", False, False), (None, False, False)],
+)
+def test_kinds_are_told_apart(value: Any, an_object: bool, an_array: bool) -> None:
+    """Two words for what `isinstance` says, that type checkers understand."""
+    assert (is_object(value), is_array(value)) == (an_object, an_array)
