@@ -1,0 +1,181 @@
+"""millis_api.models: nothing that the service sends is fatal to them, or lost in them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import pytest
+from millis_api import models
+from millis_api.types import Unset
+from schemas import CORPUS, EXAMPLES, Step, at, is_object, paths, read_json
+
+
+class Model(Protocol):
+    additional_properties: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self: ...
+
+
+AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
+REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
+JSON_EXAMPLES: dict[str, type[Model]] = {
+    "agent-full.json": models.DuplicateAgentResponse,
+    "agent-minimal.json": models.DuplicateAgentResponse,
+    "agent-nulls.json": models.DuplicateAgentResponse,
+    "chat-request-full.json": models.ChatCompletionRequest,
+    "chat-request-minimal.json": models.ChatCompletionRequest,
+    "chat-request-other-forms.json": models.ChatCompletionRequest,
+    "validation-error.json": models.HTTPValidationError,
+}
+
+
+def read(component: str, value: Any) -> Model:
+    model: Model = getattr(models, component).from_dict(value)
+    return model
+
+
+def replaced(value: Any, path: tuple[Step, ...], new: Any) -> Any:
+    """A copy of `value` with `new` at `path`."""
+    changed = copy.deepcopy(value)
+    at(changed, path[:-1])[path[-1]] = new
+    return changed
+
+
+def without(value: Any, path: tuple[Step, ...]) -> Any:
+    changed = copy.deepcopy(value)
+    del at(changed, path[:-1])[path[-1]]
+    return changed
+
+
+def test_every_example_file_is_read_here() -> None:
+    """No example escapes these tests."""
+    assert set(JSON_EXAMPLES) == {path.name for path in EXAMPLES.glob("*.json")}
+
+
+@pytest.mark.parametrize("name", JSON_EXAMPLES)
+def test_reading_and_writing_gives_back_what_came(name: str) -> None:
+    """from_dict(x).to_dict() is x, also after deepcopy and pickle, and is plain JSON."""
+    value = read_json(EXAMPLES / name)
+    model = JSON_EXAMPLES[name].from_dict(value)
+    for one in (model, copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert one == model
+        assert json.loads(json.dumps(one.to_dict())) == value
+
+
+@pytest.mark.parametrize("name", ["stream.txt", "stream-error.txt"])
+def test_the_data_of_streams_is_read_and_written_unchanged(name: str) -> None:
+    """Each event of the example streams comes through its model as it was."""
+    lines = (EXAMPLES / name).read_text("utf-8").splitlines()
+    data = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    assert data
+    for value in data:
+        component = "ChatCompletionChunk" if "choices" in value else "ChatStreamError"
+        assert read(component, value).to_dict() == value
+
+
+@pytest.mark.parametrize("junk", [None, "text", 7, 1.5, True, [], {}, ["x", None, {}], {"x": [1]}], ids=repr)
+@pytest.mark.parametrize(
+    ("component", "value"), [("AgentConfig", AGENT["config"]), ("ChatCompletionRequest", REQUEST)]
+)
+def test_nothing_unforeseen_is_lost_or_fatal(component: str, value: Any, junk: Any) -> None:
+    """Any JSON value at any place is read without an error, and written as it came."""
+    for path in paths(value):
+        changed = replaced(value, path, junk)
+        assert read(component, changed).to_dict() == changed, path
+
+
+@pytest.mark.parametrize(
+    ("component", "value"), [("AgentConfig", AGENT["config"]), ("ChatCompletionRequest", REQUEST)]
+)
+def test_a_key_that_is_missing_stays_missing(component: str, value: Any) -> None:
+    """Any key may be absent, required or not: it is read without an error, and not written."""
+    for path in paths(value):
+        changed = without(value, path)
+        assert read(component, changed).to_dict() == changed, path
+
+
+def test_an_object_stays_typed_when_something_in_it_is_odd() -> None:
+    """A new value, a null, a missing key or a wrong type leaves its object, and those beside it, models."""
+    tool = {
+        "name": "a",
+        "description": None,
+        "params": [{"name": "b"}, 7],
+        "method": "PATCH",
+        "timeout": "soon",
+    }
+    config = models.AgentConfig.from_dict(
+        {"voice": {"provider": "of-tomorrow"}, "tools": [tool, "odd", tool]}
+    )
+    assert isinstance(config.voice, models.Voice)
+    assert config.voice.provider == "of-tomorrow"
+    assert isinstance(config.voice.voice_id, Unset)
+    assert isinstance(config.tools, list)
+    parts: list[Any] = [*config.tools]
+    first, odd, last = parts
+    assert (type(first), odd, type(last)) == (models.Tool, "odd", models.Tool)
+    assert (type(first.params[0]), first.params[1], first.method) == (models.ToolParam, 7, "PATCH")
+
+
+def test_unknown_keys_survive_in_every_object() -> None:
+    """A key that the contract does not name is kept where it came, at any depth, and can be read there."""
+    value = copy.deepcopy(AGENT)
+    for path in [(), *paths(AGENT)]:
+        if is_object(at(value, path)):
+            at(value, path)["of_tomorrow"] = {"deep": [1, None]}
+    copied = models.DuplicateAgentResponse.from_dict(value)
+    assert copied.to_dict() == value
+    assert copied["of_tomorrow"] == {"deep": [1, None]}
+    assert isinstance(copied.config.flow, models.Flow)
+    assert "of_tomorrow" in copied.config.flow
+    assert copied.config.flow.additional_keys == ["of_tomorrow"]
+
+
+@pytest.mark.parametrize("key", AGENT["config"])
+def test_an_override_of_one_field_sends_one_field(key: str) -> None:
+    """What the caller did not set is not sent: no default of the service overwrites a saved value."""
+    assert models.AgentConfigOverride(**{key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
+    assert models.AgentConfigOverride(**{key: None}).to_dict() == {key: None}
+    assert read("AgentConfigOverride", {key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
+
+
+def test_models_can_be_put_together_by_hand() -> None:
+    """A message knows its role, what is not given is not sent, and a dict will do in place of any model."""
+    request = models.ChatCompletionRequest(
+        agent=models.ChatAgent(agent_config=models.AgentConfigOverride(llm=models.LLM(model="gpt-4o"))),
+        messages=[models.UserMessage(content="Hi"), models.AssistantMessage(content="Hello")],
+    )
+    assert request.to_dict() == {
+        "agent": {"agent_config": {"llm": {"model": "gpt-4o"}}},
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
+    }
+    mixed: Any = [{"name": "a", "description": "b"}, models.Tool(name="c", description="d")]
+    assert models.AgentConfigOverride(tools=mixed).to_dict() == {
+        "tools": [{"name": "a", "description": "b"}, {"name": "c", "description": "d"}]
+    }
+
+
+def test_a_message_is_read_as_the_kind_that_its_role_names() -> None:
+    """Each role gives its class; a role that nobody knows leaves the message as it came."""
+    messages = [{"role": role, "content": ""} for role in ("tool", "user", "assistant", "of_tomorrow")]
+    found = models.ChatCompletionRequest.from_dict({"messages": messages}).messages
+    assert [type(one) for one in found] == [
+        models.ToolMessage,
+        models.UserMessage,
+        models.AssistantMessage,
+        dict,
+    ]
+    with pytest.raises(ValueError, match="no UserMessage: role must be 'user'"):
+        models.UserMessage.from_dict({"role": "assistant", "content": ""})
+
+
+def test_required_fields_are_required_of_whoever_builds_a_model() -> None:
+    """Reading is lenient; building without a required field is an error at once."""
+    with pytest.raises(TypeError, match="voice_id"):
+        models.Voice(provider="openai")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # that is the test
