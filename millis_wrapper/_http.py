@@ -166,7 +166,7 @@ def reading_failures(settings: Settings, call: Call, body: Body) -> Generator[No
     except httpx.RequestError as error:
         cls = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
         raise cls(
-            f"the answer from {settings.base_url} broke off: {_words(error)}; {_may_have(call)};"
+            f"the answer from {settings.base_url} broke off: {body.deadline.words(error)}; {_may_have(call)};"
             " .body holds what had come",
             request_sent=True,
             body=body_start(settings.key.hide_in(bytes(body.data))),
@@ -174,12 +174,12 @@ def reading_failures(settings: Settings, call: Call, body: Body) -> Generator[No
 
 
 @contextmanager
-def stream_failures(core: ChatCore) -> Generator[None]:
+def stream_failures(core: ChatCore, deadline: Deadline) -> Generator[None]:
     """Turn httpx's exceptions while a stream is read into StreamInterruptedError."""
     try:
         yield
     except httpx.RequestError as error:
-        raise core.interrupted(f"the stream broke off: {_words(error)}") from error
+        raise core.interrupted(f"the stream broke off: {deadline.words(error)}") from error
 
 
 def status_error(settings: Settings, call: Call, response: httpx.Response, body: Body) -> APIStatusError:
@@ -193,18 +193,28 @@ def status_error(settings: Settings, call: Call, response: httpx.Response, body:
     )
 
 
+class _TotalTimeout(httpx.ReadTimeout):
+    """Of httpx's kind, so that the `*_failures` above turn it into ours."""
+
+
 class Deadline:
     """The limit on the whole of an answer, looked at between its pieces."""
 
     def __init__(self, limits: Timeout, policy: RetryPolicy) -> None:
-        self._seconds = limits.total
+        self._limits = limits
         self._clock = policy.clock
         self._ends = policy.clock() + limits.total
 
     def check(self) -> None:
-        """Raise httpx's own kind of time-out, which the `*_failures` above turn into ours."""
+        """Raise when the time is up."""
         if self._clock() > self._ends:
-            raise httpx.ReadTimeout(f"it took longer than {self._seconds:g} s in all")
+            raise _TotalTimeout(f"it took longer than {self._limits.total:g} s in all (limit: total)")
+
+    def words(self, error: httpx.RequestError) -> str:
+        """Return what broke an answer off, in words."""
+        if isinstance(error, httpx.TimeoutException) and not isinstance(error, _TotalTimeout):
+            return f"nothing came for {self._limits.idle:g} s (limit: idle)"
+        return _words(error)
 
 
 class Body:
@@ -213,12 +223,12 @@ class Body:
     def __init__(self, room: int, deadline: Deadline) -> None:
         self.data = bytearray()
         self._room = room
-        self._deadline = deadline
+        self.deadline = deadline
 
     def add(self, piece: bytes) -> bool:
         """Take a piece; return whether there is room for more."""
         self.data += piece[: self._room - len(self.data)]
-        self._deadline.check()
+        self.deadline.check()
         return len(self.data) < self._room
 
 

@@ -107,13 +107,13 @@ class AsyncChatStream:
         response = await self._open()
         deadline = self._start_deadline()
         pieces = response.aiter_bytes()
-        with stream_failures(self._core):
+        with stream_failures(self._core, deadline):
             async for piece in pieces:
-                deadline.check()
                 for chunk in self._core.feed(piece):
                     yield chunk
                 if self._core.done:
                     break
+                deadline.check()
             else:
                 for chunk in self._core.end():
                     yield chunk

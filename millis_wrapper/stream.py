@@ -104,12 +104,12 @@ class ChatStream:
         response = self._open()
         deadline = self._start_deadline()
         pieces = response.iter_bytes()
-        with stream_failures(self._core):
+        with stream_failures(self._core, deadline):
             for piece in pieces:
-                deadline.check()
                 yield from self._core.feed(piece)
                 if self._core.done:
                     break
+                deadline.check()
             else:
                 yield from self._core.end()
         if self._core.done:
