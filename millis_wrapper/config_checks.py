@@ -58,18 +58,15 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
 
     `names` are the metadata's keys, or None when the metadata is not known.
     """
-    odd: list[Finding] = []
-    try:
-        data = plain(config, lambda path, words: odd.append(Finding(path, "error", words)))
-    except ValueError as error:
-        return [Finding("", "error", str(error))]
+    data, odd = plain(config)
+    found = [Finding(path, "error", words) for path, words in odd]
     if not is_object(data):
-        return odd or [Finding("", "error", f"a config is an object, not {kind_of(data)}")]
+        return found or [Finding("", "error", f"a config is an object, not {kind_of(data)}")]
     if is_answer(data):
         return [
             Finding("", "error", "this is the answer of duplicate, which holds a config", "pass its `config`")
         ]
-    found = [*odd, *_against_contract(data, _COMPONENTS[kind]), *_against_rules(data, names)]
+    found += [*_against_contract(data, _COMPONENTS[kind]), *_against_rules(data, names)]
     return sorted(_without_echoes(found), key=_order)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from . import contract
 from .errors import ConfigurationError
@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 # file whose aliases would unfold into billions of values.
 MAX_DEPTH = 100
 MAX_VALUES = 100_000
-
-Report: TypeAlias = Callable[[str, str], None]
-"""Told the path of a value that JSON cannot say, and what is wrong with it."""
+MAX_BITS = 1000  # of an integer, which then still is a finite float
 
 
-def plain(value: object, report: Report) -> Any:
-    """Return `value`, of dicts, lists and generated models, as JSON data of its own.
+class Odd(NamedTuple):
+    """A value that JSON cannot say: where it is, and what is wrong with it."""
 
-    What JSON cannot say goes to `report`, and is null in the copy. Raises ValueError for more than
-    `MAX_DEPTH` levels or `MAX_VALUES` values.
+    path: str
+    words: str
+
+
+def plain(value: object) -> tuple[Any, list[Odd]]:
+    """Return `value`, of dicts, lists and generated models, as JSON data of its own, and what is odd in it.
+
+    What JSON cannot say is null in the copy; the copy of what is too large, or holds itself, is null.
     """
-    return _Copier(report).copy(value, "", 0)
+    copier = _Copier()
+    try:
+        return copier.copy(value, "", 0), copier.odd
+    except _TooLargeError as error:
+        return None, [Odd("", str(error))]
 
 
 def plain_config(config: Config, name: str) -> dict[str, Any]:
@@ -37,20 +45,14 @@ def plain_config(config: Config, name: str) -> dict[str, Any]:
     Raises ConfigurationError for what is no config, for the whole answer of duplicate, and for a value that
     JSON cannot say, naming its path.
     """
-
-    def refuse(path: str, words: str) -> NoReturn:
-        raise ConfigurationError(f"{name}{f', {path}' if path else ''}: {words}")
-
-    try:
-        data = plain(config, refuse)
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        refuse("", str(error))
+    data, odd = plain(config)
+    if odd:
+        place = f"{name}, {odd[0].path}" if odd[0].path else name
+        raise ConfigurationError(f"{place}: {odd[0].words}")
     if not is_object(data):
-        refuse("", f"must be a dict or a generated model, not {kind_of(data)}")
+        raise ConfigurationError(f"{name}: must be a dict or a generated model, not {kind_of(data)}")
     if is_answer(data):
-        refuse("", "this is the answer of duplicate; pass the config in it")
+        raise ConfigurationError(f"{name}: this is the whole answer of duplicate; pass the config in it")
     return data
 
 
@@ -62,12 +64,14 @@ def is_answer(data: Mapping[str, Any]) -> bool:
 
 def kind_of(value: object) -> str:
     """Return what `value` is, in JSON's words: `a list`, `null`."""
+    if isinstance(value, float) and not value.is_integer():
+        return "a number with a fraction"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     for kind, words in (
         (str, "a string"),
         (int, "a whole number"),
-        (float, "a number with a fraction"),
+        (float, "a number"),
         (Mapping, "an object"),
         (list, "a list"),
     ):
@@ -76,17 +80,21 @@ def kind_of(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+class _TooLargeError(Exception):
+    pass
+
+
 class _Copier:
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self.odd: list[Odd] = []
         self._room = MAX_VALUES
 
     def copy(self, value: object, path: str, depth: int) -> Any:
         self._room -= 1
         if self._room < 0:
-            raise ValueError(f"holds more than {MAX_VALUES:,} values; does it hold itself?")
+            raise _TooLargeError(f"holds more than {MAX_VALUES:,} values; does it hold itself?")
         if depth > MAX_DEPTH:
-            raise ValueError(f"is nested more than {MAX_DEPTH} levels deep; does it hold itself?")
+            raise _TooLargeError(f"is nested more than {MAX_DEPTH} levels deep; does it hold itself?")
         to_dict = getattr(value, "to_dict", None)
         if callable(to_dict) and not isinstance(value, type):
             value = to_dict()
@@ -100,10 +108,9 @@ class _Copier:
         return self._scalar(value, path)
 
     def _key(self, key: object, path: str) -> str:
-        if not isinstance(key, str):
-            self._report(
-                contract.joined(path, str(key)), f"the key is {kind_of(key)}; keys are strings in JSON"
-            )
+        if isinstance(key, str):
+            return self._text(key, contract.joined(path, key))
+        self._say(contract.joined(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:
@@ -111,22 +118,29 @@ class _Copier:
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, str):
-            if not _is_text(value):
-                self._report(path, "holds half a surrogate pair, which is no text")
-            return str.__str__(value)
-        if isinstance(value, int) and value.bit_length() <= 1000:
+            return self._text(value, path)
+        if isinstance(value, int) and value.bit_length() <= MAX_BITS:
             return int(value)
         if isinstance(value, float) and math.isfinite(value):
             return float(value)
-        words = f"{value} is no number in JSON" if isinstance(value, float) else _unsayable(value)
-        self._report(path, words)
+        self._say(path, _complaint(value))
         return None
 
+    def _text(self, text: str, path: str) -> str:
+        if not _is_text(text):
+            self._say(path, "holds half a surrogate pair, which is no text")
+        return str.__str__(text)
 
-def _unsayable(value: object) -> str:
+    def _say(self, path: str, words: str) -> None:
+        self.odd.append(Odd(path, words))
+
+
+def _complaint(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value} is no number in JSON"
     if isinstance(value, int):
-        return "is a number of more than 300 digits"
-    return f"{kind_of(value)} cannot be said in JSON"
+        return "is too large a number"
+    return f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
 
 
 def _is_text(value: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, NoReturn, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from .config_data import is_answer, kind_of, plain
 from .errors import ConfigurationError
@@ -30,12 +30,12 @@ def load_config(source: Source) -> dict[str, Any]:
     """
     name, text = _read(source)
     try:
-        data = plain(_parsed(name, text), _refuse_value)
+        data, odd = plain(_parsed(name, text))
     except TextFault as fault:
         place = name if fault.line is None else f"{name}, line {fault.line}"
         raise ConfigurationError(f"{place}: {fault}") from None
-    except ValueError as error:
-        raise ConfigurationError(f"{name}: {error}") from None
+    if odd:
+        raise ConfigurationError(f"{name}: {odd[0].path}{': ' if odd[0].path else ''}{odd[0].words}")
     if not is_object(data):
         what = "is empty" if data is None and not text.strip() else f"holds {kind_of(data)}"
         raise ConfigurationError(f'{name}: {what}; a config is an object, such as {{"prompt": "Be kind."}}')
@@ -50,12 +50,8 @@ def _parsed(name: str, text: str) -> Any:
     try:
         from .yaml_text import read_yaml
     except ImportError:
-        raise ValueError('reading YAML needs PyYAML: pip install "millis-wrapper[contract]"') from None
+        raise TextFault('reading YAML needs PyYAML: pip install "millis-wrapper[contract]"') from None
     return read_yaml(text)
-
-
-def _refuse_value(path: str, words: str) -> NoReturn:
-    raise ValueError(f"{path}: {words}")
 
 
 def _read(source: Source) -> tuple[str, str]:
