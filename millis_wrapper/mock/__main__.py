@@ -34,15 +34,12 @@ def _serve(options: argparse.Namespace) -> int:
         mock.load_agents(options.agents)
     if options.script is not None:
         mock.load_script(options.script)
-    mock.start(host=options.host, port=options.port)
-    try:
+    with mock.start(host=options.host, port=options.port):
         print(f"The mock of Millis AI is at {mock.url} (Ctrl-C ends it).")
         print(f"Any key will do. An agent to talk to: {DEFAULT_AGENT_ID}")
         print(f"The ids of agents that fail on purpose: {mock.url}/", flush=True)
         while True:
             time.sleep(3600)
-    finally:
-        mock.stop()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -81,9 +81,11 @@ class _Uvicorn(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"port {port} is none: they go from 1 to 65535, and 0 is any free one")
     try:
         listener = socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"no server at {host}, port {port}: {error}") from error
     # Every connection inherits it. asyncio sets it only where the protocol was named when the socket was
     # made; without it each answer waits 40 ms for the client's acknowledgement of its head.

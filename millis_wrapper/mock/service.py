@@ -31,7 +31,8 @@ class MockMillis:
     `sleep` (async, seconds), `clock` (seconds since the epoch) and `new_id` (ids of copies) are there for
     tests.
 
-    `with MockMillis() as mock:` runs it at `mock.url`, in a thread, on a free port.
+    `with MockMillis() as mock:` runs it at `mock.url`, in a thread, on a free port; `start` before it chooses
+    the address.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class MockMillis:
         return fault
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._server is not None else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -1,0 +1,138 @@
+"""The mock on the command line, and the demo."""
+
+from __future__ import annotations
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from millis_wrapper import Millis
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis, demo
+from millis_wrapper.mock.__main__ import main
+
+
+@pytest.fixture
+def mock() -> MockMillis:
+    return MockMillis()
+
+
+def test_the_command_runs_the_mock_until_ctrl_c(tmp_path: Path) -> None:
+    """It prints where it is, speaks as told, and ends without a traceback."""
+    script, agents = tmp_path / "script.json", tmp_path / "agents.json"
+    script.write_text('["From the file."]')
+    agents.write_text('[{"id": "-from-file"}]')
+    command = [sys.executable, "-m", "millis_wrapper.mock", "--port", "0", "--pace", "0"]
+    command += ["--script", str(script), "--agents", str(agents)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found
+        with Millis("k", base_url=found.group()) as millis:
+            assert millis.chat.send("Hello", agent_id="-from-file").text == "From the file."
+        # Once it has printed all it has to print, it waits for the signal.
+        assert process.stdout.readline()
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--agents", "/nowhere"], "/nowhere: No such file"),
+        (["--script", "/nowhere"], "/nowhere: No such file"),
+        (["--port", "65536"], "port 65536"),
+        (["--port", "x"], "--port"),
+        (["--pace", "-1"], "'-1' is no number of seconds"),
+        (["--pace", "soon"], "'soon' is no number of seconds"),
+        (["--pace", "inf"], "'inf' is no number of seconds"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_its_arguments(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong argument is named, and nothing is started."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        status: object = main(arguments)
+    except SystemExit as error:
+        status = error.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert status == 2
+    assert words in capsys.readouterr().err
+
+
+class Screen(io.StringIO):
+    """What is shown, and how much of it was there each time something was to be seen at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def flush(self) -> None:
+        self.seen.append(self.getvalue())
+
+
+def test_the_demo_streams_a_reply_and_copies_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are shown one by one as they come, then the id of a copy."""
+    monkeypatch.setattr(demo, "PACE", 0)
+    monkeypatch.delenv("MILLIS_API_KEY", raising=False)
+    screen = Screen()
+    demo.run(None, screen)
+    words = demo.ANSWER.split(" ")
+    for number in range(1, len(words)):
+        assert any(shown.endswith("Agent: " + " ".join(words[:number])) for shown in screen.seen)
+    assert re.search(r"copy's id is -[A-Za-z0-9_-]{19}\.\n$", screen.getvalue())
+
+
+def test_the_demo_on_the_live_service_says_first_that_it_is(
+    millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key and an agent id it talks to the service, and warns of the cost before it sends anything."""
+    monkeypatch.setenv("MILLIS_API_KEY", "live-key")
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    agent_id = millis_mock.add_agent()
+    requests_when_shown: list[tuple[str, int]] = []
+
+    class Watched(io.StringIO):
+        def write(self, text: str) -> int:
+            requests_when_shown.append((text, len(millis_mock.requests)))
+            return super().write(text)
+
+    screen = Watched()
+    demo.run(agent_id, screen)
+    assert [request.agent_id for request in millis_mock.requests] == [agent_id, agent_id]
+    assert [count for text, count in requests_when_shown if "the copy is real" in text] == [0]
+    assert f"Agent: {demo.QUESTION}" in screen.getvalue()
+
+
+def test_the_demo_shows_no_control_characters_of_a_reply(
+    millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the network says cannot play tricks on the terminal."""
+    monkeypatch.setenv("MILLIS_API_KEY", "live-key")
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    millis_mock.reply_with("\x1b[2Jgone")
+    screen = io.StringIO()
+    demo.run(DEFAULT_AGENT_ID, screen)
+    assert "\x1b" not in screen.getvalue()
+    assert "gone" in screen.getvalue()
+
+
+def test_the_demo_fails_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No key, and arguments that it does not have, are told without a traceback."""
+    monkeypatch.delenv("MILLIS_API_KEY", raising=False)
+    assert demo.main(["-Oabc"]) == 1
+    assert "MILLIS_API_KEY" in capsys.readouterr().err
+    assert demo.main(["-Oabc", "-Odef"]) == 2
+    assert demo.main(["--help"]) == 2
+    assert "usage: scripts/demo" in capsys.readouterr().out
