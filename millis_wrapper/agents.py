@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import attrs
 
 from .errors import UnexpectedResponseError
 from .printable import one_line
-from .status import COPY_MAY_EXIST, body_start, parse_json, stated_reason
+from .status import COPY_MAY_EXIST, body_start, stated_reason
+from .wire_json import NO_JSON, is_object, read_json
 
 if TYPE_CHECKING:
     from millis_api.models import AgentConfig
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 # The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds
 # 1973: told by size.
 _LARGEST_SECONDS = 1e11
+# Longer than a date without hyphens (20250101); dateutil would find years, days and hours in it.
+_COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 
 @attrs.frozen
@@ -42,11 +46,10 @@ def read_duplicated_agent(body: bytes, *, hide: Callable[[bytes], bytes] = bytes
 
     Raises UnexpectedResponseError when there is no id in it; anything else that is odd is left to `raw`.
     """
-    try:
-        raw = parse_json(body)
-    except ValueError as error:
-        raise _unexpected("is not JSON", hide(body)) from error
-    if not isinstance(raw, dict):
+    raw = read_json(body, deepest=None)
+    if raw is NO_JSON:
+        raise _unexpected("is not JSON", hide(body))
+    if not is_object(raw):
         raise _unexpected("is no JSON object", hide(body))
     agent_id = _id(raw.get("id"))
     if agent_id is None:
@@ -57,7 +60,7 @@ def read_duplicated_agent(body: bytes, *, hide: Callable[[bytes], bytes] = bytes
         name=name if isinstance(name, str) else None,
         created_at=read_moment(raw.get("created_at")),
         # Read once more, so that what is done to the config leaves `raw` as it came.
-        config=_config(parse_json(body).get("config")),
+        config=_config(read_json(body, deepest=None).get("config")),
         raw=raw,
     )
 
@@ -65,10 +68,12 @@ def read_duplicated_agent(body: bytes, *, hide: Callable[[bytes], bytes] = bytes
 def read_moment(value: Any) -> datetime | None:
     """Return the moment that `value` names as an aware datetime in UTC, or None.
 
-    A number counts from the epoch, in milliseconds above 1e11 and in seconds below; text is read as ISO
-    8601, in UTC unless it says otherwise.
+    A number, also one written as text, counts from the epoch, in milliseconds above 1e11 and in seconds
+    below; other text is read as ISO 8601, in UTC unless it says otherwise.
     """
     try:
+        if isinstance(value, str) and _COUNT.fullmatch(value):
+            value = int(value)
         if isinstance(value, str):
             from dateutil import parser
 
@@ -89,7 +94,7 @@ def _id(value: Any) -> str | None:
 
 
 def _config(value: Any) -> AgentConfig | None:
-    if not isinstance(value, dict):
+    if not is_object(value):
         return None
     from millis_api.models import AgentConfig
 
@@ -98,9 +103,5 @@ def _config(value: Any) -> AgentConfig | None:
 
 def _unexpected(what: str, body: bytes) -> UnexpectedResponseError:
     text = body_start(body)
-    try:
-        reason = stated_reason(parse_json(body))
-    except ValueError:
-        reason = None
-    shown = reason or one_line(text, 200) or "its body is empty"
+    shown = stated_reason(read_json(body)) or one_line(text, 200) or "its body is empty"
     return UnexpectedResponseError(f"the answer to duplicate {what} ({shown}); {COPY_MAY_EXIST}", body=text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
@@ -19,11 +18,13 @@ from .errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from .printable import one_line, printable
+from .printable import one_line
 from .retry import Operation, parse_retry_after
+from .wire_json import is_array, is_object, read_json, write_json
 
 BODY_START = 2_000  # characters of a body that an error keeps
 _MESSAGE_DETAIL = 300  # characters of it that a message shows
+_MESSAGE_PLACES = 2_000  # characters of the faulty places of a 422 that a message shows
 
 _CLASSES: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -36,8 +37,9 @@ _CLASSES: dict[int, type[APIStatusError]] = {
 COPY_MAY_EXIST = "a copy may exist: look before you try again"
 
 _ADVICE = {
-    401: "check the key (api_key= or MILLIS_API_KEY)",
+    401: "check the key: api_key= or MILLIS_API_KEY",
     403: "check what this key may do",
+    404: "check the agent's id, and that the region or base_url is where it lives",
 }
 
 
@@ -47,22 +49,23 @@ def error_for_status(
     """Return the error for an answer with `status`; `retry_after` is that header's value, `now` the moment
     to count a date from.
     """
-    text = body_start(body)
     detail = _detail(body)
     details: dict[str, Any] = {
         "status": status,
         "detail": detail,
-        "body": text,
+        "body": body_start(body),
         "retry_after": parse_retry_after(retry_after, now),
     }
     if status == 422:
         errors = tuple(_field_errors(detail))
         words = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
         return UnprocessableEntityError(
-            _message(operation, status, printable(words) or _reason(detail, text)), errors=errors, **details
+            _message(operation, status, one_line(words, _MESSAGE_PLACES) or _reason(detail, body)),
+            errors=errors,
+            **details,
         )
     cls = InternalServerError if 500 <= status <= 599 else _CLASSES.get(status, APIStatusError)
-    return cls(_message(operation, status, _reason(detail, text)), **details)
+    return cls(_message(operation, status, _reason(detail, body)), **details)
 
 
 def body_start(body: bytes) -> str:
@@ -74,37 +77,27 @@ def stated_reason(value: Any) -> str | None:
     """Return the reason that a JSON answer states under `detail` or `error`, in one line; None when it
     states none.
     """
-    if not isinstance(value, dict):
+    if not is_object(value):
         return None
     for key in ("detail", "error"):
         stated = value.get(key)
-        if isinstance(stated, dict) and stated.get("message"):
+        if is_object(stated) and stated.get("message"):
             stated = stated["message"]
         if stated:
-            return one_line(stated if isinstance(stated, str) else _json(stated), _MESSAGE_DETAIL)
+            return one_line(stated if isinstance(stated, str) else write_json(stated), _MESSAGE_DETAIL)
     return None
 
 
-def parse_json(body: bytes | str) -> Any:
-    """Return the JSON value in `body`; raises ValueError for anything that is none, however it is broken."""
-    try:
-        return json.loads(body)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
 def _detail(body: bytes) -> Any:
-    try:
-        value = parse_json(body)
-    except ValueError:
-        return None
-    if isinstance(value, dict):
-        return value.get("detail", value.get("error"))
+    value = read_json(body)
+    if is_object(value):
+        detail = value.get("detail")
+        return detail if detail is not None else value.get("error")
     return value if isinstance(value, str) else None
 
 
-def _reason(detail: Any, text: str) -> str:
-    return stated_reason({"detail": detail}) or one_line(text, _MESSAGE_DETAIL)
+def _reason(detail: Any, body: bytes) -> str:
+    return stated_reason({"detail": detail}) or one_line(body_start(body.lstrip()), _MESSAGE_DETAIL)
 
 
 def _message(operation: Operation, status: int, reason: str) -> str:
@@ -118,24 +111,23 @@ def _message(operation: Operation, status: int, reason: str) -> str:
     if status in _ADVICE:
         parts.append(f"({_ADVICE[status]})")
     if 300 <= status <= 399:
-        parts.append("(a redirect is not followed, since the key would go along: check the base URL)")
+        parts.append("(a redirect is not followed, since the key would go along: check base_url)")
     return " ".join(parts)
 
 
 def _field_errors(detail: Any) -> Iterator[FieldError]:
-    # FastAPI's form of a 422: a list of {"loc", "msg", "type"}; whatever departs from it stays readable in
-    # `detail`.
-    for item in detail if isinstance(detail, list) else ():
-        if not isinstance(item, dict):
+    # FastAPI's form of a 422: a list of {"loc", "msg", "type"}. What departs from it is shown as it came.
+    for item in detail if is_array(detail) else ():
+        if not is_object(item):
+            yield FieldError((), write_json(item), "")
             continue
-        loc = item.get("loc")
-        steps = [step for step in loc if isinstance(step, str | int)] if isinstance(loc, list) else []
+        loc, msg, kind = item.get("loc"), item.get("msg"), item.get("type")
+        steps = [step for step in loc if isinstance(step, str | int)] if is_array(loc) else []
         if steps and steps[0] == "body":
             del steps[0]
-        msg, kind = item.get("msg"), item.get("type")
         yield FieldError(
             tuple(steps),
-            msg if isinstance(msg, str) else _json(item),
+            msg if isinstance(msg, str) else write_json(item),
             kind if isinstance(kind, str) else "",
         )
 
@@ -146,8 +138,5 @@ def _place(loc: tuple[str | int, ...]) -> str:
 
 
 def _uncapital(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    # "URL scheme" stays as it is.
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millis_wrapper.errors import APIStatusError, FieldError, UnprocessableEntityError
+from millis_wrapper.retry import Operation
+from millis_wrapper.status import BODY_START, body_start, error_for_status, stated_reason
+
+CORPUS = Path(__file__).parent / "corpus" / "status"
+CLASSES: dict[str, str] = json.loads((CORPUS / "classes.json").read_text())
+BODIES: list[dict[str, Any]] = json.loads((CORPUS / "bodies.json").read_text())
+UNPROCESSABLE: list[dict[str, Any]] = json.loads((CORPUS / "unprocessable.json").read_text())
+STATUSES = [
+    *(300, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 408, 409, 413, 418, 422, 425, 429, 451, 499),
+    *(500, 501, 502, 503, 504, 520, 529, 599),
+]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def error_for(
+    status: int, body: bytes = b"", *, operation: Operation = "chat", retry_after: str | None = None
+) -> APIStatusError:
+    return error_for_status(operation, status, body, retry_after=retry_after, now=NOW)
+
+
+def bytes_of(case: dict[str, Any]) -> bytes:
+    if "hex" in case:
+        return bytes.fromhex(case["hex"])
+    if "repeat" in case:
+        before, text, times, after = case["repeat"]
+        whole: str = before + text * times + after
+        return whole.encode()
+    body: str = case["body"]
+    return body.encode()
+
+
+def name_of(case: dict[str, Any]) -> str:
+    return str(case["name"])
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+def test_each_status_has_its_class(status: int) -> None:
+    """Also a status that the contract or Python does not know gives an error with that status."""
+    expected = CLASSES["5xx"] if status >= 500 else CLASSES.get(str(status), CLASSES["other"])
+    error = error_for(status)
+    assert type(error).__name__ == expected
+    assert error.status == status
+    assert str(error).startswith(f"[{status}")
+
+
+@pytest.mark.parametrize("case", BODIES, ids=name_of)
+@pytest.mark.parametrize("status", STATUSES)
+def test_any_status_with_any_body(status: int, case: dict[str, Any]) -> None:
+    """Whatever the body is, the error has the class and status, what could be read of it, and its start."""
+    body = bytes_of(case)
+    error = error_for(status, body)
+    assert type(error) is type(error_for(status))
+    if "detail_length" in case:
+        assert len(error.detail) == case["detail_length"]
+    else:
+        assert error.detail == case["detail"]
+    assert error.body == body.decode("utf-8", "replace")[:BODY_START]
+    assert error.retry_after is None
+    assert vars(pickle.loads(pickle.dumps(error))) == vars(error)
+    assert vars(copy.deepcopy(error)) == vars(error)
+
+
+@pytest.mark.parametrize("case", BODIES, ids=name_of)
+def test_the_message_gives_the_reason(case: dict[str, Any]) -> None:
+    """The message is the status, and what the service said of it, in one printable line of bounded length."""
+    message = str(error_for(418, bytes_of(case)))
+    if "reason" in case:
+        assert message == f"[418 I'm a Teapot] {case['reason']}"
+    else:
+        assert message.startswith(f"[418 I'm a Teapot] {case['reason_starts']}")
+        assert message.endswith("…")
+    assert len(message) < 400
+    assert message.isprintable()
+    assert message.encode()
+
+
+@pytest.mark.parametrize("case", UNPROCESSABLE, ids=name_of)
+def test_a_422_names_each_faulty_place(case: dict[str, Any]) -> None:
+    """The message says where and what in words, and `errors` holds it as data."""
+    error = error_for(422, json.dumps(case["body"]).encode())
+    assert isinstance(error, UnprocessableEntityError)
+    assert error.errors == tuple(FieldError(tuple(loc), msg, kind) for loc, msg, kind in case["errors"])
+    assert error.detail == case["body"]["detail"]
+    assert str(error) == f"[422 {HTTPStatus(422).phrase}] {case['words']}"
+
+
+def test_a_422_of_very_many_places_has_a_message_of_bounded_length() -> None:
+    """The message stops somewhere; `errors` does not."""
+    body = {"detail": [{"loc": ["body", "tools", i, "name"], "msg": "Field required"} for i in range(1000)]}
+    error = error_for(422, json.dumps(body).encode())
+    assert isinstance(error, UnprocessableEntityError)
+    assert len(error.errors) == 1000
+    assert "tools[9].name: field required" in str(error)
+    assert len(str(error)) < 3000
+    assert str(error).endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "(check the key: api_key= or MILLIS_API_KEY)"),
+        (403, "(check what this key may do)"),
+        (404, "(check the agent's id, and that the region or base_url is where it lives)"),
+        (302, "(a redirect is not followed, since the key would go along: check base_url)"),
+    ],
+)
+def test_the_message_says_what_to_do(status: int, advice: str) -> None:
+    """Where there is something that the caller can look at, the message names it."""
+    assert str(error_for(status, b'"why"')).endswith(f"] why {advice}")
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+def test_a_copy_may_exist_after_an_answer_that_came_too_late(status: int) -> None:
+    """`duplicate` says so for the statuses after which nobody knows, and only for those."""
+    words = "a copy may exist: look before you try again"
+    assert (words in str(error_for(status, operation="duplicate"))) is (status == 408 or status >= 500)
+    assert words not in str(error_for(status))
+
+
+@pytest.mark.parametrize("status", [429, 503, 413, 302])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
+        ("x", None),
+    ],
+)
+def test_retry_after_is_kept_with_any_status(status: int, value: str, seconds: float | None) -> None:
+    """How long the service asked to wait is on the error, in seconds from now."""
+    assert error_for(status, retry_after=value).retry_after == seconds
+
+
+@pytest.mark.parametrize("offset", range(5))
+def test_the_bodys_start_is_cut_between_letters(offset: int) -> None:
+    """A long body is cut to its first characters, and none of them is broken by the cut."""
+    text = "x" * offset + "\N{GRINNING FACE}" * (2 * BODY_START)
+    assert body_start(text.encode()) == text[:BODY_START]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"detail": "a", "error": "b"}, "a"),
+        ({"detail": "", "error": "b"}, "b"),
+        ({"error": {"message": "b", "type": "x"}}, "b"),
+        ({"error": {"message": "", "type": "x"}}, '{"message": "", "type": "x"}'),
+        ({"error": {"message": {"en": "b"}}}, '{"en": "b"}'),
+        ({"error": True}, "true"),
+        ({"error": None}, None),
+        ({}, None),
+        ([], None),
+        ("error", None),
+        (None, None),
+    ],
+)
+def test_a_reason_is_found_where_services_put_it(value: Any, reason: str | None) -> None:
+    """Under `detail` or `error`, as text, or as an object that holds a message."""
+    assert stated_reason(value) == reason
