@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self
 
 import pytest
 from millis_api import models
 from millis_api.types import Unset
-from schemas import CORPUS, EXAMPLES, Step, at, is_object, paths, read_json
+from schemas import CORPUS, EXAMPLES, Step, at, is_list, is_object, paths, read_json
 
 
 class Model(Protocol):
@@ -67,6 +67,26 @@ def test_reading_and_writing_gives_back_what_came(name: str) -> None:
     for one in (model, copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert one == model
         assert json.loads(json.dumps(one.to_dict())) == value
+
+
+def raw_objects(value: Any, place: str) -> Iterator[str]:
+    """Where in a model, down to its last field, an object is still a dict."""
+    if is_object(value):
+        yield place
+    elif is_list(value):
+        for number, item in enumerate(value):
+            yield from raw_objects(item, f"{place}[{number}]")
+    else:
+        for field in getattr(value, "__attrs_attrs__", ()):
+            if field.name != "additional_properties":
+                yield from raw_objects(getattr(value, field.name), f"{place}.{field.name}")
+
+
+@pytest.mark.parametrize("name", JSON_EXAMPLES)
+def test_every_object_is_read_as_a_model(name: str) -> None:
+    """Each object that the contract describes becomes a model of its own, at any depth and in any union."""
+    model = JSON_EXAMPLES[name].from_dict(read_json(EXAMPLES / name))
+    assert list(raw_objects(model, "")) == []
 
 
 @pytest.mark.parametrize("name", ["stream.txt", "stream-error.txt"])
