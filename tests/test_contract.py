@@ -111,6 +111,20 @@ def test_whatever_is_given_instead_of_a_config_has_no_unknown_keys(value: object
     assert unknown({"tools": value, "switch_language": value}) == []
 
 
+def test_a_tuple_is_as_good_as_a_list() -> None:
+    """Python callers may give a tuple where JSON has a list."""
+    assert [one.path for one in unknown({"tools": ({"nmae": 1},)})] == ["tools[0].nmae"]
+
+
+def test_an_object_that_may_also_be_free_form_has_no_unknown_keys() -> None:
+    """Where one form of a union takes any key, no key is unknown."""
+    known = {"type": "object", "properties": {"a": {"type": "string"}}}
+    either = {"anyOf": [known, {"type": "object"}]}
+    document = {"components": {"schemas": {"Known": known, "Either": either}}}
+    assert [one.key for one in Contract(document).unknown_keys({"b": 1}, "Known")] == ["b"]
+    assert list(Contract(document).unknown_keys({"b": 1}, "Either")) == []
+
+
 def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
     """`tool_call_id` is unknown in a user's message and known in a tool's; without a role, in none."""
     messages = [
