@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 import pytest
 from twins import Twins
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from millis_wrapper.testing import MillisMock
+from millis_wrapper.mock import MockMillis
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE |
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if "def test_" not in block])
 def test_each_block_of_the_readme_runs(
-    block: str, millis_mock: MillisMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    block: str, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the README shows works as it is shown, and prints something."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")

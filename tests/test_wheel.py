@@ -15,9 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 STREAM_A_REPLY = """
-import sys, warnings
+import anyio, sys, warnings
 warnings.simplefilter("error")
-from millis_wrapper import Millis
+from millis_wrapper import AsyncMillis, Millis
 import millis_api, millis_wrapper
 assert all("site-packages" in module.__file__ for module in (millis_api, millis_wrapper))
 with Millis("a-key") as millis:
@@ -25,6 +25,13 @@ with Millis("a-key") as millis:
         sys.stdout.writelines(stream.text_stream)
     copy = millis.agents.duplicate("-mock-agent---------")
     assert copy.id and copy.config.to_dict() == copy.raw["config"]
+
+async def main():
+    async with AsyncMillis("a-key") as millis, millis.chat.stream("Hello", agent_id=copy.id) as stream:
+        async for text in stream.text_stream:
+            sys.stdout.write(text)
+
+anyio.run(main)
 """
 
 TEN_LINES = """
@@ -34,7 +41,7 @@ def test_greets_the_caller(millis, millis_mock):
     reply = millis.chat.send("Hello", agent_config={"prompt": "Greet them."})
 
     assert "Ada" in reply.text
-    assert millis_mock.requests[-1].json["messages"] == [{"role": "user", "content": "Hello"}]
+    assert millis_mock.requests[-1].body["messages"] == [{"role": "user", "content": "Hello"}]
 """
 
 
@@ -72,7 +79,7 @@ def test_the_wheel_holds_both_packages_the_contract_and_the_licence_and_no_more(
 def test_the_wheel_streams_a_reply_without_extras(wheel: Path, mock_url: str, tmp_path: Path) -> None:
     """The run-time dependencies that are named are all that is needed."""
     python = _environment(tmp_path, str(wheel))
-    assert _streamed(python, mock_url, tmp_path) == "Hello"
+    assert _streamed(python, mock_url, tmp_path) == "HelloHello"
 
 
 def test_the_lowest_allowed_versions_stream_a_reply(wheel: Path, mock_url: str, tmp_path: Path) -> None:
@@ -81,7 +88,7 @@ def test_the_lowest_allowed_versions_stream_a_reply(wheel: Path, mock_url: str, 
     lowest = [requirement.split(",")[0].replace(">=", "==") for requirement in requirements]
     assert len(lowest) == 4, "each bound is of the form name>=version"
     python = _environment(tmp_path, str(wheel), *lowest)
-    assert _streamed(python, mock_url, tmp_path) == "Hello"
+    assert _streamed(python, mock_url, tmp_path) == "HelloHello"
 
 
 def test_a_users_test_of_ten_lines_passes_with_the_mock_extra_alone(wheel: Path, tmp_path: Path) -> None:
