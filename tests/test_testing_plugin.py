@@ -1,0 +1,158 @@
+"""The pytest plugin, as its users meet it: in a test run of their own."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from importlib.resources import files
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# What a fresh environment has, whatever else is installed in this one.
+ALONE = ("-p", "millis_wrapper.testing", "-p", "anyio", "-W", "error")
+
+
+@pytest.fixture
+def user(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A user's directory, with nothing of this project's settings."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.delenv("MILLIS_API_KEY", raising=False)
+    monkeypatch.setenv("MILLIS_BASE_URL", "http://127.0.0.1:9")  # the fixtures do not look at it
+    return pytester
+
+
+def test_the_test_on_the_page_passes(user: pytest.Pytester) -> None:
+    """The ten lines that the page shows are a test that passes as they stand."""
+    page = (files("millis_wrapper.mock") / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example.count("\n") <= 10
+    user.makepyfile(example)
+    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
+
+
+def test_both_clients_work_in_any_kind_of_test(user: pytest.Pytester) -> None:
+    """The async client needs no plugin and no closing, and may be used in more than one event loop."""
+    user.makepyfile(
+        """
+        import asyncio
+        import gc
+
+        import pytest
+
+        AGENT = "-mock-agent---------"
+
+        def test_sync(millis):
+            assert millis.chat.send("Hello", agent_id=AGENT).text == "Hello"
+
+        @pytest.mark.anyio
+        async def test_async(async_millis):
+            assert (await async_millis.chat.send("Hello", agent_id=AGENT)).text == "Hello"
+
+        def test_two_loops_without_a_plugin(async_millis):
+            for _ in range(2):
+                reply = asyncio.run(async_millis.chat.send("Hello", agent_id=AGENT))
+                assert reply.text == "Hello"
+            gc.collect()
+
+        @pytest.mark.anyio
+        async def test_many_at_once(async_millis, millis_mock):
+            await asyncio.gather(*(async_millis.agents.duplicate(AGENT) for _ in range(20)))
+            assert len(millis_mock.requests) == 20
+            await async_millis.aclose()
+        """
+    )
+    user.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
+    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=4)
+
+
+def test_nothing_reaches_the_next_test(user: pytest.Pytester) -> None:
+    """Replies, failures, agents and requests are those of one test only."""
+    user.makepyfile(
+        """
+        import pytest
+        from millis_wrapper import NotFoundError
+
+        def test_one(millis, millis_mock):
+            millis_mock.reply_with("changed")
+            millis_mock.add_agent("-added")
+            assert millis.chat.send("Hello", agent_id="-added").text == "changed"
+            millis_mock.fail_next(500, times=9)
+
+        def test_two(millis, millis_mock):
+            assert millis_mock.requests == []
+            with pytest.raises(NotFoundError):
+                millis.chat.send("Hello", agent_id="-added")
+            assert millis.chat.send("Hello", agent_id="-mock-agent---------").text == "Hello"
+        """
+    )
+    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=2)
+
+
+def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None:
+    """A refusal that asks for no wait costs a test no time: the clients wait for milliseconds."""
+    user.makepyfile(
+        """
+        def test_waits(millis, async_millis, monkeypatch):
+            for client in (millis, async_millis):
+                policy = client._sender.policy
+                assert policy.limit == 2
+                assert policy.first_delay * 2 ** policy.limit < 0.01
+
+        def test_again(millis, millis_mock):
+            reply = millis.chat.send("Hello", agent_id="-mock-429-2-then-ok-")
+            assert reply.text == "Hello"
+            assert len(millis_mock.requests) == 3
+        """
+    )
+    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=2)
+
+
+def test_an_unused_plugin_loads_nothing(user: pytest.Pytester) -> None:
+    """A test run that does not use it imports no server, no HTTP client and no schema library."""
+    user.makepyfile("def test_nothing(): pass")
+    user.makeconftest(
+        """
+        import sys
+
+        def pytest_sessionfinish():
+            heavy = {"starlette", "uvicorn", "httpx", "anyio", "attrs", "jsonschema", "millis_api"}
+            print("loaded:", sorted(heavy & set(sys.modules)))
+        """
+    )
+    result = user.runpytest_subprocess("-s", "-p", "millis_wrapper.testing")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*loaded: []"])
+
+
+def test_the_plugin_comes_with_the_package_and_can_be_left_out(
+    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytest finds it by itself under the name millis_wrapper, by which it is also left out."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    user.makepyfile("def test_url(millis_mock): assert millis_mock.url")
+    others = {each.name for each in entry_points(group="pytest11")} - {"millis_wrapper"}
+    without_others = [argument for name in others for argument in ("-p", f"no:{name}")]  # they take seconds
+    user.runpytest_subprocess(*without_others).assert_outcomes(passed=1)
+    result = user.runpytest_subprocess(*without_others, "-p", "no:millis_wrapper")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'millis_mock' not found*"])
+
+
+def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
+    """Without the extra a test that needs the mock says what to install, and the others run."""
+    user.makepyfile("def test_url(millis_mock): pass\n\ndef test_other(): pass\n")
+    user.makeconftest("import sys\nsys.modules['starlette'] = None\n")
+    result = user.runpytest_subprocess(*ALONE)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(['*the mock needs starlette: pip install "millis-wrapper?mock?"*'])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("name", ["millis_mock", "millis", "async_millis"])
+def test_every_fixture_is_described(user: pytest.Pytester, name: str) -> None:
+    """`pytest --fixtures` tells what each is for."""
+    result = user.runpytest_inprocess("--fixtures", "-p", "millis_wrapper.testing")
+    result.stdout.re_match_lines([rf"{name} -- .*testing\.py:\d+", r"    \w.*"], consecutive=True)
