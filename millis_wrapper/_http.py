@@ -175,10 +175,14 @@ def reading_failures(settings: Settings, call: Call, body: Body) -> Generator[No
 
 @contextmanager
 def stream_failures(core: ChatCore, deadline: Deadline) -> Generator[None]:
-    """Turn httpx's exceptions while a stream is read into StreamInterruptedError."""
+    """Turn httpx's exceptions while a stream is read into StreamInterruptedError; a stream that was closed
+    meanwhile has an error of its own.
+    """
     try:
         yield
     except httpx.RequestError as error:
+        if core.over:
+            return
         raise core.interrupted(f"the stream broke off: {deadline.words(error)}") from error
 
 

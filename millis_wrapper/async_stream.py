@@ -63,6 +63,9 @@ class AsyncChatStream:
         once.
         """
         self._core.leave()
+        if self._chunks is not None:
+            with suppress(RuntimeError):  # another task is reading: closing the response wakes it
+                await self._chunks.aclose()  # so that no reader goes on with what had come
         if self._response is not None and not self._response.is_closed:
             # A cancelled task has to give its connection back all the same.
             with anyio.CancelScope(shield=True):
@@ -84,24 +87,28 @@ class AsyncChatStream:
 
     async def _open(self) -> httpx.Response:
         if self._response is None:
+            if self._core.over:
+                self._core.final_reply()  # raises: the stream was closed, or could not be sent
             try:
                 self._response = await self._send()
             except BaseException as error:
                 self._core.fail(error)
                 raise
+            if self._core.over:
+                await self._response.aclose()
+                self._core.final_reply()  # raises: another task closed the stream meanwhile
         return self._response
 
     async def _read(self) -> AsyncGenerator[ChatChunk]:
-        if self._core.over:
-            self._core.final_reply()  # raises unless it ended well
-            return
         try:
-            # One generator for all readers, so that a second one goes on where the first is.
-            self._chunks = self._chunks or self._chunks_as_they_come()
-            async for chunk in self._chunks:
-                yield chunk
+            if not self._core.over:
+                # One generator for all readers, so that a second one goes on where the first is.
+                self._chunks = self._chunks or self._chunks_as_they_come()
+                async for chunk in self._chunks:
+                    yield chunk
         finally:
             await self.close()
+        self._core.final_reply()  # raises unless it ended well
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
         response = await self._open()
@@ -118,13 +125,15 @@ class AsyncChatStream:
                 for chunk in self._core.end():
                     yield chunk
         if self._core.done:
-            await _drain(pieces)
+            await _drain(response, pieces)
 
 
-async def _drain(pieces: AsyncIterator[bytes]) -> None:
+async def _drain(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
     """Read on to the body's end, so that the connection can be used again; within limits, and whatever
     happens, since the reply is whole.
     """
+    if response.http_version == "HTTP/2":  # leaving one of the answers that share a connection costs nothing
+        return
     read = 0
     with anyio.move_on_after(DRAIN_SECONDS), suppress(httpx.RequestError):
         async for piece in pieces:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from socket import SHUT_RDWR, socket
 from types import TracebackType
 from typing import Self
@@ -64,8 +64,14 @@ class ChatStream:
         once.
         """
         self._core.leave()
-        if self._response is not None:
-            self._response.close()
+        if self._response is None:
+            return
+        if self._chunks is not None:
+            try:
+                self._chunks.close()  # so that no reader goes on with what had come
+            except ValueError:  # another thread is reading
+                _wake_reader(self._response)
+        self._response.close()
 
     def __iter__(self) -> Iterator[ChatChunk]:
         return self._read()
@@ -81,24 +87,28 @@ class ChatStream:
 
     def _open(self) -> httpx.Response:
         if self._response is None:
+            if self._core.over:
+                self._core.final_reply()  # raises: the stream was closed, or could not be sent
             try:
                 self._response = self._send()
             except BaseException as error:
                 self._core.fail(error)
                 raise
+            if self._core.over:
+                self._response.close()
+                self._core.final_reply()  # raises: another thread closed the stream meanwhile
         return self._response
 
     def _read(self) -> Generator[ChatChunk]:
-        if self._core.over:
-            self._core.final_reply()  # raises unless it ended well
-            return
         try:
-            # One generator for all readers, so that a second one goes on where the first is.
-            self._chunks = self._chunks or self._chunks_as_they_come()
-            for chunk in self._chunks:  # noqa: UP028 - `yield from` would close the shared generator too
-                yield chunk
+            if not self._core.over:
+                # One generator for all readers, so that a second one goes on where the first is.
+                self._chunks = self._chunks or self._chunks_as_they_come()
+                for chunk in self._chunks:  # noqa: UP028 - `yield from` would close the shared generator too
+                    yield chunk
         finally:
             self.close()
+        self._core.final_reply()  # raises unless it ended well
 
     def _chunks_as_they_come(self) -> Generator[ChatChunk]:
         response = self._open()
@@ -120,31 +130,38 @@ def _drain(response: httpx.Response, pieces: Iterator[bytes]) -> None:
     """Read on to the body's end, so that the connection can be used again; within limits, and whatever
     happens, since the reply is whole.
     """
-    read = 0
-    with _cut_off(response), suppress(httpx.RequestError):
-        for piece in pieces:
-            read += len(piece)
-            if read > DRAIN_BYTES:
-                break
-
-
-@contextmanager
-def _cut_off(response: httpx.Response) -> Generator[None]:
-    """End a read that takes longer than DRAIN_SECONDS: httpx cannot change the time-out of a body that is
-    being read.
-    """
-    network = response.extensions.get("network_stream")
-    connection = network.get_extra_info("socket") if network is not None else None
-    if not isinstance(connection, socket):
-        yield
+    connection = _own_socket(response)
+    if connection is None:
         return
+    # httpx cannot change the time-out of a body that is being read.
     timer = threading.Timer(DRAIN_SECONDS, _shut_down, [connection])
     timer.daemon = True
     timer.start()
+    read = 0
     try:
-        yield
+        with suppress(httpx.RequestError):
+            for piece in pieces:
+                read += len(piece)
+                if read > DRAIN_BYTES:
+                    break
     finally:
         timer.cancel()
+
+
+def _wake_reader(response: httpx.Response) -> None:
+    """End the wait of the thread that is reading: closing a socket does not."""
+    connection = _own_socket(response)
+    if connection is not None:
+        _shut_down(connection)
+
+
+def _own_socket(response: httpx.Response) -> socket | None:
+    """Return the socket that serves this answer alone; over HTTP/2 others use it at the same time."""
+    network = response.extensions.get("network_stream")
+    if network is None or response.http_version == "HTTP/2":
+        return None
+    connection = network.get_extra_info("socket")
+    return connection if isinstance(connection, socket) else None
 
 
 def _shut_down(connection: socket) -> None:

@@ -121,6 +121,7 @@ class Loopback:
         self.answers = list(answers)
         self.connections = 0
         self.requests: list[Received] = []
+        self.asked = threading.Event()  # the first request is there
         self.left = threading.Event()  # a client went away while a step was watching for it
         self.stopping = threading.Event()
         self._peers: list[Peer] = []
@@ -196,6 +197,7 @@ class Loopback:
     def _answer_to(self, request: Received) -> Answer:
         with self._lock:
             self.requests.append(request)
+            self.asked.set()
             return self.answers[min(len(self.requests), len(self.answers)) - 1]
 
 
