@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import attrs
 
 from .errors import ConfigurationError, UnknownFieldWarning
+from .json_body import json_body
+from .printable import one_line
+from .reply import ChatReply
 from .retry import Operation
 
 if TYPE_CHECKING:
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
     Config: TypeAlias = Mapping[str, Any] | AgentConfigOverride | AgentConfig
 
 _ROLES = ("user", "assistant", "tool")
-
-
-class Model(Protocol):
-    """What every generated model can do."""
-
-    def to_dict(self) -> dict[str, Any]: ...
 
 
 @attrs.frozen
@@ -67,7 +63,8 @@ def agent_arguments(
         agent["metadata"] = dict(metadata)
     if include_metadata_in_prompt is not None:
         if not isinstance(include_metadata_in_prompt, bool):
-            raise ConfigurationError("include_metadata_in_prompt: must be True, False or None")
+            shown = _shown(include_metadata_in_prompt)
+            raise ConfigurationError(f"include_metadata_in_prompt: must be True, False or None, not {shown}")
         agent["include_metadata_in_prompt"] = include_metadata_in_prompt
     return agent
 
@@ -75,21 +72,24 @@ def agent_arguments(
 def chat_call(agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool) -> Call:
     """Return the chat request for `agent` and `messages`, both checked before.
 
-    Raises ConfigurationError for values that JSON does not have.
+    Raises ConfigurationError for an `end_of_session` that is no bool, and for values that JSON does not have.
     """
-    from millis_api.api.chat.create_chat_completion import _get_kwargs
+    if not isinstance(end_of_session, bool):
+        raise ConfigurationError(f"end_of_session: must be True or False, not {_shown(end_of_session)}")
+    # What the wrapper uses of a generated endpoint, although its name begins with an underscore.
+    from millis_api.api.chat.create_chat_completion import _get_kwargs  # pyright: ignore[reportPrivateUsage]
     from millis_api.models import ChatCompletionRequest
 
     body: dict[str, Any] = {"agent": agent, "messages": messages}
     if end_of_session:
         body["end_of_session"] = True
     kwargs = _get_kwargs(body=ChatCompletionRequest.from_dict(body))
-    return Call("chat", kwargs["method"].upper(), kwargs["url"], _encoded(kwargs["json"]))
+    return Call("chat", kwargs["method"].upper(), kwargs["url"], json_body(kwargs["json"]))
 
 
 def duplicate_call(agent_id: str) -> Call:
     """Return the request that copies the agent `agent_id`."""
-    from millis_api.api.agents.duplicate_agent import _get_kwargs
+    from millis_api.api.agents.duplicate_agent import _get_kwargs  # pyright: ignore[reportPrivateUsage]
 
     kwargs = _get_kwargs(checked_agent_id(agent_id))
     return Call("duplicate", kwargs["method"].upper(), kwargs["url"])
@@ -99,10 +99,12 @@ def checked_agent_id(agent_id: str) -> str:
     """Return `agent_id`; raises ConfigurationError when it cannot be one."""
     if not isinstance(agent_id, str):
         raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
-    # "." and ".." would be taken out of the address, which then names something else.
-    if not agent_id.strip(" \t\r\n."):
+    # White space and controls are slips of copying, and half a surrogate pair no URL can hold. "." and ".."
+    # would be taken out of the address, which then names something else.
+    if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
-            f"agent_id: {agent_id!r} is no agent's id; it is shown beside the agent's name"
+            f"agent_id: {_shown(agent_id)} is no agent's id: pass that of a saved agent"
+            " (20 letters, digits, - and _)"
         )
     return agent_id
 
@@ -114,11 +116,11 @@ def message_dicts(messages: Messages) -> list[dict[str, Any]]:
     """
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
-    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
-        raise ConfigurationError(
-            f"messages: must be a str or a list of messages, not {type(messages).__name__}"
-        )
-    dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(messages)]
+    given = type(messages).__name__
+    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Iterable):
+        raise ConfigurationError(f"messages: must be a str or a list of messages, not {given}")
+    listed: Iterable[object] = messages
+    dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(listed)]
     if not dicts:
         raise ConfigurationError("messages: there are none; pass at least the user's message")
     return dicts
@@ -134,11 +136,12 @@ def config_dict(config: Config, name: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _message_dict(message: Message, place: str) -> dict[str, Any]:
+def _message_dict(message: object, place: str) -> dict[str, Any]:
     value = _as_mapping(message)
     if value is None:
+        hint = "; pass its .message" if isinstance(message, ChatReply) else ""
         raise ConfigurationError(
-            f"{place}: must be a dict or a generated message, not {type(message).__name__}"
+            f"{place}: must be a dict or a generated message, not {type(message).__name__}{hint}"
         )
     role = value.get("role")
     if role == "system":
@@ -146,19 +149,30 @@ def _message_dict(message: Message, place: str) -> dict[str, Any]:
             f'{place}.role: the service has no "system" role; put the text into agent_config["prompt"]'
         )
     if role not in _ROLES:
-        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, not {role!r}")
-    if not isinstance(value.get("content"), str):
-        raise ConfigurationError(
-            f"{place}.content: must be a str (empty where there is nothing to say), not {value.get('content')!r}"
-        )
+        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, not {_shown(role)}")
+    content_is = "a str (empty where there is nothing to say)"
+    if "content" not in value:
+        raise ConfigurationError(f"{place}.content: is missing; it must be {content_is}")
+    if not isinstance(value["content"], str):
+        given = type(value["content"]).__name__
+        raise ConfigurationError(f"{place}.content: must be {content_is}, not {given}")
     return dict(value)
 
 
 def _as_mapping(value: object) -> Mapping[str, Any] | None:
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         return value
-    to_dict = getattr(value, "to_dict", None)
-    return to_dict() if callable(to_dict) else None
+    to_dict = None if isinstance(value, type) else getattr(value, "to_dict", None)
+    plain: object = to_dict() if callable(to_dict) else None
+    return plain if _is_mapping(plain) else None
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), 40)
 
 
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
@@ -175,46 +189,8 @@ def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
 
 def _depth_of_caller() -> int:
     # The warning has to point at the caller's line, however many of our own are between.
-    depth, frame = 1, sys._getframe(1)
+    depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         depth, frame = depth + 1, frame.f_back
     return depth
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    try:
-        return _json_bytes(body)
-    except (TypeError, ValueError, RecursionError):
-        raise ConfigurationError(_unsendable(body)) from None
-
-
-def _json_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _unsendable(value: Any, path: str = "") -> str:
-    """Name the innermost place in `value` that JSON cannot say."""
-    children: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        children = ((f"{path}.{key}" if path else str(key), child) for key, child in value.items())
-    elif isinstance(value, list | tuple):
-        children = ((f"{path}[{number}]", child) for number, child in enumerate(value))
-    for place, child in children:
-        try:
-            _json_bytes(child)
-        except (TypeError, ValueError):
-            return _unsendable(child, place)
-        except RecursionError:
-            return f"{place}: is nested too deeply"
-    return f"{path}: {_json_complaint(value)}"
-
-
-def _json_complaint(value: Any) -> str:
-    if isinstance(value, str):
-        return "holds half a surrogate pair, which is no text"
-    return (
-        f"{value!r} cannot be said in JSON"
-        if isinstance(value, float)
-        else f"a {type(value).__name__} cannot be said in JSON"
-    )
