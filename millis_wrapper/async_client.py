@@ -203,7 +203,7 @@ class AsyncChat:
         )
         limits = as_timeout(timeout, self._sender.timeout)
 
-        def open_turn(turn: Turn, timeout: float | Timeout | None) -> AsyncChatStream:
+        def open_turn(turn: Turn[AsyncChatStream], timeout: float | Timeout | None) -> AsyncChatStream:
             return self._stream(
                 lambda: chat_call(agent, turn.begin(), end_of_session=turn.end_of_session),
                 as_timeout(timeout, limits),

@@ -198,7 +198,7 @@ class Chat:
         )
         limits = as_timeout(timeout, self._sender.timeout)
 
-        def open_turn(turn: Turn, timeout: float | Timeout | None) -> ChatStream:
+        def open_turn(turn: Turn[ChatStream], timeout: float | Timeout | None) -> ChatStream:
             return self._stream(
                 lambda: chat_call(agent, turn.begin(), end_of_session=turn.end_of_session),
                 as_timeout(timeout, limits),

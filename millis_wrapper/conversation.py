@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -21,50 +21,40 @@ if TYPE_CHECKING:
     from .timeouts import Timeout
 
 
-class History:
-    """The messages so far, and the one turn that may be under way. No I/O."""
+S = TypeVar("S")
+
+
+class History(Generic[S]):
+    """The messages so far, and the one turn that may be under way, with its stream. No I/O."""
 
     def __init__(self) -> None:
-        self._messages: list[dict[str, Any]] = []
-        self._left_early: set[int] = set()
-        self._turn: Turn | None = None
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """The history as it would be sent: a copy."""
-        return copy.deepcopy(self._messages)
-
-    @property
-    def left_early(self) -> tuple[int, ...]:
-        """Which of `messages` are replies that the caller left before their end, and that are therefore not
-        whole.
-        """
-        return tuple(sorted(self._left_early))
+        self.messages: list[dict[str, Any]] = []
+        self.left_early: set[int] = set()
+        self.turn: Turn[S] | None = None
 
     def load(self, messages: Messages) -> None:
-        """Replace the history with `messages`, a list of them (an empty one to begin anew).
-
-        Raises ConfigurationError for messages that the service would refuse, and while a reply is being read.
-        """
-        self._refuse_second_turn()
+        """Replace all messages."""
+        self.refuse_second_turn()
         listed = messages if isinstance(messages, str) else list(messages)
-        self._messages = copy.deepcopy(message_dicts(listed)) if listed else []
-        self._left_early.clear()
+        self.messages = copy.deepcopy(message_dicts(listed)) if listed else []
+        self.left_early.clear()
 
-    def _refuse_second_turn(self) -> None:
-        if self._turn is not None:
+    def refuse_second_turn(self) -> None:
+        """Raise ConfigurationError while a turn is under way."""
+        if self.turn is not None:
             raise ConfigurationError(
                 "conversation: a reply is still being read; read it to its end, or close its stream, first"
             )
 
 
 @attrs.define(eq=False)
-class Turn:
+class Turn(Generic[S]):
     """One turn of a history: the user's text, and what becomes of it."""
 
-    history: History
+    history: History[S]
     text: str
     end_of_session: bool
+    stream: S | None = None
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -72,36 +62,68 @@ class Turn:
 
     def begin(self) -> list[dict[str, Any]]:
         """Return the messages to send; raises ConfigurationError while another turn is under way."""
-        self.history._refuse_second_turn()
-        self.history._turn = self
-        return [*self.history._messages, {"role": "user", "content": self.text}]
+        self.history.refuse_second_turn()
+        self.history.turn = self
+        return [*self.history.messages, {"role": "user", "content": self.text}]
 
     def over(self, core: ChatCore) -> None:
         """Keep the turn if its reply is whole, or was left by the caller after some of it was read; else
         forget it.
         """
         history = self.history
-        if history._turn is not self:
+        if history.turn is not self:
             return
-        history._turn = None
+        history.turn = None
         reply = core.reply
         if reply.ended is None:
             if core.failed or not reply.text:
                 return
-            history._left_early.add(len(history._messages) + 1)
-        history._messages += [{"role": "user", "content": self.text}, copy.deepcopy(reply.message)]
+            history.left_early.add(len(history.messages) + 1)
+        history.messages += [{"role": "user", "content": self.text}, copy.deepcopy(reply.message)]
 
 
-class Conversation(History):
+class _Remembering(Generic[S]):
+    """What the sync and the async conversation share."""
+
+    def __init__(self, open_turn: Callable[[Turn[S], float | Timeout | None], S]) -> None:
+        self._history = History[S]()
+        self._open_turn = open_turn
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The history as it would be sent: a copy."""
+        return copy.deepcopy(self._history.messages)
+
+    @property
+    def left_early(self) -> tuple[int, ...]:
+        """Which of `messages` are replies that the caller left before their end, and that are therefore not
+        whole.
+        """
+        return tuple(sorted(self._history.left_early))
+
+    def load(self, messages: Messages) -> None:
+        """Replace the history with `messages`, a list of them (an empty one to begin anew).
+
+        Raises ConfigurationError for messages that the service would refuse, and while a reply is being read.
+        """
+        self._history.load(messages)
+
+    def _new_stream(self, text: str, end_of_session: bool, timeout: float | Timeout | None) -> S:
+        self._history.refuse_second_turn()
+        turn = Turn(self._history, text, end_of_session)
+        turn.stream = self._open_turn(turn, timeout)
+        return turn.stream
+
+    def _open_stream(self) -> S | None:
+        turn = self._history.turn
+        return turn.stream if turn is not None else None
+
+
+class Conversation(_Remembering["ChatStream"]):
     """A conversation with one agent; made by `millis.chat.conversation(...)`.
 
     Usable in `with`: leaving the block closes a stream that is still open, and sends nothing.
     """
-
-    def __init__(self, open_turn: Callable[[Turn, float | Timeout | None], ChatStream]) -> None:
-        super().__init__()
-        self._open_turn = open_turn
-        self._stream: ChatStream | None = None
 
     def stream(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
@@ -114,9 +136,7 @@ class Conversation(History):
         seconds, or a Timeout. Raises what `chat.stream` raises, and ConfigurationError while the reply
         before is still being read.
         """
-        self._refuse_second_turn()
-        self._stream = self._open_turn(Turn(self, text, end_of_session), timeout)
-        return self._stream
+        return self._new_stream(text, end_of_session, timeout)
 
     def send(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
@@ -131,20 +151,16 @@ class Conversation(History):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        stream = self._open_stream()
+        if stream is not None:
+            stream.close()
 
 
-class AsyncConversation(History):
+class AsyncConversation(_Remembering["AsyncChatStream"]):
     """A conversation with one agent; made by `millis.chat.conversation(...)`.
 
     Usable in `async with`: leaving the block closes a stream that is still open, and sends nothing.
     """
-
-    def __init__(self, open_turn: Callable[[Turn, float | Timeout | None], AsyncChatStream]) -> None:
-        super().__init__()
-        self._open_turn = open_turn
-        self._stream: AsyncChatStream | None = None
 
     def stream(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
@@ -157,9 +173,7 @@ class AsyncConversation(History):
         seconds, or a Timeout. Raises what `chat.stream` raises, and ConfigurationError while the reply
         before is still being read.
         """
-        self._refuse_second_turn()
-        self._stream = self._open_turn(Turn(self, text, end_of_session), timeout)
-        return self._stream
+        return self._new_stream(text, end_of_session, timeout)
 
     async def send(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
@@ -174,5 +188,6 @@ class AsyncConversation(History):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
+        stream = self._open_stream()
+        if stream is not None:
+            await stream.aclose()
