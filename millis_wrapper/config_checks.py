@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
@@ -124,7 +123,7 @@ def _wrong_type(fault: Fault) -> tuple[str, str | None]:
 def _type_fix(path: str, wanted: set[str], value: Any) -> str | None:
     if isinstance(value, float) and "integer" in wanted:
         seconds = 0 < value < LIKE_SECONDS and _units().get(path) == "milliseconds"
-        return f"write {round(value * 1000)}, in milliseconds" if seconds else f"write {math.ceil(value)}"
+        return f"write {round(value * 1000)}, in milliseconds" if seconds else f"write {round(value) or 1}"
     if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
         return "write it without the quotes" if _JSON_VALUE.fullmatch(value) else None
     if isinstance(value, int | float) and not isinstance(value, bool) and "string" in wanted:
