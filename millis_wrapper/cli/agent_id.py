@@ -11,7 +11,7 @@ from .options import WITH_VALUE
 # As the service makes them: 20 letters, digits, - and _. No option looks like that, which a test holds.
 _ID = re.compile(r"-[A-Za-z0-9_-]{19}")
 
-_COMMANDS = frozenset({"chat", "duplicate"})
+_COMMANDS = frozenset({"chat", "demo", "duplicate"})
 
 
 def ids_last(arguments: Sequence[str]) -> list[str]:

@@ -12,11 +12,13 @@ from typer.main import get_command
 from millis_wrapper._version import __version__
 from millis_wrapper.errors import UnknownFieldWarning
 
+from . import config
 from .agent_id import ids_last
 from .agents import duplicate
 from .chat import chat
 from .contract import contract
 from .failures import exit_code_for
+from .mock import demo, mock
 from .options import Debug, Session
 from .output import escape_what_cannot_be_encoded, note, write
 
@@ -27,7 +29,10 @@ app = typer.Typer(
 )
 app.command()(chat)
 app.command()(duplicate)
+app.add_typer(config.app, name="config")
 app.command()(contract)
+app.command()(mock)
+app.command()(demo)
 
 
 def _show_version(asked: bool) -> None:

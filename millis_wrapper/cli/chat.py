@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from millis_wrapper.errors import ConfigurationError
+
 from .metadata import Metadata, read_metadata
 from .options import CONFIG, MESSAGE, AgentId, Debug, RegionOption
 from .replies import show_json, show_text
@@ -67,7 +69,7 @@ def chat(
             show(conversation.stream(message, end_of_session=end_session))
             return
         if end_session:
-            raise typer.BadParameter("is for one turn; in a talk, /end does it", param_hint="--end-session")
+            raise ConfigurationError("--end-session: is for one turn; in a talk, /end does it")
         Talk(
             conversation,
             lambda messages: millis.chat.stream(
@@ -81,9 +83,9 @@ def _stdin_text() -> str:
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"is no UTF-8 text: {error}", param_hint="stdin") from None
+        raise ConfigurationError(f"stdin: is no UTF-8 text: {error}") from None
     # `echo Hello |` ends its text like a line; the agent is told the text.
     text = text.rstrip("\r\n")
     if not text:
-        raise typer.BadParameter("is empty, so there is nothing to say (-m TEXT says it)", param_hint="stdin")
+        raise ConfigurationError("stdin: is empty, so there is nothing to say; -m TEXT says TEXT")
     return text

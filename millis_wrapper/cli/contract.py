@@ -98,9 +98,11 @@ def _suggestion(path: str) -> str:
         for field in _own_fields(component, elsewhere)
     }
     asked = _plain(path)
-    near = [plain for plain in known if plain.endswith(f".{asked}")] or get_close_matches(asked, known, 1)
+    near = [plain for plain in known if plain.endswith(f".{asked}")]
+    if not near and "." in asked:
+        near = get_close_matches(asked, known, 1)
     if not near:
-        last = get_close_matches(_last(asked), {_last(plain) for plain in known}, 1)
+        last = get_close_matches(_last(asked), {_last(plain): None for plain in known}, 1)
         near = [plain for plain in known if _last(plain) in last]
     return f"; did you mean {' or '.join(known[plain] for plain in near[:3])}?" if near else ""
 

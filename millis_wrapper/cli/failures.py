@@ -22,7 +22,10 @@ _LONGEST_LINE = 1_000
 _FOR_PROGRAMS = {
     "pass api_key= or set MILLIS_API_KEY": "set MILLIS_API_KEY",
     "api_key= or MILLIS_API_KEY": "MILLIS_API_KEY",
+    "goes in api_key": "goes in MILLIS_API_KEY",
     ", or allow_http=True if you mean it": "",
+    "the region or base_url": "--region or MILLIS_BASE_URL",
+    "check base_url": "check MILLIS_BASE_URL",
     "; .reply holds what had come": "",
     "; .body holds what had come": "",
 }

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from millis_wrapper.errors import ConfigurationError
+
 from .options import METADATA
 
 Metadata = Annotated[
@@ -16,7 +18,7 @@ Metadata = Annotated[
         *METADATA,
         metavar="NAME=TEXT",
         help="A value for a {NAME} placeholder, as often as needed. NAME=TEXT is always text;"
-        " NAME:=JSON is a number, true, null, ...",
+        " NAME:=JSON is any other value.",
     ),
 ]
 
@@ -24,7 +26,7 @@ Metadata = Annotated[
 def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
     """Return the metadata that the options give, None where there are none.
 
-    Raises typer.BadParameter for what is no pair, for broken JSON, and for a name that is given twice.
+    Raises ConfigurationError for what is no pair, for broken JSON, and for a name that is given twice.
     """
     if not pairs:
         return None
@@ -34,9 +36,9 @@ def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
         is_json = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise typer.BadParameter(f"{pair!r} is no NAME=TEXT", param_hint="--metadata")
+            raise ConfigurationError(f"--metadata: {pair!r} is no NAME=TEXT")
         if name in metadata:
-            raise typer.BadParameter(f"{name!r} is given twice", param_hint="--metadata")
+            raise ConfigurationError(f"--metadata: {name!r} is given twice")
         metadata[name] = _json(name, text) if is_json else text
     return metadata
 
@@ -45,4 +47,4 @@ def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"{name!r}: {error}", param_hint="--metadata") from None
+        raise ConfigurationError(f"--metadata: the value of {name!r} is no JSON: {error}") from None

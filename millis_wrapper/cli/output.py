@@ -6,6 +6,8 @@ import io
 import json
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from millis_wrapper.printable import printable
@@ -23,13 +25,20 @@ class ReaderGone(Exception):
 
 
 def write(text: str) -> None:
-    """Write `text`, a part of the result, to stdout at once.
-
-    Raises ReaderGone when its reader has closed it, and Failure when it cannot be written for another reason.
-    """
-    try:
+    """Write `text`, a part of the result, to stdout at once; raises what `writing` raises."""
+    with writing():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Take care of a stdout that cannot be written to.
+
+    Raises ReaderGone when its reader has closed it, and Failure when it fails for another reason.
+    """
+    try:
+        yield
     except BrokenPipeError:
         _give_up_stdout()
         raise ReaderGone from None

@@ -23,8 +23,8 @@ def show_text(stream: ChatStream) -> None:
     try:
         with stream:
             for text in stream.text_stream:
+                last = text[-1]  # before it is written: Ctrl-C may come in between
                 write(printable(text))
-                last = text[-1]
     finally:
         if last not in ("", "\n"):
             write("\n")

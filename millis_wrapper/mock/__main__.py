@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from millis_wrapper.errors import ConfigurationError
 
@@ -15,26 +16,37 @@ from millis_wrapper.errors import ConfigurationError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the mock as the command line says; return the exit status."""
     options = _parser().parse_args(arguments)
-    # So that a container, or a supervisor, stops it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _serve(options)
+        serve(**vars(options))
     except ConfigurationError as error:
         print(f"millis_wrapper.mock: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 0
+    return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8787,
+    agents: str | None = None,
+    script: str | None = None,
+    pace: float = 0.02,
+) -> None:
+    """Run the mock, and say where on stdout, until Ctrl-C or SIGTERM; also called by `millis mock`.
+
+    `port`: 0 is any free one. `agents`, `script`: JSON files. `pace`: seconds between two words. Raises
+    ConfigurationError for an address that cannot be had, and for a file that cannot be read.
+    """
     from . import DEFAULT_AGENT_ID, MockMillis
 
-    mock = MockMillis(pace=options.pace)
-    if options.agents is not None:
-        mock.load_agents(options.agents)
-    if options.script is not None:
-        mock.load_script(options.script)
-    with mock.start(host=options.host, port=options.port):
+    mock = MockMillis(pace=pace)
+    if agents is not None:
+        mock.load_agents(agents)
+    if script is not None:
+        mock.load_script(script)
+    # So that a container, or a supervisor, stops it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), mock.start(host=host, port=port):
         print(f"The mock of Millis AI is at {mock.url} (Ctrl-C ends it).")
         print(f"Any key will do. An agent to talk to: {DEFAULT_AGENT_ID}")
         print(f"The ids of agents that fail on purpose: {mock.url}/", flush=True)

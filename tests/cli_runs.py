@@ -1,0 +1,121 @@
+"""Runs of the `millis` command: in this process, in one of its own, and in a pseudo-terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import pexpect
+import pytest
+
+from millis_wrapper.cli.app import run
+
+KEY = "cli-key-0123456789abcdefghijklmn"
+AGENT = "-mock-agent---------"
+
+# The script beside this interpreter; nothing is built or found by chance.
+MILLIS = str(Path(sys.executable).with_name("millis"))
+
+
+@attrs.frozen
+class Ran:
+    """What a run left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr; fails when it is not exactly one."""
+        assert self.err.endswith("\n"), self.err
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err.removesuffix("\n")
+
+
+@attrs.frozen
+class Cli:
+    """`millis` in this process."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def asking(self, url: str) -> Cli:
+        """Have it ask the service at `url`."""
+        self.monkeypatch.setenv("MILLIS_API_KEY", KEY)
+        self.monkeypatch.setenv("MILLIS_BASE_URL", url)
+        return self
+
+    def __call__(self, *arguments: str, stdin: str | bytes = "") -> Ran:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        code = run(arguments)
+        written = self.capsys.readouterr()
+        return Ran(code, written.out, written.err)
+
+
+def environment(url: str, **more: str) -> dict[str, str]:
+    """Return this process's environment with the key and the host in it, and a terminal of 80 columns."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILLIS_", "NO_COLOR"))}
+    return {
+        **kept,
+        "MILLIS_API_KEY": KEY,
+        "MILLIS_BASE_URL": url,
+        "TERM": "xterm-256color",
+        "COLUMNS": "80",
+        **more,
+    }
+
+
+def run_alone(url: str, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Ran:
+    """Run `millis` in a process of its own."""
+    done = subprocess.run(
+        [MILLIS, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(url, **(env or {})),
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+class Terminal:
+    """`millis` in a pseudo-terminal of 80 columns."""
+
+    def __init__(self, url: str, *arguments: str, command: str = MILLIS, **env: str) -> None:
+        self._child: pexpect.spawn[str] = pexpect.spawn(
+            command,
+            list(arguments),
+            env=environment(url, **env),
+            dimensions=(24, 80),
+            encoding="utf-8",
+            timeout=20,
+        )
+        self._child.delaybeforesend = None  # what is typed waits for the prompt instead
+
+    def sees(self, text: str) -> str:
+        """Wait for `text`; return what stood before it."""
+        self._child.expect_exact(text)
+        return str(self._child.before)
+
+    def types(self, line: str) -> None:
+        """Type a line at the prompt, as soon as it is there."""
+        self.sees("> ")
+        self._child.sendline(line)
+        self.sees("\r\n")  # the terminal's echo of it
+
+    def ctrl(self, key: str) -> None:
+        self._child.sendcontrol(key)
+
+    def end(self) -> tuple[int | None, str]:
+        """Wait for the command's end; return its exit code and what it had yet to say."""
+        rest = self._child.read()
+        self._child.wait()
+        return self._child.exitstatus, str(rest)

@@ -1,0 +1,103 @@
+"""`millis contract`: what is known about a field, in one screen."""
+
+from __future__ import annotations
+
+import pytest
+from cli_runs import Cli
+
+from millis_wrapper.contract import fields
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command in this process, in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    return Cli(monkeypatch, capsys)
+
+
+def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
+    """Description, type, unit, default, parts and origin."""
+    ran = cli("contract", "flow.response_delay")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == "flow.response_delay"
+    assert lines[1].startswith("How long the agent waits")
+    facts = dict(line.strip().split("  ", 1) for line in lines if line.startswith("  "))
+    assert {label: words.strip() for label, words in facts.items()} == {
+        "type": "integer or ResponseDelay, or null",
+        "unit": "milliseconds",
+        "required": "no",
+        "default": "none known",
+        "holds": "generic_delay, number_input_delay",
+        "origin": "chat-page, duplicate-page",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("language", '"en-US", set by the service'),
+        ("call_settings.enable_recording", "false, set by the service"),
+        ("voice.provider", "elevenlabs, openai, cartesia,"),
+        ("voice.voice_id", "in each Voice"),
+        ("prompt", "in the config of a saved agent; not in one that overrides it"),
+        ("tools", "name, params, description,"),
+        ("end_of_session", "boolean"),
+        ("created_at", "integer"),
+        ("choices[].delta.content", "string"),
+        ("agent.agent_config.flow.response_delay", "milliseconds"),
+    ],
+)
+def test_each_kind_of_fact_is_told(cli: Cli, path: str, words: str) -> None:
+    """Defaults, known values and parts of a config, of the request, of the answer and of the stream."""
+    assert words in cli("contract", path).out
+
+
+@pytest.mark.parametrize("path", ["tools[].params[].name", "tools[0].params[12].name", "tools.params.name"])
+def test_a_path_may_be_written_as_it_is_met(cli: Cli, path: str) -> None:
+    """With numbers, as in an error's message, or with no brackets at all."""
+    assert cli("contract", path).out.startswith("tools[].params[].name\n")
+
+
+def test_a_field_of_several_objects_is_shown_for_each(cli: Cli) -> None:
+    """The three kinds of message have a role each."""
+    out = cli("contract", "messages[].role").out
+    assert [out.count(f'"{role}"') for role in ("user", "assistant", "tool")] == [1, 1, 1]
+
+
+def test_every_field_fits_a_screen_of_80_columns(cli: Cli) -> None:
+    """No line is longer than 80 and no field takes more than 24 lines, the 128 languages included."""
+    for path in {field.path for field in fields("AgentConfig")}:
+        ran = cli("contract", path)
+        lines = ran.out.splitlines()
+        assert ran.code == 0, path
+        assert max(map(len, lines)) <= 80, path
+        assert len(lines) <= 24, path
+
+
+def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
+    """A line for each, with type and unit, for `grep` to look through."""
+    lines = cli("contract").out.splitlines()
+    assert (
+        "  flow.response_delay                              integer or ResponseDelay, milliseconds" in lines
+    )
+    listed = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert {field.path for field in fields("AgentConfig")} <= listed
+    assert {"messages[].content", "created_at", "choices[].delta.content"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("path", "suggestion"),
+    [
+        ("response_delay", "; did you mean flow.response_delay?"),
+        ("flow.respnse_delay", "; did you mean flow.response_delay?"),
+        ("flow.interruption.first_message", "; did you mean flow.interruption.first_messsage?"),
+        ("max_idel", "; did you mean session_timeout.max_idle?"),
+        ("zzzzzz", ""),
+    ],
+)
+def test_an_unknown_field_is_1_with_the_nearest_one(cli: Cli, path: str, suggestion: str) -> None:
+    """A slip of the finger, or a path of which only the end is remembered, leads on."""
+    ran = cli("contract", path)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.error == f"millis: the contract has no field {path!r}{suggestion} (millis contract lists all)"
