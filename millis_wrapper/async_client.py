@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 import anyio
 import httpx
@@ -27,6 +28,21 @@ if TYPE_CHECKING:
     from .request import Config, Messages
 
 
+class _Loop:
+    """Stands for an event loop, and lives as long: asyncio and trio have no type in common."""
+
+
+_loop: RunVar[_Loop] = RunVar("millis_wrapper.loop")
+
+
+def _this_loop() -> _Loop:
+    loop = _loop.get(None)
+    if loop is None:
+        loop = _Loop()
+        _loop.set(loop)
+    return loop
+
+
 class AsyncSender:
     """Sends one call, again where that is safe; the only place that does."""
 
@@ -42,7 +58,8 @@ class AsyncSender:
         self.timeout = timeout
         self.policy = policy
         self._given = http
-        self._own = RunVar[httpx.AsyncClient]("millis_wrapper.http")
+        # Owned by the sender, so that a client that nobody closed goes when the sender goes.
+        self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
         self._closed = False
         self._sleep = sleep
 
@@ -53,10 +70,10 @@ class AsyncSender:
         """
         if self._given is not None:
             return self._given
-        client = self._own.get(None)
+        loop = _this_loop()
+        client = self._own.get(loop)
         if client is None:
-            client = httpx.AsyncClient(**_http.client_options(self.settings))
-            self._own.set(client)
+            client = self._own[loop] = httpx.AsyncClient(**_http.client_options(self.settings))
         return client
 
     async def open(self, call: Call, limits: Timeout) -> httpx.Response:
@@ -94,7 +111,7 @@ class AsyncSender:
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
         self._closed = True
-        client = self._own.get(None)
+        client = self._own.get(_this_loop())
         if client is not None:
             await client.aclose()
 

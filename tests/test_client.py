@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import anyio
 import httpx
 import pytest
 from loopback import Loopback, copied, http, reply
 from twins import KEY, Twins, call
 
-from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, Millis, __version__
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
 
 pytestmark = pytest.mark.anyio
 
@@ -237,46 +235,3 @@ def test_threads_may_share_a_client() -> None:
             thread.join()
     assert answers == ["Hello"] * 8
     assert {body["messages"][0]["content"] for body in server.bodies} == set("01234567")
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Collect what a test leaves behind while the test's warning filters still hold."""
-    yield
-    gc.collect()
-
-
-# Nobody can close a connection when its event loop is gone.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.usefixtures("collected")
-def test_an_async_client_works_in_one_event_loop_after_the_other() -> None:
-    """Each event loop gets connections of its own."""
-    with Loopback(reply("Hello")) as server:
-        millis = AsyncMillis(KEY, base_url=server.url)
-
-        async def talk() -> list[str]:
-            return [(await millis.chat.send("Hi", agent_id="-Oabc")).text for _ in range(2)]
-
-        texts = [anyio.run(talk), anyio.run(talk), anyio.run(talk, backend="trio")]
-    assert texts == [["Hello", "Hello"]] * 3
-    assert (server.connections, len(server.requests)) == (3, 6)
-
-
-@OPERATIONS
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.usefixtures("collected")
-def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_was_sent(
-    operation: str,
-) -> None:
-    """The idle connection of a loop that is gone carries a request out, and cannot bring the answer."""
-    with Loopback(FINE[operation]) as server:
-        millis = AsyncMillis(KEY, base_url=server.url, http_client=httpx.AsyncClient())
-
-        async def use() -> None:
-            await call(millis, operation)
-
-        anyio.run(use)
-        with pytest.raises(APIConnectionError, match="event loop") as caught:
-            anyio.run(use)
-    assert caught.value.request_sent
-    assert len(server.requests) == 2

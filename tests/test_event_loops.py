@@ -1,0 +1,86 @@
+"""An async client and the event loops it is used in: connections belong to the loop that opened them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import anyio
+import httpx
+import pytest
+from loopback import Answer, Loopback, copied, reply, until_left
+from twins import KEY, call, in_thread
+
+from millis_wrapper import APIConnectionError, AsyncMillis
+
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
+
+# Nobody can close a connection when its event loop, or its client, is gone: Python does, and says so.
+pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("collected")]
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves behind while the test's warning filters still hold."""
+    yield
+    gc.collect()
+
+
+def test_an_async_client_works_in_one_event_loop_after_the_other() -> None:
+    """Each event loop gets connections of its own."""
+    with Loopback(reply("Hello")) as server:
+        millis = AsyncMillis(KEY, base_url=server.url)
+
+        async def talk() -> list[str]:
+            return [(await millis.chat.send("Hi", agent_id="-Oabc")).text for _ in range(2)]
+
+        texts = [anyio.run(talk), anyio.run(talk), anyio.run(talk, backend="trio")]
+    assert texts == [["Hello", "Hello"]] * 3
+    assert (server.connections, len(server.requests)) == (3, 6)
+
+
+@OPERATIONS
+def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_was_sent(
+    operation: str,
+) -> None:
+    """The idle connection of a loop that is gone carries a request out, and cannot bring the answer."""
+    with Loopback(FINE[operation]) as server:
+        millis = AsyncMillis(KEY, base_url=server.url, http_client=httpx.AsyncClient())
+
+        async def use() -> None:
+            await call(millis, operation)
+
+        anyio.run(use)
+        with pytest.raises(APIConnectionError, match="event loop") as caught:
+            anyio.run(use)
+    assert caught.value.request_sent
+    assert len(server.requests) == 2
+
+
+def test_two_clients_in_one_event_loop_have_nothing_in_common() -> None:
+    """Closing one leaves the other's connection open."""
+
+    async def use(server: Loopback) -> None:
+        first, second = (AsyncMillis(KEY, base_url=server.url) for _ in range(2))
+        await call(first, "duplicate")
+        await call(second, "duplicate")
+        await first.aclose()
+        await call(second, "duplicate")
+        await second.aclose()
+
+    with Loopback(copied()) as server:
+        anyio.run(use, server)
+    assert (server.connections, len(server.requests)) == (2, 3)
+
+
+def test_a_client_that_is_forgotten_takes_its_connections_with_it() -> None:
+    """In an event loop that lives for ever, clients that nobody closed do not pile up."""
+
+    async def use(server: Loopback) -> None:
+        await call(AsyncMillis(KEY, base_url=server.url), "duplicate")
+        gc.collect()
+        assert await in_thread(server.left.wait)
+
+    with Loopback([*copied(), until_left]) as server:
+        anyio.run(use, server)
