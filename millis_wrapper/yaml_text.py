@@ -72,10 +72,9 @@ def _new_data(node: yaml.Node, made: Made) -> Any:
     if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
         return [_data(item, made) for item in node.value]
     if isinstance(node, yaml.ScalarNode):
-        text: str = node.value
         match node.tag.removeprefix(_TAG):
             case "str":
-                return text
+                return _text(node)
             case "plain null":
                 return None
             case "plain true":
@@ -95,7 +94,7 @@ def _object(node: yaml.MappingNode, made: Made) -> dict[str, Any]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise _fault("a key that is no text", key)
-        name: str = key.value
+        name = _text(key)
         if name == "<<" and key.style is None:
             raise _fault("`<<` is no longer part of YAML; write the keys out", key)
         if name in lines:
@@ -103,6 +102,12 @@ def _object(node: yaml.MappingNode, made: Made) -> dict[str, Any]:
         lines[name] = key.start_mark.line + 1
         data[name] = _data(value, made)
     return data
+
+
+def _text(node: yaml.ScalarNode) -> str:
+    # A letter beyond 16 bits may be escaped as JSON does, as two halves, which PyYAML does not put together.
+    text: str = node.value
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _number(node: yaml.ScalarNode) -> int | float:
