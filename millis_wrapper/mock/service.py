@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -21,6 +21,9 @@ from .faults import FAULTS, NO_FAULT, Fault, fault_named, refuse
 from .replies import Reply, ReplyFunction, echo, load_script, reply_function
 from .requests import MAX_REMEMBERED, MockRequest
 from .server import Server
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
 class MockMillis:
@@ -49,7 +52,7 @@ class MockMillis:
         self.api_key = api_key
         self.sleep = sleep
         self.under_way = UnderWay()
-        self.app = create_app(self)
+        self.app: ASGIApp = create_app(self)
         self._settings = (pace, slow, retry_after)
         self._new_agents = partial(Agents, clock, new_id)
         self._server: Server | None = None
