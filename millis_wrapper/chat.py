@@ -1,31 +1,25 @@
-"""Events -> chunks, text and the reply. No I/O: the sync and the async stream are shells round `ChatCore`.
-
-The chunk's form is OpenAI's, as seen on the wire; which of its optional parts the service sends is not
-written down anywhere, so each may be missing, null, or of another type.
-"""
+"""Events -> chunks, text and the reply. No I/O: the sync and the async stream are shells round `ChatCore`."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .characters import Mender
+from .chunk_data import choice_0, content_text, is_error
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .printable import one_line
 from .reply import ChatChunk, ChatReply, Ended
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 from .status import body_start, stated_reason
 from .tool_calls import ToolCalls
+from .wire_json import NO_JSON, is_object, read_json
 
 END_MARK = "[DONE]"
 
 MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
 
 _HEAD = 8_000  # bytes of the body's start that are kept for an error
-_NO_JSON = object()
-_decode = json.JSONDecoder().raw_decode
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ChatCore:
@@ -50,7 +44,7 @@ class ChatCore:
         self._event_seen = False
         self._object_seen = False
         self._texts: list[str] = []
-        self._half = ""
+        self._mender = Mender()
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._tool_calls = ToolCalls()
@@ -79,13 +73,17 @@ class ChatCore:
         Raises StreamFailedError for an error that the service reports, StreamInterruptedError and
         UnexpectedResponseError for a body that outgrows its limits; the chunks before it are yielded first.
         """
+        if self.over:
+            return
         if len(self._head) < _HEAD:
             self._head += data[: _HEAD - len(self._head)]
         try:
             events = self._decoder.feed(data)
         except EventTooLargeError as error:
-            raise self._too_large(str(error)) from error
+            raise self._too_large(_event_beyond(error)) from error
         for event in events:
+            if self.over:  # the caller left between two chunks
+                return
             if event.data == END_MARK:
                 self._finish("done")
                 return
@@ -103,20 +101,25 @@ class ChatCore:
         """
         if self.over:
             return
-        unfinished = self._decoder.end()
+        try:
+            unfinished = self._decoder.end()
+        except EventTooLargeError as error:
+            raise self._too_large(_event_beyond(error)) from error
         if unfinished is not None and (self._event_seen or unfinished.data):
             if unfinished.data == END_MARK:
                 self._finish("done")
                 return
-            # A JSON object that is cut in half is none, so one that can be read came whole. Plain text has no such sign.
-            if not isinstance(_json_or_nothing(unfinished.data), dict):
+            # JSON that is cut in half is none, so an object or a string that can be read came whole. Plain
+            # text has no such sign, and half a number is a number.
+            if not isinstance(read_json(unfinished.data), dict | str):
+                shown = one_line(self._hidden(unfinished.data), 80)
                 raise self.interrupted(
-                    f"the stream ended in the middle of an event, of which {one_line(unfinished.data, 80)!r} had come"
+                    f"the stream ended in the middle of an event, of which {shown!r} had come"
                 )
             yield self._chunk(unfinished)
         if not self._event_seen:
             raise self._unexpected("the answer is no stream of events")
-        if not (self._texts or self._tool_calls or self._finish_reason):
+        if not (self._texts or self._mender.waiting or self._tool_calls or self._finish_reason):
             raise self._unexpected("the stream ended and had said nothing")
         self._finish("finish_reason" if self._finish_reason else "eof")
 
@@ -152,21 +155,23 @@ class ChatCore:
 
     def _chunk(self, event: ServerSentEvent) -> ChatChunk:
         self._event_seen = True
-        value = _json_or_nothing(event.data)
-        if event.event == "error" or _is_error(value):
-            raise self._failed(event, value)
-        if isinstance(value, dict):
+        value = read_json(event.data)
+        if is_object(value):
+            if event.event == "error" or is_error(value):
+                raise self._failed(event)
             self._object_seen = True
             return self._object_chunk(event, value)
+        if event.event == "error":
+            raise self._failed(event)
         text = ""
         if not self._object_seen:
             text = self._add_text(value if isinstance(value, str) else event.data)
         return ChatChunk(text, event.data, event.event)
 
     def _object_chunk(self, event: ServerSentEvent, data: dict[str, Any]) -> ChatChunk:
-        if isinstance(data.get("usage"), dict):
-            self._usage = data["usage"]
-        choice = _choice_0(data.get("choices"))
+        if is_object(usage := data.get("usage")):
+            self._usage = usage
+        choice = choice_0(data)
         if choice is None:
             return ChatChunk("", data, event.event)
         finish_reason = choice.get("finish_reason")
@@ -175,39 +180,27 @@ class ChatCore:
         else:
             finish_reason = None
         text, delta = "", choice.get("delta")
-        if isinstance(delta, dict):
-            text = self._add_text(_content_text(delta.get("content")))
-            if delta.get("tool_calls"):
-                self._tool_calls.add(delta["tool_calls"])
+        if is_object(delta):
+            text = self._add_text(content_text(delta.get("content")))
+            if calls := delta.get("tool_calls"):
+                self._tool_calls.add(calls)
         return ChatChunk(text, data, event.event, finish_reason)
 
     def _add_text(self, text: str) -> str:
-        if self._half or not text.isascii():
-            text = self._whole_characters(text)
+        if self._mender.waiting or not text.isascii():
+            text = self._mender.add(text)
         if text:
             self._texts.append(text)
         return text
 
-    def _whole_characters(self, text: str) -> str:
-        # JSON can cut a character beyond U+FFFF into two escapes, and a stream can put them into two
-        # events. A half alone cannot be printed or sent back, so it waits for its other half, and is U+FFFD
-        # when that does not come.
-        text = self._half + text
-        self._half = ""
-        if not _SURROGATE.search(text):
-            return text
-        if "\ud800" <= text[-1] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-    def _failed(self, event: ServerSentEvent, value: Any) -> StreamFailedError:
-        shown = self._hide(event.data.encode("utf-8", "replace")).decode("utf-8", "replace")
-        payload = _json_or_nothing(shown) if value is not _NO_JSON else shown
+    def _failed(self, event: ServerSentEvent) -> StreamFailedError:
+        shown = self._hidden(event.data)
+        payload = read_json(shown)
         reason = stated_reason(payload) or one_line(shown, 300)
         error = StreamFailedError(
             f"the service reported an error in the stream: {reason}; .reply holds what had come",
             reply=self.reply,
-            error=payload,
+            error=shown if payload is NO_JSON else payload,
         )
         self.fail(error)
         return error
@@ -220,16 +213,17 @@ class ChatCore:
         )
 
     def _unexpected(self, what: str) -> UnexpectedResponseError:
-        body = body_start(self._hide(self._head))
-        reason = stated_reason(_json_or_nothing(body)) or one_line(body, 200)
-        error = UnexpectedResponseError(
-            f"{what}: {reason}" if reason else f"{what}: its body is empty", body=body
-        )
+        head = self._hide(self._head)
+        reason = stated_reason(read_json(head)) or one_line(body_start(head.lstrip()), 200)
+        error = UnexpectedResponseError(f"{what}: {reason or 'its body is empty'}", body=body_start(head))
         self.fail(error)
         return error
 
+    def _hidden(self, text: str) -> str:
+        return self._hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+
     def _finish(self, ended: Ended) -> None:
-        if self._half:
+        if self._mender.waiting:  # its other half does not come any more
             self._texts.append("\ufffd")
         self.done = ended == "done"
         self._ended = ended
@@ -241,33 +235,6 @@ class ChatCore:
             self._when_over(self)
 
 
-def _json_or_nothing(data: str) -> Any:
-    # json.loads takes more than twice as long, looking for white space with regular expressions.
-    data = data.strip(" \t\r\n")
-    try:
-        value, end = _decode(data)
-    except (ValueError, RecursionError):
-        return _NO_JSON
-    return value if end == len(data) else _NO_JSON
-
-
-def _is_error(value: Any) -> bool:
-    # {"error": null} beside choices is the way of some services to say that there is none.
-    return isinstance(value, dict) and "error" in value and (bool(value["error"]) or "choices" not in value)
-
-
-def _choice_0(choices: Any) -> dict[str, Any] | None:
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
-            return choice
-    return None
-
-
-def _content_text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(
-            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
-    return ""
+def _event_beyond(error: EventTooLargeError) -> str:
+    # The decoder's own words speak of its argument, which is not the caller's to set here.
+    return f"one event holds more than {error.limit} bytes"

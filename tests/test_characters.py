@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from millis_wrapper.characters import Mender, mended
+
+HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("", ""),
+        ("Grüße " + WHOLE, "Grüße " + WHOLE),
+        (HIGH + LOW, WHOLE),
+        ("a" + HIGH + LOW + "b", "a" + WHOLE + "b"),
+        (HIGH, LOST),
+        (LOW, LOST),
+        (LOW + HIGH, LOST + LOST),
+        (HIGH + HIGH + LOW, LOST + WHOLE),
+        (HIGH + "a" + LOW, LOST + "a" + LOST),
+        ("\ufeff" + HIGH + LOW, "\ufeff" + WHOLE),
+    ],
+)
+def test_halves_that_belong_together_become_one(text: str, whole: str) -> None:
+    """A half that is alone becomes U+FFFD, and costs no letter beside it."""
+    assert mended(text) == whole
+
+
+def test_pieces_add_up_to_the_whole() -> None:
+    """However text is cut, all that was given out and what still waits are the whole text, mended."""
+    for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
+        mender = Mender()
+        given = "".join(mender.add(piece) for piece in pieces)
+        given.encode()  # no half was given out
+        assert given + mended(mender.waiting) == mended("".join(pieces)), pieces
+
+
+def test_only_a_first_half_waits() -> None:
+    """Everything else is handed on at once."""
+    mender = Mender()
+    assert (mender.add("a" + HIGH), mender.waiting) == ("a", HIGH)
+    assert (mender.add(""), mender.waiting) == ("", HIGH)
+    assert (mender.add(LOW + "b"), mender.waiting) == (WHOLE + "b", "")
+    assert (mender.add(LOW), mender.waiting) == (LOST, "")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millis_wrapper.tool_calls import ToolCalls
+
+
+def put_together(*deltas: Any) -> list[dict[str, Any]]:
+    calls = ToolCalls()
+    for delta in deltas:
+        calls.add(delta)
+    return calls.whole()
+
+
+def piece(index: Any = None, call_id: Any = None, name: Any = None, arguments: Any = None) -> dict[str, Any]:
+    delta: dict[str, Any] = {
+        "index": index,
+        "id": call_id,
+        "function": {"name": name, "arguments": arguments},
+    }
+    return {key: value for key, value in delta.items() if value is not None}
+
+
+def call(call_id: str, name: str, arguments: str, kind: str = "function") -> dict[str, Any]:
+    return {"id": call_id, "type": kind, "function": {"name": name, "arguments": arguments}}
+
+
+def test_without_deltas_there_are_no_calls() -> None:
+    """A reply of text has none, and says so."""
+    assert put_together() == []
+    assert not ToolCalls()
+
+
+def test_pieces_of_one_index_are_one_call() -> None:
+    """The first piece names the call, the rest bring its arguments, letter by letter."""
+    assert put_together(
+        [piece(0, "call_1", "look", "")], [piece(0, arguments='{"a"')], [piece(0, arguments=":1}")]
+    ) == [call("call_1", "look", '{"a":1}')]
+
+
+def test_calls_are_kept_apart_by_their_index() -> None:
+    """Pieces of several calls may be mixed, in one event or many."""
+    assert put_together(
+        [piece(0, "a", "one", "x"), piece(1, "b", "two", "p")],
+        [piece(1, arguments="q")],
+        [piece(0, arguments="y"), piece(2, "c", "three", "")],
+    ) == [call("a", "one", "xy"), call("b", "two", "pq"), call("c", "three", "")]
+
+
+def test_without_an_index_the_id_tells_the_calls_apart() -> None:
+    """A piece with neither goes on with the call that came last."""
+    assert put_together(
+        [piece(None, "a", "one", "x")],
+        [piece(arguments="y")],
+        [piece(None, "b", "two", "p")],
+        [piece(None, "a", None, "z")],
+    ) == [call("a", "one", "xyz"), call("b", "two", "p")]
+    assert put_together([piece(arguments="x")], [piece(arguments="y")]) == [call("", "", "xy")]
+
+
+def test_calls_that_all_have_the_index_0_are_kept_apart() -> None:
+    """Another id with a name is another call; what follows without an id belongs to it."""
+    assert put_together(
+        [piece(0, "a", "one", "x"), piece(0, "b", "two", "p")], [piece(0, arguments="q")]
+    ) == [call("a", "one", "x"), call("b", "two", "pq")]
+
+
+def test_a_new_id_in_every_piece_makes_no_new_call() -> None:
+    """An id without a name does not begin a call that has begun."""
+    assert len(put_together([piece(0, "a", "one", "x")], [piece(0, "b", None, "y")])) == 1
+
+
+@pytest.mark.parametrize("names", [["look", "look", "look"], ["lo", "ok"], ["look", None, ""]])
+def test_a_name_may_come_once_or_repeated_or_in_pieces(names: list[Any]) -> None:
+    """Each way gives the same name."""
+    assert put_together(*([piece(0, "a", name, "")] for name in names)) == [call("a", "look", "")]
+
+
+def test_the_kind_of_call_is_kept() -> None:
+    """A kind that is not known yet comes through."""
+    assert put_together([{"index": 0, "id": "a", "type": "brand_new"}], [{"index": 0, "type": None}]) == [
+        call("a", "", "", "brand_new")
+    ]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [None, {}, "x", 7, [None], ["x"], [[]], {"index": 0}],
+)
+def test_what_has_not_the_known_form_adds_no_call(deltas: Any) -> None:
+    """It is left to the chunk's data."""
+    assert put_together(deltas) == []
+
+
+@pytest.mark.parametrize("odd", [7, 1.5, True, [], {}, ["x"]])
+def test_odd_parts_of_a_call_are_passed_over(odd: Any) -> None:
+    """What is no text is no part of an id, a name or arguments, and raises nothing."""
+    found = put_together(
+        [{"index": 0, "id": odd, "type": odd, "function": {"name": odd, "arguments": odd}}],
+        [{"index": 0, "function": odd}],
+        [{"index": [odd], "function": None}],
+    )
+    assert found == [call("", "", "")]
+
+
+def test_characters_in_halves_are_made_whole() -> None:
+    """Arguments can be sent back in the history, whatever way they were cut."""
+    assert put_together([piece(0, "a", "look", '{"x":"\ud83d')], [piece(0, arguments='\ude00"}')]) == [
+        call("a", "look", '{"x":"\N{GRINNING FACE}"}')
+    ]
+    assert put_together([piece(0, "a\ud83d", "\ude00b", "\ud83dc")]) == [
+        call("a\ufffd", "\ufffdb", "\ufffdc")
+    ]
+
+
+def test_what_was_given_out_is_not_changed() -> None:
+    """Each look at the calls is a copy of its own."""
+    calls = ToolCalls()
+    calls.add([piece(0, "a", "one", "x")])
+    before = calls.whole()
+    before[0]["function"]["arguments"] = "spoilt"
+    calls.add([piece(0, arguments="y")])
+    assert calls.whole() == [call("a", "one", "xy")]
