@@ -268,6 +268,21 @@ def test_a_full_disk_is_one_line_and_loses_no_copy(
     assert all(word in ran.error for word in words)
 
 
+def test_a_closed_stdout_is_one_line_and_loses_no_copy(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`millis duplicate ID >&-` still tells the copy's id."""
+    monkeypatch.setattr(sys, "stdout", None)
+    ran = cli("duplicate", AGENT)
+    assert ran.code == 1
+    assert ran.error.startswith("millis: the copy -")
+
+
+def test_a_closed_stderr_puts_no_error_among_the_results(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`2>&-` means that nobody wants to read errors."""
+    monkeypatch.setattr(sys, "stderr", None)
+    ran = cli("chat", AGENT)
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_no_service_is_one_line_and_1(cli: Cli) -> None:
     """It is told where nobody answered, and that nothing was sent."""
     address = nowhere()

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from cli_runs import AGENT, MILLIS, Terminal, environment
-from loopback import DONE, END, STREAM, Loopback, Step, pause, reply, said, until_left
+from loopback import DONE, END, PATIENCE, STREAM, Loopback, Step, pause, reply, said, until_left
 
 from millis_wrapper.mock import MockMillis
 
@@ -26,6 +26,7 @@ def test_a_talk_keeps_its_history_and_saves_it(millis_mock: MockMillis, tmp_path
     millis_mock.fail_next("cut")
     terminal.types("one two three four")
     assert terminal.sees("one two\r\nmillis: the stream broke off") == ""
+    terminal.sees("(nothing of this turn is kept: say it again, or something else)\r\n")
     terminal.types("/frob")
     terminal.sees("millis: there is no /frob")
     terminal.types("")
@@ -55,47 +56,43 @@ def test_a_talk_keeps_its_history_and_saves_it(millis_mock: MockMillis, tmp_path
 
 
 def test_end_without_a_text_sends_the_history_as_it_is(millis_mock: MockMillis) -> None:
-    """Nobody's words are made up: the history goes once more, with end_of_session."""
-    terminal = Terminal(millis_mock.url, "chat", AGENT)
+    """Nobody's words are made up: the history goes once more, with end_of_session; where that fails, the talk
+    goes on, and --debug shows the whole of it.
+    """
+    terminal = Terminal(millis_mock.url, "--debug", "chat", AGENT)
     terminal.types("Hello")
+    terminal.sees("Hello\r\n")
+    millis_mock.fail_next(500)
     terminal.types("/end")
-    code, _ = terminal.end()
-    assert code == 0
+    terminal.sees("Traceback (most recent call last)")
+    terminal.sees("millis: [500 Internal Server Error]")
+    terminal.types("/end")
+    assert terminal.end() == (0, "Hello\r\n")
     last = millis_mock.requests[-1].body
     assert last["end_of_session"] is True
     assert [message["content"] for message in last["messages"]] == ["Hello", "Hello"]
 
 
 def test_ctrl_c_stops_the_reply_and_not_the_talk() -> None:
-    """What was read of the reply is kept, and the next turn goes out behind it."""
+    """What was read of the reply is kept, and the next turn goes out behind it. At the prompt, where Ctrl-C
+    may come a moment after the reply's end, only the second one leaves and loses the history.
+    """
     half: list[Step] = [STREAM + said("Once upon "), until_left]
-    with Loopback(half, reply("As you like.")) as server:
+    with Loopback([until_left], half, reply("As you like.")) as server:
         terminal = Terminal(server.url, "chat", AGENT)
+        terminal.types("Are you there?")
+        assert server.asked.wait(PATIENCE)
+        terminal.ctrl("c")
+        terminal.sees("(stopped; nothing of this turn is kept)")
         terminal.types("Tell me a story")
         terminal.sees("Once upon ")
         terminal.ctrl("c")
         terminal.sees("(stopped; what came of the reply is kept)")
-        terminal.types("No, stop")
-        terminal.sees("As you like.\r\n")
-        terminal.sees("> ")
-        terminal.ctrl("d")
-        assert terminal.end()[0] == 0
-    assert [message["content"] for message in server.bodies[-1]["messages"]] == [
-        "Tell me a story",
-        "Once upon ",
-        "No, stop",
-    ]
-
-
-def test_ctrl_c_at_the_prompt_leaves_at_the_second_time() -> None:
-    """One that comes a moment after the reply's end loses no history."""
-    with Loopback(reply("Hi.")) as server:
-        terminal = Terminal(server.url, "chat", AGENT)
         terminal.sees("> ")
         terminal.ctrl("c")
         terminal.sees("(Ctrl-C again leaves, and so does Ctrl-D)")
-        terminal.types("Hello")
-        terminal.sees("Hi.")
+        terminal.types("No, stop")
+        terminal.sees("As you like.\r\n")
         terminal.sees("> ")
         terminal.ctrl("c")
         terminal.sees("> ")
@@ -103,6 +100,11 @@ def test_ctrl_c_at_the_prompt_leaves_at_the_second_time() -> None:
         code, rest = terminal.end()
     assert code == 130
     assert "Traceback" not in rest
+    assert [message["content"] for message in server.bodies[-1]["messages"]] == [
+        "Tell me a story",
+        "Once upon ",
+        "No, stop",
+    ]
 
 
 def test_ctrl_c_during_one_turn_leaves() -> None:
@@ -154,15 +156,6 @@ def test_a_pipe_that_closes_early_is_no_error(millis_mock: MockMillis) -> None:
         env=environment(millis_mock.url),
     )
     assert (piped.returncode, piped.stdout, piped.stderr) == (0, "line 0\n", "")
-
-
-def test_a_terminal_gets_colour_unless_no_color_is_set() -> None:
-    """With NO_COLOR there is not one escape sequence."""
-    coloured = Terminal("", "contract", "flow.response_delay").end()[1]
-    plain = Terminal("", "contract", "flow.response_delay", NO_COLOR="1").end()[1]
-    assert "\x1b[1mflow.response_delay\x1b[0m" in coloured
-    assert "\x1b" not in plain
-    assert "flow.response_delay\r\n" in plain
 
 
 def test_a_missing_extra_is_one_line() -> None:

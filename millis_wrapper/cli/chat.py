@@ -10,6 +10,7 @@ import typer
 
 from millis_wrapper.errors import ConfigurationError
 
+from .failures import say
 from .metadata import Metadata, read_metadata
 from .options import CONFIG, MESSAGE, AgentId, Debug, RegionOption
 from .replies import show_json, show_text
@@ -17,6 +18,7 @@ from .talk import Talk
 
 
 def chat(
+    ctx: typer.Context,
     agent_id: AgentId,
     message: Annotated[
         str | None, typer.Option(*MESSAGE, metavar="TEXT", help="Say TEXT, print the reply, and leave.")
@@ -76,6 +78,9 @@ def chat(
                 messages, agent_id=agent_id, agent_config=override, metadata=values, end_of_session=True
             ),
             show,
+            lambda error: say(
+                error, ctx.obj, " (nothing of this turn is kept: say it again, or something else)"
+            ),
         ).run()
 
 

@@ -32,20 +32,20 @@ _FOR_PROGRAMS = {
 
 
 def exit_code_for(error: BaseException, session: Session) -> int:
-    """Say on stderr what went wrong, whole with --debug, and return the exit code."""
+    """Say on stderr what went wrong, and return the exit code."""
     if isinstance(error, ReaderGone):
         return 0
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED
+    say(error, session)
+    return WRONG_USE if isinstance(error, ConfigurationError) or _usage(error) else SAID_NO
+
+
+def say(error: BaseException, session: Session, hint: str = "") -> None:
+    """Say on stderr what went wrong: in one line, with `hint` behind it, and with --debug whole before it."""
     if session.debug:
         note("".join(traceback.format_exception(error)).rstrip())
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
-    if isinstance(error, typer.TyperException):
-        context = getattr(error, "ctx", None)
-        command = getattr(context, "command_path", "millis")
-        note(f"{command}: {as_line(error.format_message())} (see {command} --help)")
-        return WRONG_USE
-    note(f"millis: {line_for(error)}")
-    return WRONG_USE if isinstance(error, ConfigurationError) else SAID_NO
+    note((_usage(error) or f"millis: {line_for(error)}") + hint)
 
 
 def line_for(error: BaseException) -> str:
@@ -64,3 +64,13 @@ def line_for(error: BaseException) -> str:
 def as_line(text: str) -> str:
     """Return `text` as one line without control characters."""
     return one_line(text, _LONGEST_LINE)
+
+
+def _usage(error: BaseException) -> str | None:
+    """Return the line for arguments that typer did not take; None for any other error."""
+    # Such errors are told by what they can do: their class has had several homes in typer's versions.
+    words = getattr(error, "format_message", None)
+    if words is None:
+        return None
+    command = getattr(getattr(error, "ctx", None), "command_path", "millis")
+    return f"{command}: {as_line(words())} (see {command} --help)"

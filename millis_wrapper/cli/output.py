@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from millis_wrapper.printable import printable
@@ -26,6 +26,8 @@ class ReaderGone(Exception):
 
 def write(text: str) -> None:
     """Write `text`, a part of the result, to stdout at once; raises what `writing` raises."""
+    if sys.stdout is None:  # it was closed (`>&-`)
+        raise Failure("stdout is closed, so the result cannot be written")
     with writing():
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -65,7 +67,9 @@ def write_styled(text: Text) -> None:
 
 def note(text: str) -> None:
     """Write `text` as a line to stderr."""
-    if sys.stderr is not None:  # None when it was closed (`2>&-`), and print would then take stdout
+    if sys.stderr is None:  # it was closed (`2>&-`), and print would take stdout in its place
+        return
+    with suppress(OSError):  # nobody is there to be told
         print(printable(text), file=sys.stderr, flush=True)
 
 

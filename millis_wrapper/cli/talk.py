@@ -19,19 +19,29 @@ if TYPE_CHECKING:
     from millis_wrapper.conversation import Conversation
     from millis_wrapper.stream import ChatStream
 
-    Show: TypeAlias = Callable[[ChatStream], None]
     Messages: TypeAlias = list[dict[str, Any]]
 
 _PROMPT = "> "
 
 
 class Talk:
-    """One talk. `end` opens the stream that ends a session without a further text; `show` shows a reply."""
+    """One talk.
 
-    def __init__(self, conversation: Conversation, end: Callable[[Messages], ChatStream], show: Show) -> None:
+    `end` opens the stream that ends a session without a further text; `show` shows a reply, `complain` what
+    broke it.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        end: Callable[[Messages], ChatStream],
+        show: Callable[[ChatStream], None],
+        complain: Callable[[MillisError], None],
+    ) -> None:
         self._conversation = conversation
         self._end = end
         self._show = show
+        self._complain = complain
 
     def run(self) -> None:
         """Talk until /end or Ctrl-D; raises KeyboardInterrupt for two Ctrl-C at the prompt."""
@@ -58,7 +68,7 @@ class Talk:
                 if self._obey(line):
                     return
             elif line:
-                self._see(self._conversation.stream(line))
+                self._say(line)
 
     def _obey(self, line: str) -> bool:
         """Do what the `/command` says; return whether the talk is over."""
@@ -74,21 +84,24 @@ class Talk:
 
     def _end_session(self, text: str) -> bool:
         if text:
-            return self._see(self._conversation.stream(text, end_of_session=True))
+            return self._say(text, end_of_session=True)
         messages = self._conversation.messages
         # Where nothing was said there is no session to end.
-        return not messages or self._see(self._end(messages))
+        return not messages or self._see(lambda: self._end(messages))
 
-    def _see(self, stream: ChatStream) -> bool:
+    def _say(self, text: str, *, end_of_session: bool = False) -> bool:
+        return self._see(lambda: self._conversation.stream(text, end_of_session=end_of_session))
+
+    def _see(self, open_stream: Callable[[], ChatStream]) -> bool:
         """Show a reply; return whether it is whole. Whatever broke it is said, and the talk goes on."""
+        before = len(self._conversation.messages)
         try:
-            self._show(stream)
+            self._show(open_stream())
         except KeyboardInterrupt:
-            stream.close()
-            kept = "what came of the reply is kept" if stream.reply.text else "the turn is not kept"
-            note(f"(stopped; {kept})")
+            kept = len(self._conversation.messages) > before
+            note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
         except MillisError as error:
-            note(f"millis: {line_for(error)} (the turn is not kept: say it again, or something else)")
+            self._complain(error)
         else:
             return True
         return False
