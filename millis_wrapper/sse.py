@@ -49,9 +49,7 @@ class EventTooLargeError(ValueError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return (
-            f"an event of the stream holds more than {self.limit} bytes; if it should, raise max_event_bytes"
-        )
+        return f"an event of the stream exceeds {self.limit} bytes; if that is right, raise max_event_bytes"
 
 
 class SSEDecoder:
@@ -126,7 +124,7 @@ class SSEDecoder:
         if self._at_stream_start:
             data = bytes(self._partial) + data
             self._partial.clear()
-            if len(data) < len(_BOM) and _BOM.startswith(data):
+            if _BOM.startswith(data):
                 self._partial += data
                 return b""
             self._at_stream_start = False

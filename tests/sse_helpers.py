@@ -1,0 +1,50 @@
+"""Running the SSE decoder over a stream that was cut up."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from millis_wrapper.sse import MAX_EVENT_BYTES, EventTooLargeError, ServerSentEvent, SSEDecoder
+
+
+class Outcome(NamedTuple):
+    events: list[ServerSentEvent]
+    unfinished: ServerSentEvent | None = None
+    too_large: bool = False
+
+
+def outcome(chunks: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Outcome:
+    """Feed the chunks to one decoder and gather all that it says."""
+    decoder = SSEDecoder(max_event_bytes=limit)
+    events: list[ServerSentEvent] = []
+    try:
+        for chunk in chunks:
+            events += decoder.feed(chunk)
+        return Outcome(events, decoder.end())
+    except EventTooLargeError:
+        return Outcome(events, too_large=True)
+
+
+def cut(stream: bytes, *sizes: int) -> list[bytes]:
+    """Cut a stream into chunks of these sizes, taken in turn."""
+    chunks: list[bytes] = []
+    turns = itertools.cycle(sizes)
+    while stream:
+        size = next(turns)
+        chunks.append(stream[:size])
+        stream = stream[size:]
+    return chunks
+
+
+def cut_after_blank_lines(stream: bytes) -> list[bytes]:
+    """Cut a stream as most servers send it: one event to a chunk."""
+    return [chunk for chunk in re.split(rb"(?<=\n\n)", stream) if chunk]
+
+
+def pieces(stream: bytes, size: int) -> Iterator[bytes]:
+    """Cut a large stream without holding all the chunks."""
+    for start in range(0, len(stream), size):
+        yield stream[start : start + size]
