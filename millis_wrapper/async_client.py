@@ -13,6 +13,7 @@ import httpx
 from anyio.lowlevel import RunVar
 
 from . import _http
+from ._failures import reading_failures, sending_failures
 from .agents import DuplicatedAgent, read_duplicated_agent
 from .async_stream import AsyncChatStream
 from .chat import ChatCore
@@ -98,7 +99,7 @@ class AsyncSender:
         response = await self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
         async with aclosing(response):
-            with _http.reading_failures(self.settings, call, body):
+            with reading_failures(self.settings, call, body):
                 async for piece in response.aiter_bytes():
                     if not body.add(piece):
                         break
@@ -106,7 +107,7 @@ class AsyncSender:
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
         """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy)
+        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
 
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
@@ -119,7 +120,7 @@ class AsyncSender:
         http = self.http
         _http.refuse_closed(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
-        with _http.sending_failures(self.settings, call, limits):
+        with sending_failures(self.settings, call, limits):
             response = await http.send(
                 request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from . import _http
+from ._failures import reading_failures, sending_failures
 from .agents import DuplicatedAgent, read_duplicated_agent
 from .chat import ChatCore
 from .conversation import Conversation, Turn
@@ -78,7 +79,7 @@ class Sender:
         """Return the body of a success."""
         response = self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
-        with closing(response), _http.reading_failures(self.settings, call, body):
+        with closing(response), reading_failures(self.settings, call, body):
             for piece in response.iter_bytes():
                 if not body.add(piece):
                     break
@@ -86,7 +87,7 @@ class Sender:
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
         """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy)
+        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
 
     def close(self) -> None:
         """Close the connections, unless the httpx client is the caller's own."""
@@ -98,7 +99,7 @@ class Sender:
         http = self.http
         _http.refuse_closed(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
-        with _http.sending_failures(self.settings, call, limits):
+        with sending_failures(self.settings, call, limits):
             response = http.send(
                 request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
             )

@@ -11,7 +11,8 @@ from typing import Self
 
 import httpx
 
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, stream_failures
+from ._failures import stream_failures
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
 

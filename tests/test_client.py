@@ -6,6 +6,8 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from ssl import CERT_REQUIRED
+from typing import Any
 
 import httpx
 import pytest
@@ -195,6 +197,39 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
             monkeypatch.setenv(name, proxy.url)
         await call(twins.client(server.url), operation)
     assert (len(server.requests), proxy.connections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "trusts_certificates", "trusts_environment"),
+    [
+        ("https://millis.invalid", True, True),
+        ("https://127.0.0.1", True, False),
+        ("http://[::1]", False, False),
+    ],
+)
+async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
+    twins: Twins, base_url: str, tls: bool, environment: bool
+) -> None:
+    """An httpx client of ours checks certificates; where there is no TLS it trusts none, and loads none."""
+    made: list[dict[str, Any]] = []
+
+    def note(**options: Any) -> None:
+        made.append(options)
+        raise LookupError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx, "Client" if twins.kind == "sync" else "AsyncClient", note)
+        with pytest.raises(LookupError):
+            await call(twins.client(base_url), "duplicate")
+    (options,) = made
+    assert options["trust_env"] is trusts_environment
+    if trusts_certificates:
+        assert options["verify"] is True
+    else:
+        assert (options["verify"].verify_mode, options["verify"].cert_store_stats()["x509"]) == (
+            CERT_REQUIRED,
+            0,
+        )
 
 
 @OPERATIONS
