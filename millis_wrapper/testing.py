@@ -33,14 +33,13 @@ def _millis_mock_server() -> Iterator[MockMillis]:
 
 
 @pytest.fixture
-def millis_mock(_millis_mock_server: MockMillis) -> Iterator[MockMillis]:
+def millis_mock(_millis_mock_server: MockMillis) -> MockMillis:
     """The service in a box, running on a free port of this machine: as new for each test.
 
     See MockMillis: `url`, `requests`, `reply_with(...)`, `fail_next(...)`, `add_agent(...)`.
     """
     _millis_mock_server.reset()
-    yield _millis_mock_server
-    _millis_mock_server.reset()
+    return _millis_mock_server
 
 
 @pytest.fixture

@@ -133,10 +133,13 @@ async def test_a_copy_goes_wrong_whatever_config_it_has(name: str) -> None:
 
 @pytest.mark.anyio
 async def test_a_copy_of_an_agent_that_fails_is_an_ordinary_agent() -> None:
-    """The fault is the id's, not the agent's."""
+    """The fault is the id's, and neither the agent's nor its config's."""
     mock = MockMillis()
-    copy = (await post(mock.app, duplicate_path(fault_named("half-event").agent_id))).json
+    copy = (await post(mock.app, duplicate_path(fault_named("unknown-fields").agent_id))).json
+    assert "mock_mood" in copy["config"]
     assert (await post(mock.app, CHAT, chat_body(TEXT, copy["id"]))).body.endswith(b"data: [DONE]\n\n")
+    ordinary = (await post(mock.app, duplicate_path())).json
+    assert (await post(mock.app, duplicate_path(copy["id"]))).json["config"] == ordinary["config"]
 
 
 def test_magic_ids_are_of_the_service_s_form_and_unlike() -> None:

@@ -89,9 +89,7 @@ class Agents:
 
     def duplicate(self, agent: SavedAgent) -> SavedAgent:
         """Save a copy of `agent` under a new id, and return it."""
-        copied = SavedAgent(
-            self._free_id(None), f"{agent.name} (copy)", copy.deepcopy(agent.config), self._now()
-        )
+        copied = SavedAgent(self._free_id(None), f"{agent.name} (copy)", agent.config, self._now())
         self._saved[copied.id] = copied
         return copied
 

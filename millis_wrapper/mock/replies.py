@@ -77,20 +77,18 @@ async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGener
     except Exception as error:
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
     if isinstance(reply, str):
-        return _strs(_TOKEN.findall(reply) or [""])
-    if isinstance(reply, list | tuple):
-        return _strs(reply)
+        return _tokens(reply)
     if _is_iterable(reply):
-        return _strs_as_they_come(reply)
+        return _strs(reply)
     raise ReplyError(f"the reply function returned a {type(reply).__name__}: a str, or strs, are wanted")
 
 
+async def _tokens(text: str) -> AsyncGenerator[str]:
+    for token in _TOKEN.findall(text) or [""]:
+        yield token
+
+
 async def _strs(pieces: Iterable[object]) -> AsyncGenerator[str]:
-    for piece in pieces:
-        yield _str(piece)
-
-
-async def _strs_as_they_come(pieces: Iterable[object]) -> AsyncGenerator[str]:
     source, end = iter(pieces), object()
     while True:
         try:
@@ -99,13 +97,9 @@ async def _strs_as_they_come(pieces: Iterable[object]) -> AsyncGenerator[str]:
             raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
         if piece is end:
             return
-        yield _str(piece)
-
-
-def _str(piece: object) -> str:
-    if not isinstance(piece, str):
-        raise ReplyError(f"the reply function gave a {type(piece).__name__} as a piece: strs are wanted")
-    return piece
+        if not isinstance(piece, str):
+            raise ReplyError(f"the reply function gave a {type(piece).__name__} as a piece: strs are wanted")
+        yield piece
 
 
 def _not_a_function(reply: Reply | ReplyFunction) -> Reply:

@@ -60,8 +60,7 @@ class Server:
     def stop(self) -> None:
         """End the thread, and all that is under way."""
         self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        self._thread.join()  # uvicorn closes the socket
 
 
 class _Uvicorn(uvicorn.Server):
