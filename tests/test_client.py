@@ -222,14 +222,12 @@ async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
         with pytest.raises(LookupError):
             await call(twins.client(base_url), "duplicate")
     (options,) = made
-    assert options["trust_env"] is trusts_environment
-    if trusts_certificates:
+    assert options["trust_env"] is environment
+    if tls:
         assert options["verify"] is True
     else:
-        assert (options["verify"].verify_mode, options["verify"].cert_store_stats()["x509"]) == (
-            CERT_REQUIRED,
-            0,
-        )
+        context = options["verify"]
+        assert (context.verify_mode, context.cert_store_stats()["x509"]) == (CERT_REQUIRED, 0)
 
 
 @OPERATIONS
