@@ -1,0 +1,1 @@
+"""The live service, asked what nobody could look up: what `scripts/probe` runs."""
