@@ -200,7 +200,7 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "trusts_certificates", "trusts_environment"),
+    ("base_url", "tls", "environment"),
     [
         ("https://millis.invalid", True, True),
         ("https://127.0.0.1", True, False),
