@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_streams import delta, event, play
+
+from millis_wrapper.chat import ChatCore
+from millis_wrapper.errors import (
+    StreamError,
+    StreamFailedError,
+    StreamInterruptedError,
+    UnexpectedResponseError,
+)
+from millis_wrapper.reply import ChatChunk, ChatReply
+
+CORPUS = Path(__file__).parent / "corpus" / "chat"
+EXAMPLES = Path(__file__).parent.parent / "openapi" / "examples"
+CASES: dict[str, dict[str, Any]] = {
+    f"{path.stem}: {case['name']}": case
+    for path in sorted(CORPUS.glob("*.json"))
+    for case in json.loads(path.read_text("utf-8"))
+}
+
+
+def bytes_of(case: dict[str, Any]) -> bytes:
+    """The stream of a case: an object stands for an event that holds it, a text for itself."""
+    return b"".join(item.encode() if isinstance(item, str) else event(item) for item in case["stream"])
+
+
+def expected_chunks(case: dict[str, Any]) -> list[ChatChunk]:
+    objects = [item for item in case["stream"] if not isinstance(item, str)]
+    return [
+        ChatChunk(
+            text=chunk["text"],
+            data=chunk["data"] if "data" in chunk else objects[number],
+            event=chunk.get("event", "message"),
+            finish_reason=chunk.get("finish_reason"),
+        )
+        for number, chunk in enumerate(case["chunks"])
+    ]
+
+
+def reply_of(expected: dict[str, Any]) -> ChatReply:
+    return ChatReply(
+        text=expected["text"],
+        finish_reason=expected.get("finish_reason"),
+        ended=expected.get("ended"),
+        usage=expected.get("usage"),
+        tool_calls=expected.get("tool_calls", []),
+    )
+
+
+# The corpus.
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_corpus(case: dict[str, Any]) -> None:
+    """Each stream gives the chunks, and ends in the reply or the error, that its case says."""
+    outcome = play([bytes_of(case)])
+    assert outcome.chunks == expected_chunks(case)
+    if "reply" in case:
+        assert outcome.failure is None
+        assert outcome.reply == reply_of(case["reply"])
+        return
+    expected, error = case["error"], outcome.error
+    assert (type(error).__name__, str(error)) == (expected["class"], expected["message"])
+    if isinstance(error, StreamError):
+        assert error.reply == reply_of(expected)
+    if isinstance(error, StreamFailedError):
+        assert error.error == expected["error"]
+    if isinstance(error, UnexpectedResponseError):
+        assert error.body == expected["body"]
+    assert vars(pickle.loads(pickle.dumps(error))) == vars(error)
+    assert vars(copy.deepcopy(error)) == vars(error)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_corpus_cut_anywhere(case: dict[str, Any]) -> None:
+    """Where the network cuts a stream changes nothing: cut in two at every byte, and byte by byte."""
+    stream = bytes_of(case)
+    whole = play([stream])
+    cuts = [[stream[:at], stream[at:]] for at in range(len(stream) + 1)]
+    for pieces in [*cuts, [stream[at : at + 1] for at in range(len(stream))]]:
+        outcome = play(pieces)
+        assert (outcome, outcome.failure) == (whole, whole.failure)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_pieces_of_text_are_the_reply(case: dict[str, Any]) -> None:
+    """What was printed piece by piece is what the reply holds, but for half a character at the very end."""
+    outcome = play([bytes_of(case)])
+    error = outcome.error
+    reply = error.reply if isinstance(error, StreamError) else outcome.reply or ChatReply()
+    assert reply.text.removesuffix("\ufffd") == outcome.text()
+
+
+def test_the_corpus_is_whole() -> None:
+    """Every file of the corpus is read, and no name stands for two cases."""
+    assert len(CASES) == sum(len(json.loads(path.read_text("utf-8"))) for path in CORPUS.glob("*.json"))
+    assert len(CASES) > 100
+
+
+def test_the_contracts_example_of_a_stream() -> None:
+    """The example with all that a reader has to survive is read to its end."""
+    reply = play([(EXAMPLES / "stream.txt").read_bytes()]).reply
+    assert reply is not None
+    assert (reply.text, reply.ended, reply.finish_reason) == ("Good evening.", "done", "stop")
+    assert [call["function"]["name"] for call in reply.tool_calls] == ["check_room"]
+    assert json.loads(reply.tool_calls[0]["function"]["arguments"]) == {"nights": 1}
+    assert reply.usage == {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
+
+
+def test_the_contracts_example_of_an_error() -> None:
+    """The text before the error is on it."""
+    error = play([(EXAMPLES / "stream-error.txt").read_bytes()]).error
+    assert isinstance(error, StreamFailedError)
+    assert error.reply.text == "Good "
+    assert "the language model did not answer" in str(error)
+
+
+# As it arrives.
+
+
+def test_an_event_is_handed_on_when_its_blank_line_is_there() -> None:
+    """No chunk waits for the event after it (promise 3)."""
+    core = ChatCore()
+    assert list(core.feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n')) == []
+    assert [chunk.text for chunk in core.feed(b"\n")] == ["Hi"]
+
+
+def test_the_reply_grows_chunk_by_chunk() -> None:
+    """Of several events in one read, only those that were taken are in the reply."""
+    core = ChatCore()
+    seen = [(chunk.text, core.reply.text) for chunk in core.feed(event(delta("a")) + event(delta("b")))]
+    assert seen == [("a", "a"), ("b", "ab")]
+    assert core.reply.ended is None
+
+
+def test_a_reply_that_was_looked_at_does_not_change() -> None:
+    """Each look is a reply of its own."""
+    core = ChatCore()
+    list(core.feed(event(delta("a"))))
+    early = core.reply
+    list(core.feed(event(delta("b"))))
+    assert (early.text, core.reply.text) == ("a", "ab")
+
+
+# How it ends.
+
+
+@pytest.mark.parametrize(
+    "rest", [event(delta("x")), event({"error": "x"}), b"data: x\n\n", b"data: [DONE]\n\n", b"x"]
+)
+def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
+    """Neither in the same read nor in a later one."""
+    over: list[ChatCore] = []
+    core = ChatCore(when_over=over.append)
+    list(core.feed(event(delta("Hi")) + b"data: [DONE]\n\n" + rest))
+    assert core.done
+    assert list(core.feed(rest)) == []
+    assert list(core.end()) == []
+    core.fail(ValueError())
+    core.leave()
+    assert core.final_reply() == ChatReply(text="Hi", ended="done")
+    assert over == [core]
+    assert not core.failed
+
+
+def test_a_stream_that_was_left_is_not_whole() -> None:
+    """What had been read is kept; the final reply is an error, not a shorter reply."""
+    over: list[ChatCore] = []
+    core = ChatCore(when_over=over.append)
+    chunks = core.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
+    next(chunks)
+    core.leave()
+    core.leave()
+    assert list(chunks) == []
+    assert list(core.feed(event(delta("!")))) == []
+    assert list(core.end()) == []
+    assert over == [core]
+    assert (core.reply, core.done, core.failed) == (ChatReply(text="Hel"), False, False)
+    with pytest.raises(
+        StreamInterruptedError, match=r"^the stream was closed before its end, so the reply is not whole"
+    ):
+        core.final_reply()
+
+
+def test_a_stream_that_broke_stays_broken() -> None:
+    """The first failure is the one that is told, each time it is asked for."""
+    core = ChatCore()
+    list(core.feed(event(delta("Hel"))))
+    error = core.interrupted("the stream broke off: connection lost")
+    assert str(error) == "the stream broke off: connection lost; .reply holds what had come"
+    assert error.reply.text == "Hel"
+    core.fail(ValueError("later"))
+    core.leave()
+    assert list(core.feed(event(delta("lo")))) == []
+    for _ in range(2):
+        with pytest.raises(StreamInterruptedError) as caught:
+            core.final_reply()
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x")])
+def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> None:
+    """A reply that Ctrl-C broke is broken, but asking for it later is no second Ctrl-C."""
+    core = ChatCore()
+    core.fail(error)
+    assert core.failed
+    with pytest.raises(StreamInterruptedError):
+        core.final_reply()
+
+
+def test_before_the_end_there_is_no_final_reply() -> None:
+    """An open stream has no whole reply."""
+    with pytest.raises(StreamInterruptedError):
+        ChatCore().final_reply()
+
+
+WAYS_TO_END: dict[str, Callable[[ChatCore], object]] = {
+    "end mark": lambda core: list(core.feed(b"data: [DONE]\n\n")),
+    "end": lambda core: list(core.end()),
+    "left": lambda core: core.leave(),
+    "failed": lambda core: core.fail(KeyboardInterrupt()),
+    "interrupted": lambda core: core.interrupted("x"),
+}
+
+
+@pytest.mark.parametrize("finish", WAYS_TO_END.values(), ids=WAYS_TO_END)
+def test_over_is_told_when_the_reply_has_its_last_state(finish: Callable[[ChatCore], object]) -> None:
+    """Who is told that it is over can read how."""
+    told: list[tuple[str, str | None, bool]] = []
+    core = ChatCore(when_over=lambda core: told.append((core.reply.text, core.reply.ended, core.failed)))
+    list(core.feed(event(delta("Hi"))))
+    assert told == []
+    finish(core)
+    assert told == [("Hi", core.reply.ended, core.failed)]
+
+
+# The reply.
+
+
+def test_the_reply_is_a_message_of_the_next_turn() -> None:
+    """Text alone has no empty list of calls beside it."""
+    assert ChatReply(text="Hi", finish_reason="stop", ended="done", usage={}).message == {
+        "role": "assistant",
+        "content": "Hi",
+    }
+    calls = [{"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+    assert ChatReply(tool_calls=calls).message == {"role": "assistant", "content": "", "tool_calls": calls}

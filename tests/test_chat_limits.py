@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+
+import leaks
+import pytest
+from chat_streams import delta, event, feed_all, play, read_all
+
+from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ChatCore
+from millis_wrapper.errors import (
+    MillisError,
+    StreamFailedError,
+    StreamInterruptedError,
+    UnexpectedResponseError,
+)
+from millis_wrapper.settings import Secret
+from millis_wrapper.sse import MAX_EVENT_BYTES
+from millis_wrapper.status import BODY_START
+
+# Limits.
+
+
+def test_a_body_without_an_event_is_not_read_for_ever() -> None:
+    """A page or a file in place of a stream ends in an error after a megabyte, whatever its pieces are."""
+    core = ChatCore()
+    piece = b"<p>Hello</p>\n"
+    as_many_as_may_be = MAX_BYTES_BEFORE_FIRST_EVENT // len(piece)
+    assert feed_all(core, [piece] * as_many_as_may_be) == []
+    with pytest.raises(UnexpectedResponseError) as caught:
+        feed_all(core, [piece])
+    limit = f"{MAX_BYTES_BEFORE_FIRST_EVENT} bytes came without one event"
+    assert str(caught.value).startswith(f"the answer is no stream of events: {limit}: <p>Hello</p> <p>")
+    assert caught.value.body == (piece * BODY_START)[:BODY_START].decode()
+
+
+def test_comments_between_events_are_not_counted() -> None:
+    """Once a stream has shown that it is one, it may keep its connection alive for ever."""
+    core = ChatCore()
+    list(core.feed(event(delta("Hi"))))
+    for _ in range(3):
+        list(core.feed(b": ping\n\n" * (MAX_BYTES_BEFORE_FIRST_EVENT // 16)))
+    list(core.end())
+    assert core.final_reply().text == "Hi"
+
+
+MEGABYTE = b"x" * (1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"data: ", *[MEGABYTE] * 16],
+        [*[b"data: " + MEGABYTE + b"\n"] * 16],
+        [b"data: " + 16 * MEGABYTE],
+    ],
+    ids=["one line", "many lines", "one read"],
+)
+def test_one_event_is_not_read_for_ever(pieces: list[bytes]) -> None:
+    """A broken server cannot fill the memory with one event; what had come is on the error."""
+    assert len(MEGABYTE) * 16 == MAX_EVENT_BYTES
+    core = ChatCore()
+    words = rf"^one event holds more than {MAX_EVENT_BYTES} bytes; \.reply holds what had come$"
+    with pytest.raises(StreamInterruptedError, match=words) as caught:
+        feed_all(core, [event(delta("Hi")), *pieces])
+    assert caught.value.reply.text == "Hi"
+    assert core.failed
+
+
+def test_an_event_that_is_too_large_follows_others_of_the_same_read() -> None:
+    """The events before it are handed out, and the error comes at the end too, as an error of ours."""
+    core = ChatCore()
+    huge = b"data: " + 16 * MEGABYTE + b"\n"
+    assert [chunk.text for chunk in core.feed(event(delta("Hi")) + huge)] == ["Hi"]
+    with pytest.raises(StreamInterruptedError, match=r"^one event holds more than"):
+        list(core.end())
+
+
+def test_a_first_event_that_is_too_large_is_no_stream() -> None:
+    """Nothing had come, so there is nothing to hand over but the start of it."""
+    words = r"^the answer is no stream of events: one event holds more than"
+    with pytest.raises(UnexpectedResponseError, match=words) as caught:
+        read_all(ChatCore(), b"data: " + 16 * MEGABYTE)
+    assert caught.value.body == "data: " + "x" * (BODY_START - 6)
+
+
+def test_a_long_json_body_shows_its_reason() -> None:
+    """The reason may stand behind more than the error keeps of the body."""
+    body = json.dumps({"trace": "x" * 5000, "detail": "Agent not found"}).encode()
+    words = r"^the answer is no stream of events: Agent not found$"
+    with pytest.raises(UnexpectedResponseError, match=words) as caught:
+        read_all(ChatCore(), body)
+    assert len(caught.value.body) == BODY_START
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000, "1e999", "NaN", "Infinity"])
+def test_numbers_beyond_all_bounds_harm_nothing(number: str) -> None:
+    """A chunk with a number that cannot be an int is a chunk, and its JSON no text."""
+    stream = b'data: {"n":%s,"choices":[{"delta":{"content":"Hi"}}]}\n\n' % number.encode()
+    assert play([stream]).text() == "Hi"
+
+
+def test_json_that_is_nested_too_deeply_ends_in_no_recursion_error() -> None:
+    """After an object it is a chunk without text, as other JSON that cannot be read."""
+    deep = b'{"choices":' + b"[" * 100_000
+    outcome = play([event(delta("Hi")) + b"data: " + deep + b"\n\n"])
+    assert [chunk.text for chunk in outcome.chunks] == ["Hi", ""]
+    assert outcome.chunks[1].data == deep.decode()
+
+
+def test_bytes_that_are_no_utf8_are_shown_as_such() -> None:
+    """A letter that came broken costs that letter."""
+    assert play([b'data: {"choices":[{"delta":{"content":"caf\xe9!"}}]}\n\n']).text() == "caf\ufffd!"
+
+
+# Secrets.
+
+KEY = "k3Y" * 10
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "bad key {key}",
+        '{{"detail":"bad key {key}"}}',
+        "<html>{key}",
+        'data: {{"error":"bad key {key}"}}\n\n',
+        'data: {{"error":{{"message":"x","key":"{key}"}}}}\n\n',
+        'data: {{"error":{{"{key}":1}}}}\n\n',
+        "event: error\ndata: bad key {key}\n\n",
+        'event: error\ndata: "{key}"\n\n',
+        "event: error\ndata: {{{key}}}\n\n",
+        'data: {{"choices":[]}}\n\ndata: bad key {key}',
+        "data: {key}",
+        'data: {{"choices":[],"id":"{key}"}}\n\n',
+        "data: " + "{key} " * 100,
+    ],
+)
+def test_an_error_holds_no_key(stream: str) -> None:
+    """A service that echoes the key puts it into no message, reply, body, payload or cause."""
+    core = ChatCore(hide=Secret(KEY).hide_in)
+    with pytest.raises(MillisError) as caught:
+        read_all(core, stream.format(key=KEY).encode())
+    assert not leaks.places(caught.value, KEY)
+    assert "****" in repr(vars(caught.value)) + str(caught.value)
+
+
+def test_an_error_whose_json_does_not_survive_hiding_is_kept_as_text() -> None:
+    """A key of digits alone, sent back as a number, leaves no JSON."""
+    core = ChatCore(hide=Secret("1234567890").hide_in)
+    with pytest.raises(StreamFailedError) as caught:
+        list(core.feed(b'data: {"error":{"key":1234567890}}\n\n'))
+    assert caught.value.error == '{"error":{"key":****}}'
