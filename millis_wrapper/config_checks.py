@@ -164,10 +164,11 @@ def _without_echoes(found: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in found if errors.get(finding.path, finding) is finding]
 
 
-def _order(finding: Finding) -> tuple[int, list[str | int]]:
-    # Item 10 comes after item 2.
+def _order(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
+    # Item 10 comes after item 2: of two numbers the longer one is the larger one.
     parts = re.split(r"\[([0-9]+)\]", finding.path)
-    return _LEVELS.index(finding.level), [int(part) if part.isdecimal() else part for part in parts]
+    steps = [(len(part), part) if number % 2 else part for number, part in enumerate(parts)]
+    return _LEVELS.index(finding.level), steps
 
 
 def _path(place: Iterable[str | int], *, form: bool = False) -> str:

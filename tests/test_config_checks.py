@@ -82,6 +82,12 @@ def test_what_json_cannot_say_is_one_error(config: Any, expected: str) -> None:
     assert only.startswith(expected)
 
 
+def test_keys_that_look_like_list_indexes_do_not_upset_the_order() -> None:
+    """Whatever the keys are called, findings can be put in order."""
+    keys = ["[0]5[1]", "[0]x[1]", f"[{'1' * 5000}]", "[0][1]"]
+    assert len(found(dict.fromkeys(keys, 1), "override")) == len(keys)
+
+
 def test_a_config_that_holds_itself_is_one_error() -> None:
     """A circle is told as what it is, and the check comes to an end."""
     config = full_config()
