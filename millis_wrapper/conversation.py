@@ -35,8 +35,7 @@ class History(Generic[S]):
     def load(self, messages: Messages) -> None:
         """Replace all messages."""
         self.refuse_second_turn()
-        listed = messages if isinstance(messages, str) else list(messages)
-        self.messages = copy.deepcopy(message_dicts(listed)) if listed else []
+        self.messages = copy.deepcopy(message_dicts(messages, may_be_empty=True))
         self.left_early.clear()
 
     def refuse_second_turn(self) -> None:

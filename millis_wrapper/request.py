@@ -109,8 +109,8 @@ def checked_agent_id(agent_id: str) -> str:
     return agent_id
 
 
-def message_dicts(messages: Messages) -> list[dict[str, Any]]:
-    """Return `messages` as a list of new dicts.
+def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dict[str, Any]]:
+    """Return `messages` as a list of new dicts; `may_be_empty` allows a list without any.
 
     Raises ConfigurationError naming the message (`messages[0].role`) and what to do.
     """
@@ -121,7 +121,7 @@ def message_dicts(messages: Messages) -> list[dict[str, Any]]:
         raise ConfigurationError(f"messages: must be a str or a list of messages, not {given}")
     listed: Iterable[object] = messages
     dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(listed)]
-    if not dicts:
+    if not (dicts or may_be_empty):
         raise ConfigurationError("messages: there are none; pass at least the user's message")
     return dicts
 
