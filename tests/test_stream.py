@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import pickle
 import threading
 
@@ -118,6 +119,23 @@ async def test_three_chats_in_a_row_use_one_connection(twins: Twins, answer: Ans
         for _ in range(3):
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
     assert (server.connections, len(server.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [b"HTTP/1.0 200 OK\r\n\r\ndata: Hel\n\ndata: lo\n\n", close],
+        [http(200, "data: Hel\r\n\r\ndata: lo\r\n\r\n")],
+        [http(200, gzip.compress(b"data: Hel\n\ndata: lo\n\n"), {"content-encoding": "gzip"})],
+        [http(200, b"\xef\xbb\xbfdata: Hel\n\ndata: lo\n\n", {"content-type": "text/plain; charset=utf-16"})],
+    ],
+    ids=["closed at the end", "of known length", "compressed", "with a charset that is wrong"],
+)
+async def test_a_stream_may_come_in_any_of_https_ways(twins: Twins, answer: Answer) -> None:
+    """How the bytes are wrapped is HTTP's affair; the reply is the same."""
+    with Loopback(answer) as server:
+        got = await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert (got.text, got.ended) == ("Hello", "eof")
 
 
 def flood(peer: Peer) -> None:
