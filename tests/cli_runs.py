@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -86,18 +88,29 @@ def run_alone(url: str, *arguments: str, stdin: str = "", env: Mapping[str, str]
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+@contextmanager
+def ctrl_c_is_heeded() -> Generator[None]:
+    """Start processes that Ctrl-C can end: a job in the background ignores it, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Terminal:
     """`millis` in a pseudo-terminal of 80 columns."""
 
     def __init__(self, url: str, *arguments: str, command: str = MILLIS, **env: str) -> None:
-        self._child: pexpect.spawn[str] = pexpect.spawn(
-            command,
-            list(arguments),
-            env=environment(url, **env),
-            dimensions=(24, 80),
-            encoding="utf-8",
-            timeout=20,
-        )
+        with ctrl_c_is_heeded():
+            self._child: pexpect.spawn[str] = pexpect.spawn(
+                command,
+                list(arguments),
+                env=environment(url, **env),
+                dimensions=(24, 80),
+                encoding="utf-8",
+                timeout=20,
+            )
         self._child.delaybeforesend = None  # what is typed waits for the prompt instead
 
     def sees(self, text: str) -> str:

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import pytest
-from cli_runs import AGENT, KEY, MILLIS, Cli
+from cli_runs import AGENT, KEY, MILLIS, Cli, ctrl_c_is_heeded
 from typer.main import get_command
 
 from millis_wrapper import Millis
@@ -29,12 +29,15 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_mock_answers_until_ctrl_c() -> None:
     """It says where it is, answers there, and ends with 0 and no traceback."""
-    with subprocess.Popen(
-        [MILLIS, "mock", "--port", "0", "--pace", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        ctrl_c_is_heeded(),
+        subprocess.Popen(
+            [MILLIS, "mock", "--port", "0", "--pace", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         found = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
