@@ -210,11 +210,11 @@ DEPARTURES: dict[str, tuple[Departure, set[str], str, str]] = {
         "integer, seconds",
         "`x-unit: seconds`, and the example",
     ),
-    "created_at in microseconds, and a float": (
-        lambda asked: copy(created_at=1735689600123456.5) if asked.is_copy else None,
+    "created_at is a float": (
+        lambda asked: copy(created_at=1735689600000.5) if asked.is_copy else None,
         {CREATED, DUPLICATE},
-        "number, microseconds",
-        "`type: number`, `x-unit: microseconds`",
+        "number, milliseconds",
+        "`type: number`, `x-unit: milliseconds`",
     ),
     "created_at of no unit": (
         lambda asked: copy(created_at=10**400) if asked.is_copy else None,

@@ -46,7 +46,7 @@ def telltale(asked: Asked) -> Response | None:
         }
         return JSONResponse(
             {"id": "-OtheCopysOwnId12345", "name": f"{ada} {KEY} Copy", "config": config, "created_at": ada},
-            headers=headers,
+            headers={**headers, "x-trace-OtheCopysOwnId12345": ""},
         )
     if asked.is_plain or "end_of_session" in asked.body:
         chunk = {"choices": [{"delta": {"content": f"{ada} {KEY}", KEY: 1, f"{ada}!": lovelace}}], AGENT: KEY}

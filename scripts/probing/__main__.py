@@ -86,10 +86,10 @@ def _probe(plan: tuple[Exchange, ...], settings: Settings, agent_id: str, path: 
 
 
 def _hider(*secrets: str) -> Callable[[str], str]:
-    """Return what takes `secrets`, and whatever acts on a terminal, out of a text."""
+    """Return what takes `secrets` out of a text."""
     # Nothing shown should hold them; but the service names keys and headers, and could name them so.
     pattern = re.compile("|".join(re.escape(secret) for secret in secrets if secret), re.IGNORECASE)
-    return lambda text: pattern.sub("****", printable(text))
+    return lambda text: pattern.sub("****", text)
 
 
 def _hidden(finding: Finding, hide: Callable[[str], str]) -> Finding:
