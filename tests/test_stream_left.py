@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import socket
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from loopback import DONE, STREAM, Answer, Loopback, pause, reply, said, until_left
@@ -244,6 +245,31 @@ async def test_cancelling_a_read_frees_its_place_in_the_pool(when: str) -> None:
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
             assert await in_thread(server.left.wait)
     assert len(server.requests) == 2
+
+
+async def test_a_cancelled_block_closes_what_a_transport_takes_its_time_to_close() -> None:
+    """Cancelling does not reach into the closing."""
+    closed: list[bool] = []
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"data: Hel\n\n"
+            await anyio.sleep_forever()
+
+        async def aclose(self) -> None:
+            await anyio.lowlevel.checkpoint()
+            closed.append(True)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Body())
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+        millis = AsyncMillis(KEY, base_url="https://millis.invalid", http_client=client)
+        with anyio.CancelScope() as scope:
+            async with millis.chat.stream("Hi", agent_id="-Oabc"):
+                scope.cancel()
+                await anyio.sleep_forever()
+    assert closed == [True]
 
 
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio warns of each such `break`
