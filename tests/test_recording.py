@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scenarios import DEFAULT_AGENT_ID, SCENARIOS
+from scenarios import SCENARIOS
 
-from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
 ROOT = Path(__file__).parent.parent
 CASSETTES = ROOT / "tests" / "cassettes"

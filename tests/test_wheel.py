@@ -1,4 +1,4 @@
-"""What strangers get: the wheel, in fresh environments, out of reach of the sources. Needs a package index."""
+"""What strangers get: the wheel, in fresh environments, without the sources. Needs a package index."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
 
 import httpx
 import httpx_sse
@@ -79,9 +81,8 @@ def _by_hand(http: httpx.Client) -> Callable[[], None]:
 
 
 def _openai(http: httpx.Client) -> Callable[[], None] | None:
-    try:
-        import openai  # type: ignore[import-not-found,unused-ignore]  # compared with only where it is installed
-    except ImportError:
+    openai = _installed("openai")
+    if openai is None:
         return None
     client = openai.OpenAI(api_key="key", base_url="https://service/", http_client=http)
 
@@ -96,15 +97,21 @@ def _openai(http: httpx.Client) -> Callable[[], None] | None:
 
 
 def _anthropic(http: httpx.Client) -> Callable[[], None] | None:
-    try:
-        from anthropic._streaming import (  # type: ignore[import-not-found,unused-ignore]  # as above
-            SSEDecoder,
-        )
-    except ImportError:
+    streaming = _installed("anthropic._streaming")
+    if streaming is None:
         return None
 
     def run() -> None:
         with http.stream("POST", "https://service/") as response:
-            assert sum(1 for _ in SSEDecoder().iter_bytes(response.iter_bytes())) == EVENTS + 1
+            events = streaming.SSEDecoder().iter_bytes(response.iter_bytes())
+            assert len(list(events)) == EVENTS + 1
 
     return run
+
+
+def _installed(name: str) -> Any:
+    # Compared with only where they are installed, so that no type checker knows them.
+    try:
+        return import_module(name)
+    except ImportError:
+        return None

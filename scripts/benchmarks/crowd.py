@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 import httpx
 
@@ -26,9 +28,7 @@ def run(rounds: int) -> list[Ratio]:
             url = server.stdout.readline().strip()
             pairs: list[tuple[float, float]] = []
             for number in range(rounds + 1):
-                ours, theirs = (
-                    seconds(lambda one=one: asyncio.run(_all(one, url))) for one in (_ours, _bare)
-                )
+                ours, theirs = (seconds(partial(_run, one, url)) for one in (_ours, _bare))
                 if number:
                     pairs.append((ours, theirs))
         finally:
@@ -38,8 +38,8 @@ def run(rounds: int) -> list[Ratio]:
     ]
 
 
-async def _all(contestant: Callable[[str], Awaitable[None]], url: str) -> None:
-    await contestant(url)
+def _run(contestant: Callable[[str], Coroutine[Any, Any, None]], url: str) -> None:
+    asyncio.run(contestant(url))
 
 
 async def _ours(url: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pydantic
 from millis_api.models import AgentConfig
 
+from millis_wrapper.wire_json import is_array, is_object
+
 from .measure import Ratio, compare
 
 EXAMPLE = Path(__file__).parent.parent.parent / "openapi" / "examples" / "agent-full.json"
@@ -51,8 +53,10 @@ def _pydantic_model(name: str, example: dict[str, Any]) -> type[pydantic.BaseMod
 
 
 def _type(name: str, value: Any) -> Any:
-    if isinstance(value, dict):
+    if is_object(value):
         return _pydantic_model(name, value) if value else dict[str, Any]
-    if isinstance(value, list):
-        return list[_type(name, value[0])] if value else list[Any]
-    return type(value)
+    if is_array(value):
+        generic: Any = list
+        return generic[_type(name, value[0]) if value else Any]
+    kind: type[object] = type(value)
+    return kind

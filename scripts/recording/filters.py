@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from vcr.request import Request
+from millis_wrapper.wire_json import is_array, is_object
 
 REAL_HOST = "https://api-west.millis.ai"
 
 _KEPT_ANSWER_HEADERS = {"content-type", "retry-after"}
 _KEPT_REQUEST_HEADERS = {"accept", "accept-encoding", "content-type", "user-agent"}
 # Which texts of an answer say something about the service, and nothing about its customer.
-_KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"}
-_KEPT_KEYS |= {"provider", "model", "action", "response_mode", "language", "method"}
+_KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"} | {
+    "provider",
+    "model",
+    "action",
+    "response_mode",
+    "language",
+    "method",
+}
+
+
+class Request(Protocol):
+    """What is looked at of a vcrpy request; vcrpy has no types."""
+
+    uri: str
+    headers: dict[str, str]
+    body: bytes | None
 
 
 def request_filter(recorded_url: str, *, live: bool) -> Callable[[Request], Request]:
@@ -51,7 +65,7 @@ def answer_filter(*, live: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 def _with_masked_history(body: bytes) -> bytes:
     # A reply goes back as history in the next turn, and has to be there what it is in the answer before.
-    value = json.loads(body)
+    value: dict[str, Any] = json.loads(body)
     for message in value.get("messages", ()):
         if message.get("role") == "assistant":
             message["content"] = _letters(message["content"])
@@ -84,11 +98,11 @@ def _masked_json(text: str) -> str:
 
 
 def _masked(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
+    if is_object(value):
         # The owner's own names: of metadata, of headers, of words to listen for.
         own = key in {"header", "headers", "credentials", "keywords", "settings", "metadata"}
         return {_letters(name) if own else name: _masked(child, name) for name, child in value.items()}
-    if isinstance(value, list):
+    if is_array(value):
         return [_masked(child, key) for child in value]
     if isinstance(value, str) and key not in _KEPT_KEYS:
         return _letters(value)
