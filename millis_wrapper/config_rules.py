@@ -35,7 +35,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
 _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
-_PLACEHOLDER = re.compile(r"(?<!\{)\{([^\W\d][\w.-]*)\}(?!\})")
+_PLACEHOLDER = re.compile(r"\{([^\W\d][\w.-]*)\}(?!\})")
 
 
 @cache

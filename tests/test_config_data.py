@@ -24,7 +24,8 @@ class Delay(IntEnum):
 
 
 class Share(float):
-    pass
+    def __repr__(self) -> str:
+        return "half"
 
 
 @pytest.mark.parametrize(
