@@ -58,5 +58,5 @@ def _type(name: str, value: Any) -> Any:
     if is_array(value):
         generic: Any = list
         return generic[_type(name, value[0]) if value else Any]
-    kind: type[object] = type(value)
+    kind: Any = value.__class__
     return kind

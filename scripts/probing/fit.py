@@ -43,7 +43,7 @@ def misfits(exchange: Exchange, answer: Answer, other_way: str) -> list[Misfit]:
     """
     operation, statuses = exchange.operation, promises.expected(exchange)
     if not promises.status_fits(operation, statuses, answer.status):
-        went_the_other_way = (answer.status < 300) != ("200" in statuses)
+        went_the_other_way = (answer.status < 400) != ("200" in statuses)
         edit = other_way if went_the_other_way else _list_it(exchange, answer)
         return [Misfit(f"the status is {answer.status}", edit)]
     return list(_body_misfits(exchange, answer))

@@ -49,7 +49,7 @@ async def _ask(call: Call, auth: httpx.Auth | None, settings: Settings, limit: f
     limits = Timeout(connect=limit, pool=limit, write=limit, first_byte=limit, idle=limit)
     try:
         # httpx limits each wait, and a service that sends now and then has no end.
-        if True:
+        with anyio.fail_after(limit):
             async with httpx.AsyncClient(**client_options(settings)) as http:
                 request = build_request(http, settings, call, limits)
                 response = await http.send(request, stream=True, auth=auth, follow_redirects=False)
