@@ -46,9 +46,13 @@ async def post(
     *,
     headers: Mapping[str, str] | None = None,
     leave: anyio.Event | None = None,
+    uploaded: bool = True,
     watch: Callable[[Exchange], None] | None = None,
 ) -> Exchange:
-    """Send one POST; the client goes away when `leave` is set. `watch` is called after each message."""
+    """Send one POST; the client goes away when `leave` is set. `watch` is called after each message.
+
+    `uploaded`: whether the whole body is sent, and not the beginning only.
+    """
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     given = {"authorization": "mock-key", "content-type": "application/json", **(headers or {})}
     exchange, left, asked = Exchange(), leave or anyio.Event(), False
@@ -57,7 +61,7 @@ async def post(
         nonlocal asked
         if not asked:
             asked = True
-            return {"type": "http.request", "body": content, "more_body": False}
+            return {"type": "http.request", "body": content, "more_body": not uploaded}
         await left.wait()
         return {"type": "http.disconnect"}
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,17 @@ def mock() -> MockMillis:
     return MockMillis()
 
 
-def test_the_command_runs_the_mock_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_runs_the_mock_until_it_is_ended(end: signal.Signals, tmp_path: Path) -> None:
     """It prints where it is, speaks as told, and ends without a traceback."""
     script, agents = tmp_path / "script.json", tmp_path / "agents.json"
     script.write_text('["From the file."]')
     agents.write_text('[{"id": "-from-file"}]')
     command = [sys.executable, "-m", "millis_wrapper.mock", "--port", "0", "--pace", "0"]
     command += ["--script", str(script), "--agents", str(agents)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process, ExitStack() as stack:
+        stack.callback(process.kill)  # so that a failure here is not a wait for ever
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
         assert found
@@ -37,7 +41,7 @@ def test_the_command_runs_the_mock_until_ctrl_c(tmp_path: Path) -> None:
         # Once it has printed all it has to print, it waits for the signal.
         assert process.stdout.readline()
         assert process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest, errors) == (0, "", "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from importlib.resources import files
@@ -16,6 +17,7 @@ from asgi import CHAT, PATIENCE, Exchange, chat_body, duplicate_path, post
 from millis_wrapper import AsyncMillis, ConfigurationError
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
 from millis_wrapper.mock.answers import not_a_cut
+from millis_wrapper.mock.server import listen
 from millis_wrapper.mock.streams import CutError
 
 STALLING = "-mock-stall---------"
@@ -147,14 +149,42 @@ def test_a_cut_answer_is_cut_on_the_wire_and_not_in_the_log(
     assert caplog.text == ""
 
 
+def test_requests_leave_no_trace_in_the_log(
+    millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log of the program that the mock runs in stays its own, and holds no key."""
+    caplog.set_level(logging.DEBUG)
+    for path in (CHAT, duplicate_path(), "/nowhere"):
+        headers = {"authorization": "s3cret"}
+        httpx.post(millis_mock.url + path, json=chat_body(), headers=headers, trust_env=False)
+    assert [record.name for record in caplog.records if not record.name.startswith("http")] == []
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_client_that_goes_away_while_it_sends_is_forgotten(mock: MockMillis) -> None:
+    """Half a request is no request, and no failure of the mock."""
+    leave = anyio.Event()
+    leave.set()
+    await post(mock.app, CHAT, b'{"agent"', leave=leave, uploaded=False)
+    assert mock.requests == []
+
+
+def test_what_is_sent_does_not_wait_for_more() -> None:
+    """The pieces of a paced reply leave one by one: the system is told not to gather them."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_real_failure_of_the_mock_stays_in_the_log() -> None:
-    """Only cuts are kept out of the log: a bug of the mock is reported as ever."""
+    """Only cuts are kept out of the log, and the program's own loggers are left as they are."""
 
     def record(error: Exception | None) -> logging.LogRecord:
         exc_info = None if error is None else (type(error), error, None)
-        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, "", (), exc_info)
+        return logging.LogRecord("millis_wrapper.mock", logging.ERROR, "", 1, "", (), exc_info)
 
     assert [not_a_cut(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
+    assert logging.getLogger("uvicorn.access").propagate
 
 
 @pytest.mark.anyio

@@ -6,9 +6,10 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from millis_wrapper.errors import ConfigurationError
 
@@ -16,6 +17,9 @@ from .answers import not_a_cut
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+log = logging.getLogger("millis_wrapper.mock")
+log.addFilter(not_a_cut)
 
 _START_SECONDS = 30.0
 
@@ -28,23 +32,21 @@ class Server:
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, before_stop: Callable[[], None]) -> None:
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
         port = self._socket.getsockname()[1]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         config = uvicorn.Config(
             app,
             # The same pieces everywhere, whatever faster ones are installed.
-            http="h11",
+            http=_Protocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
-            # The logging of the program that the mock runs in is its own affair, and a key is in no log.
+            # The logging of the program that the mock runs in is its own affair.
             log_config=None,
-            access_log=False,
             server_header=False,
             proxy_headers=False,
         )
-        logging.getLogger("uvicorn.error").addFilter(not_a_cut)
         self._server = _Uvicorn(config, before_stop)
         self._thread = threading.Thread(
             target=self._server.run, args=[[self._socket]], name="millis-mock", daemon=True
@@ -63,6 +65,14 @@ class Server:
         self._thread.join()  # uvicorn closes the socket
 
 
+class _Protocol(H11Protocol):
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Here, because uvicorn's settings for both change its loggers for the whole program.
+        self.access_log = False
+        self.logger = log
+
+
 class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
         super().__init__(config)
@@ -78,7 +88,8 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections; raises ConfigurationError when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"port {port} is none: they go from 1 to 65535, and 0 is any free one")
