@@ -94,6 +94,7 @@ def test_there_is_an_end_to_depth_and_size() -> None:
         [Odd("", "is nested more than 100 levels deep; does it hold itself?")],
     )
     assert plain([0] * (MAX_VALUES - 1))[1] == []
+    assert plain([(1 << MAX_BITS) - 1, -(1 << MAX_BITS) + 1])[1] == []
     assert plain([0] * MAX_VALUES) == (
         None,
         [Odd("", "holds more than 100,000 values; does it hold itself?")],

@@ -15,6 +15,7 @@ from millis_wrapper.config import load_config
 
 CONFIG = {"prompt": "Grüß {name}.", "language": "no", "flow": {"response_delay": 400}}
 JSON = json.dumps(CONFIG, ensure_ascii=False)
+FLOW_YAML = '{"prompt": "Grüß {name}.", language: no, flow: {response_delay: 400}}'
 YAML = "prompt: Grüß {name}.\nlanguage: no\nflow: {response_delay: 400}\n"
 
 
@@ -35,6 +36,7 @@ def refusal(source: Any) -> str:
     [
         *[(name, JSON) for name in ("a.json", "a.JSON", "a", "a.txt", "a.yaml", "a.yml")],
         *[(name, YAML) for name in ("a.yaml", "a.yml", "a.YML", "a", "a.conf")],
+        ("a.YAML", FLOW_YAML),
         ("bom.json", b"\xef\xbb\xbf" + JSON.encode()),
         ("bom", b"\xef\xbb\xbf\r\n" + JSON.encode()),
         ("lines.yaml", YAML.replace("\n", "\r\n")),
@@ -52,6 +54,12 @@ def test_json_and_yaml_are_read_by_the_ending_or_else_by_the_look(
 def test_an_open_file_is_read(file: IO[str] | IO[bytes]) -> None:
     """Standard input, or any other open file of text or bytes, will do."""
     assert load_config(file) == CONFIG
+
+
+def test_an_open_file_is_read_by_its_name(tmp_path: Path) -> None:
+    """A file that the caller has opened is what its name says; a byte order mark is no text."""
+    with open(saved(tmp_path, "a.json", "\ufeff" + JSON), encoding="utf-8") as file:
+        assert load_config(file) == CONFIG
 
 
 def test_the_whole_answer_of_duplicate_gives_its_config() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, assert_type
 
 import httpx
-from millis_api.models import AgentConfig, AgentConfigOverride, UserMessage
+from millis_api.models import AgentConfig, AgentConfigOverride, Metadata, UserMessage
 from millis_api.types import Unset
 
 from millis_wrapper import (
@@ -28,6 +29,15 @@ from millis_wrapper import (
     Timeout,
     UnprocessableEntityError,
     __version__,
+)
+from millis_wrapper.config import (
+    Change,
+    Finding,
+    as_override,
+    check_config,
+    diff_configs,
+    load_config,
+    merge_configs,
 )
 
 
@@ -124,3 +134,20 @@ def errors_hold(
     assert_type(fields.errors, tuple[FieldError, ...])
     assert_type(connection.request_sent, bool)
     assert_type(stream.reply, ChatReply)
+
+
+def configs_are(saved: AgentConfig, override: AgentConfigOverride, metadata: Metadata) -> None:
+    assert_type(load_config("agent.yaml"), dict[str, Any])
+    assert_type(load_config(Path("agent.json")), dict[str, Any])
+    assert_type(check_config(saved, "override", {"name": "Ada"}), list[Finding])
+    check_config({"prompt": "Be kind."}, kind="agent", metadata=metadata)
+    check_config(override, kind="saved")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    for finding in check_config(saved):
+        assert_type(finding.level, Literal["error", "warning", "hint"])
+        assert_type(finding.fix, str | None)
+    assert_type(as_override(saved).config, dict[str, Any])
+    assert_type(as_override(saved).dropped, dict[str, Any])
+    assert_type(merge_configs(saved, override), dict[str, Any])
+    diff = diff_configs(saved, {"prompt": "Be kind."})
+    assert_type(diff.added, dict[str, Any])
+    assert_type(diff.changed, dict[str, Change])
