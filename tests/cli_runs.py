@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,9 @@ class Terminal:
     """`millis` in a pseudo-terminal of 80 columns."""
 
     def __init__(self, url: str, *arguments: str, command: str = MILLIS, **env: str) -> None:
-        with ctrl_c_is_heeded():
+        with ctrl_c_is_heeded(), warnings.catch_warnings():
+            # From 3.12 on Python warns of a fork beside threads; here the child does nothing but exec.
+            warnings.simplefilter("ignore", DeprecationWarning)
             self._child: pexpect.spawn[str] = pexpect.spawn(
                 command,
                 list(arguments),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import AGENT, KEY, Cli, run_alone
+import typer
+from cli_runs import AGENT, KEY, MILLIS, Cli, environment, run_alone
 from loopback import DONE, END, STREAM, Loopback, event, http, nowhere
 
 from millis_wrapper import __version__
+from millis_wrapper.cli.failures import exit_code_for
+from millis_wrapper.cli.options import Session
 from millis_wrapper.mock import MockMillis
 
 
@@ -134,7 +139,7 @@ def test_an_unknown_config_key_is_one_line_and_sent(
     [
         ("-mock-401-----------", "[401 Unauthorized] Invalid private key", "MILLIS_API_KEY)"),
         ("-mock-404-----------", "[404 Not Found] the service gave no reason", "--region or MILLIS_BASE_URL"),
-        ("-mock-422-----------", "[422 Unprocessable Entity] messages[0].content: field required", ""),
+        ("-mock-422-----------", "[422 ", "] messages[0].content: field required"),
         ("-unknown------------", "[404 Not Found] Agent not found", "--region or MILLIS_BASE_URL"),
     ],
 )
@@ -274,6 +279,17 @@ def test_a_closed_stdout_is_one_line_and_loses_no_copy(cli: Cli, monkeypatch: py
     ran = cli("duplicate", AGENT)
     assert ran.code == 1
     assert ran.error.startswith("millis: the copy -")
+    ran = cli("contract", "prompt")
+    assert (ran.code, ran.error) == (1, "millis: stdout is closed, so the result cannot be written")
+
+
+def test_a_closed_stdin_is_wrong_use(millis_mock: MockMillis) -> None:
+    """`millis chat ID <&-` has nothing to say."""
+    command = f"exec {MILLIS} chat {AGENT} <&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, env=environment(millis_mock.url)
+    )
+    assert (done.returncode, done.stderr) == (2, "millis: stdin: is closed; -m TEXT says TEXT\n")
 
 
 def test_a_closed_stderr_puts_no_error_among_the_results(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +343,21 @@ def test_ctrl_c_during_one_turn_is_130(cli: Cli, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("millis_wrapper.cli.chat.show_text", interrupted)
     ran = cli("chat", AGENT, "-m", "Hello")
     assert (ran.code, ran.err) == (130, "")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
+def test_an_interruption_is_130_whoever_caught_it_first(error: BaseException) -> None:
+    """Of typer's versions some hand Ctrl-C on, and some make an error of it."""
+    assert exit_code_for(error, Session()) == 130
+
+
+def test_characters_that_the_output_lacks_are_escaped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With LANG=C a reply in another script is still a reply."""
+    out = io.BytesIO()
+    with io.TextIOWrapper(out, encoding="ascii", write_through=True) as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        ran = cli("chat", AGENT, "-m", "Grüße")
+        assert (ran.code, out.getvalue()) == (0, b"Gr\\xfc\\xdfe\n")
 
 
 def test_version_is_the_packages() -> None:

@@ -95,13 +95,13 @@ def test_diff_says_what_differs_by_path_and_exits_as_diff_does(cli: Cli, tmp_pat
 
 
 def test_a_config_does_not_act_on_the_terminal(cli: Cli, tmp_path: Path) -> None:
-    """A config can come from anywhere: control characters in keys and values are written out."""
+    """A config can come from anywhere: control characters in keys, values and names are written out."""
     odd = saved(tmp_path, {**GOOD, "\x1b[2J\x9b\x7f": "\x1b[31m[bold]\x9b\u202e", "language": 7})
-    good = saved(tmp_path, GOOD, "good.json")
-    for arguments in (["check", odd], ["check", odd, "--override"], ["diff", good, odd]):
-        out = cli("config", *arguments).out
-        assert out
-        assert not set("\x1b\x9b\x7f\u202e") & set(out)
+    good = saved(tmp_path, GOOD, "go\x1b[2Jod.json")
+    for arguments in (["check", odd], ["check", odd, "--override"], ["diff", good, odd], ["check", good]):
+        ran = cli("config", *arguments)
+        assert ran.out + ran.err
+        assert not set("\x1b\x9b\x7f\u202e") & set(ran.out + ran.err)
     assert "[bold]" in cli("config", "diff", good, odd).out
 
 

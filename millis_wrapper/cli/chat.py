@@ -65,7 +65,7 @@ def chat(
     show = show_json if as_json else show_text
     with Millis(region=region) as millis:
         conversation = millis.chat.conversation(agent_id=agent_id, agent_config=override, metadata=values)
-        if message is None and not sys.stdin.isatty():
+        if message is None and not (sys.stdin and sys.stdin.isatty()):
             message = _stdin_text()
         if message is not None:
             show(conversation.stream(message, end_of_session=end_session))
@@ -85,6 +85,8 @@ def chat(
 
 
 def _stdin_text() -> str:
+    if sys.stdin is None:
+        raise ConfigurationError("stdin: is closed; -m TEXT says TEXT")
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from millis_wrapper.printable import printable
 
@@ -26,11 +26,10 @@ class ReaderGone(Exception):
 
 def write(text: str) -> None:
     """Write `text`, a part of the result, to stdout at once; raises what `writing` raises."""
-    if sys.stdout is None:  # it was closed (`>&-`)
-        raise Failure("stdout is closed, so the result cannot be written")
+    stdout = _stdout()
     with writing():
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stdout.write(text)
+        stdout.flush()
 
 
 @contextmanager
@@ -51,14 +50,14 @@ def writing() -> Generator[None]:
 
 def write_json(value: Any) -> None:
     """Write `value` as one line of JSON, all ASCII, so that no character of it acts on a terminal."""
-    write(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
+    write(json.dumps(value) + "\n")
 
 
 def write_styled(text: Text) -> None:
     """Write `text` to stdout as it is; with its colours on a terminal, unless NO_COLOR is set."""
     from rich.console import Console
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = _stdout().isatty() and not os.environ.get("NO_COLOR")
     console = Console(color_system="auto" if colour else None, force_terminal=colour)
     with console.capture() as written:
         console.print(text, soft_wrap=True)
@@ -78,6 +77,12 @@ def escape_what_cannot_be_encoded() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:  # it was closed (`>&-`)
+        raise Failure("stdout is closed, so the result cannot be written")
+    return sys.stdout
 
 
 def _give_up_stdout() -> None:
