@@ -67,9 +67,9 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(MillisError):
     """The service answered with an error status.
 
-    `status` is the HTTP status, `detail` what the service gave as the reason (a str, the list of a 422, or
-    None), `body` the start of the body as text, `retry_after` the seconds that the service asked to wait,
-    or None.
+    `status` is the HTTP status, `detail` what the service gave as the reason (mostly a str, a list for a
+    422, None when it gave none), `body` the start of the body as text, `retry_after` the seconds that the
+    service asked to wait, or None.
     """
 
     def __init__(
