@@ -64,6 +64,14 @@ def test_a_fault_that_does_not_exist_is_refused(mock: MockMillis, fault: int | s
         mock.fail_next(fault)
 
 
+def test_a_failure_that_would_not_be_as_asked_is_refused(mock: MockMillis) -> None:
+    """No times at all, and a Retry-After that nothing would carry, are mistakes."""
+    with pytest.raises(ConfigurationError, match="times"):
+        mock.fail_next(times=0)
+    with pytest.raises(ConfigurationError, match="retry_after"):
+        mock.fail_next("cut", retry_after=1)
+
+
 @pytest.mark.anyio
 async def test_reset_makes_the_mock_as_new() -> None:
     """Nothing that one test did reaches the next."""

@@ -98,7 +98,7 @@ class _Endpoints:
         key = request.headers.get("authorization", "").strip()
         if not key:
             raise RefusedError(refuse(401, "No key: the header authorization is missing"))
-        if key.lower().startswith("bearer"):
+        if key.partition(" ")[0].lower() == "bearer":
             raise RefusedError(refuse(401, "Invalid key: it is sent as it is, without Bearer before it"))
         if self._mock.api_key not in (None, key):
             raise RefusedError(refuse(401, "Invalid key"))

@@ -146,7 +146,6 @@ FAULTS: dict[str, Fault] = {fault.agent_id: fault for fault in _FAULTS}
 
 MAGIC_IDS: dict[str, str] = {agent_id: fault.does for agent_id, fault in FAULTS.items()}
 
-
 NO_FAULT = Fault("none", "nothing: the answer is as documented")
 
 

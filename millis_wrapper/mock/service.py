@@ -101,7 +101,11 @@ class MockMillis:
         many requests. `retry_after`: that header's value, with an error status. Raises ConfigurationError
         for a fault that does not exist.
         """
+        if times < 1:
+            raise ConfigurationError(f"fail_next: times must be 1 or more, not {times}")
         if isinstance(fault, str):
+            if retry_after is not None:
+                raise ConfigurationError("fail_next: retry_after goes with an error status such as 429")
             failing = fault_named(fault)
         elif isinstance(fault, bool) or not 300 <= fault <= 599:
             raise ConfigurationError(f"fail_next: {fault!r} is no error status")
