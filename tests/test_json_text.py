@@ -64,6 +64,7 @@ def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) 
         '[{"a": 1}, {"a": 2}]',
         '{"a": "\\"a\\": 1, {", "b": "\\\\", "c": "]}"}',
         '{"a": ["b", "b"], "b": "a"}',
+        '{"a": "\\", \\"a\\": 1"}',
     ],
 )
 def test_what_only_looks_like_a_repeated_key_is_none(text: str) -> None:

@@ -91,6 +91,12 @@ def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
     assert [fault[:3] for fault in found] == [(("messages", 0, "tool_call_id"), "missing", ())]
 
 
+def test_a_message_without_a_role_lacks_that_and_nothing_else() -> None:
+    """Where several forms are equally right, the one that is nearest to the value tells the faults."""
+    found = message_faults({"content": "Hello"})
+    assert [fault[:2] for fault in found] == [(("messages", 0, "role"), "missing")]
+
+
 def test_an_unknown_role_names_the_known_ones() -> None:
     """A constant that no form has is one fault, with the constants of all forms."""
     found = message_faults({"role": "system", "content": "Be kind."})
