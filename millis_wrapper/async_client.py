@@ -2,139 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakKeyDictionary
 
-import anyio
 import httpx
-from anyio.lowlevel import RunVar
 
 from . import _http
-from ._failures import reading_failures, sending_failures
 from .agents import DuplicatedAgent, read_duplicated_agent
+from .async_sender import AsyncSender
 from .async_stream import AsyncChatStream
 from .chat import ChatCore
 from .conversation import AsyncConversation, Turn
-from .errors import ConfigurationError, MillisError
+from .errors import ConfigurationError
 from .request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
-from .retry import Attempts, RetryPolicy
-from .settings import Region, Settings, read_settings
+from .retry import RetryPolicy
+from .settings import Region, read_settings
 from .timeouts import Timeout, as_timeout
 
 if TYPE_CHECKING:
     from .reply import ChatReply
     from .request import Config, Messages
-
-
-class _Loop:
-    """Stands for an event loop, and lives as long: asyncio and trio have no type in common."""
-
-
-_loop: RunVar[_Loop] = RunVar("millis_wrapper.loop")
-
-
-def _this_loop() -> _Loop:
-    loop = _loop.get(None)
-    if loop is None:
-        loop = _Loop()
-        _loop.set(loop)
-    return loop
-
-
-class AsyncSender:
-    """Sends one call, again where that is safe; the only place that does."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        timeout: Timeout,
-        policy: RetryPolicy,
-        http: httpx.AsyncClient | None,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-    ) -> None:
-        self.settings = settings
-        self.timeout = timeout
-        self.policy = policy
-        self._given = http
-        # Owned by the sender, so that a client that nobody closed goes when the sender goes.
-        self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
-        self._closed = False
-        self._sleep = sleep
-
-    @property
-    def http(self) -> httpx.AsyncClient:
-        """The httpx client: the caller's, or one for each event loop, since a connection belongs to the
-        loop that opened it.
-        """
-        if self._given is not None:
-            return self._given
-        loop = _this_loop()
-        client = self._own.get(loop)
-        if client is None:
-            client = self._own[loop] = httpx.AsyncClient(**_http.client_options(self.settings))
-        return client
-
-    async def open(self, call: Call, limits: Timeout) -> httpx.Response:
-        """Return the answer to `call`, a success with its body unread."""
-        attempts = Attempts(call.operation, self.policy)
-        while True:
-            began = self.policy.clock()
-            try:
-                response = await self._open_once(call, limits)
-            except MillisError as error:
-                _http.log_attempt(call, attempts, began, error)
-                delay = attempts.delay_after(error)
-                if delay is None:
-                    raise
-            else:
-                _http.log_attempt(call, attempts, began, response.status_code)
-                return response
-            await self._sleep(delay)
-
-    async def read(self, call: Call, limits: Timeout) -> bytes:
-        """Return the body of a success."""
-        response = await self.open(call, limits)
-        body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
-        async with aclosing(response):
-            with reading_failures(self.settings, call, body):
-                async for piece in response.aiter_bytes():
-                    if not body.add(piece):
-                        break
-        return bytes(body.data)
-
-    def deadline(self, limits: Timeout) -> _http.Deadline:
-        """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
-
-    async def close(self) -> None:
-        """Close the connections of this event loop, unless the httpx client is the caller's own."""
-        self._closed = True
-        client = self._own.get(_this_loop())
-        if client is not None:
-            await client.aclose()
-
-    async def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
-        http = self.http
-        _http.refuse_closed(self._closed or http.is_closed)
-        request = _http.build_request(http, self.settings, call, limits)
-        with sending_failures(self.settings, call, limits):
-            response = await http.send(
-                request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
-            )
-        _http.begin_body(response, limits)
-        if response.is_success:
-            return response
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
-        # The status is the message; a body that breaks off takes nothing from it.
-        async with aclosing(response):
-            with suppress(httpx.RequestError):
-                async for piece in response.aiter_bytes():
-                    if not body.add(piece):
-                        break
-        raise _http.status_error(self.settings, call, response, body)
 
 
 class AsyncChat:

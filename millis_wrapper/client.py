@@ -2,117 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from . import _http
-from ._failures import reading_failures, sending_failures
 from .agents import DuplicatedAgent, read_duplicated_agent
 from .chat import ChatCore
 from .conversation import Conversation, Turn
-from .errors import ConfigurationError, MillisError
+from .errors import ConfigurationError
 from .request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
-from .retry import Attempts, RetryPolicy
-from .settings import Region, Settings, read_settings
+from .retry import RetryPolicy
+from .sender import Sender
+from .settings import Region, read_settings
 from .stream import ChatStream
 from .timeouts import Timeout, as_timeout
 
 if TYPE_CHECKING:
     from .reply import ChatReply
     from .request import Config, Messages
-
-
-class Sender:
-    """Sends one call, again where that is safe; the only place that does."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        timeout: Timeout,
-        policy: RetryPolicy,
-        http: httpx.Client | None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.settings = settings
-        self.timeout = timeout
-        self.policy = policy
-        self._given = http
-        self._own: httpx.Client | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-        self._sleep = sleep
-
-    @property
-    def http(self) -> httpx.Client:
-        """The httpx client: the caller's, or one made at the first use: loading certificates takes time."""
-        if self._given is not None:
-            return self._given
-        with self._lock:
-            if self._own is None:
-                self._own = httpx.Client(**_http.client_options(self.settings))
-            return self._own
-
-    def open(self, call: Call, limits: Timeout) -> httpx.Response:
-        """Return the answer to `call`, a success with its body unread."""
-        attempts = Attempts(call.operation, self.policy)
-        while True:
-            began = self.policy.clock()
-            try:
-                response = self._open_once(call, limits)
-            except MillisError as error:
-                _http.log_attempt(call, attempts, began, error)
-                delay = attempts.delay_after(error)
-                if delay is None:
-                    raise
-            else:
-                _http.log_attempt(call, attempts, began, response.status_code)
-                return response
-            self._sleep(delay)
-
-    def read(self, call: Call, limits: Timeout) -> bytes:
-        """Return the body of a success."""
-        response = self.open(call, limits)
-        body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
-        with closing(response), reading_failures(self.settings, call, body):
-            for piece in response.iter_bytes():
-                if not body.add(piece):
-                    break
-        return bytes(body.data)
-
-    def deadline(self, limits: Timeout) -> _http.Deadline:
-        """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
-
-    def close(self) -> None:
-        """Close the connections, unless the httpx client is the caller's own."""
-        self._closed = True
-        if self._own is not None:
-            self._own.close()
-
-    def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
-        http = self.http
-        _http.refuse_closed(self._closed or http.is_closed)
-        request = _http.build_request(http, self.settings, call, limits)
-        with sending_failures(self.settings, call, limits):
-            response = http.send(
-                request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
-            )
-        _http.begin_body(response, limits)
-        if response.is_success:
-            return response
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
-        # The status is the message; a body that breaks off takes nothing from it.
-        with closing(response), suppress(httpx.RequestError):
-            for piece in response.iter_bytes():
-                if not body.add(piece):
-                    break
-        raise _http.status_error(self.settings, call, response, body)
 
 
 class Chat:

@@ -27,8 +27,10 @@ from millis_wrapper import (
     RetryPolicy,
     Timeout,
 )
-from millis_wrapper.async_client import AsyncAgents, AsyncChat, AsyncSender
-from millis_wrapper.client import Agents, Chat, Sender
+from millis_wrapper.async_client import AsyncAgents, AsyncChat
+from millis_wrapper.async_sender import AsyncSender
+from millis_wrapper.client import Agents, Chat
+from millis_wrapper.sender import Sender
 from millis_wrapper.settings import read_settings
 
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
