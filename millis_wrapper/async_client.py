@@ -44,14 +44,21 @@ class AsyncChat:
     ) -> AsyncChatStream:
         """Send `messages` to an agent, and stream its reply.
 
-        `messages`: a str (said by the user), or the whole history as a list of dicts or generated message
-        models; the service keeps none. `agent_id`: a saved agent. `agent_config`: a config of its own or,
-        beside an `agent_id`, what to override of the saved one, by top-level key. `metadata`: values for
-        `{name}` placeholders. `include_metadata_in_prompt`: whether the agent is shown the metadata.
-        `end_of_session`: whether this is the last turn. `timeout`: seconds for each wait, or a Timeout;
-        None is the client's. Nothing is sent before the stream is entered or read. Raises
-        ConfigurationError at once for arguments that cannot be right, and warns (UnknownFieldWarning) of
-        config keys that the contract does not know.
+        Nothing is sent before the stream is entered or read.
+
+        Args:
+            messages: a str (said by the user), or the whole history as a list of dicts or generated message
+                models; the service keeps none.
+            agent_id: a saved agent.
+            agent_config: a config (dict or generated model) of its own or, beside an `agent_id`, what to
+                override of the saved one, by top-level key. Only what is in it is sent.
+            metadata: values for the `{name}` placeholders of prompt and messages.
+            include_metadata_in_prompt: whether the agent is shown the metadata.
+            end_of_session: whether this is the last turn.
+            timeout: seconds for each wait, or a Timeout; None is the client's.
+
+        Raises ConfigurationError at once for arguments that cannot be right, and warns (UnknownFieldWarning)
+        of config keys that the contract does not know.
         """
         agent = agent_arguments(
             agent_id=agent_id,
@@ -139,12 +146,17 @@ class AsyncAgents:
         self._sender = sender
 
     async def duplicate(self, agent_id: str, *, timeout: float | Timeout | None = None) -> DuplicatedAgent:
-        """Make a copy of the agent `agent_id` with its whole config, and return it.
+        """Make a copy of an agent with its whole config, and return it.
 
-        Each call that arrives makes a copy, so it is sent again only when it provably did not arrive, or
-        was refused with 429. `timeout`: seconds for each wait, or a Timeout; None is the client's. Raises
-        APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `request_sent` tells
-        whether a copy may exist, UnexpectedResponseError for an answer without an id, and
+        Each request that arrives makes a copy, so it is sent again only when it provably did not arrive, or
+        was refused with 429.
+
+        Args:
+            agent_id: the agent to copy.
+            timeout: seconds for each wait, or a Timeout; None is the client's.
+
+        Raises APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `request_sent`
+        tells whether a copy may exist, UnexpectedResponseError for an answer without an id, and
         ConfigurationError before anything is sent.
         """
         limits = as_timeout(timeout, self._sender.timeout)
@@ -155,15 +167,29 @@ class AsyncAgents:
 class AsyncMillis:
     """The async client of the Millis AI service.
 
-    `api_key`: your private key; else MILLIS_API_KEY. `region`: "us" or "eu"; or `base_url`: the host; else
-    MILLIS_BASE_URL, else the US. `timeout`: seconds for each wait, or a Timeout; None is Timeout(), never
-    "for ever". `retries`: how often to send again what may be sent again, or a RetryPolicy. `http_client`:
-    an httpx.AsyncClient of your own (proxy, transport); it is used as it is, and you close it. `headers`:
-    sent with each request, on top of ours. `allow_http`: whether the key may go in the clear to another
-    machine. `strict`: whether config keys that the contract does not know are errors instead of warnings.
+    Args:
+        api_key: your private key; else MILLIS_API_KEY.
+        region: "us" or "eu".
+        base_url: the host, in place of a region; else MILLIS_BASE_URL, else the US.
+        timeout: seconds for each wait, or a Timeout; None is Timeout(), never "for ever".
+        retries: how often to send again what may be sent again, or a RetryPolicy.
+        http_client: an httpx.AsyncClient of your own (proxy, transport); it is used as it is, and you close
+            it.
+        headers: sent with each request, on top of ours.
+        allow_http: whether the key may go in the clear to another machine.
+        strict: whether config keys that the contract does not know are errors instead of warnings.
+
     Raises ConfigurationError, naming the argument and what to do.
 
     May be used in more than one event loop. `aclose()` it, or use it in `async with`.
+
+    Example:
+        >>> async def main() -> str:
+        ...     async with AsyncMillis() as millis:
+        ...         reply = await millis.chat.send("Hello", agent_id="-OabCdEfGhIjKlMnOpQr")
+        ...     return reply.text
+        >>> asyncio.run(main())
+        'Hello'
     """
 
     def __init__(

@@ -85,6 +85,11 @@ def check_config(
 
     Raises ConfigurationError for another `kind`, for metadata that is none, and without jsonschema (extra
     `contract`).
+
+    Example:
+        >>> for finding in check_config({"flow": {"response_delay": 1.5}}, kind="override"):
+        ...     print(finding.level, finding.path)
+        error flow.response_delay
     """
     if kind not in ("agent", "override"):
         raise ConfigurationError(f'kind: must be "agent" or "override", not {kind!r}')
@@ -121,6 +126,10 @@ def diff_configs(a: Config, b: Config) -> ConfigDiff:
     """Return how config `b` differs from config `a`; nothing added, removed or changed means a true copy.
 
     Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
+
+    Example:
+        >>> diff_configs({"prompt": "Be brief."}, {"prompt": "Be brief.", "timezone": "Europe/Berlin"}).added
+        {'timezone': 'Europe/Berlin'}
     """
     diff = ConfigDiff({}, {}, {})
     _compare(plain_config(a, "a"), plain_config(b, "b"), "", diff)

@@ -122,6 +122,12 @@ class Conversation(_Remembering["ChatStream"]):
     """A conversation with one agent; made by `millis.chat.conversation(...)`.
 
     Usable in `with`: leaving the block closes a stream that is still open, and sends nothing.
+
+    Example:
+        >>> with millis.chat.conversation(agent_id="-OabCdEfGhIjKlMnOpQr") as talk:
+        ...     first, second = talk.send("Hello"), talk.send("And tomorrow?", end_of_session=True)
+        >>> [message["role"] for message in talk.messages]
+        ['user', 'assistant', 'user', 'assistant']
     """
 
     def stream(

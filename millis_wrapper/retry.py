@@ -68,11 +68,21 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 class RetryPolicy:
     """How often and how long to try again what may be tried again.
 
-    `limit`: sendings beyond the first. `first_delay`, `longest_delay`: seconds; the wait doubles from the
-    one to the other, less up to a half by chance. `total`: seconds for the whole of it, from the first
-    sending; no wait begins that would end after it. A Retry-After is obeyed up to `longest_delay`; a longer
-    one is not waited for: the error comes back at once and holds it. `clock` (seconds, monotonic) and
-    `chance` (0 to 1) are there for tests.
+    Args:
+        limit: sendings beyond the first.
+        first_delay: seconds before the second sending; the wait doubles each time, less up to a half by
+            chance.
+        longest_delay: seconds that one wait may take. A Retry-After is obeyed up to this; a longer one is not
+            waited for: the error comes back at once and holds it.
+        total: seconds for all of it, from the first sending on; no wait begins that would end later.
+        clock: seconds, monotonic; handed in by tests.
+        chance: 0 to 1; handed in by tests.
+
+    Raises ConfigurationError for a limit or delay that is none.
+
+    Example:
+        >>> RetryPolicy(limit=5, total=120).longest_delay
+        30.0
     """
 
     limit: int = 2

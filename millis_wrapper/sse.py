@@ -211,6 +211,10 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
     """Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
 
     Raises EventTooLargeError for an event, or a line, of more than `max_event_bytes` bytes.
+
+    Example:
+        >>> [event.data for event in decode([b"data: Hel", b"lo\\n\\n"])]
+        ['Hello']
     """
     decoder = SSEDecoder(max_event_bytes=max_event_bytes)
     for chunk in chunks:

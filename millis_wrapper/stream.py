@@ -24,6 +24,14 @@ class ChatStream:
     APIConnectionError). Reading raises StreamInterruptedError, StreamFailedError and
     UnexpectedResponseError. Leaving the block, or breaking out of a loop over the stream, closes it at
     once: `reply` then holds what had come, and is not whole.
+
+    Example:
+        >>> with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
+        ...     for text in stream.text_stream:
+        ...         print(text, end="", flush=True)
+        Hello
+        >>> stream.get_final_reply().ended
+        'done'
     """
 
     def __init__(

@@ -17,10 +17,19 @@ _LONGEST = 1_000_000
 class Timeout:
     """The limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
 
-    `connect`: until there is a connection. `pool`: until one of the client's connections is free. `write`:
-    for sending a piece of the request. `first_byte`: until the answer's status line. `idle`: between two
-    pieces of the answer's body, the wait for the first included. `total`: for reading the whole answer,
-    from its status line on.
+    Args:
+        connect: until there is a connection.
+        pool: until one of the client's connections is free.
+        write: for sending a piece of the request.
+        first_byte: until the answer's status line.
+        idle: between two pieces of the answer's body, the wait for the first included.
+        total: for reading the whole answer, from its status line on.
+
+    Raises ConfigurationError for a limit that is no number above 0.
+
+    Example:
+        >>> Timeout(first_byte=120).idle
+        60.0
     """
 
     connect: float = 5.0

@@ -46,6 +46,11 @@ def synced(words: str) -> str:
     return words
 
 
+def said(thing: Any) -> str:
+    """Return the docstring without its example, which is code and so differs by its nature."""
+    return " ".join((inspect.getdoc(thing) or "").partition("Example:")[0].split())
+
+
 def members(cls: type[Any]) -> dict[str, Any]:
     """Return what a user of `cls` can see, by name; only the clients are constructed by users."""
     names = [name for name in dir(cls) if not name.startswith("_")]
@@ -72,12 +77,12 @@ def test_the_twins_have_the_same_names(sync: type[Any], twin: type[Any]) -> None
 @PAIRS
 def test_the_twins_take_the_same_arguments_and_say_the_same(sync: type[Any], twin: type[Any]) -> None:
     """Kinds, defaults, annotations and docstrings are equal, but for the word async."""
-    assert synced(inspect.getdoc(twin) or "") == " ".join((inspect.getdoc(sync) or "").split())
+    assert synced(said(twin)) == said(sync)
     for name, member in members(twin).items():
         ours = members(sync)[DUNDERS.get(name, "close" if name == "aclose" else name)]
         theirs = [(*rest, synced(annotation)) for *rest, annotation in signature(member)]
         assert theirs == [tuple(parameter) for parameter in signature(ours)], name
-        assert synced(inspect.getdoc(member) or "") == " ".join((inspect.getdoc(ours) or "").split()), name
+        assert synced(said(member)) == said(ours), name
 
 
 @PAIRS

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+import doctest
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import millis_wrapper
+from millis_wrapper import AsyncMillis, ChatStream, Conversation, Millis, RetryPolicy, Timeout, config, sse
+from millis_wrapper.mock import MockMillis
+
+WITH_EXAMPLE = [
+    Millis,
+    AsyncMillis,
+    ChatStream,
+    Conversation,
+    Timeout,
+    RetryPolicy,
+    sse.decode,
+    config.check_config,
+    config.diff_configs,
+]
+CLASSES = [getattr(millis_wrapper, name) for name in millis_wrapper.__all__ if name != "__version__"]
+
+
+def _public(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+    yield cls.__name__, cls
+    for name, member in vars(cls).items():
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+            yield f"{cls.__name__}.{name}", member
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
+    """`help()` answers for each name that users meet, and begins with one whole sentence."""
+    for name, thing in _public(cls):
+        first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+        assert first.endswith(".") or "." in first, name
+        assert first[:1].isupper() or first[:1].isdigit() or first[:1] == "`", name
+
+
+@pytest.mark.parametrize("thing", WITH_EXAMPLE, ids=lambda thing: thing.__name__)
+def test_the_examples_in_the_docstrings_are_true(
+    thing: Any, millis: Millis, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a docstring shows is what happens, against the mock."""
+    monkeypatch.setenv("MILLIS_API_KEY", "a-key")
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    millis_mock.add_agent("-OabCdEfGhIjKlMnOpQr")
+    names = vars(inspect.getmodule(thing)) | {"millis": millis, "asyncio": asyncio}
+    (test,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__, globs=names)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
