@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Generator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import httpx
 
@@ -110,6 +110,15 @@ def begin_body(response: httpx.Response, limits: Timeout) -> None:
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         timeouts["read"] = seconds_or_none(limits.idle)
+
+
+def own_network(response: httpx.Response) -> Any:
+    """Return the network stream that serves this answer alone, or None.
+
+    Over HTTP/2 others use it at the same time, and leaving one of them costs nothing; a transport for tests
+    has none.
+    """
+    return None if response.http_version == "HTTP/2" else response.extensions.get("network_stream")
 
 
 def status_error(settings: Settings, call: Call, response: httpx.Response, body: Body) -> APIStatusError:

@@ -11,7 +11,7 @@ import anyio
 import httpx
 
 from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
 
@@ -133,7 +133,7 @@ async def _drain(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None
     """Read on to the body's end, so that the connection can be used again; within limits, and whatever
     happens, since the reply is whole.
     """
-    if response.http_version == "HTTP/2":  # leaving one of the answers that share a connection costs nothing
+    if own_network(response) is None:
         return
     read = 0
     with anyio.move_on_after(DRAIN_SECONDS), suppress(httpx.RequestError):

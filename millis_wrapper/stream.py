@@ -12,7 +12,7 @@ from typing import Self
 import httpx
 
 from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
 
@@ -165,11 +165,8 @@ def _wake_reader(response: httpx.Response) -> None:
 
 
 def _own_socket(response: httpx.Response) -> socket | None:
-    """Return the socket that serves this answer alone; over HTTP/2 others use it at the same time."""
-    network = response.extensions.get("network_stream")
-    if network is None or response.http_version == "HTTP/2":
-        return None
-    connection = network.get_extra_info("socket")
+    network = own_network(response)
+    connection = network.get_extra_info("socket") if network is not None else None
     return connection if isinstance(connection, socket) else None
 
 

@@ -123,6 +123,7 @@ class Loopback:
         self.requests: list[Received] = []
         self.asked = threading.Event()  # the first request is there
         self.left = threading.Event()  # a client went away while a step was watching for it
+        self.go_on = threading.Event()  # set by a test for the step `when_told`
         self.stopping = threading.Event()
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
@@ -219,6 +220,11 @@ def until_left(peer: Peer) -> None:
 def pause(event: threading.Event) -> Step:
     """Go on when the test sets `event`."""
     return lambda peer: peer.wait_for(event)
+
+
+def when_told(peer: Peer) -> None:
+    """Go on when the test sets the server's `go_on`."""
+    peer.wait_for(peer.server.go_on)
 
 
 def linger(seconds: float) -> Step:

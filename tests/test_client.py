@@ -238,7 +238,9 @@ async def test_the_log_has_one_line_for_each_attempt(
     caplog.set_level(logging.DEBUG, "millis_wrapper")
     with Loopback([http(429, "secret reason")], FINE[operation]) as server:
         await call(twins.patient(server.url), operation)
-    lines = [record.getMessage() for record in caplog.records if record.name == "millis_wrapper"]
+    records = [record for record in caplog.records if record.name == "millis_wrapper"]
+    assert {record.levelno for record in records} == {logging.DEBUG}
+    lines = [record.getMessage() for record in records]
     path = server.requests[0].path
     assert lines == [f"POST {path} -> 429 (attempt 1, 0 ms)", f"POST {path} -> 200 (attempt 2, 0 ms)"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -13,21 +14,18 @@ from loopback import (
     STREAM,
     Answer,
     Loopback,
-    Peer,
     Step,
-    chunk,
     copied,
-    event,
     linger,
     reply,
     said,
     until_left,
 )
-from twins import Twins, call
+from twins import MillisTwin, Twins, call
 
 from millis_wrapper import (
-    APIConnectionError,
     APITimeoutError,
+    InternalServerError,
     MillisError,
     RetryPolicy,
     StreamInterruptedError,
@@ -91,75 +89,80 @@ async def test_the_wait_between_two_pieces_is_limited_by_idle_alone(
 @WHOSE
 async def test_the_limit_on_the_first_byte_does_not_cut_a_slow_reply(twins: Twins, whose: str) -> None:
     """Once the headers are there, a pause longer than `first_byte` is none of its business."""
-    slow: Answer = [STREAM, linger(0.1), said("Hello") + END]
+    slow: Answer = [STREAM, linger(0.35), said("Hello") + END]
     with Loopback(slow) as server:
-        client = twins.client(server.url, timeout=Timeout(first_byte=0.03), **lent(twins, whose))
+        client = twins.client(server.url, timeout=Timeout(first_byte=0.3), **lent(twins, whose))
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
 
 
 @OPERATIONS
 async def test_a_limit_of_the_call_goes_before_the_clients(twins: Twins, operation: str) -> None:
     """A number limits each wait of this one call; the next call has the client's limits again."""
-    with Loopback([until_left], [linger(0.1), *FINE[operation]]) as server:
+    with Loopback([until_left], [linger(0.25), *FINE[operation]]) as server:
         client = twins.client(server.url)
         with pytest.raises(APITimeoutError):
-            await call(client, operation, timeout=0.05)
+            await call(client, operation, timeout=0.2)
         await call(client, operation)
     assert len(server.requests) == 2
 
 
-@OPERATIONS
-async def test_the_whole_answer_is_limited_by_total(twins: Twins, operation: str) -> None:
-    """A service that keeps sending, piece by piece, is left after `total`; what had come is handed over."""
-    now = [0.0]
+class Late(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body whose second piece comes when the time is up, and that fails the test when it is read on."""
 
-    def late(peer: Peer) -> None:
-        now.append(601.0)
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.now = 0.0
 
-    endless: Step = STREAM + said("Hel") if operation == "chat" else OPENING["duplicate"]
-    more: Step = said("lo") if operation == "chat" else b'ew"'
-    with Loopback([endless, linger(0.05), late, more, until_left]) as server:
-        policy = RetryPolicy(clock=lambda: now[-1])
-        client = twins.client(server.url, retries=policy)
-        wanted = StreamInterruptedError if operation == "chat" else APIConnectionError
-        with pytest.raises(wanted, match="it took longer than 600 s in all") as caught:
-            await call(client, operation)
-        assert server.left.wait(5)
-    error: MillisError = caught.value
-    if operation == "chat":
-        assert isinstance(error, StreamInterruptedError)
-        assert error.reply.text == "Hello"
-    else:
-        assert isinstance(error, APIConnectionError)
-        assert error.body == '{"id": "-Onew"'
+    def __iter__(self) -> Iterator[bytes]:
+        first, second = self.pieces
+        yield first
+        self.now = 601.0
+        yield second
+        raise AssertionError("the answer was read on after its time")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+    def client(self, twins: Twins, status: int = 200) -> MillisTwin:
+        transport = httpx.MockTransport(lambda _: httpx.Response(status, stream=self))
+        return twins.client(
+            "https://millis.invalid",
+            http_client=twins.httpx_client(transport=transport),
+            retries=RetryPolicy(clock=lambda: self.now),
+        )
+
+
+async def test_the_whole_reply_is_limited_by_total(twins: Twins) -> None:
+    """A service that keeps sending is left after `total`; all that had come is handed over."""
+    client = Late(b"data: Hel\n\n", b"data: lo\n\n").client(twins)
+    with pytest.raises(StreamInterruptedError, match=r"longer than 600 s in all \(limit: total\)") as caught:
+        await call(client, "chat")
+    assert caught.value.reply.text == "Hello"
+
+
+async def test_the_whole_answer_to_duplicate_is_limited_by_total(twins: Twins) -> None:
+    """So is an answer that is read whole."""
+    client = Late(b'{"id": ', b'"-Onew"').client(twins)
+    with pytest.raises(APITimeoutError, match=r"longer than 600 s in all \(limit: total\)") as caught:
+        await call(client, "duplicate")
+    assert (caught.value.request_sent, caught.value.body) == (True, '{"id": "-Onew"')
 
 
 async def test_an_end_that_comes_too_late_is_an_end_all_the_same(twins: Twins) -> None:
     """A reply that is whole when the time is up is not thrown away."""
-    now = [0.0]
-
-    def late(peer: Peer) -> None:
-        now.append(601.0)
-
-    last = chunk(b"data: lo\n\ndata: [DONE]\n\n")
-    with Loopback([STREAM + event("Hel"), linger(0.05), late, last + END]) as server:
-        client = twins.client(server.url, retries=RetryPolicy(clock=lambda: now[-1]))
-        answer = await client.chat.send("Hi", agent_id="-Oabc")
+    answer = (
+        await Late(b"data: Hel\n\n", b"data: lo\n\ndata: [DONE]\n\n")
+        .client(twins)
+        .chat.send("Hi", agent_id="-O")
+    )
     assert (answer.text, answer.ended) == ("Hello", "done")
 
 
-async def test_the_error_bodys_total_is_limited_too(twins: Twins) -> None:
-    """An error whose body trickles in is that error, with what had come."""
-    now = [0.0]
-
-    def late(peer: Peer) -> None:
-        now.append(601.0)
-
-    trickle: Answer = [b"HTTP/1.1 500 X\r\n\r\nbro", linger(0.05), late, b"ken", until_left]
-    with Loopback(trickle) as server:
-        client = twins.client(server.url, retries=RetryPolicy(clock=lambda: now[-1]))
-        with pytest.raises(Exception, match=r"\[500 Internal Server Error\] broken"):
-            await call(client, "duplicate")
+async def test_an_error_whose_body_takes_too_long_is_that_error(twins: Twins) -> None:
+    """The body's start is a courtesy, and so is its end."""
+    with pytest.raises(InternalServerError, match=r"\[500 Internal Server Error\] broken"):
+        await call(Late(b"bro", b"ken").client(twins, 500), "duplicate")
 
 
 @OPERATIONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -171,21 +172,21 @@ async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(twins: Tw
 
 
 async def test_a_history_can_be_loaded_and_taken_out(twins: Twins) -> None:
-    """What was loaded is sent as it was, `messages` is a copy, and a bad history changes nothing."""
-    before = [user("Hi"), {**agent("Hello"), "tool_calls": None, "new": 1}]
+    """What was loaded is sent as it was then, `messages` is a copy, and a bad history changes nothing."""
+    called = {**agent(""), "tool_calls": [{"id": "1", "new": 1}]}
+    loaded = [user("Hi"), called, {"role": "tool", "content": "42", "tool_call_id": "1"}]
+    before = copy.deepcopy(loaded)
     with Loopback(reply("Sunny")) as server:
         talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
-        talk.load(before)
-        talk.messages.append(user("not said"))
+        talk.load(loaded)
+        called["tool_calls"].clear()
+        talk.messages[1]["tool_calls"].clear()
         with pytest.raises(ConfigurationError, match=r"messages\[0\].role"):
             talk.load([{"role": "system", "content": "x"}])
-        before[0]["content"] = "changed"
         await talk.send("Tomorrow?")
         talk.load([])
         await talk.send("Hi")
-    first, second = histories(server)
-    assert first == [user("Hi"), {**agent("Hello"), "tool_calls": None, "new": 1}, user("Tomorrow?")]
-    assert second == [user("Hi")]
+    assert histories(server) == [[*before, user("Tomorrow?")], [user("Hi")]]
 
 
 async def test_a_conversation_checks_its_agent_at_once(twins: Twins) -> None:

@@ -29,6 +29,7 @@ from loopback import (
     reset,
     said,
     until_left,
+    when_told,
 )
 from twins import KEY, Twins, in_thread, texts_of
 
@@ -175,14 +176,16 @@ async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
 
 async def test_a_connection_lost_after_the_mark_takes_nothing_away(twins: Twins) -> None:
     """After [DONE] nothing counts, an error neither."""
-    with Loopback([STREAM + said("Hello") + DONE, linger(0.02), reset]) as server:
-        answer = await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
-    assert (answer.text, answer.ended) == ("Hello", "done")
+    with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
+        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+            async for _ in stream:
+                server.go_on.set()
+    assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
 
 
 BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
     "lost": ([close], StreamInterruptedError, "broke off"),
-    "reset": ([linger(0.02), reset], StreamInterruptedError, "broke off"),
+    "reset": ([when_told, reset], StreamInterruptedError, "broke off"),
     "bad chunk": ([b"zz\r\n"], StreamInterruptedError, "broke off"),
     "half an event": ([chunk(b'data: {"cho') + END], StreamInterruptedError, "in the middle of an event"),
     "error object": ([event('{"error": {"message": "model down"}}')], StreamFailedError, "model down"),
@@ -204,6 +207,8 @@ async def test_a_reply_that_breaks_hands_over_the_text_so_far(
             async with stream:
                 async for text in stream.text_stream:
                     had.append(text)
+                    if len(had) == 2:
+                        server.go_on.set()
 
         with pytest.raises(kind, match=words) as caught:
             await read()

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 from loopback import DONE, STREAM, Answer, Loopback, pause, reply, said, until_left
-from twins import KEY, StreamTwin, Twins, in_thread
+from twins import KEY, StreamTwin, Twins, in_thread, until
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
 
@@ -239,9 +239,16 @@ async def test_cancelling_a_read_frees_its_place_in_the_pool(when: str) -> None:
     with Loopback([begun[when], until_left], reply("again")) as server:
         async with httpx.AsyncClient(limits=ONE_CONNECTION) as theirs:
             millis = AsyncMillis(KEY, base_url=server.url, http_client=theirs, timeout=2)
-            with anyio.move_on_after(0.05) as scope:
-                await millis.chat.send("Hi", agent_id="-Oabc")
-            assert scope.cancelled_caught
+            stream = millis.chat.stream("Hi", agent_id="-Oabc")
+            signs: dict[str, Callable[[], object]] = {
+                "before the headers": server.asked.is_set,
+                "in the body": lambda: stream.reply.text,
+                "after the mark": lambda: stream.reply.ended,
+            }
+            async with anyio.create_task_group() as group:
+                group.start_soon(stream.until_done)
+                await until(signs[when])
+                group.cancel_scope.cancel()
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
             assert await in_thread(server.left.wait)
     assert len(server.requests) == 2

@@ -271,6 +271,15 @@ async def in_thread(wait: Callable[[float], bool], seconds: float = 5.0) -> bool
     return await anyio.to_thread.run_sync(wait, seconds)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that other tasks and threads bring about."""
+    for _ in range(1000):
+        if condition():
+            return
+        await anyio.sleep(0.005)
+    raise AssertionError("it did not come about")
+
+
 async def texts_of(stream: StreamTwin) -> list[str]:
     return [text async for text in stream.text_stream]
 
