@@ -32,10 +32,12 @@ from starlette.responses import JSONResponse, Response
 from scripts.probing.exchanges import NO_SUCH_KEY
 
 
+def events(*data: str) -> Response:
+    return Response("".join(f"data: {each}\n\n" for each in data), 200, {}, "text/event-stream")
+
+
 def accepted() -> Response:
-    return Response(
-        'data: {"choices":[{"delta":{"content":"OK"}}]}\n\ndata: [DONE]\n\n', 200, {}, "text/event-stream"
-    )
+    return events('{"choices":[{"delta":{"content":"OK"}}]}', "[DONE]")
 
 
 def copy(**changes: Any) -> Response:
@@ -153,19 +155,31 @@ DEPARTURES: dict[str, tuple[Departure, set[str], str, str]] = {
         "list `'204'`",
     ),
     "end_of_session has no text and no end mark": (
-        lambda asked: (
-            Response('data: {"choices":[]}\n\n', 200, {}, "text/event-stream")
-            if asked.body and "end_of_session" in asked.body
-            else None
-        ),
+        lambda asked: events('{"choices":[]}') if asked.body and "end_of_session" in asked.body else None,
         {LAST},
         "there is no text; the stream does not close with `[DONE]`",
         "`ChatCompletionRequest.end_of_session`: say that with it chunks have no `choices[].delta`",
     ),
-    "events come after the end mark": (
+    "end_of_session has a reason": (
         lambda asked: (
-            Response("data: [DONE]\n\ndata: {}\n\n", 200, {}, "text/event-stream") if asked.is_plain else None
+            events('{"choices":[{"delta":{"content":"OK"},"finish_reason":"stop"}]}', "[DONE]")
+            if asked.body and "end_of_session" in asked.body
+            else None
         ),
+        {LAST},
+        "chunks have `choices[].finish_reason`",
+        "say that with it chunks have `choices[].finish_reason`",
+    ),
+    "a plain turn is answered with text in a stream": (
+        lambda asked: (
+            events('{"choices":[{"delta":{"content":"OK"}}]}', "Fine", "[DONE]") if asked.is_plain else None
+        ),
+        {END},
+        "it closes with `[DONE]`; it has data that is no JSON",
+        "say that it has data that is no JSON",
+    ),
+    "events come after the end mark": (
+        lambda asked: events("[DONE]", "{}") if asked.is_plain else None,
         {END, CHUNKS, LAST},
         "events come after [DONE]",
         "events come after [DONE]",

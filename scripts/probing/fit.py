@@ -43,7 +43,7 @@ def misfits(exchange: Exchange, answer: Answer, other_way: str) -> list[Misfit]:
     """
     operation, statuses = exchange.operation, promises.expected(exchange)
     if not promises.status_fits(operation, statuses, answer.status):
-        went_the_other_way = (answer.status < 400) != ("200" in statuses)
+        went_the_other_way = (answer.status < 300) != ("200" in statuses)
         edit = other_way if went_the_other_way else _list_it(exchange, answer)
         return [Misfit(f"the status is {answer.status}", edit)]
     return list(_body_misfits(exchange, answer))
@@ -88,7 +88,7 @@ def _value_misfits(value: Any, component: str) -> Iterator[Misfit]:
         yield _of_fault(fault, component)
     for unknown in unknown_keys(value, component):
         path = re.sub(r"\[\d+\]", "[]", unknown.path)
-        types = " or ".join(sorted({type_name(each) for each in found(value, path)})) or "of any type"
+        types = " or ".join(sorted({type_name(each) for each in found(value, path)})) or "any value"
         holder = path.removesuffix(unknown.key).rstrip(".") if path.endswith(unknown.key) else ""
         where = f"`{component}`" + (f" at `{holder}`" if holder else "")
         yield Misfit(

@@ -23,7 +23,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     """Print the table and the suggested edits."""
     table = Table(*_COLUMNS, show_lines=True)
     for finding in findings:
-        # Text, since rich takes [DONE] in a str for markup.
+        # Text, since rich takes brackets in a str for markup.
         *cells, verdict = map(Text, finding[:4])
         verdict.stylize(_STYLES[finding.verdict])
         table.add_row(*cells, verdict)
@@ -78,5 +78,4 @@ def _exchanges(outcomes: Outcomes) -> Iterable[tuple[str, str, str, str]]:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
     for row in (heads, ["---"] * len(heads), *rows):
-        cells = (cell.replace("|", "\\|") for cell in row)
-        yield f"| {' | '.join(cells)} |"
+        yield f"| {' | '.join(row)} |"
