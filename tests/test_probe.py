@@ -128,7 +128,8 @@ def test_nothing_is_sent_without_leave(
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("MILLIS_API_KEY", None, "MILLIS_API_KEY"),
+        ("MILLIS_API_KEY", None, "no key: set MILLIS_API_KEY"),
+        ("MILLIS_API_KEY", " ", "MILLIS_API_KEY is empty"),
         ("MILLIS_AGENT_ID", None, "set MILLIS_AGENT_ID"),
         ("MILLIS_AGENT_ID", "  ", "set MILLIS_AGENT_ID"),
         ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID is no agent's id"),

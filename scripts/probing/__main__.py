@@ -129,6 +129,8 @@ def _may_ask() -> bool:
 
 
 def _settings(region: Region | None) -> Settings:
+    if "MILLIS_API_KEY" not in os.environ:
+        raise ConfigurationError("no key: set MILLIS_API_KEY to your private key")
     settings = read_settings(None, region=region, base_url=None, allow_http=False, headers=None, strict=False)
     refuse_impossible_host(settings.base_url)
     return settings
