@@ -23,7 +23,7 @@ class Mender:
             return piece
         piece = self.waiting + piece
         self.waiting = ""
-        if piece and "\ud800" <= piece[-1] <= "\udbff":
+        if "\ud800" <= piece[-1] <= "\udbff":
             piece, self.waiting = piece[:-1], piece[-1]
         return mended(piece)
 

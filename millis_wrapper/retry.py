@@ -47,7 +47,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     A date in the past is 0; anything unreadable is None.
     """
     value = (value or "").strip()
-    if not value or len(value) > 64:
+    if len(value) > 64:
         return None
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)

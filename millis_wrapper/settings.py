@@ -120,7 +120,7 @@ def _checked_url(url: str, source: str, allow_http: bool) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"{example} ({error})") from None
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:
         # Not shown: it may well be a secret.
         raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
     if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -234,6 +235,23 @@ def test_a_moment_is_read(value: Any, moment: datetime) -> None:
     assert found == moment
     assert found is not None
     assert found.tzinfo is UTC
+
+
+@pytest.fixture
+def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "XYZ-7:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_from_utc")
+def test_a_moment_does_not_depend_on_where_the_program_runs() -> None:
+    """Text without a zone is in UTC, not in the machine's."""
+    assert datetime.fromtimestamp(0).hour == 7
+    for value in ("2025-01-01T00:00:00", "2025-01-01", 1735689600):
+        assert read_moment(value) == NEW_YEAR
 
 
 @pytest.mark.parametrize(

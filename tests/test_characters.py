@@ -21,6 +21,7 @@ HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
         (LOW + HIGH, LOST + LOST),
         (HIGH + HIGH + LOW, LOST + WHOLE),
         (HIGH + "a" + LOW, LOST + "a" + LOST),
+        ("\ud800\udc00\udbff\udfff", "\U00010000\U0010ffff"),
         ("\ufeff" + HIGH + LOW, "\ufeff" + WHOLE),
     ],
 )
@@ -36,6 +37,20 @@ def test_pieces_add_up_to_the_whole() -> None:
         given = "".join(mender.add(piece) for piece in pieces)
         given.encode()  # no half was given out
         assert given + mended(mender.waiting) == mended("".join(pieces)), pieces
+
+
+@pytest.mark.parametrize("code", [0xD800, 0xDBFF])
+def test_every_first_half_waits(code: int) -> None:
+    """From the first to the last."""
+    mender = Mender()
+    assert (mender.add(chr(code)), mender.waiting) == ("", chr(code))
+
+
+@pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
+def test_nothing_else_waits(code: int) -> None:
+    """Neither second halves nor the letters beside them."""
+    mender = Mender()
+    assert (mender.add(chr(code)), mender.waiting) == (mended(chr(code)), "")
 
 
 def test_only_a_first_half_waits() -> None:

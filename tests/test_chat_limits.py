@@ -83,6 +83,13 @@ def test_a_first_event_that_is_too_large_is_no_stream() -> None:
     assert caught.value.body == "data: " + "x" * (BODY_START - 6)
 
 
+def test_a_stream_that_was_left_has_no_limits_any_more() -> None:
+    """What still comes after the caller left is neither read nor complained of."""
+    core = ChatCore()
+    core.leave()
+    assert feed_all(core, [2 * MEGABYTE, b"data: " + 16 * MEGABYTE, b"\n\n"]) == []
+
+
 def test_a_long_json_body_shows_its_reason() -> None:
     """The reason may stand behind more than the error keeps of the body."""
     body = json.dumps({"trace": "x" * 5000, "detail": "Agent not found"}).encode()

@@ -302,6 +302,13 @@ def test_a_delay_that_is_no_length_of_time_is_refused(name: str, value: Any) -> 
         RetryPolicy(**{name: value})
 
 
+def test_a_policy_may_wait_not_at_all() -> None:
+    """Zero is a length of time: to try again at once, or never for long."""
+    policy = RetryPolicy(limit=0, first_delay=0, longest_delay=0, total=0)
+    assert (policy.first_delay, policy.longest_delay, policy.total) == (0, 0, 0)
+    assert delays(NO_CONNECTION, first_delay=0, total=0) == [0, 0, None]
+
+
 def test_the_clock_and_the_dice_are_not_shown() -> None:
     """The repr of a policy is what one would write to make it."""
     assert repr(RetryPolicy()) == "RetryPolicy(limit=2, first_delay=0.5, longest_delay=30.0, total=60.0)"

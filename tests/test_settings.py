@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +99,7 @@ def test_the_key_is_shown_masked() -> None:
         assert "****wXyZ" in shown
         assert KEY[:-4] not in shown
     assert repr(Secret("fifteen-letters")) == "'****'"
+    assert repr(Secret("sixteen--letters")) == "'****ters'"
 
 
 def test_the_key_is_hidden_in_what_comes_back() -> None:
@@ -140,8 +142,9 @@ def test_region_and_base_url_together_are_refused() -> None:
 @pytest.mark.parametrize("region", ["", "US", "asia", 7, ["us"], b"us"])
 def test_an_unknown_region_is_refused(region: Any) -> None:
     """The message lists the regions."""
-    with pytest.raises(ConfigurationError, match=r'^region: must be "us" or "eu", not '):
+    with pytest.raises(ConfigurationError, match=r'^region: must be "us" or "eu", not ') as caught:
         read(region=region)
+    assert str(caught.value).endswith(f"not {region!r}")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,8 @@ def test_a_wrong_url_of_the_environment_is_refused_by_its_name(monkeypatch: pyte
 @pytest.mark.parametrize("userinfo", ["user@", "user:pass-word@", ":pass-word@", "@", "evil.example%2f@"])
 def test_a_base_url_with_a_user_is_refused_unshown(userinfo: str) -> None:
     """A password in the URL would end up in errors and logs; it is not shown here either."""
-    with pytest.raises(ConfigurationError, match=r"^base_url: must hold no user or password") as caught:
+    words = r"^base_url: must hold no user or password; the key goes in api_key$"
+    with pytest.raises(ConfigurationError, match=words) as caught:
         read(base_url=f"https://{userinfo}host.example")
     assert not leaks.places(caught.value, "pass-word")
 
@@ -256,7 +260,8 @@ def test_plain_http_is_for_loopback(url: str) -> None:
 @pytest.mark.parametrize("url", ELSEWHERE)
 def test_plain_http_to_anywhere_else_is_refused(url: str) -> None:
     """The key never goes out in the clear unless the caller says so; a name like loopback is not it."""
-    message = r"^base_url: .* would send the key in the clear: use https, or allow_http=True"
+    clear = "would send the key in the clear: use https, or allow_http=True if you mean it"
+    message = rf"^base_url: {re.escape(repr(url))} {clear}$"
     with pytest.raises(ConfigurationError, match=message):
         read(base_url=url)
     assert read(base_url=url, allow_http=True).base_url == url
@@ -307,6 +312,14 @@ def test_the_key_is_set_in_one_place(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^headers: authorization is set from api_key") as caught:
         read(headers={name: KEY})
     assert not leaks.places(caught.value, KEY)
+
+
+@pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding"])
+def test_a_header_that_follows_from_the_body_is_refused(name: str) -> None:
+    """A wrong length would leave the service, or us, waiting."""
+    words = rf"^headers: {name.lower()} follows from what is sent; leave it out$"
+    with pytest.raises(ConfigurationError, match=words):
+        read(headers={name: "1"})
 
 
 @pytest.mark.parametrize("headers", [[("x", "y")], "x: y", 7])

@@ -122,10 +122,16 @@ def test_the_message_says_what_to_do(status: int, advice: str) -> None:
     assert str(error_for(status, b'"why"')).endswith(f"] why {advice}")
 
 
+def test_only_a_redirect_is_called_one() -> None:
+    """The advice about redirects is for 3xx alone."""
+    advised = {status for status in range(300, 600) if "redirect" in str(error_for(status))}
+    assert advised == set(range(300, 400))
+
+
 @pytest.mark.parametrize("status", range(300, 600))
 def test_a_copy_may_exist_after_an_answer_that_came_too_late(status: int) -> None:
     """`duplicate` says so for the statuses after which nobody knows, and only for those."""
-    words = "a copy may exist: look before you try again"
+    words = "(a copy may exist: look before you try again)"
     assert (words in str(error_for(status, operation="duplicate"))) is (status == 408 or status >= 500)
     assert words not in str(error_for(status))
 

@@ -78,6 +78,14 @@ def test_a_name_may_come_once_or_repeated_or_in_pieces(names: list[Any]) -> None
     assert put_together(*([piece(0, "a", name, "")] for name in names)) == [call("a", "look", "")]
 
 
+def test_a_piece_without_an_id_goes_on_with_the_call_of_its_index() -> None:
+    """Whether the id came before it or comes after it."""
+    assert put_together([piece(0, "a", "look", "x")], [piece(0, None, "look", "y")]) == [
+        call("a", "look", "xy")
+    ]
+    assert put_together([piece(0, None, "lo", "x")], [piece(0, "a", "ok", "y")]) == [call("a", "look", "xy")]
+
+
 def test_the_kind_of_call_is_kept() -> None:
     """A kind that is not known yet comes through."""
     assert put_together([{"index": 0, "id": "a", "type": "brand_new"}], [{"index": 0, "type": None}]) == [
