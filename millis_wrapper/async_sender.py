@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import anyio
 import httpx
@@ -20,7 +22,18 @@ from .timeouts import Timeout
 
 
 class _Loop:
-    """Stands for an event loop, and lives as long: asyncio and trio have no type in common."""
+    """Stands for an event loop: asyncio and trio have no type in common."""
+
+    def __init__(self) -> None:
+        self._asyncio: ReferenceType[asyncio.AbstractEventLoop] | None = None
+        with suppress(
+            RuntimeError
+        ):  # trio: a connection does not hold on to its loop, so both go by themselves
+            self._asyncio = ref(asyncio.get_running_loop())
+
+    def is_closed(self) -> bool:
+        loop = self._asyncio() if self._asyncio is not None else None
+        return loop is not None and loop.is_closed()
 
 
 _loop: RunVar[_Loop] = RunVar("millis_wrapper.loop")
@@ -51,6 +64,7 @@ class AsyncSender:
         self._given = http
         # Owned by the sender, so that a client that nobody closed goes when the sender goes.
         self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
+        self._lock = threading.Lock()
         self._closed = False
         self._sleep = sleep
 
@@ -64,7 +78,12 @@ class AsyncSender:
         loop = _this_loop()
         client = self._own.get(loop)
         if client is None:
-            client = self._own[loop] = httpx.AsyncClient(**_http.client_options(self.settings))
+            client = httpx.AsyncClient(**_http.client_options(self.settings))
+            with self._lock:
+                # A client holds on to its loop: without this, each `asyncio.run` would leave one behind.
+                for other in [other for other in self._own if other.is_closed()]:
+                    del self._own[other]
+                self._own[loop] = client
         return client
 
     async def open(self, call: Call, limits: Timeout) -> httpx.Response:

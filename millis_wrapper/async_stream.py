@@ -64,9 +64,6 @@ class AsyncChatStream:
         once.
         """
         self._core.leave()
-        if self._chunks is not None:
-            with suppress(RuntimeError):  # another task is reading: closing the response wakes it
-                await self._chunks.aclose()  # so that no reader goes on with what had come
         if self._response is not None and not self._response.is_closed:
             # A cancelled task has to give its connection back all the same.
             with anyio.CancelScope(shield=True):

@@ -84,3 +84,15 @@ def test_a_client_that_is_forgotten_takes_its_connections_with_it() -> None:
 
     with Loopback([*copied(), until_left]) as server:
         anyio.run(use, server)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_connections_of_event_loops_that_are_gone_do_not_pile_up(backend: str) -> None:
+    """One client for the program and one event loop for each call: the next clears the last away."""
+    with Loopback([*copied(), until_left], copied()) as server:
+        millis = AsyncMillis(KEY, base_url=server.url)
+        anyio.run(call, millis, "duplicate", backend=backend)
+        anyio.run(call, millis, "duplicate", backend=backend)
+        gc.collect()
+        assert server.left.wait(5)
+        assert server.connections == 2

@@ -135,6 +135,33 @@ def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
     ]
 
 
+def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
+    """When the answer comes after the close, it is not read, and its connection is closed."""
+    closed = threading.Event()
+    told: list[str] = []
+    with (
+        Loopback([pause(closed), STREAM + said("Hel"), until_left]) as server,
+        Millis(KEY, base_url=server.url) as millis,
+    ):
+        stream = millis.chat.stream("Hi", agent_id="-Oabc")
+
+        def enter() -> None:
+            try:
+                stream.__enter__()
+            except StreamInterruptedError as error:
+                told.append(str(error))
+
+        reader = threading.Thread(target=enter)
+        reader.start()
+        assert server.asked.wait(5)
+        stream.close()
+        closed.set()
+        reader.join(5)
+        assert server.left.wait(5)
+    assert stream.reply.text == ""
+    assert [words.partition(",")[0] for words in told] == ["the stream was closed before its end"]
+
+
 async def test_another_task_may_close_a_stream_that_is_being_read() -> None:
     """The reader, waiting for the next piece, is woken at once and told."""
     with Loopback([STREAM + said("Hel"), until_left]) as server:
