@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import gc
-import socket
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-import anyio
-import anyio.lowlevel
 import httpx
 import pytest
-from loopback import DONE, STREAM, Answer, Loopback, pause, reply, said, until_left
-from twins import KEY, StreamTwin, Twins, in_thread, until
+from loopback import STREAM, Answer, Loopback, reply, said, until_left
+from twins import KEY, StreamTwin, Twins, in_thread
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
 
@@ -108,98 +104,6 @@ async def test_a_reader_that_goes_on_after_the_close_is_told(twins: Twins) -> No
         assert stream.reply.text == "ab"
 
 
-def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
-    """The reader, waiting for the next piece, is woken at once and told."""
-    told: list[str] = []
-    with Loopback([STREAM + said("Hel"), until_left]) as server, Millis(KEY, base_url=server.url) as millis:
-        stream = millis.chat.stream("Hi", agent_id="-Oabc")
-
-        def read_on() -> None:
-            try:
-                stream.until_done()
-            except StreamInterruptedError as error:
-                told.append(f"{error.reply.text}: {error}")
-
-        chunks = iter(stream)
-        assert next(chunks).text == "Hel"
-        reader = threading.Thread(target=read_on)
-        reader.start()
-        reader.join(0.05)
-        assert reader.is_alive()
-        stream.close()
-        reader.join(5)
-        assert not reader.is_alive()
-        assert server.left.wait(5)
-    assert told == [
-        "Hel: the stream was closed before its end, so the reply is not whole; .reply holds what had come"
-    ]
-
-
-def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
-    """When the answer comes after the close, it is not read, and its connection is closed."""
-    closed = threading.Event()
-    told: list[str] = []
-    with (
-        Loopback([pause(closed), STREAM + said("Hel"), until_left]) as server,
-        Millis(KEY, base_url=server.url) as millis,
-    ):
-        stream = millis.chat.stream("Hi", agent_id="-Oabc")
-
-        def enter() -> None:
-            try:
-                stream.__enter__()
-            except StreamInterruptedError as error:
-                told.append(str(error))
-
-        reader = threading.Thread(target=enter)
-        reader.start()
-        assert server.asked.wait(5)
-        stream.close()
-        closed.set()
-        reader.join(5)
-        assert server.left.wait(5)
-    assert stream.reply.text == ""
-    assert [words.partition(",")[0] for words in told] == ["the stream was closed before its end"]
-
-
-async def test_another_task_may_close_a_stream_that_is_being_read() -> None:
-    """The reader, waiting for the next piece, is woken at once and told."""
-    with Loopback([STREAM + said("Hel"), until_left]) as server:
-        async with AsyncMillis(KEY, base_url=server.url) as millis, anyio.create_task_group() as group:
-            stream = millis.chat.stream("Hi", agent_id="-Oabc")
-
-            async def read_on() -> None:
-                with pytest.raises(StreamInterruptedError, match="closed before its end") as caught:
-                    await stream.until_done()
-                assert caught.value.reply.text == "Hel"
-
-            assert await anext(aiter(stream))
-            group.start_soon(read_on)
-            await anyio.wait_all_tasks_blocked()
-            await stream.close()
-            assert await in_thread(server.left.wait)
-
-
-async def test_another_task_may_close_a_stream_that_is_being_opened() -> None:
-    """When the answer comes after the close, it is not read, and its connection is closed."""
-    closed = threading.Event()
-    with Loopback([pause(closed), STREAM + said("Hel"), until_left]) as server:
-        async with AsyncMillis(KEY, base_url=server.url) as millis:
-            stream = millis.chat.stream("Hi", agent_id="-Oabc")
-
-            async def read_on() -> None:
-                with pytest.raises(StreamInterruptedError, match="closed before its end"):
-                    await stream.until_done()
-
-            async with anyio.create_task_group() as group:
-                group.start_soon(read_on)
-                await in_thread(server.asked.wait)
-                await stream.close()
-                closed.set()
-                assert await in_thread(server.left.wait)
-            assert stream.reply.text == ""
-
-
 def test_a_loop_that_breaks_without_a_block_closes_the_connection_at_once() -> None:
     """Sync, Python drops the iterator right at the `break`."""
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
@@ -254,58 +158,6 @@ async def test_an_async_stream_that_is_forgotten_is_closed_when_it_is_collected(
             assert await in_thread(server.left.wait)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("when", ["before the headers", "in the body", "after the mark"])
-async def test_cancelling_a_read_frees_its_place_in_the_pool(when: str) -> None:
-    """A cancelled task leaves no connection busy: with room for one, the next request finds it."""
-    begun = {
-        "before the headers": b"",
-        "in the body": STREAM + said("Hel"),
-        "after the mark": STREAM + said("Hel") + DONE,
-    }
-    with Loopback([begun[when], until_left], reply("again")) as server:
-        async with httpx.AsyncClient(limits=ONE_CONNECTION) as theirs:
-            millis = AsyncMillis(KEY, base_url=server.url, http_client=theirs, timeout=2)
-            stream = millis.chat.stream("Hi", agent_id="-Oabc")
-            signs: dict[str, Callable[[], object]] = {
-                "before the headers": server.asked.is_set,
-                "in the body": lambda: stream.reply.text,
-                "after the mark": lambda: stream.reply.ended,
-            }
-            async with anyio.create_task_group() as group:
-                group.start_soon(stream.until_done)
-                await until(signs[when])
-                group.cancel_scope.cancel()
-            assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
-            assert await in_thread(server.left.wait)
-    assert len(server.requests) == 2
-
-
-async def test_a_cancelled_block_closes_what_a_transport_takes_its_time_to_close() -> None:
-    """Cancelling does not reach into the closing."""
-    closed: list[bool] = []
-
-    class Body(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"data: Hel\n\n"
-            await anyio.sleep_forever()
-
-        async def aclose(self) -> None:
-            await anyio.lowlevel.checkpoint()
-            closed.append(True)
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, stream=Body())
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
-        millis = AsyncMillis(KEY, base_url="https://millis.invalid", http_client=client)
-        with anyio.CancelScope() as scope:
-            async with millis.chat.stream("Hi", agent_id="-Oabc"):
-                scope.cancel()
-                await anyio.sleep_forever()
-    assert closed == [True]
-
-
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio warns of each such `break`
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_leaving_early_closes_the_connection_under_trio() -> None:
@@ -316,32 +168,3 @@ async def test_leaving_early_closes_the_connection_under_trio() -> None:
                 async for _ in stream.text_stream:
                     break
             assert await in_thread(server.left.wait)
-
-
-def test_a_connection_that_is_shared_is_not_cut_after_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over HTTP/2 other replies use the same socket: leaving one of them must not touch it."""
-    monkeypatch.setattr("millis_wrapper.stream.DRAIN_SECONDS", 0.01)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-
-        class Network:
-            def get_extra_info(self, info: str) -> object:
-                return ours if info == "socket" else None
-
-        class Body(httpx.SyncByteStream):
-            def __iter__(self) -> Iterator[bytes]:
-                yield b"data: Hello\n\ndata: [DONE]\n\n"
-                theirs.settimeout(0.1)
-                with pytest.raises(TimeoutError):
-                    theirs.recv(1)
-
-        def respond(request: httpx.Request) -> httpx.Response:
-            extensions = {"http_version": b"HTTP/2", "network_stream": Network()}
-            return httpx.Response(200, stream=Body(), extensions=extensions)
-
-        with httpx.Client(transport=httpx.MockTransport(respond)) as client:
-            millis = Millis(KEY, base_url="https://millis.invalid", http_client=client)
-            assert millis.chat.send("Hi", agent_id="-Oabc").text == "Hello"
-        theirs.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            theirs.recv(1)
