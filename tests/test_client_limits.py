@@ -9,18 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import (
-    END,
-    STREAM,
-    Answer,
-    Loopback,
-    Step,
-    copied,
-    linger,
-    reply,
-    said,
-    until_left,
-)
+from loopback import END, STREAM, Answer, Loopback, Step, copied, linger, reply, said, until_left
 from twins import MillisTwin, Twins, call
 
 from millis_wrapper import (

@@ -7,27 +7,10 @@ import threading
 
 import anyio
 import pytest
-from loopback import (
-    DONE,
-    END,
-    PATIENCE,
-    STREAM,
-    Answer,
-    Loopback,
-    close,
-    event,
-    http,
-    pause,
-    reply,
-    said,
-)
+from loopback import DONE, END, PATIENCE, STREAM, Answer, Loopback, close, event, http, pause, reply, said
 from twins import KEY, Twins, texts_of
 
-from millis_wrapper import (
-    AsyncMillis,
-    AuthenticationError,
-    StreamInterruptedError,
-)
+from millis_wrapper import AsyncMillis, AuthenticationError, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 

@@ -24,12 +24,7 @@ from loopback import (
 )
 from twins import Twins
 
-from millis_wrapper import (
-    MillisError,
-    StreamFailedError,
-    StreamInterruptedError,
-    UnexpectedResponseError,
-)
+from millis_wrapper import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 
 pytestmark = pytest.mark.anyio
 

@@ -25,9 +25,7 @@ from loopback import (
 )
 from twins import KEY, Twins, in_thread
 
-from millis_wrapper import (
-    Millis,
-)
+from millis_wrapper import Millis
 
 pytestmark = pytest.mark.anyio
 
