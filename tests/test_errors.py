@@ -149,6 +149,27 @@ def test_the_message_is_what_str_gives() -> None:
     assert [str(sample) for sample in SAMPLES] == ["words"] * len(SAMPLES)
 
 
+def test_details_are_attributes() -> None:
+    """What an error is made with can be read from it."""
+    status: dict[str, Any] = {
+        "status": 422,
+        "detail": {"why": ["a", None]},
+        "body": '{"detail": ...',
+        "retry_after": 1.5,
+    }
+    assert vars(UnprocessableEntityError("words", errors=(PLACE,), **status)) == {
+        **status,
+        "errors": (PLACE,),
+    }
+    failed = StreamFailedError("words", reply=REPLY, error={"message": "boom"})
+    assert vars(failed) == {"reply": REPLY, "error": {"message": "boom"}}
+    assert vars(APITimeoutError("words", request_sent=False, body="half")) == {
+        "request_sent": False,
+        "body": "half",
+    }
+    assert vars(UnexpectedResponseError("words", body="<html>")) == {"body": "<html>"}
+
+
 def test_details_have_defaults() -> None:
     """An error made by hand, for a test of the caller's, needs only what its class is about."""
     status = APIStatusError("words", status=500)

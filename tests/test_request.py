@@ -241,6 +241,7 @@ def test_the_content_is_not_shown() -> None:
         ("../x", "/agents/..%2Fx/duplicate"),
         ("a?b#c%2e", "/agents/a%3Fb%23c%252e/duplicate"),
         ("ä", "/agents/%C3%A4/duplicate"),
+        ("a" * 200, f"/agents/{'a' * 200}/duplicate"),
     ],
 )
 def test_duplicate_names_the_agent_in_the_path(agent_id: str, path: str) -> None:
@@ -284,7 +285,16 @@ def test_duplicate_needs_an_id() -> None:
     assert refusal(lambda: duplicate_call(missing)) == "agent_id: must be a str, not NoneType"
 
 
-@pytest.mark.parametrize("config", ["prompt", 7, [], [("prompt", "p")], AgentConfigOverride, object()])
+class NoModel:
+    """Something else that has the method of a model."""
+
+    def to_dict(self) -> list[str]:
+        return ["prompt"]
+
+
+@pytest.mark.parametrize(
+    "config", ["prompt", 7, [], [("prompt", "p")], AgentConfigOverride, object(), NoModel()]
+)
 def test_a_config_is_a_dict_or_a_model(config: Any) -> None:
     """The message names the argument and the type."""
     assert refusal(lambda: agent(agent_config=config)) == (
