@@ -93,18 +93,18 @@ def test_the_lean_examples_are_read(example: str) -> None:
     assert_faithful(agent, answer)
 
 
-@pytest.mark.parametrize("odd", ODD_VALUES, ids=lambda odd: "missing" if odd is MISSING else json.dumps(odd))
 @pytest.mark.parametrize(
     "place", list(places(FULL)), ids=lambda place: ".".join(map(str, (*place[0], place[1])))
 )
-def test_any_field_may_be_odd(place: Place, odd: Any) -> None:
+def test_any_field_may_be_odd(place: Place) -> None:
     """Whatever one field of the answer holds, the id and all that came are handed over (promise 1)."""
-    if place == ((), "id") and not (isinstance(odd, str | int) and odd is not True):
-        return  # without an id there is nothing to hand over: the tests below
-    answer = with_odd_value(place, odd)
-    agent = read(answer)
-    assert agent.id == str(answer["id"])
-    assert_faithful(agent, answer)
+    for odd in ODD_VALUES:
+        if place == ((), "id") and odd not in ("text", 7):
+            continue  # without an id there is nothing to hand over: the tests below
+        answer = with_odd_value(place, odd)
+        agent = read(answer)
+        assert agent.id == str(answer["id"])
+        assert_faithful(agent, answer)
 
 
 def test_the_example_has_enough_places() -> None:
