@@ -77,6 +77,7 @@ class Turn(Generic[S]):
         if reply.ended is None:
             if core.failed or not reply.text:
                 return
+            reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
             history.left_early.add(len(history.messages) + 1)
         history.messages += [{"role": "user", "content": self.text}, copy.deepcopy(reply.message)]
 

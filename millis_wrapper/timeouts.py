@@ -23,7 +23,8 @@ class Timeout:
         write: for sending a piece of the request.
         first_byte: until the answer's status line.
         idle: between two pieces of the answer's body, the wait for the first included.
-        total: for reading the whole answer, from its status line on.
+        total: for reading the whole answer, from its status line on, your own time between its pieces
+            included.
 
     Raises ConfigurationError for a limit that is no number above 0.
 

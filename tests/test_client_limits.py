@@ -148,6 +148,12 @@ async def test_an_end_that_comes_too_late_is_an_end_all_the_same(twins: Twins) -
     assert (answer.text, answer.ended) == ("Hello", "done")
 
 
+async def test_a_copy_whose_last_piece_comes_too_late_is_handed_over(twins: Twins) -> None:
+    """A duplicate that worked hands over its id: JSON that can be read came whole."""
+    made = await Late(b'{"id": ', b'"-Onew"}').client(twins).agents.duplicate("-O")
+    assert made.id == "-Onew"
+
+
 async def test_an_error_whose_body_takes_too_long_is_that_error(twins: Twins) -> None:
     """The body's start is a courtesy, and so is its end."""
     with pytest.raises(InternalServerError, match=r"\[500 Internal Server Error\] broken"):

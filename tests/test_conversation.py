@@ -129,6 +129,16 @@ def test_a_reply_that_was_left_before_any_text_is_forgotten() -> None:
     assert (history.messages, history.left_early) == ([], set())
 
 
+def test_half_a_tool_call_is_no_part_of_the_history() -> None:
+    """Of a reply that was left early the text is kept; a call whose arguments are cut would be refused."""
+    history = History[Any]()
+    turn, core = turn_of(history, "one")
+    turn.begin()
+    list(core.feed(HI + event({"choices": [{"delta": {"tool_calls": [CALL]}}]})))
+    core.leave()
+    assert history.messages == [user("one"), agent("Hi")]
+
+
 def test_tool_calls_are_part_of_the_history() -> None:
     """The next turn sends the agent's calls with its message."""
     history = History[Any]()
