@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-PIECE = b'data: {"choices":[{"delta":{"content":"Hello "}}]}\n\n'
+TEXT = "Hello "
+PIECE = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % TEXT.encode()
 PIECES = 20
 
 
