@@ -100,7 +100,7 @@ class ChatStream:
                 self._core.final_reply()  # raises: the stream was closed, or could not be sent
             try:
                 self._response = self._send()
-            except BaseException as error:
+            except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:

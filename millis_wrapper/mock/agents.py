@@ -16,9 +16,10 @@ import attrs
 
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.validation import faults
+from millis_wrapper.wire_json import is_object
 
 from .faults import MAGIC_IDS
-from .json_data import is_object, load_list
+from .json_data import load_list
 
 DEFAULT_AGENT_ID = "-mock-agent---------"
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import anyio
 
 from millis_wrapper import contract
+from millis_wrapper.wire_json import is_object
 
-from .json_data import is_object
 from .streams import HTML, CutError
 
 Answer: TypeAlias = dict[str, Any]

@@ -1,25 +1,16 @@
-"""JSON as data: what a value is, and lists of things in files."""
+"""Lists of things in JSON files."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.wire_json import is_array
 
 
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether `value`, which was read from JSON, is an object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[object]]:
-    """Whether `value`, which was read from JSON, is a list."""
-    return isinstance(value, list)
-
-
-def load_list(path: str | Path, example: str) -> list[object]:
+def load_list(path: str | Path, example: str) -> list[Any]:
     """Return the list in a JSON file, which has to hold something.
 
     Raises ConfigurationError, naming the file and showing `example`.
@@ -30,6 +21,6 @@ def load_list(path: str | Path, example: str) -> list[object]:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: is not JSON: {error}") from error
-    if not is_list(items) or not items:
+    if not is_array(items) or not items:
         raise ConfigurationError(f"{path}: must hold a list such as {example}")
     return items

@@ -74,7 +74,7 @@ async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGener
     """
     try:
         reply: object = await anyio.to_thread.run_sync(function, body, abandon_on_cancel=True)
-    except Exception as error:
+    except Exception as error:  # whatever the user's function raises is told, not guessed at
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
     if isinstance(reply, str):
         return _tokens(reply)
@@ -93,7 +93,7 @@ async def _strs(pieces: Iterable[object]) -> AsyncGenerator[str]:
     while True:
         try:
             piece = await anyio.to_thread.run_sync(next, source, end, abandon_on_cancel=True)
-        except Exception as error:
+        except Exception as error:  # as above
             raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
         if piece is end:
             return

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import attrs
 
-from .json_data import is_object
+from millis_wrapper.wire_json import is_object
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_REMEMBERED = 1000
