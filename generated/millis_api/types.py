@@ -4,7 +4,6 @@
 """Contains some shared types for properties"""
 
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import IO, Any, BinaryIO, Generic, Literal, Protocol, Self, TypeGuard, TypeVar
 
@@ -83,8 +82,10 @@ def read(value: Any, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[
     """A JSON value as the first model that it fits, or a list of such; anything else as it came."""
     if _is_object(value):
         for model in alone:
-            with suppress(ValueError):  # it is another one of these models
+            try:
                 return model.from_dict(value)
+            except ValueError:  # it is another one of these models
+                continue
     if listed and _is_list(value):
         return [read(item, alone=listed) for item in value]
     return value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.language import Language
 from ..types import MISSING, UNSET, Unset, read, write
 
@@ -118,45 +119,29 @@ class AgentConfigOverride:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.app_function import AppFunction
-        from ..models.call_settings import CallSettings
-        from ..models.custom_vocabulary import CustomVocabulary
-        from ..models.flow import Flow
-        from ..models.knowledge_base import KnowledgeBase
-        from ..models.llm import LLM
-        from ..models.memory import Memory
-        from ..models.millis_function import MillisFunction
-        from ..models.privacy_settings import PrivacySettings
-        from ..models.session_timeout import SessionTimeout
-        from ..models.speech_to_text import SpeechToText
-        from ..models.switch_language import SwitchLanguage
-        from ..models.tool import Tool
-        from ..models.voice import Voice
-        from ..models.webhook import Webhook
-
         rest = dict(src_dict)
         model = cls(
             prompt=rest.pop("prompt", MISSING),
-            voice=read(rest.pop("voice", MISSING), alone=(Voice,)),
-            flow=read(rest.pop("flow", MISSING), alone=(Flow,)),
+            voice=read(rest.pop("voice", MISSING), alone=(models.Voice,)),
+            flow=read(rest.pop("flow", MISSING), alone=(models.Flow,)),
             first_message=rest.pop("first_message", MISSING),
-            tools=read(rest.pop("tools", MISSING), listed=(Tool,)),
-            millis_functions=read(rest.pop("millis_functions", MISSING), listed=(MillisFunction,)),
-            app_functions=read(rest.pop("app_functions", MISSING), listed=(AppFunction,)),
+            tools=read(rest.pop("tools", MISSING), listed=(models.Tool,)),
+            millis_functions=read(rest.pop("millis_functions", MISSING), listed=(models.MillisFunction,)),
+            app_functions=read(rest.pop("app_functions", MISSING), listed=(models.AppFunction,)),
             custom_llm_websocket=rest.pop("custom_llm_websocket", MISSING),
             language=rest.pop("language", MISSING),
             vad_threshold=rest.pop("vad_threshold", MISSING),
-            llm=read(rest.pop("llm", MISSING), alone=(LLM,)),
-            session_timeout=read(rest.pop("session_timeout", MISSING), alone=(SessionTimeout,)),
-            session_data_webhook=read(rest.pop("session_data_webhook", MISSING), alone=(Webhook,)),
-            privacy_settings=read(rest.pop("privacy_settings", MISSING), alone=(PrivacySettings,)),
-            custom_vocabulary=read(rest.pop("custom_vocabulary", MISSING), alone=(CustomVocabulary,)),
-            extra_prompt_webhook=read(rest.pop("extra_prompt_webhook", MISSING), alone=(Webhook,)),
-            switch_language=read(rest.pop("switch_language", MISSING), alone=(SwitchLanguage,)),
-            knowledge_base=read(rest.pop("knowledge_base", MISSING), alone=(KnowledgeBase,)),
-            speech_to_text=read(rest.pop("speech_to_text", MISSING), alone=(SpeechToText,)),
-            call_settings=read(rest.pop("call_settings", MISSING), alone=(CallSettings,)),
-            memory=read(rest.pop("memory", MISSING), alone=(Memory,)),
+            llm=read(rest.pop("llm", MISSING), alone=(models.LLM,)),
+            session_timeout=read(rest.pop("session_timeout", MISSING), alone=(models.SessionTimeout,)),
+            session_data_webhook=read(rest.pop("session_data_webhook", MISSING), alone=(models.Webhook,)),
+            privacy_settings=read(rest.pop("privacy_settings", MISSING), alone=(models.PrivacySettings,)),
+            custom_vocabulary=read(rest.pop("custom_vocabulary", MISSING), alone=(models.CustomVocabulary,)),
+            extra_prompt_webhook=read(rest.pop("extra_prompt_webhook", MISSING), alone=(models.Webhook,)),
+            switch_language=read(rest.pop("switch_language", MISSING), alone=(models.SwitchLanguage,)),
+            knowledge_base=read(rest.pop("knowledge_base", MISSING), alone=(models.KnowledgeBase,)),
+            speech_to_text=read(rest.pop("speech_to_text", MISSING), alone=(models.SpeechToText,)),
+            call_settings=read(rest.pop("call_settings", MISSING), alone=(models.CallSettings,)),
+            memory=read(rest.pop("memory", MISSING), alone=(models.Memory,)),
             timezone=rest.pop("timezone", MISSING),
         )
         model.additional_properties = rest

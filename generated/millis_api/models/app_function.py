@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.app_function_name import AppFunctionName
 from ..types import MISSING, UNSET, Unset, read, write
 
@@ -40,12 +41,10 @@ class AppFunction:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.credentials import Credentials
-
         rest = dict(src_dict)
         model = cls(
             name=rest.pop("name", MISSING),
-            credentials=read(rest.pop("credentials", MISSING), alone=(Credentials,)),
+            credentials=read(rest.pop("credentials", MISSING), alone=(models.Credentials,)),
         )
         model.additional_properties = rest
         return model

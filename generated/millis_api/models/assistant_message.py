@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -42,15 +43,13 @@ class AssistantMessage:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.tool_call import ToolCall
-
         rest = dict(src_dict)
         if rest.get("role") != "assistant":
             raise ValueError("no AssistantMessage: role must be 'assistant'")
         model = cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
-            tool_calls=read(rest.pop("tool_calls", MISSING), listed=(ToolCall,)),
+            tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ToolCall,)),
         )
         model.additional_properties = rest
         return model

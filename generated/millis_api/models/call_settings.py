@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -40,12 +41,10 @@ class CallSettings:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.background_sound import BackgroundSound
-
         rest = dict(src_dict)
         model = cls(
             enable_recording=rest.pop("enable_recording", MISSING),
-            background=read(rest.pop("background", MISSING), alone=(BackgroundSound,)),
+            background=read(rest.pop("background", MISSING), alone=(models.BackgroundSound,)),
         )
         model.additional_properties = rest
         return model

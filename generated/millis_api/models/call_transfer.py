@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -45,12 +46,10 @@ class CallTransfer:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.transfer_option import TransferOption
-
         rest = dict(src_dict)
         model = cls(
             phone=rest.pop("phone", MISSING),
-            phones=read(rest.pop("phones", MISSING), listed=(TransferOption,)),
+            phones=read(rest.pop("phones", MISSING), listed=(models.TransferOption,)),
             instruction=rest.pop("instruction", MISSING),
             messages=rest.pop("messages", MISSING),
         )

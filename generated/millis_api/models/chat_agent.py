@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -48,14 +49,11 @@ class ChatAgent:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.agent_config_override import AgentConfigOverride
-        from ..models.metadata import Metadata
-
         rest = dict(src_dict)
         model = cls(
             agent_id=rest.pop("agent_id", MISSING),
-            agent_config=read(rest.pop("agent_config", MISSING), alone=(AgentConfigOverride,)),
-            metadata=read(rest.pop("metadata", MISSING), alone=(Metadata,)),
+            agent_config=read(rest.pop("agent_config", MISSING), alone=(models.AgentConfigOverride,)),
+            metadata=read(rest.pop("metadata", MISSING), alone=(models.Metadata,)),
             include_metadata_in_prompt=rest.pop("include_metadata_in_prompt", MISSING),
         )
         model.additional_properties = rest

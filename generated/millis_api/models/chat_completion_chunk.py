@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -53,17 +54,14 @@ class ChatCompletionChunk:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.chunk_choice import ChunkChoice
-        from ..models.usage import Usage
-
         rest = dict(src_dict)
         model = cls(
-            choices=read(rest.pop("choices", MISSING), listed=(ChunkChoice,)),
+            choices=read(rest.pop("choices", MISSING), listed=(models.ChunkChoice,)),
             id=rest.pop("id", MISSING),
             object_=rest.pop("object", MISSING),
             created=rest.pop("created", MISSING),
             model=rest.pop("model", MISSING),
-            usage=read(rest.pop("usage", MISSING), alone=(Usage,)),
+            usage=read(rest.pop("usage", MISSING), alone=(models.Usage,)),
         )
         model.additional_properties = rest
         return model

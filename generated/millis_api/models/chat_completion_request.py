@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -47,20 +48,15 @@ class ChatCompletionRequest:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.assistant_message import AssistantMessage
-        from ..models.chat_agent import ChatAgent
-        from ..models.tool_message import ToolMessage
-        from ..models.user_message import UserMessage
-
         rest = dict(src_dict)
         model = cls(
-            agent=read(rest.pop("agent", MISSING), alone=(ChatAgent,)),
+            agent=read(rest.pop("agent", MISSING), alone=(models.ChatAgent,)),
             messages=read(
                 rest.pop("messages", MISSING),
                 listed=(
-                    UserMessage,
-                    AssistantMessage,
-                    ToolMessage,
+                    models.UserMessage,
+                    models.AssistantMessage,
+                    models.ToolMessage,
                 ),
             ),
             end_of_session=rest.pop("end_of_session", MISSING),

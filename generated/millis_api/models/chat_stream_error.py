@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, read, write
 
 if TYPE_CHECKING:
@@ -36,11 +37,9 @@ class ChatStreamError:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.chat_stream_error_detail import ChatStreamErrorDetail
-
         rest = dict(src_dict)
         model = cls(
-            error=read(rest.pop("error", MISSING), alone=(ChatStreamErrorDetail,)),
+            error=read(rest.pop("error", MISSING), alone=(models.ChatStreamErrorDetail,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.finish_reason import FinishReason
 from ..types import MISSING, UNSET, Unset, read, write
 
@@ -43,12 +44,10 @@ class ChunkChoice:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.chunk_delta import ChunkDelta
-
         rest = dict(src_dict)
         model = cls(
             index=rest.pop("index", MISSING),
-            delta=read(rest.pop("delta", MISSING), alone=(ChunkDelta,)),
+            delta=read(rest.pop("delta", MISSING), alone=(models.ChunkDelta,)),
             finish_reason=rest.pop("finish_reason", MISSING),
         )
         model.additional_properties = rest

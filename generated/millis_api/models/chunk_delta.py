@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -43,14 +44,11 @@ class ChunkDelta:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.chunk_tool_call import ChunkToolCall
-        from ..models.content_part import ContentPart
-
         rest = dict(src_dict)
         model = cls(
-            content=read(rest.pop("content", MISSING), listed=(ContentPart,)),
+            content=read(rest.pop("content", MISSING), listed=(models.ContentPart,)),
             role=rest.pop("role", MISSING),
-            tool_calls=read(rest.pop("tool_calls", MISSING), listed=(ChunkToolCall,)),
+            tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ChunkToolCall,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ class ChunkToolCall:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.chunk_tool_call_function import ChunkToolCallFunction
-
         rest = dict(src_dict)
         model = cls(
             index=rest.pop("index", MISSING),
             id=rest.pop("id", MISSING),
             type_=rest.pop("type", MISSING),
-            function=read(rest.pop("function", MISSING), alone=(ChunkToolCallFunction,)),
+            function=read(rest.pop("function", MISSING), alone=(models.ChunkToolCallFunction,)),
         )
         model.additional_properties = rest
         return model

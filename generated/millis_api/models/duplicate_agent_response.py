@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, read, write
 
 if TYPE_CHECKING:
@@ -47,13 +48,11 @@ class DuplicateAgentResponse:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.agent_config import AgentConfig
-
         rest = dict(src_dict)
         model = cls(
             id=rest.pop("id", MISSING),
             name=rest.pop("name", MISSING),
-            config=read(rest.pop("config", MISSING), alone=(AgentConfig,)),
+            config=read(rest.pop("config", MISSING), alone=(models.AgentConfig,)),
             created_at=rest.pop("created_at", MISSING),
         )
         model.additional_properties = rest

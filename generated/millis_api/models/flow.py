@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -68,26 +69,23 @@ class Flow:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.agent_terminate_call import AgentTerminateCall
-        from ..models.auto_fill_responses import AutoFillResponses
-        from ..models.call_transfer import CallTransfer
-        from ..models.dtmf_dial import DtmfDial
-        from ..models.inactivity_handling import InactivityHandling
-        from ..models.interruption import Interruption
-        from ..models.response_delay import ResponseDelay
-        from ..models.voicemail import Voicemail
-
         rest = dict(src_dict)
         model = cls(
             user_start_first=rest.pop("user_start_first", MISSING),
-            interruption=read(rest.pop("interruption", MISSING), alone=(Interruption,)),
-            response_delay=read(rest.pop("response_delay", MISSING), alone=(ResponseDelay,)),
-            auto_fill_responses=read(rest.pop("auto_fill_responses", MISSING), alone=(AutoFillResponses,)),
-            agent_terminate_call=read(rest.pop("agent_terminate_call", MISSING), alone=(AgentTerminateCall,)),
-            voicemail=read(rest.pop("voicemail", MISSING), alone=(Voicemail,)),
-            call_transfer=read(rest.pop("call_transfer", MISSING), alone=(CallTransfer,)),
-            inactivity_handling=read(rest.pop("inactivity_handling", MISSING), alone=(InactivityHandling,)),
-            dtmf_dial=read(rest.pop("dtmf_dial", MISSING), alone=(DtmfDial,)),
+            interruption=read(rest.pop("interruption", MISSING), alone=(models.Interruption,)),
+            response_delay=read(rest.pop("response_delay", MISSING), alone=(models.ResponseDelay,)),
+            auto_fill_responses=read(
+                rest.pop("auto_fill_responses", MISSING), alone=(models.AutoFillResponses,)
+            ),
+            agent_terminate_call=read(
+                rest.pop("agent_terminate_call", MISSING), alone=(models.AgentTerminateCall,)
+            ),
+            voicemail=read(rest.pop("voicemail", MISSING), alone=(models.Voicemail,)),
+            call_transfer=read(rest.pop("call_transfer", MISSING), alone=(models.CallTransfer,)),
+            inactivity_handling=read(
+                rest.pop("inactivity_handling", MISSING), alone=(models.InactivityHandling,)
+            ),
+            dtmf_dial=read(rest.pop("dtmf_dial", MISSING), alone=(models.DtmfDial,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.language_model import LanguageModel
 from ..types import MISSING, UNSET, Unset, read, write
 
@@ -43,13 +44,11 @@ class LLM:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.history_settings import HistorySettings
-
         rest = dict(src_dict)
         model = cls(
             model=rest.pop("model", MISSING),
             temperature=rest.pop("temperature", MISSING),
-            history_settings=read(rest.pop("history_settings", MISSING), alone=(HistorySettings,)),
+            history_settings=read(rest.pop("history_settings", MISSING), alone=(models.HistorySettings,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.millis_function_type import MillisFunctionType
 from ..models.response_mode import ResponseMode
 from ..types import MISSING, UNSET, Unset, read, write
@@ -58,16 +59,13 @@ class MillisFunction:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.millis_function_data import MillisFunctionData
-        from ..models.tool_param import ToolParam
-
         rest = dict(src_dict)
         model = cls(
             name=rest.pop("name", MISSING),
             description=rest.pop("description", MISSING),
-            data=read(rest.pop("data", MISSING), alone=(MillisFunctionData,)),
+            data=read(rest.pop("data", MISSING), alone=(models.MillisFunctionData,)),
             type_=rest.pop("type", MISSING),
-            params=read(rest.pop("params", MISSING), listed=(ToolParam,)),
+            params=read(rest.pop("params", MISSING), listed=(models.ToolParam,)),
             messages=rest.pop("messages", MISSING),
             response_mode=rest.pop("response_mode", MISSING),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, read, write
 
 if TYPE_CHECKING:
@@ -36,11 +37,9 @@ class MillisFunctionData:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.tool_param import ToolParam
-
         rest = dict(src_dict)
         model = cls(
-            param=read(rest.pop("param", MISSING), alone=(ToolParam,)),
+            param=read(rest.pop("param", MISSING), alone=(models.ToolParam,)),
         )
         model.additional_properties = rest
         return model

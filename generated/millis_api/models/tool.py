@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.http_method import HttpMethod
 from ..models.response_mode import ResponseMode
 from ..types import MISSING, UNSET, Unset, read, write
@@ -76,16 +77,13 @@ class Tool:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.headers import Headers
-        from ..models.tool_param import ToolParam
-
         rest = dict(src_dict)
         model = cls(
             name=rest.pop("name", MISSING),
             description=rest.pop("description", MISSING),
-            params=read(rest.pop("params", MISSING), listed=(ToolParam,)),
+            params=read(rest.pop("params", MISSING), listed=(models.ToolParam,)),
             webhook=rest.pop("webhook", MISSING),
-            header=read(rest.pop("header", MISSING), alone=(Headers,)),
+            header=read(rest.pop("header", MISSING), alone=(models.Headers,)),
             method=rest.pop("method", MISSING),
             timeout=rest.pop("timeout", MISSING),
             run_after_call=rest.pop("run_after_call", MISSING),

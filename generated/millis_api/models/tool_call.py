@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, read, write
 
 if TYPE_CHECKING:
@@ -42,13 +43,11 @@ class ToolCall:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.tool_call_function import ToolCallFunction
-
         rest = dict(src_dict)
         model = cls(
             id=rest.pop("id", MISSING),
             type_=rest.pop("type", MISSING),
-            function=read(rest.pop("function", MISSING), alone=(ToolCallFunction,)),
+            function=read(rest.pop("function", MISSING), alone=(models.ToolCallFunction,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ class ValidationError:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.validation_error_context import ValidationErrorContext
-
         rest = dict(src_dict)
         model = cls(
             loc=rest.pop("loc", MISSING),
@@ -60,7 +59,7 @@ class ValidationError:
             type_=rest.pop("type", MISSING),
             input_=rest.pop("input", MISSING),
             url=rest.pop("url", MISSING),
-            ctx=read(rest.pop("ctx", MISSING), alone=(ValidationErrorContext,)),
+            ctx=read(rest.pop("ctx", MISSING), alone=(models.ValidationErrorContext,)),
         )
         model.additional_properties = rest
         return model

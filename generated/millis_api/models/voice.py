@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..models.voice_provider import VoiceProvider
 from ..types import MISSING, UNSET, Unset, read, write
 
@@ -46,14 +47,12 @@ class Voice:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.voice_settings import VoiceSettings
-
         rest = dict(src_dict)
         model = cls(
             provider=rest.pop("provider", MISSING),
             voice_id=rest.pop("voice_id", MISSING),
             model=rest.pop("model", MISSING),
-            settings=read(rest.pop("settings", MISSING), alone=(VoiceSettings,)),
+            settings=read(rest.pop("settings", MISSING), alone=(models.VoiceSettings,)),
         )
         model.additional_properties = rest
         return model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models
 from ..types import MISSING, UNSET, Unset, read, write
 
 if TYPE_CHECKING:
@@ -39,12 +40,10 @@ class Webhook:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
-        from ..models.headers import Headers
-
         rest = dict(src_dict)
         model = cls(
             url=rest.pop("url", MISSING),
-            headers=read(rest.pop("headers", MISSING), alone=(Headers,)),
+            headers=read(rest.pop("headers", MISSING), alone=(models.Headers,)),
         )
         model.additional_properties = rest
         return model
