@@ -11,7 +11,7 @@ import anyio
 import httpx
 
 from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, own_network
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
 
@@ -49,8 +49,10 @@ class AsyncChatStream:
 
     async def until_done(self) -> None:
         """Read the stream to its end; raises what breaks it."""
-        async for _ in self._read():
-            pass
+        async with self:
+            async for _ in self._rest():
+                pass
+        self._core.final_reply()  # raises unless it ended well
 
     async def get_final_reply(self) -> ChatReply:
         """Read the stream to its end and return the whole reply; raises what broke it, or
@@ -98,25 +100,27 @@ class AsyncChatStream:
         return self._response
 
     async def _read(self) -> AsyncGenerator[ChatChunk]:
-        try:
-            if not self._core.over:
-                # One generator for all readers, so that a second one goes on where the first is.
-                self._chunks = self._chunks or self._chunks_as_they_come()
-                async for chunk in self._chunks:
-                    yield chunk
-        finally:
-            await self.close()
+        async with self:
+            async for chunk in self._rest():
+                yield chunk
         self._core.final_reply()  # raises unless it ended well
+
+    def _rest(self) -> AsyncIterator[ChatChunk]:
+        # One generator for all readers, so that a second one goes on where the first is.
+        self._chunks = self._chunks or self._chunks_as_they_come()
+        return self._chunks
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
         response = await self._open()
+        if self._core.over:
+            return
         deadline = self._start_deadline()
-        pieces = response.aiter_bytes()
+        pieces = response.aiter_raw() if is_plain(response) else response.aiter_bytes()
         with stream_failures(self._core, deadline):
             async for piece in pieces:
                 for chunk in self._core.feed(piece):
                     yield chunk
-                if self._core.done:
+                if self._core.over:
                     break
                 deadline.check()
             else:

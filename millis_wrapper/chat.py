@@ -75,7 +75,7 @@ class ChatCore:
         """
         if self.over:
             return
-        if len(self._head) < _HEAD:
+        if not self._texts and len(self._head) < _HEAD:
             self._head += data[: _HEAD - len(self._head)]
         try:
             events = self._decoder.feed(data)

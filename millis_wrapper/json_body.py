@@ -10,6 +10,8 @@ from .errors import ConfigurationError
 from .printable import one_line
 from .wire_json import is_object
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 _DEEPEST_NAMED = 20  # steps of the way to a value that cannot be sent
 
 
@@ -22,7 +24,7 @@ def json_body(body: dict[str, Any]) -> bytes:
 
 
 def _json_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def _is_sendable(value: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Self
 import httpx
 
 from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, own_network
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
 
@@ -58,8 +58,10 @@ class ChatStream:
 
     def until_done(self) -> None:
         """Read the stream to its end; raises what breaks it."""
-        for _ in self._read():
-            pass
+        with self:
+            for _ in self._rest():
+                pass
+        self._core.final_reply()  # raises unless it ended well
 
     def get_final_reply(self) -> ChatReply:
         """Read the stream to its end and return the whole reply; raises what broke it, or
@@ -109,24 +111,26 @@ class ChatStream:
         return self._response
 
     def _read(self) -> Generator[ChatChunk]:
-        try:
-            if not self._core.over:
-                # One generator for all readers, so that a second one goes on where the first is.
-                self._chunks = self._chunks or self._chunks_as_they_come()
-                for chunk in self._chunks:  # noqa: UP028 - `yield from` would close the shared generator too
-                    yield chunk
-        finally:
-            self.close()
+        with self:
+            for chunk in self._rest():  # noqa: UP028 - `yield from` would close the shared generator too
+                yield chunk
         self._core.final_reply()  # raises unless it ended well
+
+    def _rest(self) -> Iterator[ChatChunk]:
+        # One generator for all readers, so that a second one goes on where the first is.
+        self._chunks = self._chunks or self._chunks_as_they_come()
+        return self._chunks
 
     def _chunks_as_they_come(self) -> Generator[ChatChunk]:
         response = self._open()
+        if self._core.over:
+            return
         deadline = self._start_deadline()
-        pieces = response.iter_bytes()
+        pieces = response.iter_raw() if is_plain(response) else response.iter_bytes()
         with stream_failures(self._core, deadline):
             for piece in pieces:
                 yield from self._core.feed(piece)
-                if self._core.done:
+                if self._core.over:
                     break
                 deadline.check()
             else:
