@@ -16,6 +16,7 @@ from .config_checks import Kind, findings
 from .config_data import kind_of, plain_config
 from .config_file import load_config as load_config
 from .errors import ConfigurationError
+from .keys import joined
 from .wire_json import is_object
 
 if TYPE_CHECKING:
@@ -158,5 +159,5 @@ def _compare(a: Any, b: Any, path: str, diff: ConfigDiff) -> None:
 
 def _children(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if is_object(value):
-        return ((contract.joined(path, key), item) for key, item in value.items())
+        return ((joined(path, key), item) for key, item in value.items())
     return ((f"{path}[{number}]", item) for number, item in enumerate(value))

@@ -12,7 +12,8 @@ import attrs
 
 from .config_data import is_answer, kind_of, plain
 from .config_rules import LIKE_SECONDS, Level, rules_by_path, unfilled
-from .contract import UnknownKey, fields, joined, unknown_keys
+from .contract import UnknownKey, fields, unknown_keys
+from .keys import joined
 from .printable import one_line
 from .validation import Fault, faults
 from .wire_json import is_array, is_object

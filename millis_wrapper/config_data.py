@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from . import contract
 from .errors import ConfigurationError
+from .keys import joined
 from .wire_json import is_object
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class _Copier:
             value = to_dict()
         if _is_mapping(value):
             return {
-                self._key(key, path): self.copy(item, contract.joined(path, str(key)), depth + 1)
+                self._key(key, path): self.copy(item, joined(path, str(key)), depth + 1)
                 for key, item in value.items()
             }
         if _is_sequence(value):
@@ -109,8 +110,8 @@ class _Copier:
 
     def _key(self, key: object, path: str) -> str:
         if isinstance(key, str):
-            return self._text(key, contract.joined(path, key))
-        self._say(contract.joined(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
+            return self._text(key, joined(path, key))
+        self._say(joined(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:

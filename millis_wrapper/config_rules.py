@@ -9,7 +9,8 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from .contract import Field, fields, nearest
+from .contract import Field, fields
+from .keys import nearest
 from .printable import one_line
 
 Level: TypeAlias = Literal["error", "warning", "hint"]

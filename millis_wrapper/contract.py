@@ -6,13 +6,13 @@ A `Contract` made from another OpenAPI document answers the same questions about
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
+
+from .keys import joined, nearest
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -67,9 +67,9 @@ class Contract:
     def component(self, name: str) -> Schema:
         """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
         if name not in self._components:
-            near = difflib.get_close_matches(name, self._components, 1)
+            near = nearest(name, self._components)
             raise KeyError(
-                f"the contract has no component {name!r}" + "".join(f"; did you mean {n}?" for n in near)
+                f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
             )
         schema: Schema = self._components[name]
         return schema
@@ -208,26 +208,6 @@ def fields(component: str) -> Iterator[Field]:
     return installed().fields(component)
 
 
-def joined(path: str, key: str) -> str:
-    """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
-
-    A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
-    """
-    if not re.fullmatch(r"[^\W\d][\w-]*", key):
-        return f"{path}[{json.dumps(key)}]"
-    return f"{path}.{key}" if path else key
-
-
-def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Return the one of `known` that is most like `word`, if one is by `likeness` (0 to 1).
-
-    `maxDuration` is altogether like `max_duration`.
-    """
-    spelling = {_letters(name): name for name in sorted(known)}
-    near = difflib.get_close_matches(_letters(word), spelling, 1, likeness)
-    return spelling[near[0]] if near else None
-
-
 def _is_object(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
@@ -252,7 +232,3 @@ def _is_free(leaf: Schema) -> bool:
 def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
     """Whether `value` has the constants by which one object of a union (a message) is told from another."""
     return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)
-
-
-def _letters(word: str) -> str:
-    return re.sub(r"[\W_]", "", word).lower()

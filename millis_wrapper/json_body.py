@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
 from .errors import ConfigurationError
+from .keys import joined
 from .printable import one_line
 from .wire_json import is_object
 
@@ -52,8 +53,6 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
 
 
 def _children(value: Any, path: str) -> Iterable[tuple[str, Any]]:
-    from .contract import joined  # slow to import, and mostly not needed
-
     if is_object(value):
         return [(joined(path, str(key)), child) for key, child in value.items()]
     if _is_list(value):

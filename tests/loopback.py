@@ -128,7 +128,7 @@ class Loopback:
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
         self._failures: list[Exception] = []
-        self._lock = threading.Lock()
+        self._arrival = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
 
     @property
@@ -143,6 +143,11 @@ class Loopback:
     @property
     def bodies(self) -> list[Any]:
         return [request.json for request in self.requests]
+
+    def wait_for_requests(self, count: int) -> None:
+        """Wait until `count` have arrived: a client that got no answer may be further than the server."""
+        with self._arrival:
+            assert self._arrival.wait_for(lambda: len(self.requests) >= count, PATIENCE)
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -196,8 +201,9 @@ class Loopback:
             peer.close()
 
     def _answer_to(self, request: Received) -> Answer:
-        with self._lock:
+        with self._arrival:
             self.requests.append(request)
+            self._arrival.notify_all()
             self.asked.set()
             return self.answers[min(len(self.requests), len(self.answers)) - 1]
 

@@ -54,6 +54,7 @@ def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_
         anyio.run(use)
         with pytest.raises(APIConnectionError, match="event loop") as caught:
             anyio.run(use)
+        server.wait_for_requests(2)
     assert caught.value.request_sent
     assert len(server.requests) == 2
 
