@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import NoReturn
 
 import httpx
 
@@ -16,6 +16,9 @@ from .settings import Settings
 from .status import COPY_MAY_EXIST, body_start
 from .timeouts import Timeout
 
+# What httpx raises around a send. The last is for asyncio's complaint about another event loop.
+SENDING_ERRORS = (httpx.RequestError, httpx.InvalidURL, RuntimeError)
+
 # httpx raises these before it has written a byte of the request: there was no connection to write it to.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -27,51 +30,38 @@ _NEVER_SENT = (
 _WHILE_WRITING = (httpx.WriteTimeout, httpx.WriteError, httpx.LocalProtocolError)
 
 
-@contextmanager
-def sending_failures(settings: Settings, call: Call, limits: Timeout) -> Generator[None]:
-    """Turn what httpx raises around a send into ours, with what may have happened."""
-    try:
-        yield
-    except (httpx.RequestError, httpx.InvalidURL) as error:
+def sending_failed(error: Exception, settings: Settings, call: Call, limits: Timeout) -> NoReturn:
+    """Raise for what httpx raised around a send, with what may have happened."""
+    if not isinstance(error, RuntimeError):
         cause = _without_key(error, settings.key.hide_in)
         raise _unsent(cause, settings, limits) or _unanswered(cause, settings, call, limits) from cause
-    except RuntimeError as error:
-        if "loop" not in str(error):
-            raise
-        # asyncio's words; by then an idle connection of the other loop has carried the request out.
-        raise APIConnectionError(
-            f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
-            f" one for each, or let AsyncMillis make its own; {_may_have(call)}",
-            request_sent=True,
-        ) from error
+    if "loop" not in str(error):
+        raise error
+    # asyncio's words; by then an idle connection of the other loop has carried the request out.
+    raise APIConnectionError(
+        f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
+        f" one for each, or let AsyncMillis make its own; {_may_have(call)}",
+        request_sent=True,
+    ) from error
 
 
-@contextmanager
-def reading_failures(settings: Settings, call: Call, body: Body) -> Generator[None]:
-    """Turn what httpx raises while an answer is read whole into ours, with what had come of it."""
-    try:
-        yield
-    except httpx.RequestError as error:
-        cause = _without_key(error, settings.key.hide_in)
-        cls = APITimeoutError if isinstance(cause, httpx.TimeoutException) else APIConnectionError
-        raise cls(
-            f"the answer from {settings.base_url} broke off: {_what_broke(cause, body.deadline)};"
-            f" {_may_have(call)}; .body holds what had come",
-            request_sent=True,
-            body=body_start(settings.key.hide_in(bytes(body.data))),
-        ) from cause
+def reading_failed(error: httpx.RequestError, settings: Settings, call: Call, body: Body) -> NoReturn:
+    """Raise for what httpx raised while an answer was read whole, with what had come of it."""
+    cause = _without_key(error, settings.key.hide_in)
+    cls = APITimeoutError if isinstance(cause, httpx.TimeoutException) else APIConnectionError
+    raise cls(
+        f"the answer from {settings.base_url} broke off: {_what_broke(cause, body.deadline)};"
+        f" {_may_have(call)}; .body holds what had come",
+        request_sent=True,
+        body=body_start(settings.key.hide_in(bytes(body.data))),
+    ) from cause
 
 
-@contextmanager
-def stream_failures(core: ChatCore, deadline: Deadline) -> Generator[None]:
-    """Turn what httpx raises while a stream is read into StreamInterruptedError; a stream that was closed
+def stream_failed(error: httpx.RequestError, core: ChatCore, deadline: Deadline) -> None:
+    """Raise StreamInterruptedError for what httpx raised while a stream was read; a stream that was closed
     meanwhile has an error of its own.
     """
-    try:
-        yield
-    except httpx.RequestError as error:
-        if core.over:
-            return
+    if not core.over:
         cause = _without_key(error, deadline.hide)
         raise core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}") from cause
 

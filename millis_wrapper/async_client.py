@@ -134,9 +134,7 @@ class AsyncChat:
         sender = self._sender
         limits = as_timeout(timeout, sender.timeout)
         core = ChatCore(hide=sender.settings.key.hide_in, when_over=when_over)
-        return AsyncChatStream(
-            lambda: sender.open(make_call(), limits), core, lambda: sender.deadline(limits)
-        )
+        return AsyncChatStream(sender, make_call, limits, core)
 
 
 class AsyncAgents:

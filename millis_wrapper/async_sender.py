@@ -13,7 +13,7 @@ import httpx
 from anyio.lowlevel import RunVar
 
 from . import _http
-from ._failures import reading_failures, sending_failures
+from ._failures import SENDING_ERRORS, reading_failed, sending_failed
 from .errors import MillisError
 from .request import Call
 from .retry import Attempts, RetryPolicy
@@ -60,6 +60,7 @@ class AsyncSender:
         self.timeout = timeout
         self.policy = policy
         self._given = http
+        self._auth = _http.KeyAuth(settings.key)
         # Owned by the sender, so that a client that nobody closed goes when the sender goes.
         self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
         self._lock = threading.Lock()
@@ -106,10 +107,12 @@ class AsyncSender:
         response = await self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
         async with aclosing(response):
-            with reading_failures(self.settings, call, body):
+            try:
                 async for piece in response.aiter_bytes():
                     if not body.add(piece):
                         break
+            except httpx.RequestError as error:
+                reading_failed(error, self.settings, call, body)
         return bytes(body.data)
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
@@ -127,10 +130,10 @@ class AsyncSender:
         http = self.http
         _http.refuse_closed(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
-        with sending_failures(self.settings, call, limits):
-            response = await http.send(
-                request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
-            )
+        try:
+            response = await http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        except SENDING_ERRORS as error:
+            sending_failed(error, self.settings, call, limits)
         _http.begin_body(response, limits)
         if response.is_success:
             return response

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import httpx
 
-from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
+from ._failures import stream_failed
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, is_plain, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
+
+if TYPE_CHECKING:
+    from .async_sender import AsyncSender
+    from .request import Call
+    from .timeouts import Timeout
 
 
 class AsyncChatStream:
@@ -26,11 +31,12 @@ class AsyncChatStream:
     """
 
     def __init__(
-        self, send: Callable[[], Awaitable[httpx.Response]], core: ChatCore, deadline: Callable[[], Deadline]
+        self, sender: AsyncSender, make_call: Callable[[], Call], limits: Timeout, core: ChatCore
     ) -> None:
-        self._send = send
+        self._sender = sender
+        self._make_call = make_call
+        self._limits = limits
         self._core = core
-        self._start_deadline = deadline
         self._response: httpx.Response | None = None
         self._chunks: AsyncGenerator[ChatChunk] | None = None
 
@@ -77,27 +83,23 @@ class AsyncChatStream:
         return self._read()
 
     async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _open(self) -> httpx.Response:
         if self._response is None:
             if self._core.over:
                 self._core.final_reply()  # raises: the stream was closed, or could not be sent
             try:
-                self._response = await self._send()
+                self._response = await self._sender.open(self._make_call(), self._limits)
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:
                 await self._response.aclose()
                 self._core.final_reply()  # raises: another task closed the stream meanwhile
-        return self._response
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def _read(self) -> AsyncGenerator[ChatChunk]:
         async with self:
@@ -111,12 +113,12 @@ class AsyncChatStream:
         return self._chunks
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
-        response = await self._open()
-        if self._core.over:
+        response = self._response
+        if response is None or self._core.over:
             return
-        deadline = self._start_deadline()
+        deadline = self._sender.deadline(self._limits)
         pieces = response.aiter_raw() if is_plain(response) else response.aiter_bytes()
-        with stream_failures(self._core, deadline):
+        try:
             async for piece in pieces:
                 for chunk in self._core.feed(piece):
                     yield chunk
@@ -126,6 +128,8 @@ class AsyncChatStream:
             else:
                 for chunk in self._core.end():
                     yield chunk
+        except httpx.RequestError as error:
+            stream_failed(error, self._core, deadline)
         if self._core.done:
             await _drain(response, pieces)
 

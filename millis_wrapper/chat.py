@@ -47,7 +47,7 @@ class ChatCore:
         self._mender = Mender()
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
-        self._tool_calls = ToolCalls()
+        self._tool_calls: ToolCalls | None = None  # most replies have none
 
     @property
     def reply(self) -> ChatReply:
@@ -59,7 +59,7 @@ class ChatCore:
             finish_reason=self._finish_reason,
             ended=self._ended,
             usage=self._usage,
-            tool_calls=self._tool_calls.whole(),
+            tool_calls=self._tool_calls.whole() if self._tool_calls else [],
         )
 
     @property
@@ -169,7 +169,7 @@ class ChatCore:
         return ChatChunk(text, event.data, event.event)
 
     def _object_chunk(self, event: ServerSentEvent, data: dict[str, Any]) -> ChatChunk:
-        if is_object(usage := data.get("usage")):
+        if (usage := data.get("usage")) is not None and is_object(usage):
             self._usage = usage
         choice = choice_0(data)
         if choice is None:
@@ -183,6 +183,7 @@ class ChatCore:
         if is_object(delta):
             text = self._add_text(content_text(delta.get("content")))
             if calls := delta.get("tool_calls"):
+                self._tool_calls = self._tool_calls or ToolCalls()
                 self._tool_calls.add(calls)
         return ChatChunk(text, data, event.event, finish_reason)
 

@@ -134,7 +134,7 @@ class Chat:
         sender = self._sender
         limits = as_timeout(timeout, sender.timeout)
         core = ChatCore(hide=sender.settings.key.hide_in, when_over=when_over)
-        return ChatStream(lambda: sender.open(make_call(), limits), core, lambda: sender.deadline(limits))
+        return ChatStream(sender, make_call, limits, core)
 
 
 class Agents:

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import httpx
 
 from . import _http
-from ._failures import reading_failures, sending_failures
+from ._failures import SENDING_ERRORS, reading_failed, sending_failed
 from .errors import MillisError
 from .request import Call
 from .retry import Attempts, RetryPolicy
@@ -33,6 +33,7 @@ class Sender:
         self.timeout = timeout
         self.policy = policy
         self._given = http
+        self._auth = _http.KeyAuth(settings.key)
         self._own: httpx.Client | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -69,10 +70,13 @@ class Sender:
         """Return the body of a success."""
         response = self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
-        with closing(response), reading_failures(self.settings, call, body):
-            for piece in response.iter_bytes():
-                if not body.add(piece):
-                    break
+        with closing(response):
+            try:
+                for piece in response.iter_bytes():
+                    if not body.add(piece):
+                        break
+            except httpx.RequestError as error:
+                reading_failed(error, self.settings, call, body)
         return bytes(body.data)
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
@@ -89,10 +93,10 @@ class Sender:
         http = self.http
         _http.refuse_closed(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
-        with sending_failures(self.settings, call, limits):
-            response = http.send(
-                request, stream=True, auth=_http.KeyAuth(self.settings.key), follow_redirects=False
-            )
+        try:
+            response = http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        except SENDING_ERRORS as error:
+            sending_failed(error, self.settings, call, limits)
         _http.begin_body(response, limits)
         if response.is_success:
             return response

@@ -7,14 +7,19 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from socket import SHUT_RDWR, socket
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from ._failures import stream_failures
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
+from ._failures import stream_failed
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, is_plain, own_network
 from .chat import ChatCore
 from .reply import ChatChunk, ChatReply
+
+if TYPE_CHECKING:
+    from .request import Call
+    from .sender import Sender
+    from .timeouts import Timeout
 
 
 class ChatStream:
@@ -35,11 +40,12 @@ class ChatStream:
     """
 
     def __init__(
-        self, send: Callable[[], httpx.Response], core: ChatCore, deadline: Callable[[], Deadline]
+        self, sender: Sender, make_call: Callable[[], Call], limits: Timeout, core: ChatCore
     ) -> None:
-        self._send = send
+        self._sender = sender
+        self._make_call = make_call
+        self._limits = limits
         self._core = core
-        self._start_deadline = deadline
         self._response: httpx.Response | None = None
         self._chunks: Generator[ChatChunk] | None = None
 
@@ -88,27 +94,23 @@ class ChatStream:
         return self._read()
 
     def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _open(self) -> httpx.Response:
         if self._response is None:
             if self._core.over:
                 self._core.final_reply()  # raises: the stream was closed, or could not be sent
             try:
-                self._response = self._send()
+                self._response = self._sender.open(self._make_call(), self._limits)
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:
                 self._response.close()
                 self._core.final_reply()  # raises: another thread closed the stream meanwhile
-        return self._response
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _read(self) -> Generator[ChatChunk]:
         with self:
@@ -122,12 +124,12 @@ class ChatStream:
         return self._chunks
 
     def _chunks_as_they_come(self) -> Generator[ChatChunk]:
-        response = self._open()
-        if self._core.over:
+        response = self._response
+        if response is None or self._core.over:
             return
-        deadline = self._start_deadline()
+        deadline = self._sender.deadline(self._limits)
         pieces = response.iter_raw() if is_plain(response) else response.iter_bytes()
-        with stream_failures(self._core, deadline):
+        try:
             for piece in pieces:
                 yield from self._core.feed(piece)
                 if self._core.over:
@@ -135,6 +137,8 @@ class ChatStream:
                 deadline.check()
             else:
                 yield from self._core.end()
+        except httpx.RequestError as error:
+            stream_failed(error, self._core, deadline)
         if self._core.done:
             _drain(response, pieces)
 

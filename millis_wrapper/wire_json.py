@@ -36,7 +36,8 @@ def read_json(data: bytes | str, *, deepest: int | None = DEEPEST) -> Any:
         return NO_JSON
     if end != len(text):
         return NO_JSON
-    if deepest is not None and _may_be_deeper(text, deepest) and _is_deeper(value, deepest):
+    # Its length alone tells of nearly every event that it is not.
+    if deepest is not None and len(text) > 2 * deepest and _is_deeper(text, value, deepest):
         return NO_JSON
     return value
 
@@ -67,12 +68,9 @@ def _int_or_float(digits: str) -> int | float:
         return float(digits)
 
 
-def _may_be_deeper(text: str, deepest: int) -> bool:
-    # Tells of nearly every event at little cost that it is not; most are known by their length alone.
-    return len(text) > 2 * deepest and text.count("[") + text.count("{") > deepest
-
-
-def _is_deeper(value: Any, deepest: int) -> bool:
+def _is_deeper(text: str, value: Any, deepest: int) -> bool:
+    if text.count("[") + text.count("{") <= deepest:
+        return False
     level = [value]
     for _ in range(deepest):
         level = [child for parent in level for child in _children(parent)]

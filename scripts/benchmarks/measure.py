@@ -4,6 +4,7 @@ all.
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> 
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, run in contestants.items():
+            gc.collect()  # what one left behind is not the next one's to clear away
             took = seconds(run)
             if number:
                 times[name].append(took)
