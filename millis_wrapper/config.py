@@ -101,7 +101,7 @@ def as_override(config: Config) -> Override:
     """Return what `chat` accepts of a saved or duplicated agent's config, and what it does not.
 
     Left out are the top-level keys that the request's schema does not know, since the service refuses them.
-    All else stays as it is: nulls, which replace the saved value by null, and unknown keys further down.
+    All else stays as it is: nulls, which probably replace the saved value, and unknown keys further down.
 
     Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
     """
@@ -116,7 +116,8 @@ def as_override(config: Config) -> Override:
 def merge_configs(base: Config, override: Config) -> dict[str, Any]:
     """Return the config that results when `override` goes with a saved agent whose config is `base`.
 
-    The service's rule: each top-level key of `override` replaces that of `base`, whole; a null replaces too.
+    Each top-level key of `override` replaces that of `base`, whole; a null replaces too. That is assumed of
+    the service: it says no more than that a config overrides settings of the saved agent.
 
     Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
     """

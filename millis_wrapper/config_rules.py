@@ -36,6 +36,8 @@ _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
 _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
+# The service's own variables, in telephone calls (the vendor's page about variables).
+_PREDEFINED = ("FromPhone", "ToPhone")
 _PLACEHOLDER = re.compile(r"\{([^\W\d][\w.-]*)\}(?!\})")
 
 
@@ -53,7 +55,7 @@ def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
 def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
     """Find the placeholders in `text` that no metadata key in `names` fills in; each is told once."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
-        if name not in names and name.partition(".")[0] not in names:
+        if not {name, name.partition(".")[0]} & {*names, *_PREDEFINED}:
             near = nearest(name, (key for key in names if isinstance(key, str)))
             yield Remark(
                 "warning",

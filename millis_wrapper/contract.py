@@ -1,7 +1,7 @@
 """The contract as data: what the service takes and gives, field by field.
 
 The functions here ask the copy of openapi/millis.yaml that is installed with the generated package.
-A `Contract` made from another OpenAPI document answers the same questions about that one.
+A `Contract` made from another version of that document answers the same questions about that one.
 """
 
 from __future__ import annotations
@@ -104,10 +104,12 @@ class Contract:
                 if known := [properties[key] for properties in objects if key in properties]:
                     yield from self._unknown(child, known, place)
                 else:
-                    names = {name for properties in objects for name in properties}
+                    names = {name for properties in objects for name in properties} - value.keys()
                     yield UnknownKey(place, str(key), nearest(str(key), names))
         elif _is_list(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
+            if not items:
+                return  # the value may be as deep as it likes, or hold itself
             for number, item in enumerate(value):
                 yield from self._unknown(item, items, f"{path}[{number}]")
 

@@ -176,9 +176,13 @@ def _shown(value: object) -> str:
 
 
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
+    from millis_api.models import AgentConfigOverride
+
     from . import contract
 
-    for unknown in contract.unknown_keys(config, "AgentConfigOverride"):
+    # Read and written once, so that models inside of a dict are looked into as well.
+    data = AgentConfigOverride.from_dict(config).to_dict()
+    for unknown in contract.unknown_keys(data, "AgentConfigOverride"):
         message = f"agent_config: the contract knows no {unknown.path}"
         if unknown.nearest:
             message += f"; did you mean {unknown.nearest}, spelt so by the service?"

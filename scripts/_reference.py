@@ -31,7 +31,8 @@ A type that begins with a capital is an object, or a list of such objects, whose
 further down; it is also the name of its Python class in `millis_api.models`. "Or null" means that the
 service takes and gives null there. A field may be left out unless it is **required**, which means: wherever
 the object that holds it is there. A default is what the service takes for a key that is absent. The known
-values are those that have been seen, and others are valid too. "Known from" tells a fact from a guess:"""
+values are those that have been seen, and others are valid too. "Known from" tells where the
+field itself is known from; what it does is our reading of its name, unless that source explains it:"""
 
 
 def render(document: Mapping[str, Any]) -> str:

@@ -6,8 +6,11 @@ import copy
 import json
 import pickle
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, Protocol, Self
 
+import attrs
+import millis_api
 import pytest
 from millis_api import models
 from millis_api.types import Unset
@@ -161,7 +164,7 @@ def test_unknown_keys_survive_in_every_object() -> None:
 def test_an_override_of_one_field_sends_one_field(key: str) -> None:
     """What the caller did not set is not sent: no default of the service overwrites a saved value."""
     assert models.AgentConfigOverride(**{key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
-    assert models.AgentConfigOverride(**{key: None}).to_dict() == {key: None}
+    assert read("AgentConfigOverride", {key: None}).to_dict() == {key: None}
     assert read("AgentConfigOverride", {key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
 
 
@@ -179,6 +182,27 @@ def test_models_can_be_put_together_by_hand() -> None:
     assert models.AgentConfigOverride(tools=mixed).to_dict() == {
         "tools": [{"name": "a", "description": "b"}, {"name": "c", "description": "d"}]
     }
+
+
+def test_a_known_key_that_is_set_as_an_item_is_sent() -> None:
+    """`model["prompt"] = ...` is not lost because the model has a field of that name, which comes first."""
+    config = models.AgentConfigOverride()
+    config["prompt"] = "Be kind."
+    assert config.to_dict() == {"prompt": "Be kind."}
+    config.prompt = "Be brief."
+    assert config.to_dict() == {"prompt": "Be brief."}
+
+
+def test_a_changed_copy_keeps_the_unknown_keys() -> None:
+    """`attrs.evolve` loses nothing that came."""
+    saved = models.AgentConfig.from_dict({"prompt": "Be kind.", "of_tomorrow": 1})
+    assert attrs.evolve(saved, prompt="Be brief.").to_dict() == {"prompt": "Be brief.", "of_tomorrow": 1}
+
+
+@pytest.mark.parametrize("module", [millis_api, models])
+def test_dir_lists_what_is_imported_when_asked_for(module: ModuleType) -> None:
+    """The lazy names are found by an editor and by help()."""
+    assert dir(module) == sorted(module.__all__)
 
 
 def test_a_message_is_read_as_the_kind_that_its_role_names() -> None:

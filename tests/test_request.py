@@ -15,6 +15,7 @@ from millis_api.models import (
     AgentConfig,
     AgentConfigOverride,
     AssistantMessage,
+    Tool,
     ToolMessage,
     UserMessage,
     Voice,
@@ -501,6 +502,21 @@ def test_each_unknown_key_is_warned_of() -> None:
         with pytest.warns(UnknownFieldWarning) as warned:
             agent(agent_config=config)
         assert len(warned) == 2
+
+
+def test_models_in_a_dict_are_looked_into() -> None:
+    """A config may be a dict that holds models, and an unknown key in one of those is warned of as well."""
+    tool = Tool.from_dict({"name": "a", "description": "b", "headers": {}})
+    with pytest.warns(UnknownFieldWarning, match=r"tools\[0\].headers; did you mean header"):
+        agent(agent_config={"tools": [tool]})
+
+
+@pytest.mark.parametrize("key", ["tools", "prompt", "flow"])
+def test_a_config_that_holds_itself_is_named(key: str) -> None:
+    """What cannot be sent is our error, however deep it is."""
+    endless: list[Any] = []
+    endless.append(endless)
+    assert "nested too deeply, or holds itself" in refusal(lambda: sent(agent_config={key: endless}))
 
 
 def test_free_objects_have_no_unknown_keys() -> None:

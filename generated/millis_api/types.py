@@ -91,10 +91,11 @@ def read(value: Any, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[
     return value
 
 
-def write(values: Mapping[str, Any]) -> dict[str, Any]:
+def write(*parts: Mapping[str, Any]) -> dict[str, Any]:
     """The values as JSON data: models, alone and in lists, as objects, and without those that are UNSET."""
     return {
         key: [_plain(item) for item in value] if _is_list(value) else _plain(value)
+        for values in parts
         for key, value in values.items()
         if value is not UNSET
     }

@@ -83,14 +83,14 @@ class AgentConfigOverride:
     chat request takes it all the same. """
     timezone: None | str | Unset = UNSET
     """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "prompt": self.prompt,
                 "voice": self.voice,
                 "flow": self.flow,
@@ -113,14 +113,14 @@ class AgentConfigOverride:
                 "call_settings": self.call_settings,
                 "memory": self.memory,
                 "timezone": self.timezone,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             prompt=rest.pop("prompt", MISSING),
             voice=read(rest.pop("voice", MISSING), alone=(models.Voice,)),
             flow=read(rest.pop("flow", MISSING), alone=(models.Flow,)),
@@ -143,9 +143,8 @@ class AgentConfigOverride:
             call_settings=read(rest.pop("call_settings", MISSING), alone=(models.CallSettings,)),
             memory=read(rest.pop("memory", MISSING), alone=(models.Memory,)),
             timezone=rest.pop("timezone", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

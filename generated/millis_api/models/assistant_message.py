@@ -26,18 +26,18 @@ class AssistantMessage:
     """ Who speaks. """
     tool_calls: list[ToolCall] | None | Unset = UNSET
     """ The tool calls that the agent made in this message. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "role": self.role,
                 "content": self.content,
                 "tool_calls": self.tool_calls,
-            }
+            },
         )
 
     @classmethod
@@ -46,13 +46,12 @@ class AssistantMessage:
         rest = dict(src_dict)
         if rest.get("role") != "assistant":
             raise ValueError("no AssistantMessage: role must be 'assistant'")
-        model = cls(
+        return cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
             tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ToolCall,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

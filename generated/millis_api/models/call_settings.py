@@ -25,29 +25,28 @@ class CallSettings:
     background: BackgroundSound | None | Unset = UNSET
     """ A sound to play behind the voice. The chat page does not show it; a chat request takes it all the
     same. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "enable_recording": self.enable_recording,
                 "background": self.background,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             enable_recording=rest.pop("enable_recording", MISSING),
             background=read(rest.pop("background", MISSING), alone=(models.BackgroundSound,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

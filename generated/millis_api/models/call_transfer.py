@@ -28,33 +28,32 @@ class CallTransfer:
     """ When to transfer, in plain words for the language model. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say before it transfers the call. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "phone": self.phone,
                 "phones": self.phones,
                 "instruction": self.instruction,
                 "messages": self.messages,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             phone=rest.pop("phone", MISSING),
             phones=read(rest.pop("phones", MISSING), listed=(models.TransferOption,)),
             instruction=rest.pop("instruction", MISSING),
             messages=rest.pop("messages", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -25,39 +25,39 @@ class ChatAgent:
     agent_id: None | str | Unset = UNSET
     """ The id of a saved agent, usually beginning with `-`. """
     agent_config: AgentConfigOverride | None | Unset = UNSET
-    """ A partial config. Without `agent_id` it is the agent; with it, each top-level key given here
-    replaces that key of the saved agent, and each absent key keeps its saved value. """
+    """ A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved
+    agent: each top-level key given here probably replaces that key whole, and each absent key keeps its
+    saved value. """
     metadata: Metadata | None | Unset = UNSET
     """ Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages. """
     include_metadata_in_prompt: bool | None | Unset = UNSET
     """ Whether the metadata is also shown to the language model as part of the prompt. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "agent_id": self.agent_id,
                 "agent_config": self.agent_config,
                 "metadata": self.metadata,
                 "include_metadata_in_prompt": self.include_metadata_in_prompt,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             agent_id=rest.pop("agent_id", MISSING),
             agent_config=read(rest.pop("agent_config", MISSING), alone=(models.AgentConfigOverride,)),
             metadata=read(rest.pop("metadata", MISSING), alone=(models.Metadata,)),
             include_metadata_in_prompt=rest.pop("include_metadata_in_prompt", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

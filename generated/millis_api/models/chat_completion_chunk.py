@@ -34,37 +34,36 @@ class ChatCompletionChunk:
     """ The language model that wrote the reply. """
     usage: None | Unset | Usage = UNSET
     """ How many tokens the reply took, if the service says so, in a late chunk. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "choices": self.choices,
                 "id": self.id,
                 "object": self.object_,
                 "created": self.created,
                 "model": self.model,
                 "usage": self.usage,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             choices=read(rest.pop("choices", MISSING), listed=(models.ChunkChoice,)),
             id=rest.pop("id", MISSING),
             object_=rest.pop("object", MISSING),
             created=rest.pop("created", MISSING),
             model=rest.pop("model", MISSING),
             usage=read(rest.pop("usage", MISSING), alone=(models.Usage,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

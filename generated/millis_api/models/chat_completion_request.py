@@ -31,25 +31,25 @@ class ChatCompletionRequest:
     end_of_session: bool | Unset = UNSET
     """ Says that this is the last turn. What the service then does is not documented; probably it closes
     and logs the session and calls `session_data_webhook`. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "agent": self.agent,
                 "messages": self.messages,
                 "end_of_session": self.end_of_session,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             agent=read(rest.pop("agent", MISSING), alone=(models.ChatAgent,)),
             messages=read(
                 rest.pop("messages", MISSING),
@@ -60,9 +60,8 @@ class ChatCompletionRequest:
                 ),
             ),
             end_of_session=rest.pop("end_of_session", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -22,31 +22,30 @@ class ChatStreamErrorDetail:
     """ The kind of fault. """
     code: int | None | str | Unset = UNSET
     """ A code for it. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "message": self.message,
                 "type": self.type_,
                 "code": self.code,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             message=rest.pop("message", MISSING),
             type_=rest.pop("type", MISSING),
             code=rest.pop("code", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

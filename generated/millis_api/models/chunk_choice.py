@@ -27,31 +27,30 @@ class ChunkChoice:
     """ The piece that is added. """
     finish_reason: FinishReason | None | str | Unset = UNSET
     """ Why the reply is over; null or absent as long as it is not. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "index": self.index,
                 "delta": self.delta,
                 "finish_reason": self.finish_reason,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             index=rest.pop("index", MISSING),
             delta=read(rest.pop("delta", MISSING), alone=(models.ChunkDelta,)),
             finish_reason=rest.pop("finish_reason", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -27,31 +27,30 @@ class ChunkDelta:
     """ Who speaks; `assistant`. """
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
     """ Pieces of tool calls, to be joined by their `index`. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "content": self.content,
                 "role": self.role,
                 "tool_calls": self.tool_calls,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             content=read(rest.pop("content", MISSING), listed=(models.ContentPart,)),
             role=rest.pop("role", MISSING),
             tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ChunkToolCall,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -28,33 +28,32 @@ class ChunkToolCall:
     """ The kind of call; `function`. """
     function: ChunkToolCallFunction | None | Unset = UNSET
     """ What is called, and the next piece of its arguments. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "index": self.index,
                 "id": self.id,
                 "type": self.type_,
                 "function": self.function,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             index=rest.pop("index", MISSING),
             id=rest.pop("id", MISSING),
             type_=rest.pop("type", MISSING),
             function=read(rest.pop("function", MISSING), alone=(models.ChunkToolCallFunction,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

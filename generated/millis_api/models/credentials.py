@@ -16,24 +16,20 @@ from ..types import write
 class Credentials:
     """Secrets of a connected app, name to value."""
 
-    additional_properties: dict[str, str] = _attrs_field(init=False, factory=dict[str, str])
+    additional_properties: dict[str, str] = _attrs_field(factory=dict[str, str], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
-        return write(
-            {
-                **self.additional_properties,
-            }
-        )
+        return write(self.additional_properties, {})
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls()
-        model.additional_properties = rest
-        return model
+        return cls(
+            additional_properties=rest,
+        )
 
     @property
     def additional_keys(self) -> list[str]:

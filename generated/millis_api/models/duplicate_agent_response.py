@@ -30,33 +30,32 @@ class DuplicateAgentResponse:
     created_at: int
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds, a smaller one is taken for seconds. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "id": self.id,
                 "name": self.name,
                 "config": self.config,
                 "created_at": self.created_at,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             id=rest.pop("id", MISSING),
             name=rest.pop("name", MISSING),
             config=read(rest.pop("config", MISSING), alone=(models.AgentConfig,)),
             created_at=rest.pop("created_at", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

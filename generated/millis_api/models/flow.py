@@ -46,14 +46,14 @@ class Flow:
     """ What the agent does when nobody speaks. """
     dtmf_dial: DtmfDial | None | Unset = UNSET
     """ Whether the agent may press keys on the telephone, to get through a menu. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "user_start_first": self.user_start_first,
                 "interruption": self.interruption,
                 "response_delay": self.response_delay,
@@ -63,14 +63,14 @@ class Flow:
                 "call_transfer": self.call_transfer,
                 "inactivity_handling": self.inactivity_handling,
                 "dtmf_dial": self.dtmf_dial,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             user_start_first=rest.pop("user_start_first", MISSING),
             interruption=read(rest.pop("interruption", MISSING), alone=(models.Interruption,)),
             response_delay=read(rest.pop("response_delay", MISSING), alone=(models.ResponseDelay,)),
@@ -86,9 +86,8 @@ class Flow:
                 rest.pop("inactivity_handling", MISSING), alone=(models.InactivityHandling,)
             ),
             dtmf_dial=read(rest.pop("dtmf_dial", MISSING), alone=(models.DtmfDial,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -20,29 +20,28 @@ class HistorySettings:
     """ At most this many of the latest messages. """
     history_tool_result_limit: int | None | Unset = UNSET
     """ At most this many of the latest results of tools. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "history_message_limit": self.history_message_limit,
                 "history_tool_result_limit": self.history_tool_result_limit,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             history_message_limit=rest.pop("history_message_limit", MISSING),
             history_tool_result_limit=rest.pop("history_tool_result_limit", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

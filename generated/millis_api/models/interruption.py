@@ -23,31 +23,30 @@ class Interruption:
     first_messsage: bool | None | Unset = UNSET
     """ Whether the first message can be interrupted too. The service spells this key with three s;
     `first_message` here is not this setting. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "allowed": self.allowed,
                 "keep_interruption_message": self.keep_interruption_message,
                 "first_messsage": self.first_messsage,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             allowed=rest.pop("allowed", MISSING),
             keep_interruption_message=rest.pop("keep_interruption_message", MISSING),
             first_messsage=rest.pop("first_messsage", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -20,29 +20,28 @@ class KnowledgeBase:
     """ The ids of files that were uploaded to the service. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say while it looks something up. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "files": self.files,
                 "messages": self.messages,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             files=rest.pop("files", MISSING),
             messages=rest.pop("messages", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -27,31 +27,30 @@ class LLM:
     """ How freely the model words its replies; 0 is the steadiest. """
     history_settings: HistorySettings | None | Unset = UNSET
     """ How much of the conversation the model is shown. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "model": self.model,
                 "temperature": self.temperature,
                 "history_settings": self.history_settings,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             model=rest.pop("model", MISSING),
             temperature=rest.pop("temperature", MISSING),
             history_settings=read(rest.pop("history_settings", MISSING), alone=(models.HistorySettings,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

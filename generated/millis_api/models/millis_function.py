@@ -38,14 +38,14 @@ class MillisFunction:
     response_mode: None | ResponseMode | str | Unset = UNSET
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "name": self.name,
                 "description": self.description,
                 "data": self.data,
@@ -53,14 +53,14 @@ class MillisFunction:
                 "params": self.params,
                 "messages": self.messages,
                 "response_mode": self.response_mode,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             name=rest.pop("name", MISSING),
             description=rest.pop("description", MISSING),
             data=read(rest.pop("data", MISSING), alone=(models.MillisFunctionData,)),
@@ -68,9 +68,8 @@ class MillisFunction:
             params=read(rest.pop("params", MISSING), listed=(models.ToolParam,)),
             messages=rest.pop("messages", MISSING),
             response_mode=rest.pop("response_mode", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

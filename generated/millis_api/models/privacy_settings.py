@@ -20,29 +20,28 @@ class PrivacySettings:
     """ Whether the service keeps no transcripts and recordings of sessions. """
     do_not_call_detection: bool | None | Unset = UNSET
     """ Whether the agent notices when a person asks not to be called again. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "opt_out_data_collection": self.opt_out_data_collection,
                 "do_not_call_detection": self.do_not_call_detection,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             opt_out_data_collection=rest.pop("opt_out_data_collection", MISSING),
             do_not_call_detection=rest.pop("do_not_call_detection", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

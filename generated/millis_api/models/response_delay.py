@@ -20,29 +20,28 @@ class ResponseDelay:
     """ The wait after ordinary speech. """
     number_input_delay: int | None | Unset = UNSET
     """ The wait while the person is saying a number, when pauses are usual. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "generic_delay": self.generic_delay,
                 "number_input_delay": self.number_input_delay,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             generic_delay=rest.pop("generic_delay", MISSING),
             number_input_delay=rest.pop("number_input_delay", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

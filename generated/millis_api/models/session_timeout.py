@@ -22,31 +22,30 @@ class SessionTimeout:
     """ The longest that nobody may speak. Seconds, not milliseconds. """
     message: None | str | Unset = UNSET
     """ What the agent says before the session ends. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "max_duration": self.max_duration,
                 "max_idle": self.max_idle,
                 "message": self.message,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             max_duration=rest.pop("max_duration", MISSING),
             max_idle=rest.pop("max_idle", MISSING),
             message=rest.pop("message", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

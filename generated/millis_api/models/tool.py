@@ -50,14 +50,14 @@ class Tool:
     """ Whether the session's id is left out of what is sent to your webhook. """
     include_metadata: bool | None | Unset = UNSET
     """ Whether the session's metadata is sent to your webhook as well. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "name": self.name,
                 "description": self.description,
                 "params": self.params,
@@ -71,14 +71,14 @@ class Tool:
                 "execute_after_message": self.execute_after_message,
                 "exclude_session_id": self.exclude_session_id,
                 "include_metadata": self.include_metadata,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             name=rest.pop("name", MISSING),
             description=rest.pop("description", MISSING),
             params=read(rest.pop("params", MISSING), listed=(models.ToolParam,)),
@@ -92,9 +92,8 @@ class Tool:
             execute_after_message=rest.pop("execute_after_message", MISSING),
             exclude_session_id=rest.pop("exclude_session_id", MISSING),
             include_metadata=rest.pop("include_metadata", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -22,18 +22,18 @@ class ToolMessage:
     """ The `id` of the tool call that this answers. """
     role: Literal["tool"] = "tool"
     """ Who speaks. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "role": self.role,
                 "content": self.content,
                 "tool_call_id": self.tool_call_id,
-            }
+            },
         )
 
     @classmethod
@@ -42,13 +42,12 @@ class ToolMessage:
         rest = dict(src_dict)
         if rest.get("role") != "tool":
             raise ValueError("no ToolMessage: role must be 'tool'")
-        model = cls(
+        return cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
             tool_call_id=rest.pop("tool_call_id", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

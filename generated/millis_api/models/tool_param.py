@@ -25,33 +25,32 @@ class ToolParam:
     """ The kind of value. """
     description: str
     """ What the value is, in plain words for the language model. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "name": self.name,
                 "required": self.required,
                 "type": self.type_,
                 "description": self.description,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             name=rest.pop("name", MISSING),
             required=rest.pop("required", MISSING),
             type_=rest.pop("type", MISSING),
             description=rest.pop("description", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -20,17 +20,17 @@ class UserMessage:
     """ The text. """
     role: Literal["user"] = "user"
     """ Who speaks. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "role": self.role,
                 "content": self.content,
-            }
+            },
         )
 
     @classmethod
@@ -39,12 +39,11 @@ class UserMessage:
         rest = dict(src_dict)
         if rest.get("role") != "user":
             raise ValueError("no UserMessage: role must be 'user'")
-        model = cls(
+        return cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -32,37 +32,36 @@ class ValidationError:
     """ A page that explains the kind of fault. """
     ctx: None | Unset | ValidationErrorContext = UNSET
     """ More about the fault, such as the values that would have been allowed. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "loc": self.loc,
                 "msg": self.msg,
                 "type": self.type_,
                 "input": self.input_,
                 "url": self.url,
                 "ctx": self.ctx,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             loc=rest.pop("loc", MISSING),
             msg=rest.pop("msg", MISSING),
             type_=rest.pop("type", MISSING),
             input_=rest.pop("input", MISSING),
             url=rest.pop("url", MISSING),
             ctx=read(rest.pop("ctx", MISSING), alone=(models.ValidationErrorContext,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

@@ -29,33 +29,32 @@ class Voice:
     """ The provider's speech model, where it has several. """
     settings: None | Unset | VoiceSettings = UNSET
     """ Fine tuning of the voice, in the provider's own terms. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "provider": self.provider,
                 "voice_id": self.voice_id,
                 "model": self.model,
                 "settings": self.settings,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             provider=rest.pop("provider", MISSING),
             voice_id=rest.pop("voice_id", MISSING),
             model=rest.pop("model", MISSING),
             settings=read(rest.pop("settings", MISSING), alone=(models.VoiceSettings,)),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

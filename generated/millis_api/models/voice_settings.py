@@ -16,24 +16,20 @@ from ..types import write
 class VoiceSettings:
     """Settings that the voice's provider defines; any keys, any JSON values."""
 
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
-        return write(
-            {
-                **self.additional_properties,
-            }
-        )
+        return write(self.additional_properties, {})
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls()
-        model.additional_properties = rest
-        return model
+        return cls(
+            additional_properties=rest,
+        )
 
     @property
     def additional_keys(self) -> list[str]:

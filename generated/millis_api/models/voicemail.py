@@ -25,33 +25,32 @@ class Voicemail:
     """ Whether the conversation goes on after all when somebody begins to speak. """
     detection_phrases: list[str] | None | Unset = UNSET
     """ Phrases by which a machine is recognised. """
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict[str, Any])
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
         return write(
+            self.additional_properties,
             {
-                **self.additional_properties,
                 "action": self.action,
                 "message": self.message,
                 "continue_on_voice_activity": self.continue_on_voice_activity,
                 "detection_phrases": self.detection_phrases,
-            }
+            },
         )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read from JSON data. A value that does not fit its type is kept as it came."""
         rest = dict(src_dict)
-        model = cls(
+        return cls(
             action=rest.pop("action", MISSING),
             message=rest.pop("message", MISSING),
             continue_on_voice_activity=rest.pop("continue_on_voice_activity", MISSING),
             detection_phrases=rest.pop("detection_phrases", MISSING),
+            additional_properties=rest,
         )
-        model.additional_properties = rest
-        return model
 
     @property
     def additional_keys(self) -> list[str]:

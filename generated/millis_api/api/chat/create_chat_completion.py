@@ -69,9 +69,9 @@ def sync_detailed(
 
      Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
     text chat:
-    each call carries all messages so far. With both a saved agent and a config, the config's top-level
-    keys replace
-    those of the saved agent for this call only.
+    each call carries all messages so far. With both a saved agent and a config, the config overrides
+    settings of the
+    saved agent for this call only: probably each top-level key that it holds, whole.
 
     Args:
         body (ChatCompletionRequest): One turn of a text chat.
@@ -104,9 +104,9 @@ def sync(
 
      Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
     text chat:
-    each call carries all messages so far. With both a saved agent and a config, the config's top-level
-    keys replace
-    those of the saved agent for this call only.
+    each call carries all messages so far. With both a saved agent and a config, the config overrides
+    settings of the
+    saved agent for this call only: probably each top-level key that it holds, whole.
 
     Args:
         body (ChatCompletionRequest): One turn of a text chat.
@@ -134,9 +134,9 @@ async def asyncio_detailed(
 
      Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
     text chat:
-    each call carries all messages so far. With both a saved agent and a config, the config's top-level
-    keys replace
-    those of the saved agent for this call only.
+    each call carries all messages so far. With both a saved agent and a config, the config overrides
+    settings of the
+    saved agent for this call only: probably each top-level key that it holds, whole.
 
     Args:
         body (ChatCompletionRequest): One turn of a text chat.
@@ -167,9 +167,9 @@ async def asyncio(
 
      Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
     text chat:
-    each call carries all messages so far. With both a saved agent and a config, the config's top-level
-    keys replace
-    those of the saved agent for this call only.
+    each call carries all messages so far. With both a saved agent and a config, the config overrides
+    settings of the
+    saved agent for this call only: probably each top-level key that it holds, whole.
 
     Args:
         body (ChatCompletionRequest): One turn of a text chat.
