@@ -62,7 +62,7 @@ def stream_failed(error: httpx.RequestError, core: ChatCore, deadline: Deadline)
     meanwhile has an error of its own.
     """
     if not core.over:
-        cause = _without_key(error, deadline.hide)
+        cause = _without_key(error, core.hide)
         raise core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}") from cause
 
 
@@ -76,10 +76,8 @@ def _without_key(error: Exception, hide: Callable[[bytes], bytes]) -> Exception:
     if hidden == text and not isinstance(error, _WHILE_WRITING):
         return error
     # A subclass that is not httpx's own may want other arguments.
-    for cls in type(error).__mro__:
-        if issubclass(cls, Exception) and cls.__module__.partition(".")[0] == "httpx":
-            return cls(hidden)
-    raise AssertionError(error)
+    own = (cls for cls in type(error).__mro__ if issubclass(cls, Exception))
+    return next(cls for cls in own if cls.__module__.partition(".")[0] == "httpx")(hidden)
 
 
 def _unsent(error: Exception, settings: Settings, limits: Timeout) -> APIConnectionError | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypedDict
 
@@ -13,7 +14,7 @@ import httpx
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
 from .request import Call
-from .retry import Attempts, RetryPolicy, utc_now
+from .retry import Attempts, RetryPolicy
 from .settings import HOSTS, Secret, Settings
 from .status import error_for_status
 from .timeouts import Timeout, seconds_or_none
@@ -142,7 +143,7 @@ def status_error(settings: Settings, call: Call, response: httpx.Response, body:
         response.status_code,
         settings.key.hide_in(bytes(body.data)),
         retry_after=response.headers.get("retry-after"),
-        now=utc_now(),
+        now=datetime.now(UTC),
     )
 
 
@@ -151,14 +152,10 @@ class TotalTimeout(httpx.ReadTimeout):
 
 
 class Deadline:
-    """The limits on the reading of one answer; the one on the whole is looked at between its pieces.
+    """The limits on the reading of one answer; the one on the whole is looked at between its pieces."""
 
-    `hide` takes the key out of what the answer brings into an error.
-    """
-
-    def __init__(self, limits: Timeout, policy: RetryPolicy, hide: Callable[[bytes], bytes]) -> None:
+    def __init__(self, limits: Timeout, policy: RetryPolicy) -> None:
         self.limits = limits
-        self.hide = hide
         self._clock = policy.clock
         self._ends = policy.clock() + limits.total
 

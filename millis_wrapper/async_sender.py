@@ -117,7 +117,7 @@ class AsyncSender:
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
         """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
+        return _http.Deadline(limits, self.policy)
 
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""

@@ -36,7 +36,7 @@ class ChatCore:
         self.over = False
         self._failure: BaseException | None = None
         self._ended: Ended | None = None
-        self._hide = hide
+        self.hide = hide
         self._when_over = when_over
         self._decoder = SSEDecoder()
         self._head = b""
@@ -188,8 +188,7 @@ class ChatCore:
         return ChatChunk(text, data, event.event, finish_reason)
 
     def _add_text(self, text: str) -> str:
-        if self._mender.waiting or not text.isascii():
-            text = self._mender.add(text)
+        text = self._mender.add(text)
         if text:
             self._texts.append(text)
         return text
@@ -214,14 +213,14 @@ class ChatCore:
         )
 
     def _unexpected(self, what: str) -> UnexpectedResponseError:
-        head = self._hide(self._head)
+        head = self.hide(self._head)
         reason = stated_reason(read_json(head)) or one_line(body_start(head.lstrip()), 200)
         error = UnexpectedResponseError(f"{what}: {reason or 'its body is empty'}", body=body_start(head))
         self.fail(error)
         return error
 
     def _hidden(self, text: str) -> str:
-        return self._hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+        return self.hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
     def _finish(self, ended: Ended) -> None:
         if self._mender.waiting:  # its other half does not come any more

@@ -150,7 +150,7 @@ class Contract:
         if "$ref" in schema:
             name = _name(schema["$ref"])
             schema = self.component(name)
-        alternatives = [one for keyword in ("anyOf", "oneOf", "allOf") for one in schema.get(keyword, ())]
+        alternatives = schema.get("anyOf", ())
         for one in alternatives:
             yield from self._leaves(one)
         if not alternatives:

@@ -135,8 +135,3 @@ class Attempts:
             return None
         self.number += 1
         return delay
-
-
-def utc_now() -> datetime:
-    """Return the present moment, for `parse_retry_after`."""
-    return datetime.now(UTC)

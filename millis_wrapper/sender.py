@@ -81,7 +81,7 @@ class Sender:
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
         """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy, self.settings.key.hide_in)
+        return _http.Deadline(limits, self.policy)
 
     def close(self) -> None:
         """Close the connections, unless the httpx client is the caller's own."""

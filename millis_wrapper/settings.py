@@ -51,8 +51,8 @@ class Settings:
 
     base_url: str
     key: Secret
-    headers: dict[str, str] = attrs.field(factory=dict[str, str], repr=False)
-    strict: bool = False
+    headers: dict[str, str] = attrs.field(repr=False)
+    strict: bool
 
     @property
     def on_loopback(self) -> bool:

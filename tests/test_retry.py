@@ -27,7 +27,6 @@ from millis_wrapper.retry import (
     RetryPolicy,
     may_send_again,
     parse_retry_after,
-    utc_now,
 )
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -312,8 +311,3 @@ def test_a_policy_may_wait_not_at_all() -> None:
 def test_the_clock_and_the_dice_are_not_shown() -> None:
     """The repr of a policy is what one would write to make it."""
     assert repr(RetryPolicy()) == "RetryPolicy(limit=2, first_delay=0.5, longest_delay=30.0, total=60.0)"
-
-
-def test_now_is_aware() -> None:
-    """Dates can be counted from it."""
-    assert utc_now().utcoffset() == timedelta(0)

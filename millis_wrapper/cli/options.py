@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import attrs
 import typer
+
+from millis_wrapper.settings import Region
 
 
 @attrs.define
@@ -30,7 +32,6 @@ REGION = ("--region",)
 WITH_VALUE = frozenset({*MESSAGE, *CONFIG, *METADATA, *REGION})
 
 AgentId = Annotated[str, typer.Argument(metavar="AGENT_ID", help="The agent's id; it may begin with `-`.")]
-Region = Literal["us", "eu"]
 RegionOption = Annotated[
     Region | None,
     typer.Option(*REGION, help="Where the service is asked. [default: MILLIS_BASE_URL, else us]"),

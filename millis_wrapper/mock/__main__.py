@@ -39,6 +39,8 @@ def serve(
     """
     from . import DEFAULT_AGENT_ID, MockMillis
 
+    if not 0 <= pace < math.inf:
+        raise ConfigurationError(f"--pace: {pace} is no number of seconds, 0 or more")
     mock = MockMillis(pace=pace)
     if agents is not None:
         mock.load_agents(agents)

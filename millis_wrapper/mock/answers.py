@@ -56,7 +56,6 @@ class Answer(Response):
     ) -> None:
         self.status_code = 200
         self.media_type = media_type
-        self.background = None
         self.init_headers({"cache-control": "no-store"})
         self._pieces = pieces
         self._under_way = under_way

@@ -65,9 +65,10 @@ class Fault:
         return ", ".join(filter(None, calls))
 
 
-def refuse(status: int, detail: Any, **more: Any) -> Refusal:
+def refuse(status: int, detail: Any, *, asks_to_wait: bool = False, wait: int | str | None = None) -> Refusal:
     """Return a refusal with the service's usual body."""
-    return Refusal(status, json.dumps({"detail": detail}).encode(), **more)
+    body = json.dumps({"detail": detail}).encode()
+    return Refusal(status, body, asks_to_wait=asks_to_wait, wait=wait)
 
 
 def _too_many(name: str, does: str, times: int | None = None) -> Fault:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import attrs
 
+from millis_wrapper.retry import Operation
 from millis_wrapper.wire_json import is_object
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_REMEMBERED = 1000
-
-Operation: TypeAlias = Literal["chat", "duplicate"]
 
 
 @attrs.frozen
