@@ -103,7 +103,7 @@ def refuse_impossible_host(base_url: str) -> None:
         httpx.URL(base_url).host.encode("idna")
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ConfigurationError(
-            f"base_url: must be like {HOSTS['us']}, not {base_url!r} ({error})"
+            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, not {base_url!r} ({error})"
         ) from None
 
 

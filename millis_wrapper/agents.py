@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from .errors import UnexpectedResponseError
-from .printable import one_line
-from .status import COPY_MAY_EXIST, body_start, stated_reason
+from .status import COPY_MAY_EXIST, body_start, reason_in
 from .wire_json import NO_JSON, is_object, read_json
 
 if TYPE_CHECKING:
@@ -102,6 +101,5 @@ def _config(value: Any) -> AgentConfig | None:
 
 
 def _unexpected(what: str, body: bytes) -> UnexpectedResponseError:
-    text = body_start(body)
-    shown = stated_reason(read_json(body)) or one_line(text, 200) or "its body is empty"
-    return UnexpectedResponseError(f"the answer to duplicate {what} ({shown}); {COPY_MAY_EXIST}", body=text)
+    words = f"the answer to duplicate {what} ({reason_in(body)}); {COPY_MAY_EXIST}"
+    return UnexpectedResponseError(words, body=body_start(body))

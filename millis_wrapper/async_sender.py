@@ -26,7 +26,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self._asyncio: ReferenceType[asyncio.AbstractEventLoop] | None = None
-        with suppress(RuntimeError):  # trio, where a connection does not keep its loop: both go by themselves
+        with suppress(RuntimeError):  # trio: no client holds on to its loop there
             self._asyncio = ref(asyncio.get_running_loop())
 
     def is_closed(self) -> bool:

@@ -11,7 +11,7 @@ from .errors import MillisError, StreamFailedError, StreamInterruptedError, Unex
 from .printable import one_line
 from .reply import ChatChunk, ChatReply, Ended
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
-from .status import body_start, stated_reason
+from .status import body_start, reason_in, stated_reason
 from .tool_calls import ToolCalls
 from .wire_json import NO_JSON, is_object, read_json
 
@@ -214,8 +214,7 @@ class ChatCore:
 
     def _unexpected(self, what: str) -> UnexpectedResponseError:
         head = self.hide(self._head)
-        reason = stated_reason(read_json(head)) or one_line(body_start(head.lstrip()), 200)
-        error = UnexpectedResponseError(f"{what}: {reason or 'its body is empty'}", body=body_start(head))
+        error = UnexpectedResponseError(f"{what}: {reason_in(head)}", body=body_start(head))
         self.fail(error)
         return error
 

@@ -51,7 +51,7 @@ class Chat:
                 models; the service keeps none.
             agent_id: a saved agent.
             agent_config: a config (dict or generated model) of its own or, beside an `agent_id`, what to
-                override of the saved one, by top-level key. Only what is in it is sent.
+                override of the saved one (probably by whole top-level keys). Only what is in it is sent.
             metadata: values for the `{name}` placeholders of prompt and messages.
             include_metadata_in_prompt: whether the agent is shown the metadata.
             end_of_session: whether this is the last turn.
@@ -105,7 +105,7 @@ class Chat:
         timeout: float | Timeout | None = None,
     ) -> Conversation:
         """Begin a conversation, which keeps the history and sends it whole with each turn; arguments as in
-        `stream`.
+        `stream`, and the errors of the arguments at once.
         """
         agent = agent_arguments(
             agent_id=agent_id,

@@ -5,7 +5,7 @@ All of it takes dicts and the generated models, changes neither, and gives back 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,8 +16,7 @@ from .config_checks import Kind, findings
 from .config_data import kind_of, plain_config
 from .config_file import load_config as load_config
 from .errors import ConfigurationError
-from .keys import joined
-from .wire_json import is_object
+from .keys import children
 
 if TYPE_CHECKING:
     from millis_api.models import Metadata
@@ -148,7 +147,7 @@ def _names(metadata: Mapping[str, Any] | Metadata) -> set[str]:
 
 def _compare(a: Any, b: Any, path: str, diff: ConfigDiff) -> None:
     if type(a) is type(b) and isinstance(a, dict | list):
-        before, after = dict(_children(a, path)), dict(_children(b, path))
+        before, after = dict(children(a, path)), dict(children(b, path))
         diff.removed.update({place: item for place, item in before.items() if place not in after})
         diff.added.update({place: item for place, item in after.items() if place not in before})
         for place, item in before.items():
@@ -156,9 +155,3 @@ def _compare(a: Any, b: Any, path: str, diff: ConfigDiff) -> None:
                 _compare(item, after[place], place, diff)
     elif type(a) is not type(b) or a != b:
         diff.changed[path] = Change(a, b)
-
-
-def _children(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if is_object(value):
-        return ((joined(path, key), item) for key, item in value.items())
-    return ((f"{path}[{number}]", item) for number, item in enumerate(value))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import contract
 from .errors import ConfigurationError
+from .json_like import is_mapping, is_sequence
 from .keys import joined
 from .wire_json import is_object
 
@@ -99,12 +100,12 @@ class _Copier:
         to_dict = getattr(value, "to_dict", None)
         if callable(to_dict) and not isinstance(value, type):
             value = to_dict()
-        if _is_mapping(value):
+        if is_mapping(value):
             return {
                 self._key(key, path): self.copy(item, joined(path, str(key)), depth + 1)
                 for key, item in value.items()
             }
-        if _is_sequence(value):
+        if is_sequence(value):
             return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(value)]
         return self._scalar(value, path)
 
@@ -150,11 +151,3 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    return isinstance(value, Mapping)
-
-
-def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, list | tuple)

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, TypeAlias
 
+from .json_like import is_mapping, is_sequence
 from .keys import joined, nearest
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -74,12 +75,9 @@ class Contract:
         schema: Schema = self._components[name]
         return schema
 
-    def resolve(self, ref: str) -> Schema:
-        """Return the schema that `ref` (`#/components/schemas/Voice`) names; raises KeyError if none is."""
-        return self.component(_name(ref))
-
     def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
-        """Find the keys in `value`, at every depth, that `component` does not name.
+        """Find the keys in `value`, at every depth, that `component` does not name; raises KeyError as
+        `component` does.
 
         Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
         """
@@ -87,6 +85,7 @@ class Contract:
 
     def fields(self, component: str) -> Iterator[Field]:
         """List every field of `component` at every depth; an object's fields follow the field that holds it.
+        Raises KeyError as `component` does.
 
         Where one of several objects may stand (a message), a path comes once for each of them.
         """
@@ -94,7 +93,7 @@ class Contract:
 
     def _unknown(self, value: object, schemas: Sequence[Schema], path: str) -> Iterator[UnknownKey]:
         leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
-        if _is_object(value):
+        if is_mapping(value):
             objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
             if not objects or any(_is_free(leaf) for leaf in leaves):
                 return
@@ -106,7 +105,7 @@ class Contract:
                 else:
                     names = {name for properties in objects for name in properties} - value.keys()
                     yield UnknownKey(place, str(key), nearest(str(key), names))
-        elif _is_list(value):
+        elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             if not items:
                 return  # the value may be as deep as it likes, or hold itself
@@ -195,11 +194,6 @@ def component(name: str) -> Schema:
     return installed().component(name)
 
 
-def resolve(ref: str) -> Schema:
-    """Return the schema that a reference in the installed contract points to; see `Contract.resolve`."""
-    return installed().resolve(ref)
-
-
 def unknown_keys(value: object, component: str) -> Iterator[UnknownKey]:
     """Find the keys in `value` that the installed contract does not name; see `Contract.unknown_keys`."""
     return installed().unknown_keys(value, component)
@@ -208,14 +202,6 @@ def unknown_keys(value: object, component: str) -> Iterator[UnknownKey]:
 def fields(component: str) -> Iterator[Field]:
     """List every field of a component of the installed contract; see `Contract.fields`."""
     return installed().fields(component)
-
-
-def _is_object(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    return isinstance(value, Mapping)
-
-
-def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, list | tuple)
 
 
 def _name(ref: str) -> str:

@@ -2,8 +2,8 @@
 
 MillisError
 ├── ConfigurationError            the call or the client is wrong; nothing was sent (also a ValueError)
-├── APIConnectionError            no answer; `request_sent` tells whether the service may have acted
-│   └── APITimeoutError           no answer within a limit
+├── APIConnectionError            no whole answer; `request_sent` tells whether the service may have acted
+│   └── APITimeoutError           no whole answer within a limit
 ├── APIStatusError                the service answered with an error status
 │   ├── BadRequestError           400
 │   ├── AuthenticationError       401
@@ -13,7 +13,7 @@ MillisError
 │   ├── RateLimitError            429; `retry_after` in seconds
 │   └── InternalServerError       5xx
 ├── StreamError                   the reply is not whole; `reply` holds what had come
-│   ├── StreamInterruptedError    lost, timed out, or cut
+│   ├── StreamInterruptedError    lost, timed out, cut, or left early
 │   └── StreamFailedError         the service reported an error in the stream
 └── UnexpectedResponseError       a success that is not what the contract says; `body` holds what had come
 
@@ -119,8 +119,17 @@ class FieldError(NamedTuple):
 class UnprocessableEntityError(APIStatusError):
     """422: the service refused what was asked; `errors` names each faulty place that it named."""
 
-    def __init__(self, message: str, *, errors: tuple[FieldError, ...] = (), **details: Any) -> None:
-        super().__init__(message, **details)
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        detail: Any = None,
+        body: str = "",
+        retry_after: float | None = None,
+        errors: tuple[FieldError, ...] = (),
+    ) -> None:
+        super().__init__(message, status=status, detail=detail, body=body, retry_after=retry_after)
         self.errors = errors
 
 
@@ -141,7 +150,7 @@ class StreamError(MillisError):
 
 
 class StreamInterruptedError(StreamError):
-    """The stream was lost, timed out, or was cut before its end."""
+    """The stream was lost, timed out, was cut, or was left by the caller before its end."""
 
 
 class StreamFailedError(StreamError):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from .errors import ConfigurationError
-from .keys import joined
+from .keys import children
 from .printable import one_line
 from .wire_json import is_object
 
@@ -40,7 +39,7 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
     """Name the innermost place in `value` that JSON cannot say."""
     if depth > _DEEPEST_NAMED:
         return f"{path}: is nested too deeply, or holds itself"
-    for place, child in _children(value, path):
+    for place, child in children(value, path):
         if not _is_sendable(child):
             return _unsendable(child, place, depth + 1)
     if is_object(value):
@@ -50,15 +49,3 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
         return f"{path}: holds half a surrogate pair, which is no text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
     return f"{path}: {what} cannot be sent as JSON"
-
-
-def _children(value: Any, path: str) -> Iterable[tuple[str, Any]]:
-    if is_object(value):
-        return [(joined(path, str(key)), child) for key, child in value.items()]
-    if _is_list(value):
-        return [(f"{path}[{number}]", child) for number, child in enumerate(value)]
-    return ()
-
-
-def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, list | tuple)

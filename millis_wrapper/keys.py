@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
+
+from .json_like import is_mapping, is_sequence
 
 
 def joined(path: str, key: str) -> str:
@@ -15,6 +18,21 @@ def joined(path: str, key: str) -> str:
     if not re.fullmatch(r"[^\W\d][\w-]*", key):
         return f"{path}[{json.dumps(key)}]"
     return f"{path}.{key}" if path else key
+
+
+def children(value: Any, path: str) -> list[tuple[str, Any]]:
+    """Return what the object or the list at `path` holds, each with its path; nothing for other values."""
+    if is_mapping(value):
+        return [(joined(path, str(key)), child) for key, child in value.items()]
+    return [(f"{path}[{number}]", child) for number, child in enumerate(value)] if is_sequence(value) else []
+
+
+def path_of(steps: Iterable[str | int]) -> str:
+    """Return the path that leads to a place by these keys and indexes: `tools[0].name`."""
+    path = ""
+    for step in steps:
+        path = joined(path, step) if isinstance(step, str) else f"{path}[{step}]"
+    return path
 
 
 def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:

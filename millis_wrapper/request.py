@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from .errors import ConfigurationError, UnknownFieldWarning
 from .json_body import json_body
+from .json_like import is_mapping
 from .printable import one_line
 from .reply import ChatReply
 from .retry import Operation
@@ -55,7 +56,7 @@ def agent_arguments(
     if agent_id is not None:
         agent["agent_id"] = checked_agent_id(agent_id)
     if agent_config is not None:
-        agent["agent_config"] = config_dict(agent_config, "agent_config")
+        agent["agent_config"] = config_dict(agent_config)
         _report_unknown_keys(agent["agent_config"], strict)
     if metadata is not None:
         if not isinstance(metadata, Mapping):
@@ -126,13 +127,15 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
     return dicts
 
 
-def config_dict(config: Config, name: str) -> dict[str, Any]:
-    """Return a config, given as a dict or a generated model, as a dict; `name` is for the message of the
-    ConfigurationError.
+def config_dict(config: Config) -> dict[str, Any]:
+    """Return a config, given as a dict or a generated model, as a dict.
+
+    Raises ConfigurationError for anything else.
     """
     value = _as_mapping(config)
     if value is None:
-        raise ConfigurationError(f"{name}: must be a dict or a generated model, not {type(config).__name__}")
+        given = type(config).__name__
+        raise ConfigurationError(f"agent_config: must be a dict or a generated model, not {given}")
     return dict(value)
 
 
@@ -160,15 +163,11 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
 
 
 def _as_mapping(value: object) -> Mapping[str, Any] | None:
-    if _is_mapping(value):
+    if is_mapping(value):
         return value
     to_dict = None if isinstance(value, type) else getattr(value, "to_dict", None)
     plain: object = to_dict() if callable(to_dict) else None
-    return plain if _is_mapping(plain) else None
-
-
-def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(value, Mapping)
+    return plain if is_mapping(plain) else None
 
 
 def _shown(value: object) -> str:

@@ -47,7 +47,7 @@ class Secret:
 
 @attrs.frozen
 class Settings:
-    """Where requests go, with which key and headers."""
+    """Where requests go, with which key and headers; `strict`: whether unknown config keys are errors."""
 
     base_url: str
     key: Secret

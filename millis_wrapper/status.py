@@ -96,6 +96,12 @@ def _detail(body: bytes) -> Any:
     return value if isinstance(value, str) else None
 
 
+def reason_in(body: bytes) -> str:
+    """Return why a body is not what it should be, in its own words as far as it has any."""
+    stated = stated_reason(read_json(body))
+    return stated or one_line(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
+
+
 def _reason(detail: Any, body: bytes) -> str:
     return stated_reason({"detail": detail}) or one_line(body_start(body.lstrip()), _MESSAGE_DETAIL)
 

@@ -36,7 +36,7 @@ def read_json(data: bytes | str, *, deepest: int | None = DEEPEST) -> Any:
         return NO_JSON
     if end != len(text):
         return NO_JSON
-    # Its length alone tells of nearly every event that it is not.
+    # Most texts are too short to be nested so deeply.
     if deepest is not None and len(text) > 2 * deepest and _is_deeper(text, value, deepest):
         return NO_JSON
     return value

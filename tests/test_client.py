@@ -99,7 +99,7 @@ def test_a_host_that_cannot_exist_is_refused_at_once(
     kind: type[Millis] | type[AsyncMillis], host: str
 ) -> None:
     """A name that no resolver or URL takes is a ConfigurationError, not whatever the socket makes of it."""
-    with pytest.raises(ConfigurationError, match=r"^base_url: must be like https://.*" + re.escape(host)):
+    with pytest.raises(ConfigurationError, match=r"^base_url or MILLIS_BASE_URL: .*" + re.escape(host)):
         kind(KEY, base_url=f"https://{host}")
 
 

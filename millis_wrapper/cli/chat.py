@@ -28,8 +28,7 @@ def chat(
         typer.Option(
             *CONFIG,
             metavar="FILE",
-            help="JSON or YAML whose top-level keys replace those of the saved agent's config,"
-            " for this chat only.",
+            help="JSON or YAML that overrides the saved agent's config, for this chat only.",
         ),
     ] = None,
     metadata: Metadata = None,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from millis_wrapper.keys import nearest
 
 from .options import Debug
 from .output import Failure, write, write_styled
@@ -100,10 +101,10 @@ def _suggestion(path: str) -> str:
     asked = _plain(path)
     near = [plain for plain in known if plain.endswith(f".{asked}")]
     if not near and "." in asked:
-        near = get_close_matches(asked, known, 1)
+        near = [like] if (like := nearest(asked, known)) else []
     if not near:
-        last = get_close_matches(_last(asked), {_last(plain): None for plain in known}, 1)
-        near = [plain for plain in known if _last(plain) in last]
+        last = nearest(_last(asked), {_last(plain) for plain in known})
+        near = [plain for plain in known if _last(plain) == last]
     return f"; did you mean {' or '.join(known[plain] for plain in near[:3])}?" if near else ""
 
 

@@ -15,16 +15,15 @@ from typing import Any
 import attrs
 
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.keys import path_of
 from millis_wrapper.validation import faults
 from millis_wrapper.wire_json import is_object
 
-from .faults import MAGIC_IDS
+from .faults import ID_LENGTH, MAGIC_IDS
 from .json_data import load_list
 
 DEFAULT_AGENT_ID = "-mock-agent---------"
 
-# As the service's own: 20 characters, the first of them mostly a hyphen.
-ID_LENGTH = 20
 _ID_LETTERS = string.ascii_letters + string.digits + "-_"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -132,7 +131,7 @@ def _checked_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
         saved: dict[str, Any] = json.loads(json.dumps(whole, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"agent {agent_id}: config: must be a JSON object: {error}") from error
-    wrong = [f"{'.'.join(map(str, fault.place))}: {fault.words}" for fault in faults(saved, "AgentConfig")]
+    wrong = [f"{path_of(fault.place)}: {fault.words}" for fault in faults(saved, "AgentConfig")]
     if wrong:
         raise ConfigurationError(f"agent {agent_id}: config: {'; '.join(wrong)}")
     return saved

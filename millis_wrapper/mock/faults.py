@@ -12,7 +12,7 @@ from millis_wrapper.errors import ConfigurationError
 from . import copies, streams
 
 _PREFIX = "-mock-"
-_LENGTH = 20
+ID_LENGTH = 20  # as the service's own ids
 
 _MISSING = {"loc": ["body", "messages", 0, "content"], "msg": "Field required", "type": "missing"}
 
@@ -52,7 +52,7 @@ class Fault:
     @property
     def agent_id(self) -> str:
         """The agent id that asks for it."""
-        return f"{_PREFIX}{self.name}".ljust(_LENGTH, "-")
+        return f"{_PREFIX}{self.name}".ljust(ID_LENGTH, "-")
 
     @property
     def where(self) -> str:

@@ -69,7 +69,7 @@ class MockMillis:
 
     @property
     def url(self) -> str:
-        """Where it runs, for a client's `base_url`."""
+        """Where it runs, for a client's `base_url`; raises ConfigurationError while it does not."""
         if self._server is None:
             raise ConfigurationError("the mock does not run: start() it, or use it in `with`")
         return self._server.url
@@ -89,7 +89,10 @@ class MockMillis:
         self.reply = reply_function(replies)
 
     def load_script(self, path: str | Path) -> None:
-        """Set what the agents say from a JSON file: a list of replies as `reply_with` takes them."""
+        """Set what the agents say from a JSON file: a list of replies as `reply_with` takes them.
+
+        Raises ConfigurationError, naming the file.
+        """
         self.reply = load_script(path)
 
     def fail_next(
@@ -128,11 +131,16 @@ class MockMillis:
         return self.agents.add(agent_id, name=name, config=config).id
 
     def load_agents(self, path: str | Path) -> list[str]:
-        """Save the agents in a JSON file, a list of `{"id", "name", "config"}`, and return their ids."""
+        """Save the agents in a JSON file, a list of `{"id", "name", "config"}`, and return their ids.
+
+        Raises ConfigurationError, naming the file.
+        """
         return [agent.id for agent in self.agents.load(path)]
 
     def start(self, *, host: str = "127.0.0.1", port: int = 0) -> Self:
-        """Run it in a thread; port 0 is any free one. Raises ConfigurationError for one that is taken."""
+        """Run it in a thread; port 0 is any free one. Raises ConfigurationError for an address that cannot be
+        had, and when it runs already.
+        """
         if self._server is not None:
             raise ConfigurationError(f"the mock runs already, at {self.url}")
         server = Server(self.app, host, port, self.under_way.end_all)

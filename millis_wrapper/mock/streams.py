@@ -13,6 +13,7 @@ Bytes: TypeAlias = AsyncGenerator[bytes]
 Writer: TypeAlias = Callable[[Pieces], Bytes]
 
 END = b"data: [DONE]\n\n"
+HTML = b"<!doctype html>\n<title>Mock gateway</title>\n<h1>This is not the service</h1>\n"
 
 # Of a reply that goes wrong, this many pieces are sent before.
 _PIECES_BEFORE = 2
@@ -141,9 +142,6 @@ async def stall(pieces: Pieces) -> Bytes:
 
 async def html(pieces: Pieces) -> Bytes:
     yield HTML
-
-
-HTML = b"<!doctype html>\n<title>Mock gateway</title>\n<h1>This is not the service</h1>\n"
 
 
 async def _beginning(pieces: Pieces) -> Bytes:

@@ -86,8 +86,3 @@ def _theirs(chunks: list[bytes]) -> Iterator[httpx_sse.ServerSentEvent]:
 
 def _cut(stream: bytes, size: int) -> list[bytes]:
     return [stream[start : start + size] for start in range(0, len(stream), size)]
-
-
-if __name__ == "__main__":
-    for measured in run(rounds=15):
-        print(measured)
