@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import httpx
 
@@ -13,11 +12,13 @@ from .errors import APIConnectionError, APITimeoutError
 from .printable import one_line
 from .request import Call
 from .settings import Settings
-from .status import COPY_MAY_EXIST, body_start
+from .status import COPY_MAY_EXIST
 from .timeouts import Timeout
 
 # What httpx raises around a send. The last is for asyncio's complaint about another event loop.
 SENDING_ERRORS = (httpx.RequestError, httpx.InvalidURL, RuntimeError)
+# And while a body is read. The last is for one that was closed before its first piece was asked for.
+READING_ERRORS = (httpx.RequestError, httpx.StreamClosed)
 
 # httpx raises these before it has written a byte of the request: there was no connection to write it to.
 _NEVER_SENT = (
@@ -30,40 +31,64 @@ _NEVER_SENT = (
 _WHILE_WRITING = (httpx.WriteTimeout, httpx.WriteError, httpx.LocalProtocolError)
 
 
-def sending_failed(error: Exception, settings: Settings, call: Call, limits: Timeout) -> NoReturn:
-    """Raise for what httpx raised around a send, with what may have happened."""
+def sending_failure(
+    error: Exception, request: httpx.Request, settings: Settings, call: Call, limits: Timeout
+) -> Exception:
+    """Return what to raise for what httpx raised around a send, with what may have happened.
+
+    It has to be raised where httpx's error is no longer handled: else that stays in its `__context__`, and
+    its frames may hold the key.
+    """
     if not isinstance(error, RuntimeError):
         cause = _without_key(error, settings.key.hide_in)
-        raise _unsent(cause, settings, limits) or _unanswered(cause, settings, call, limits) from cause
+        unsent = _unsent(cause, settings, limits) if _is_about(request, error) else None
+        return _caused(unsent or _unanswered(cause, settings, call, limits), cause)
     if "loop" not in str(error):
-        raise error
+        return error
     # asyncio's words; by then an idle connection of the other loop has carried the request out.
-    raise APIConnectionError(
+    words = (
         f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
-        f" one for each, or let AsyncMillis make its own; {_may_have(call)}",
-        request_sent=True,
-    ) from error
+        f" one for each, or let AsyncMillis make its own; {_may_have(call)}"
+    )
+    return _caused(APIConnectionError(words, request_sent=True), error)
 
 
-def reading_failed(error: httpx.RequestError, settings: Settings, call: Call, body: Body) -> NoReturn:
-    """Raise for what httpx raised while an answer was read whole, with what had come of it."""
+def reading_failure(error: httpx.RequestError, settings: Settings, call: Call, body: Body) -> Exception:
+    """Return what to raise, as above, for what httpx raised while an answer was read whole, with what had
+    come of it.
+    """
     cause = _without_key(error, settings.key.hide_in)
     cls = APITimeoutError if isinstance(cause, httpx.TimeoutException) else APIConnectionError
-    raise cls(
+    failure = cls(
         f"the answer from {settings.base_url} broke off: {_what_broke(cause, body.deadline)};"
         f" {_may_have(call)}; .body holds what had come",
         request_sent=True,
-        body=body_start(settings.key.hide_in(bytes(body.data))),
-    ) from cause
+        body=settings.key.hide_in(bytes(body.data)).decode("utf-8", "replace"),
+    )
+    return _caused(failure, cause)
 
 
-def stream_failed(error: httpx.RequestError, core: ChatCore, deadline: Deadline) -> None:
-    """Raise StreamInterruptedError for what httpx raised while a stream was read; a stream that was closed
-    meanwhile has an error of its own.
+def stream_failure(error: Exception, core: ChatCore, deadline: Deadline) -> Exception | None:
+    """Return what to raise, as above, for what httpx raised while a stream was read; None for a stream that
+    was closed meanwhile, which has an error of its own.
     """
-    if not core.over:
-        cause = _without_key(error, core.hide)
-        raise core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}") from cause
+    if core.over:
+        return None
+    cause = _without_key(error, core.hide)
+    return _caused(core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}"), cause)
+
+
+def _caused(failure: Exception, cause: Exception) -> Exception:
+    failure.__cause__ = cause
+    return failure
+
+
+def _is_about(request: httpx.Request, error: Exception) -> bool:
+    """Whether httpx raised `error` for this request: a hook of the caller's may make others."""
+    try:
+        return isinstance(error, httpx.RequestError) and error.request is request
+    except RuntimeError:  # it was raised outside of any
+        return False
 
 
 def _without_key(error: Exception, hide: Callable[[bytes], bytes]) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Generator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypedDict
@@ -42,7 +43,8 @@ class KeyAuth(httpx.Auth):
             yield request
         finally:
             # The request lives on in the response and in exceptions; the key does not.
-            del request.headers["authorization"]
+            with suppress(KeyError):  # a hook of the caller's has taken it out
+                del request.headers["authorization"]
 
 
 # Reading an address takes longer than the rest of a request, and there are few.
@@ -178,12 +180,17 @@ class Body:
         self._room = room
         self.deadline = deadline
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it can be read as JSON, and so came whole: JSON that is cut is none."""
+        return read_json(bytes(self.data)) is not NO_JSON
+
     def add(self, piece: bytes) -> bool:
         """Take a piece; return whether there is room for more."""
         self.data += piece[: self._room - len(self.data)]
         if self.deadline.is_past:
-            # JSON that can be read came whole: a copy that was made is not lost to a late last piece.
-            if read_json(bytes(self.data)) is NO_JSON:
+            # A copy that was made is not lost to a late last piece.
+            if not self.is_json:
                 self.deadline.check()
             return False
         return len(self.data) < self._room

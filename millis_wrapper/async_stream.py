@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from types import TracebackType
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import httpx
 
-from ._failures import stream_failed
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, is_plain, own_network
+from ._failures import READING_ERRORS, stream_failure
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
 from .chat import ChatCore
+from .errors import ConfigurationError
 from .reply import ChatChunk, ChatReply
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class AsyncChatStream:
         self._make_call = make_call
         self._limits = limits
         self._core = core
+        self._opening = threading.Lock()  # taken once: a stream is sent once
         self._response: httpx.Response | None = None
+        self._deadline: Deadline | None = None
         self._chunks: AsyncGenerator[ChatChunk] | None = None
 
     @property
@@ -86,14 +90,17 @@ class AsyncChatStream:
         if self._response is None:
             if self._core.over:
                 self._core.final_reply()  # raises: the stream was closed, or could not be sent
+            if not self._opening.acquire(blocking=False):
+                raise ConfigurationError("stream: another task is opening it; enter it first, then read it")
             try:
-                self._response = await self._sender.open(self._make_call(), self._limits)
+                self._response = await self._sender.open(self._make_call(), self._limits, self._core)
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:
                 await self._response.aclose()
                 self._core.final_reply()  # raises: another task closed the stream meanwhile
+            self._deadline = self._sender.deadline(self._limits)
         return self
 
     async def __aexit__(
@@ -113,11 +120,11 @@ class AsyncChatStream:
         return self._chunks
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
-        response = self._response
-        if response is None or self._core.over:
+        response, deadline = self._response, self._deadline
+        if response is None or deadline is None or self._core.over:
             return
-        deadline = self._sender.deadline(self._limits)
         pieces = response.aiter_raw() if is_plain(response) else response.aiter_bytes()
+        failure: Exception | None = None
         try:
             async for piece in pieces:
                 for chunk in self._core.feed(piece):
@@ -128,8 +135,15 @@ class AsyncChatStream:
             else:
                 for chunk in self._core.end():
                     yield chunk
-        except httpx.RequestError as error:
-            stream_failed(error, self._core, deadline)
+        except READING_ERRORS as error:
+            failure = stream_failure(error, self._core, deadline)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
+            self._core.fail(error)
+            raise
+        if failure is not None:
+            raise failure
         if self._core.done:
             await _drain(response, pieces)
 

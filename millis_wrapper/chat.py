@@ -44,6 +44,7 @@ class ChatCore:
         self._event_seen = False
         self._object_seen = False
         self._texts: list[str] = []
+        self._joined = (0, "")  # how many of them, and what they say
         self._mender = Mender()
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
@@ -52,10 +53,13 @@ class ChatCore:
     @property
     def reply(self) -> ChatReply:
         """What has come so far."""
-        if len(self._texts) > 1:
-            self._texts = ["".join(self._texts)]
+        # Another thread may be adding text: what is joined once is kept beside the pieces, in one step.
+        count, text = self._joined
+        news = self._texts[count:]
+        text += "".join(news)
+        self._joined = count + len(news), text
         return ChatReply(
-            text=self._texts[0] if self._texts else "",
+            text=text,
             finish_reason=self._finish_reason,
             ended=self._ended,
             usage=self._usage,

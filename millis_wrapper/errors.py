@@ -50,8 +50,8 @@ class ConfigurationError(MillisError, ValueError):
 class APIConnectionError(MillisError):
     """No usable answer came back.
 
-    `request_sent` is False only when the request provably never reached the service; `body` is the start of
-    an answer that broke off.
+    `request_sent` is False only when the request provably never reached the service; `body` is what had
+    come of an answer that broke off.
     """
 
     def __init__(self, message: str, *, request_sent: bool, body: str = "") -> None:

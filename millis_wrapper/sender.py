@@ -10,7 +10,8 @@ from contextlib import closing, suppress
 import httpx
 
 from . import _http
-from ._failures import SENDING_ERRORS, reading_failed, sending_failed
+from ._failures import SENDING_ERRORS, reading_failure, sending_failure
+from .chat import ChatCore
 from .errors import MillisError
 from .request import Call
 from .retry import Attempts, RetryPolicy
@@ -49,8 +50,11 @@ class Sender:
                 self._own = httpx.Client(**_http.client_options(self.settings))
             return self._own
 
-    def open(self, call: Call, limits: Timeout) -> httpx.Response:
-        """Return the answer to `call`, a success with its body unread."""
+    def open(self, call: Call, limits: Timeout, core: ChatCore | None = None) -> httpx.Response:
+        """Return the answer to `call`, a success with its body unread.
+
+        `core`: of the stream that is to read it; once that is over, the call is not sent again.
+        """
         attempts = Attempts(call.operation, self.policy)
         while True:
             began = self.policy.clock()
@@ -61,22 +65,30 @@ class Sender:
                 delay = attempts.delay_after(error)
                 if delay is None:
                     raise
+                failure = error
             else:
                 _http.log_attempt(call, attempts, began, response.status_code)
                 return response
             self._sleep(delay)
+            if core is not None and core.over:
+                raise failure
 
     def read(self, call: Call, limits: Timeout) -> bytes:
         """Return the body of a success."""
         response = self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
+        failure: Exception | None = None
         with closing(response):
             try:
                 for piece in response.iter_bytes():
                     if not body.add(piece):
                         break
             except httpx.RequestError as error:
-                reading_failed(error, self.settings, call, body)
+                # A copy that was made is not lost because only the answer's ending is.
+                if not body.is_json:
+                    failure = reading_failure(error, self.settings, call, body)
+        if failure is not None:
+            raise failure
         return bytes(body.data)
 
     def deadline(self, limits: Timeout) -> _http.Deadline:
@@ -96,14 +108,19 @@ class Sender:
         try:
             response = http.send(request, stream=True, auth=self._auth, follow_redirects=False)
         except SENDING_ERRORS as error:
-            sending_failed(error, self.settings, call, limits)
-        _http.begin_body(response, limits)
-        if response.is_success:
-            return response
+            failure = sending_failure(error, request, self.settings, call, limits)
+        else:
+            _http.begin_body(response, limits)
+            if response.is_success:
+                return response
+            failure = self._refusal(call, response, limits)
+        raise failure
+
+    def _refusal(self, call: Call, response: httpx.Response, limits: Timeout) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
         # The status is the message; a body that breaks off takes nothing from it.
         with closing(response), suppress(httpx.RequestError):
             for piece in response.iter_bytes():
                 if not body.add(piece):
                     break
-        raise _http.status_error(self.settings, call, response, body)
+        return _http.status_error(self.settings, call, response, body)

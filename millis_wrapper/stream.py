@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from ._failures import stream_failed
-from ._http import DRAIN_BYTES, DRAIN_SECONDS, is_plain, own_network
+from ._failures import READING_ERRORS, stream_failure
+from ._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
 from .chat import ChatCore
+from .errors import ConfigurationError
 from .reply import ChatChunk, ChatReply
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class ChatStream:
         self._make_call = make_call
         self._limits = limits
         self._core = core
+        self._opening = threading.Lock()  # taken once: a stream is sent once
         self._response: httpx.Response | None = None
+        self._deadline: Deadline | None = None
         self._chunks: Generator[ChatChunk] | None = None
 
     @property
@@ -97,14 +100,17 @@ class ChatStream:
         if self._response is None:
             if self._core.over:
                 self._core.final_reply()  # raises: the stream was closed, or could not be sent
+            if not self._opening.acquire(blocking=False):
+                raise ConfigurationError("stream: another thread is opening it; enter it first, then read it")
             try:
-                self._response = self._sender.open(self._make_call(), self._limits)
+                self._response = self._sender.open(self._make_call(), self._limits, self._core)
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:
                 self._response.close()
                 self._core.final_reply()  # raises: another thread closed the stream meanwhile
+            self._deadline = self._sender.deadline(self._limits)
         return self
 
     def __exit__(
@@ -124,11 +130,11 @@ class ChatStream:
         return self._chunks
 
     def _chunks_as_they_come(self) -> Generator[ChatChunk]:
-        response = self._response
-        if response is None or self._core.over:
+        response, deadline = self._response, self._deadline
+        if response is None or deadline is None or self._core.over:
             return
-        deadline = self._sender.deadline(self._limits)
         pieces = response.iter_raw() if is_plain(response) else response.iter_bytes()
+        failure: Exception | None = None
         try:
             for piece in pieces:
                 yield from self._core.feed(piece)
@@ -137,8 +143,15 @@ class ChatStream:
                 deadline.check()
             else:
                 yield from self._core.end()
-        except httpx.RequestError as error:
-            stream_failed(error, self._core, deadline)
+        except READING_ERRORS as error:
+            failure = stream_failure(error, self._core, deadline)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
+            self._core.fail(error)
+            raise
+        if failure is not None:
+            raise failure
         if self._core.done:
             _drain(response, pieces)
 

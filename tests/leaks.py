@@ -13,12 +13,19 @@ def places(error: BaseException, secret: str) -> list[str]:
 
 def _texts(error: BaseException) -> Iterator[tuple[str, str]]:
     yield "traceback", "".join(traceback.format_exception(error))
-    link: BaseException | None = error
-    while link is not None:
+    for link in chain(error):
         name = type(link).__name__
         yield f"{name} as str", str(link)
         yield f"{name} as repr", repr(link)
         yield f"{name}.args", repr(link.args)
         # JSONDecodeError.doc and its like are in no message, but a crash reporter sends them along.
         yield f"{name}.__dict__", repr(vars(link))
-        link = link.__cause__ or link.__context__
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error`, and all that led to it, whether a traceback shows it or not."""
+    if error is not None:
+        yield error
+        yield from chain(error.__cause__)
+        if error.__context__ is not error.__cause__:
+            yield from chain(error.__context__)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -254,3 +256,30 @@ def test_the_reply_is_a_message_of_the_next_turn() -> None:
     }
     calls = [{"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
     assert ChatReply(tool_calls=calls).message == {"role": "assistant", "content": "", "tool_calls": calls}
+
+
+def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
+    """Another thread may add to it at any moment: here, between any two steps of the look."""
+    core = ChatCore()
+    said: list[str] = []
+
+    def more() -> None:
+        said.extend(chunk.text for chunk in core.feed(b"data: x\n\n"))
+
+    def trace(frame: FrameType, what: str, argument: Any) -> Callable[..., Any]:
+        if frame.f_code.co_name == "reply":
+            frame.f_trace_opcodes = True
+            if what == "opcode":
+                more()
+        return trace
+
+    for _ in range(3):
+        more()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            assert core.reply.text
+        finally:
+            sys.settrace(before)
+    assert core.reply.text == "".join(said)
+    assert len(said) > 10

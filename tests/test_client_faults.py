@@ -17,10 +17,12 @@ from loopback import (
     close,
     copied,
     http,
+    linger,
     nowhere,
     reply,
     reset,
     said,
+    until_left,
 )
 from twins import Twins, call
 
@@ -28,6 +30,7 @@ from millis_wrapper import (
     APIConnectionError,
     APITimeoutError,
     StreamInterruptedError,
+    Timeout,
     UnexpectedResponseError,
 )
 
@@ -204,3 +207,62 @@ async def test_an_empty_success_is_an_error(twins: Twins, operation: str, answer
     with Loopback(answer, FINE[operation]) as server, pytest.raises(UnexpectedResponseError):
         await call(twins.patient(server.url), operation)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("ending", [[close], [reset], [until_left]], ids=["closed", "reset", "stalled"])
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
+    twins: Twins, framing: str, ending: Answer
+) -> None:
+    """A duplicate that worked hands over its id: JSON that can be read came whole."""
+    answer = b'{"config": {"prompt": "%s"}, "id": "-Onew"}' % (b"x" * 5000)
+    head = {
+        "chunked": b"transfer-encoding: chunked\r\n\r\n" + chunk(answer),
+        "length": b"content-length: %d\r\n\r\n" % (len(answer) + 1) + answer,
+    }[framing]
+    with Loopback([b"HTTP/1.1 200 OK\r\n" + head, linger(0.05), *ending]) as server:
+        made = await twins.client(server.url, timeout=Timeout(idle=0.3)).agents.duplicate("-Oabc")
+    assert made.id == "-Onew"
+    assert len(server.requests) == 1
+
+
+async def test_all_that_came_of_an_answer_that_broke_off_is_handed_over(twins: Twins) -> None:
+    """The id of a copy that was made may be anywhere in it."""
+    answer = b'{"config": {"prompt": "%s"}, "id": "-Onew", "name": "' % (b"x" * 5000)
+    cut: Answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + answer, close]
+    with Loopback(cut) as server, pytest.raises(APIConnectionError) as caught:
+        await call(twins.client(server.url), "duplicate")
+    assert caught.value.body == answer.decode()
+
+
+async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twice(twins: Twins) -> None:
+    """Its failure says nothing of our request, which was answered."""
+
+    def report(response: httpx.Response) -> None:
+        httpx.post(f"http://{nowhere()}/metrics")
+
+    async def report_async(response: httpx.Response) -> None:
+        report(response)
+
+    theirs = twins.httpx_client()
+    theirs.event_hooks = {"response": [report_async if twins.kind == "async" else report]}
+    with Loopback(copied()) as server, pytest.raises(APIConnectionError, match="a copy may exist") as caught:
+        await call(twins.client(server.url, http_client=theirs), "duplicate")
+    assert caught.value.request_sent
+    assert len(server.requests) == 1
+
+
+async def test_a_hook_of_the_callers_may_take_out_the_key(twins: Twins) -> None:
+    """Whoever logs requests may well do so; the copy is handed over all the same."""
+
+    def remove(response: httpx.Response) -> None:
+        del response.request.headers["authorization"]
+
+    async def remove_async(response: httpx.Response) -> None:
+        remove(response)
+
+    theirs = twins.httpx_client()
+    theirs.event_hooks = {"response": [remove_async if twins.kind == "async" else remove]}
+    with Loopback(copied("-Onew")) as server:
+        made = await twins.client(server.url, http_client=theirs).agents.duplicate("-Oabc")
+    assert made.id == "-Onew"

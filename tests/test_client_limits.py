@@ -130,6 +130,17 @@ async def test_the_whole_reply_is_limited_by_total(twins: Twins) -> None:
     assert caught.value.reply.text == "Hello"
 
 
+async def test_the_time_of_the_whole_reply_runs_from_its_status_line_on(twins: Twins) -> None:
+    """Also while the caller does not read."""
+    body = Late(b"data: Hel\n\n", b"data: lo\n\n")
+    stream = body.client(twins).chat.stream("Hi", agent_id="-O")
+    async with stream:
+        body.now = 601.0
+        with pytest.raises(StreamInterruptedError, match="limit: total") as caught:
+            await stream.until_done()
+    assert caught.value.reply.text == "Hel"
+
+
 async def test_the_whole_answer_to_duplicate_is_limited_by_total(twins: Twins) -> None:
     """So is an answer that is read whole."""
     client = Late(b'{"id": ', b'"-Onew"').client(twins)

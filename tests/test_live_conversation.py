@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 from loopback import END, STREAM, Answer, Loopback, close, event, http, reply, said, until_left
-from twins import Twins
+from twins import KEY, Twins
 
 from millis_wrapper import (
     APIConnectionError,
+    AsyncMillis,
     ConfigurationError,
     InternalServerError,
+    Millis,
     MillisError,
     StreamFailedError,
     StreamInterruptedError,
@@ -194,3 +199,33 @@ async def test_a_conversation_checks_its_agent_at_once(twins: Twins) -> None:
     with Loopback(reply("Hello")) as server, pytest.raises(ConfigurationError, match="agent_id"):
         twins.client(server.url).chat.conversation()
     assert server.connections == 0
+
+
+async def test_a_turn_that_is_cancelled_while_it_is_read_can_be_said_again() -> None:
+    """A time limit of the caller's is no decision to keep what had come."""
+    with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+            talk = millis.chat.conversation(agent_id="-Oabc")
+            with anyio.CancelScope() as scope:
+                async with talk.stream("A story") as stream:
+                    async for _ in stream:
+                        scope.cancel()
+            assert (talk.messages, talk.left_early) == ([], ())
+            await talk.send("A story")
+    assert talk.messages == [user("A story"), agent("Hello")]
+
+
+def test_a_turn_that_ctrl_c_ends_while_it_is_read_can_be_said_again() -> None:
+    """So it is with Ctrl-C, which comes while the next piece is waited for."""
+
+    class Body(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"data: Once\n\n"
+            raise KeyboardInterrupt
+
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Body())))
+    with http, Millis(KEY, http_client=http) as millis:
+        talk = millis.chat.conversation(agent_id="-Oabc")
+        with pytest.raises(KeyboardInterrupt):
+            talk.send("A story")
+    assert (talk.messages, talk.left_early) == ([], ())

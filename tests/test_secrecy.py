@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from leaks import places
+from leaks import chain, places
 from loopback import (
     END,
     STREAM,
@@ -35,13 +34,6 @@ pytestmark = pytest.mark.anyio
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 LIMITS = Timeout(first_byte=0.05, idle=0.05, write=0.05)
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
 
 
 def assert_secret(error: MillisError, caplog: pytest.LogCaptureFixture) -> None:
@@ -115,13 +107,9 @@ async def test_an_error_in_the_midst_of_sending_does_not_tell_the_key(
 
 def with_locals(error: BaseException) -> str:
     """Return the traceback as a crash reporter sees it: with the locals of all frames but the tests' own."""
-    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
-    text: list[str] = []
-    link: traceback.TracebackException | None = whole
-    while link is not None:
-        text += [repr(frame.locals) for frame in link.stack if "/tests/" not in frame.filename]
-        link = link.__cause__ or link.__context__
-    return "\n".join(text)
+    links = [traceback.TracebackException.from_exception(link, capture_locals=True) for link in chain(error)]
+    frames = [frame for link in links for frame in link.stack if "/tests/" not in frame.filename]
+    return "\n".join(repr(frame.locals) for frame in frames)
 
 
 HEARD = f"no such key: {KEY}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 
@@ -9,10 +10,24 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from loopback import DONE, STREAM, Answer, Loopback, pause, reply, said, until_left
+from loopback import DONE, STREAM, Answer, Loopback, http, pause, reply, said, until_left
 from twins import KEY, in_thread, until
 
-from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
+from millis_wrapper import (
+    AsyncMillis,
+    ChatReply,
+    ConfigurationError,
+    Millis,
+    RateLimitError,
+    RetryPolicy,
+    StreamInterruptedError,
+    Timeout,
+)
+from millis_wrapper.async_client import AsyncChat
+from millis_wrapper.async_sender import AsyncSender
+from millis_wrapper.client import Chat
+from millis_wrapper.sender import Sender
+from millis_wrapper.settings import Settings, read_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +177,81 @@ async def test_a_cancelled_block_closes_what_a_transport_takes_its_time_to_close
                 scope.cancel()
                 await anyio.sleep_forever()
     assert closed == [True]
+
+
+async def test_of_two_tasks_that_open_a_stream_one_sends() -> None:
+    """A chat is sent once, and the task that was first gets its reply."""
+    with Loopback(reply("Hello")) as server:
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+            stream = millis.chat.stream("Hi", agent_id="-Oabc")
+            first, second = await asyncio.gather(
+                stream.get_final_reply(), stream.get_final_reply(), return_exceptions=True
+            )
+    assert isinstance(first, ChatReply)
+    assert first.text == "Hello"
+    assert isinstance(second, ConfigurationError)
+    assert "another task is opening it" in str(second)
+    assert len(server.requests) == 1
+
+
+def test_of_two_threads_that_open_a_stream_one_sends() -> None:
+    """So it is with threads, while the first waits for the answer."""
+    go_on = threading.Event()
+    texts: list[str] = []
+    with Loopback([pause(go_on), *reply("Hello")]) as server, Millis(KEY, base_url=server.url) as millis:
+        stream = millis.chat.stream("Hi", agent_id="-Oabc")
+        first = threading.Thread(target=lambda: texts.append(stream.get_final_reply().text))
+        first.start()
+        assert server.asked.wait(5)
+        with pytest.raises(ConfigurationError, match="another thread is opening it"):
+            stream.get_final_reply()
+        go_on.set()
+        first.join(5)
+    assert texts == ["Hello"]
+    assert len(server.requests) == 1
+
+
+def settings_for(server: Loopback) -> Settings:
+    return read_settings(KEY, region=None, base_url=server.url, allow_http=False, headers=None, strict=False)
+
+
+async def test_a_stream_that_a_task_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:
+    """Nobody would read the reply."""
+
+    async def close_meanwhile(seconds: float) -> None:
+        await stream.close()
+
+    with Loopback([http(429, "busy")], reply("Hello")) as server:
+        sender = AsyncSender(settings_for(server), Timeout(), RetryPolicy(), None, close_meanwhile)
+        stream = AsyncChat(sender).stream("Hi", agent_id="-Oabc")
+        with pytest.raises(RateLimitError):
+            await stream.until_done()
+        await sender.close()
+    assert len(server.requests) == 1
+
+
+def test_a_stream_that_a_thread_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:
+    """Nobody would read the reply."""
+    with Loopback([http(429, "busy")], reply("Hello")) as server:
+        sender = Sender(settings_for(server), Timeout(), RetryPolicy(), None, lambda _: stream.close())
+        stream = Chat(sender).stream("Hi", agent_id="-Oabc")
+        with pytest.raises(RateLimitError):
+            stream.until_done()
+        sender.close()
+    assert len(server.requests) == 1
+
+
+def test_a_stream_that_was_closed_before_its_first_piece_was_asked_for_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """httpx would raise a RuntimeError of its own for a body that is closed."""
+
+    def closed_meanwhile(response: httpx.Response) -> bool:
+        stream.close()
+        return True
+
+    monkeypatch.setattr("millis_wrapper.stream.is_plain", closed_meanwhile)
+    with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
+        stream = millis.chat.stream("Hi", agent_id="-Oabc")
+        with pytest.raises(StreamInterruptedError, match="closed before its end"):
+            stream.until_done()
