@@ -8,12 +8,13 @@ from collections.abc import Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import httpx
 
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
+from .printable import one_line
 from .request import Call
 from .retry import Attempts, RetryPolicy
 from .settings import HOSTS, Secret, Settings
@@ -67,6 +68,21 @@ def client_options(settings: Settings) -> ClientOptions:
         # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
         "verify": settings.base_url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
+
+
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
+
+
+def own_client(kind: type[_Client], settings: Settings) -> _Client:
+    """Return an httpx client of our own; raises ConfigurationError for an environment that allows none."""
+    try:
+        return kind(**client_options(settings))
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            f"no HTTP client can be made in this environment: {one_line(str(error), 200)}; look at its proxy"
+            " and certificate variables (HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR), or pass"
+            " http_client="
+        ) from error
 
 
 def build_request(

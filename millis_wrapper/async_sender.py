@@ -78,7 +78,7 @@ class AsyncSender:
         loop = _this_loop()
         client = self._own.get(loop)
         if client is None:
-            client = httpx.AsyncClient(**_http.client_options(self.settings))
+            client = _http.own_client(httpx.AsyncClient, self.settings)
             with self._lock:
                 # A client holds on to its loop: without this, each `asyncio.run` would leave one behind.
                 for other in [other for other in self._own if other.is_closed()]:

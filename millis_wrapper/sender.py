@@ -47,7 +47,7 @@ class Sender:
             return self._given
         with self._lock:
             if self._own is None:
-                self._own = httpx.Client(**_http.client_options(self.settings))
+                self._own = _http.own_client(httpx.Client, self.settings)
             return self._own
 
     def open(self, call: Call, limits: Timeout, core: ChatCore | None = None) -> httpx.Response:

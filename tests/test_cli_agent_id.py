@@ -133,3 +133,9 @@ def test_the_options_are_the_ones_that_typer_knows(command: str) -> None:
     assert not [
         name for option in options for name in option.opts if re.fullmatch("-[A-Za-z0-9_-]{19}", name)
     ]
+
+
+def test_arguments_keep_their_order() -> None:
+    """The id stays the first of two, so that the complaint about one too many is about the other."""
+    said = ["chat", "-OabCdEfGhIjKlMnOpQr", "hi", "--json"]
+    assert ids_last(said) == ["chat", "--json", "--", "-OabCdEfGhIjKlMnOpQr", "hi"]

@@ -104,6 +104,26 @@ def test_a_host_that_cannot_exist_is_refused_at_once(
 
 
 @OPERATIONS
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),  # for which httpx wants a package more
+        ("ALL_PROXY", "gopher://127.0.0.1:1"),
+        ("HTTPS_PROXY", "http://a:b:c"),
+        ("SSL_CERT_FILE", "/etc/passwd"),
+        ("SSL_CERT_FILE", "/not/there.pem"),
+    ],
+)
+async def test_an_environment_that_allows_no_client_is_named(
+    twins: Twins, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What httpx raises for the environment's proxies and certificates is an error of ours, too."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"no HTTP client can be made.*{variable}"):
+        await call(twins.client("https://millis.invalid"), operation)
+
+
+@OPERATIONS
 async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
     twins: Twins, operation: str
 ) -> None:

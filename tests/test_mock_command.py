@@ -96,6 +96,42 @@ def test_the_demo_streams_a_reply_and_copies_an_agent(monkeypatch: pytest.Monkey
     assert re.search(r"copy's id is -[A-Za-z0-9_-]{19}\.\n$", screen.getvalue())
 
 
+@pytest.mark.parametrize("program", ["millis_wrapper.mock.demo", "millis_wrapper.mock"])
+def test_a_full_stdout_is_told_in_one_line(program: str) -> None:
+    """No traceback, and a status that says so."""
+    command = [sys.executable, "-m", program, *(["--port", "0"] if program.endswith("mock") else [])]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.strip().count("\n") == 0
+    assert "stdout cannot be written to: No space left on device" in ran.stderr
+
+
+def test_the_demo_goes_quietly_when_its_reader_does() -> None:
+    """`scripts/demo | head -1` shows one line, and no traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "millis_wrapper.mock.demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        assert ran.stdout.readline().startswith(b"A mock of the service runs")
+        ran.stdout.close()
+        assert (ran.stderr.read(), ran.wait(30)) == (b"", 0)
+
+
+def test_ctrl_c_ends_the_demo_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its status is that of a program that was interrupted."""
+
+    def interrupted(agent_id: str | None, out: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", interrupted)
+    assert demo.main([]) == 130
+    assert capsys.readouterr().err == "\n"
+
+
 def test_the_demo_on_the_live_service_says_first_that_it_is(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

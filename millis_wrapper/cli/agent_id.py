@@ -15,8 +15,8 @@ _COMMANDS = frozenset({"chat", "demo", "duplicate"})
 
 
 def ids_last(arguments: Sequence[str]) -> list[str]:
-    """Return `arguments` with the agent ids that begin with `-` moved behind a `--`, where nothing is taken
-    for an option.
+    """Return `arguments` with the agent ids that begin with `-`, and what else is no option, moved behind a
+    `--`, where nothing is taken for one.
 
     Only commands that take an id are changed, and an option's value stays where it is.
     """
@@ -29,7 +29,7 @@ def ids_last(arguments: Sequence[str]) -> list[str]:
     for argument in waiting:
         if argument == "--":
             break
-        if _ID.fullmatch(argument):
+        if _ID.fullmatch(argument) or not argument.startswith("-"):
             ids.append(argument)
             continue
         kept.append(argument)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from millis_wrapper.printable import printable
+from millis_wrapper.stdout import give_up
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -41,10 +42,10 @@ def writing() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        _give_up_stdout()
+        give_up()
         raise ReaderGone from None
     except OSError as error:
-        _give_up_stdout()
+        give_up()
         raise Failure(f"stdout cannot be written to: {error.strerror}") from error
 
 
@@ -83,9 +84,3 @@ def _stdout() -> TextIO:
     if sys.stdout is None:  # it was closed (`>&-`)
         raise Failure("stdout is closed, so the result cannot be written")
     return sys.stdout
-
-
-def _give_up_stdout() -> None:
-    # What is left in the buffer would be written at the interpreter's exit, and fail there once more.
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.stdout import give_up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"millis_wrapper.mock: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        give_up()
+        print(f"millis_wrapper.mock: stdout cannot be written to: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from millis_wrapper.errors import MillisError
 from millis_wrapper.printable import one_line, printable
+from millis_wrapper.stdout import give_up
 
 if TYPE_CHECKING:
     from millis_wrapper import Millis
@@ -32,6 +33,14 @@ def main(arguments: Sequence[str]) -> int:
     except MillisError as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except OSError as error:
+        give_up()
+        if not isinstance(error, BrokenPipeError):  # `| head` has had what it wanted
+            print(f"\ndemo: stdout cannot be written to: {error.strerror}", file=sys.stderr)
+            return 1
     return 0
 
 
