@@ -17,8 +17,8 @@ from .timeouts import Timeout
 
 # What httpx raises around a send. The last is for asyncio's complaint about another event loop.
 SENDING_ERRORS = (httpx.RequestError, httpx.InvalidURL, RuntimeError)
-# And while a body is read. The last is for one that was closed before its first piece was asked for.
-READING_ERRORS = (httpx.RequestError, httpx.StreamClosed)
+# And while a body is read. The last is for one that was closed, or read by a hook of the caller's, before.
+READING_ERRORS = (httpx.RequestError, httpx.StreamError)
 
 # httpx raises these before it has written a byte of the request: there was no connection to write it to.
 _NEVER_SENT = (
@@ -53,7 +53,7 @@ def sending_failure(
     return _caused(APIConnectionError(words, request_sent=True), error)
 
 
-def reading_failure(error: httpx.RequestError, settings: Settings, call: Call, body: Body) -> Exception:
+def reading_failure(error: Exception, settings: Settings, call: Call, body: Body) -> Exception:
     """Return what to raise, as above, for what httpx raised while an answer was read whole, with what had
     come of it.
     """

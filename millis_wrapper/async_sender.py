@@ -13,7 +13,7 @@ import httpx
 from anyio.lowlevel import RunVar
 
 from . import _http
-from ._failures import SENDING_ERRORS, reading_failure, sending_failure
+from ._failures import READING_ERRORS, SENDING_ERRORS, reading_failure, sending_failure
 from .chat import ChatCore
 from .errors import MillisError
 from .request import Call
@@ -119,7 +119,7 @@ class AsyncSender:
                 async for piece in response.aiter_bytes():
                     if not body.add(piece):
                         break
-            except httpx.RequestError as error:
+            except READING_ERRORS as error:
                 # A copy that was made is not lost because only the answer's ending is.
                 if not body.is_json:
                     failure = reading_failure(error, self.settings, call, body)

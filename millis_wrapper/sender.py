@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import httpx
 
 from . import _http
-from ._failures import SENDING_ERRORS, reading_failure, sending_failure
+from ._failures import READING_ERRORS, SENDING_ERRORS, reading_failure, sending_failure
 from .chat import ChatCore
 from .errors import MillisError
 from .request import Call
@@ -83,7 +83,7 @@ class Sender:
                 for piece in response.iter_bytes():
                     if not body.add(piece):
                         break
-            except httpx.RequestError as error:
+            except READING_ERRORS as error:
                 # A copy that was made is not lost because only the answer's ending is.
                 if not body.is_json:
                     failure = reading_failure(error, self.settings, call, body)

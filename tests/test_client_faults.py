@@ -29,6 +29,7 @@ from twins import Twins, call
 from millis_wrapper import (
     APIConnectionError,
     APITimeoutError,
+    MillisError,
     StreamInterruptedError,
     Timeout,
     UnexpectedResponseError,
@@ -266,3 +267,21 @@ async def test_a_hook_of_the_callers_may_take_out_the_key(twins: Twins) -> None:
     with Loopback(copied("-Onew")) as server:
         made = await twins.client(server.url, http_client=theirs).agents.duplicate("-Oabc")
     assert made.id == "-Onew"
+
+
+@OPERATIONS
+async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
+    twins: Twins, operation: str
+) -> None:
+    """What it took cannot be read twice; that is an error of ours as well."""
+
+    def read_away(response: httpx.Response) -> None:
+        list(response.iter_raw())
+
+    async def read_away_async(response: httpx.Response) -> None:
+        _ = [piece async for piece in response.aiter_raw()]
+
+    theirs = twins.httpx_client()
+    theirs.event_hooks = {"response": [read_away_async if twins.kind == "async" else read_away]}
+    with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
+        await call(twins.client(server.url, http_client=theirs), operation)
