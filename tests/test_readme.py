@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
+from millis_wrapper.mock.__main__ import serve
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -47,3 +49,11 @@ def test_the_test_in_the_readme_passes(pytester: pytest.Pytester) -> None:
 def test_the_readme_stays_short() -> None:
     """A newcomer reads it in minutes."""
     assert len(README.read_text().splitlines()) <= 85
+
+
+def test_the_readme_tells_where_the_mock_is() -> None:
+    """Whoever has no account finds it at the address, and with the agent, that the README names."""
+    where = {name: param.default for name, param in inspect.signature(serve).parameters.items()}
+    said = README.read_text()
+    assert f"MILLIS_BASE_URL=http://{where['host']}:{where['port']}`" in said
+    assert f"its agent is `{DEFAULT_AGENT_ID}`" in said

@@ -87,13 +87,12 @@ class Talk:
             return self._say(text, end_of_session=True)
         messages = self._conversation.messages
         # Where nothing was said there is no session to end.
-        return not messages or self._see(self._end(messages))
+        return not messages or self._see(lambda: self._end(messages))
 
     def _say(self, text: str, *, end_of_session: bool = False) -> bool:
-        stream = self._conversation.stream(text, end_of_session=end_of_session)
         before = self._conversation.messages
 
-        def keep() -> bool:
+        def keep(stream: ChatStream) -> bool:
             # To a program Ctrl-C is no decision to keep what had come; here it is how one leaves a reply.
             stream.close()
             if stream.reply.text and self._conversation.messages == before:
@@ -102,17 +101,21 @@ class Talk:
                 self._conversation.load([*before, said, heard])
             return self._conversation.messages != before
 
-        return self._see(stream, keep)
+        return self._see(lambda: self._conversation.stream(text, end_of_session=end_of_session), keep)
 
-    def _see(self, stream: ChatStream, keep: Callable[[], bool] = lambda: False) -> bool:
+    def _see(
+        self, open_stream: Callable[[], ChatStream], keep: Callable[[ChatStream], bool] = lambda _: False
+    ) -> bool:
         """Show a reply; return whether it is whole. Whatever broke it is said, and the talk goes on.
 
         `keep` keeps what came of a reply that was stopped, and returns whether anything had.
         """
+        stream: ChatStream | None = None
         try:
+            stream = open_stream()
             self._show(stream)
         except KeyboardInterrupt:
-            kept = keep()
+            kept = stream is not None and keep(stream)
             note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
         except MillisError as error:
             self._complain(error)
