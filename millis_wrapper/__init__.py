@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._async.client import AsyncMillis as AsyncMillis
+    from ._async.stream import AsyncChatStream as AsyncChatStream
+    from ._sync.client import Millis as Millis
+    from ._sync.stream import ChatStream as ChatStream
     from ._version import __version__ as __version__
     from .agents import DuplicatedAgent as DuplicatedAgent
-    from .async_client import AsyncMillis as AsyncMillis
-    from .async_stream import AsyncChatStream as AsyncChatStream
-    from .client import Millis as Millis
     from .conversation import AsyncConversation as AsyncConversation
     from .conversation import Conversation as Conversation
     from .errors import APIConnectionError as APIConnectionError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from .reply import ChatChunk as ChatChunk
     from .reply import ChatReply as ChatReply
     from .retry import RetryPolicy as RetryPolicy
-    from .stream import ChatStream as ChatStream
     from .timeouts import Timeout as Timeout
 
 __all__ = [
@@ -72,15 +72,15 @@ __all__ = [
 
 # Where each name lives; the many that are not listed live in `errors`.
 _ROOMS = {
-    "AsyncChatStream": "async_stream",
+    "AsyncChatStream": "_async.stream",
     "AsyncConversation": "conversation",
-    "AsyncMillis": "async_client",
+    "AsyncMillis": "_async.client",
     "ChatChunk": "reply",
     "ChatReply": "reply",
-    "ChatStream": "stream",
+    "ChatStream": "_sync.stream",
     "Conversation": "conversation",
     "DuplicatedAgent": "agents",
-    "Millis": "client",
+    "Millis": "_sync.client",
     "RetryPolicy": "retry",
     "Timeout": "timeouts",
     "__version__": "_version",

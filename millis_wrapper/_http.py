@@ -12,15 +12,15 @@ from typing import Any, TypedDict, TypeVar
 
 import httpx
 
+from ._json import NO_JSON, read_json
+from ._text import one_line
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
-from .printable import one_line
+from .options import HOSTS, Secret, Settings
 from .request import Call
+from .response import error_for_status
 from .retry import Attempts, RetryPolicy
-from .settings import HOSTS, Secret, Settings
-from .status import error_for_status
 from .timeouts import Timeout, seconds_or_none
-from .wire_json import NO_JSON, read_json
 
 log = logging.getLogger("millis_wrapper")
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._json import NO_JSON, is_object, read_json
 from .errors import UnexpectedResponseError
-from .status import COPY_MAY_EXIST, body_start, reason_in
-from .wire_json import NO_JSON, is_object, read_json
+from .response import COPY_MAY_EXIST, body_start, reason_in
 
 if TYPE_CHECKING:
     from millis_api.models import AgentConfig

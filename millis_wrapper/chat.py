@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ._json import NO_JSON, is_object, read_json
+from ._text import one_line
+from ._tool_calls import ToolCalls
 from .characters import Mender
 from .chunk_data import choice_0, content_text, is_error
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
-from .printable import one_line
 from .reply import ChatChunk, ChatReply, Ended
+from .response import body_start, reason_in, stated_reason
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
-from .status import body_start, reason_in, stated_reason
-from .tool_calls import ToolCalls
-from .wire_json import NO_JSON, is_object, read_json
 
 END_MARK = "[DONE]"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .wire_json import is_array, is_object
+from ._json import is_array, is_object
 
 
 def is_error(data: dict[str, Any]) -> bool:

@@ -14,10 +14,10 @@ from .errors import ConfigurationError
 from .request import message_dicts
 
 if TYPE_CHECKING:
-    from .async_stream import AsyncChatStream
+    from ._async.stream import AsyncChatStream
+    from ._sync.stream import ChatStream
     from .reply import ChatReply
     from .request import Messages
-    from .stream import ChatStream
     from .timeouts import Timeout
 
 

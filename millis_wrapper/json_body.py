@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ._json import is_object
+from ._text import one_line
+from .contract._paths import children
 from .errors import ConfigurationError
-from .keys import children
-from .printable import one_line
-from .wire_json import is_object
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

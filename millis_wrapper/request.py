@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from ._text import one_line
 from .errors import ConfigurationError, UnknownFieldWarning
 from .json_body import json_body
 from .json_like import is_mapping
-from .printable import one_line
 from .reply import ChatReply
 from .retry import Operation
 

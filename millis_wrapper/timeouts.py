@@ -6,8 +6,8 @@ import math
 
 import attrs
 
+from ._text import one_line
 from .errors import ConfigurationError
-from .printable import one_line
 
 # What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
 _LONGEST = 1_000_000

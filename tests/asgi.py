@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID
-from millis_wrapper.mock.streams import CutError
+from millis_wrapper.mock._streams import CutError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message

@@ -16,7 +16,7 @@ import attrs
 import pexpect
 import pytest
 
-from millis_wrapper.cli.app import run
+from millis_wrapper.cli._app import run
 
 KEY = "cli-key-0123456789abcdefghijklmn"
 AGENT = "-mock-agent---------"

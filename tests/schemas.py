@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeGuard
 
 import yaml
 from jsonschema import Draft202012Validator
+from paths import ROOT as ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "tests" / "corpus"
 EXAMPLES = ROOT / "openapi" / "examples"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from millis_wrapper.wire_json import is_object
+from millis_wrapper._json import is_object
 
 # Any, because its published types leave the hooks unknown.
 schemathesis: Any = import_module("schemathesis")

@@ -6,22 +6,22 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
 import leaks
+import paths
 import pytest
 from millis_api.models import AgentConfig
+from paths import EXAMPLES
 
+from millis_wrapper._json import is_array, is_object
 from millis_wrapper.agents import DuplicatedAgent, read_duplicated_agent, read_moment
 from millis_wrapper.errors import UnexpectedResponseError
-from millis_wrapper.settings import Secret
-from millis_wrapper.status import BODY_START
-from millis_wrapper.wire_json import is_array, is_object
+from millis_wrapper.options import Secret
+from millis_wrapper.response import BODY_START
 
-CORPUS = Path(__file__).parent / "corpus" / "duplicate"
-EXAMPLES = Path(__file__).parent.parent / "openapi" / "examples"
+CORPUS = paths.CORPUS / "duplicate"
 ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "answers.json").read_text())
 WITHOUT_ID: list[dict[str, Any]] = json.loads((CORPUS / "no_id.json").read_text())
 FULL: dict[str, Any] = json.loads((EXAMPLES / "agent-full.json").read_text())

@@ -5,12 +5,13 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import paths
 import pytest
 from chat_streams import delta, event, play
+from paths import EXAMPLES
 
 from millis_wrapper.chat import ChatCore
 from millis_wrapper.errors import (
@@ -21,8 +22,7 @@ from millis_wrapper.errors import (
 )
 from millis_wrapper.reply import ChatChunk, ChatReply
 
-CORPUS = Path(__file__).parent / "corpus" / "chat"
-EXAMPLES = Path(__file__).parent.parent / "openapi" / "examples"
+CORPUS = paths.CORPUS / "chat"
 CASES: dict[str, dict[str, Any]] = {
     f"{path.stem}: {case['name']}": case
     for path in sorted(CORPUS.glob("*.json"))

@@ -13,9 +13,9 @@ from millis_wrapper.errors import (
     StreamInterruptedError,
     UnexpectedResponseError,
 )
-from millis_wrapper.settings import Secret
+from millis_wrapper.options import Secret
+from millis_wrapper.response import BODY_START
 from millis_wrapper.sse import MAX_EVENT_BYTES
-from millis_wrapper.status import BODY_START
 
 # Limits.
 

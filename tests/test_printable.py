@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from millis_wrapper.printable import one_line, printable
+from millis_wrapper._text import one_line, printable
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import paths
 import pytest
 from loopback import nowhere
 from probe_departures import refused
@@ -35,7 +36,7 @@ from probe_runs import (
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
-from millis_wrapper.settings import read_settings
+from millis_wrapper.options import read_settings
 from scripts.probing import __main__ as probe
 from scripts.probing import wire
 from scripts.probing.exchanges import COPY, NO_SUCH_KEY, PLAIN, WITH_A_COPY, WITHOUT_A_COPY, Exchange
@@ -291,7 +292,7 @@ def test_the_script_writes_its_report_where_the_caller_stands(run: Probe, tmp_pa
     python.write_text(f'#!/bin/sh\n[ "$2" = pip ] && exit\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     done = subprocess.run(
-        [Path(__file__).parent.parent / "scripts" / "probe", "--yes"],
+        [paths.ROOT / "scripts" / "probe", "--yes"],
         cwd=here,
         env={
             "PATH": os.environ["PATH"],

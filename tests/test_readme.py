@@ -3,14 +3,14 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from pathlib import Path
 
+import paths
 import pytest
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 from millis_wrapper.mock.__main__ import serve
 
-README = Path(__file__).parent.parent / "README.md"
+README = paths.ROOT / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 
 

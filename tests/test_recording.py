@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from paths import ROOT
 from scenarios import SCENARIOS
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
-ROOT = Path(__file__).parent.parent
 CASSETTES = ROOT / "tests" / "cassettes"
 
 KEY = "aVeryPrivateKeyOf32CharactersXyz"

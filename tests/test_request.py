@@ -7,7 +7,6 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +20,14 @@ from millis_api.models import (
     Voice,
 )
 from millis_api.types import UNSET
+from paths import EXAMPLES
 
 from millis_wrapper import AsyncMillis, Millis
+from millis_wrapper._json import is_array, is_object
 from millis_wrapper.errors import ConfigurationError, UnknownFieldWarning
 from millis_wrapper.reply import ChatReply
 from millis_wrapper.request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
-from millis_wrapper.wire_json import is_array, is_object
 
-EXAMPLES = Path(__file__).parent.parent / "openapi" / "examples"
 REQUESTS: list[dict[str, Any]] = [
     json.loads((EXAMPLES / f"chat-request-{name}.json").read_text())
     for name in ("full", "minimal", "other-forms")

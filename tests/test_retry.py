@@ -21,13 +21,7 @@ from millis_wrapper.errors import (
     UnexpectedResponseError,
 )
 from millis_wrapper.reply import ChatReply
-from millis_wrapper.retry import (
-    Attempts,
-    Operation,
-    RetryPolicy,
-    may_send_again,
-    parse_retry_after,
-)
+from millis_wrapper.retry import Attempts, Operation, RetryPolicy, may_send_again, parse_retry_after
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import paths
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millis_wrapper import contract
@@ -70,7 +71,7 @@ def run_schemathesis(url: str, directory: Path) -> subprocess.CompletedProcess[s
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(file), "--url", url]
     command += ["--checks", "all", "--max-examples", str(EXAMPLES), "--continue-on-failure"]
     command += ["--header", "authorization: right", "--generation-deterministic", "--no-color"]
-    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
+    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(paths.TESTS)}
     return subprocess.run(
         command, cwd=directory, env={**os.environ, **hooks}, capture_output=True, text=True, timeout=PATIENCE
     )

@@ -10,7 +10,7 @@ import leaks
 import pytest
 
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.settings import HOSTS, Secret, Settings, read_settings
+from millis_wrapper.options import HOSTS, Secret, Settings, read_settings
 
 KEY = "k3Y" * 10 + "wXyZ"
 

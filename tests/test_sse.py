@@ -8,9 +8,9 @@ import json
 import pickle
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import paths
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 
 def load_cases() -> Iterator[Any]:
-    for path in sorted((Path(__file__).parent / "corpus" / "sse").glob("*.json")):
+    for path in sorted((paths.CORPUS / "sse").glob("*.json")):
         for case in json.loads(path.read_text("utf-8"))["cases"]:
             parts = [case["stream"]] if isinstance(case["stream"], str) else case["stream"]
             stream = b"".join(

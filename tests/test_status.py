@@ -5,16 +5,16 @@ import json
 import pickle
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
+import paths
 import pytest
 
 from millis_wrapper.errors import APIStatusError, FieldError, UnprocessableEntityError
+from millis_wrapper.response import BODY_START, body_start, error_for_status, stated_reason
 from millis_wrapper.retry import Operation
-from millis_wrapper.status import BODY_START, body_start, error_for_status, stated_reason
 
-CORPUS = Path(__file__).parent / "corpus" / "status"
+CORPUS = paths.CORPUS / "status"
 CLASSES: dict[str, str] = json.loads((CORPUS / "classes.json").read_text())
 BODIES: list[dict[str, Any]] = json.loads((CORPUS / "bodies.json").read_text())
 UNPROCESSABLE: list[dict[str, Any]] = json.loads((CORPUS / "unprocessable.json").read_text())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from millis_wrapper.tool_calls import ToolCalls
+from millis_wrapper._tool_calls import ToolCalls
 
 
 def put_together(*deltas: Any) -> list[dict[str, Any]]:

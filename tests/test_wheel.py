@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from paths import ROOT
 
 STREAM_A_REPLY = """
 import anyio, sys, warnings
@@ -68,7 +67,7 @@ def test_the_wheel_holds_both_packages_the_contract_and_the_licence_and_no_more(
     assert {"millis_api/contract/millis.yaml", "millis_api/contract/millis.json"} <= names
     assert {
         "millis_wrapper/__init__.py",
-        "millis_wrapper/client.py",
+        "millis_wrapper/_sync/client.py",
         "millis_api/models/agent_config.py",
     } <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)

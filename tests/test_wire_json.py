@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millis_wrapper.wire_json import DEEPEST, NO_JSON, is_array, is_object, read_json, write_json
+from millis_wrapper._json import DEEPEST, NO_JSON, is_array, is_object, read_json, write_json
 
 
 def nested(depth: int) -> str:

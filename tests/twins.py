@@ -27,11 +27,11 @@ from millis_wrapper import (
     RetryPolicy,
     Timeout,
 )
-from millis_wrapper.async_client import AsyncAgents, AsyncChat
-from millis_wrapper.async_sender import AsyncSender
-from millis_wrapper.client import Agents, Chat
-from millis_wrapper.sender import Sender
-from millis_wrapper.settings import read_settings
+from millis_wrapper._async.client import AsyncAgents, AsyncChat
+from millis_wrapper._async.transport import AsyncSender
+from millis_wrapper._sync.client import Agents, Chat
+from millis_wrapper._sync.transport import Sender
+from millis_wrapper.options import read_settings
 
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 

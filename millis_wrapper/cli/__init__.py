@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command with the process's arguments, and exit with its code."""
     try:
         try:
-            from .app import run
+            from ._app import run
         except ModuleNotFoundError as error:
             if error.name not in _EXTRA:
                 raise

@@ -7,18 +7,18 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agents import DEFAULT_AGENT_ID as DEFAULT_AGENT_ID
-    from .faults import MAGIC_IDS as MAGIC_IDS
-    from .requests import MockRequest as MockRequest
-    from .service import MockMillis as MockMillis
+    from ._agents import DEFAULT_AGENT_ID as DEFAULT_AGENT_ID
+    from ._faults import MAGIC_IDS as MAGIC_IDS
+    from ._requests import MockRequest as MockRequest
+    from ._service import MockMillis as MockMillis
 
 __all__ = ["DEFAULT_AGENT_ID", "MAGIC_IDS", "MockMillis", "MockRequest"]
 
 _ROOMS = {
-    "DEFAULT_AGENT_ID": "agents",
-    "MAGIC_IDS": "faults",
-    "MockMillis": "service",
-    "MockRequest": "requests",
+    "DEFAULT_AGENT_ID": "_agents",
+    "MAGIC_IDS": "_faults",
+    "MockMillis": "_service",
+    "MockRequest": "_requests",
 }
 _EXTRA = ("jsonschema", "starlette", "uvicorn")
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from millis_wrapper._stdout import give_up
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.stdout import give_up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

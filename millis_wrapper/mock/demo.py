@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from millis_wrapper._stdout import give_up
+from millis_wrapper._text import one_line, printable
 from millis_wrapper.errors import MillisError
-from millis_wrapper.printable import one_line, printable
-from millis_wrapper.stdout import give_up
 
 if TYPE_CHECKING:
     from millis_wrapper import Millis

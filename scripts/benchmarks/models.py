@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 from millis_api.models import AgentConfig
 
-from millis_wrapper.wire_json import is_array, is_object
+from millis_wrapper._json import is_array, is_object
 
 from .measure import Ratio, compare
 

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from millis_wrapper import ConfigurationError
 from millis_wrapper._http import refuse_impossible_host
-from millis_wrapper.printable import printable
-from millis_wrapper.settings import HOSTS, Region, Settings, read_settings
+from millis_wrapper._text import printable
+from millis_wrapper.options import HOSTS, Region, Settings, read_settings
 
 from . import copy_questions, promises, report, request_questions, stream_questions, wire
 from .asking import Asking, note

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from millis_wrapper.printable import one_line
-from millis_wrapper.wire_json import is_object, read_json
+from millis_wrapper._json import is_object, read_json
+from millis_wrapper._text import one_line
 
 from .exchanges import COPY, PLAIN, WITH_A_COPY, Exchange
 from .judging import BUSY, Missing

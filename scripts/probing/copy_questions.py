@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from millis_wrapper._json import is_object, read_json
 from millis_wrapper.contract import Field, fields
-from millis_wrapper.wire_json import is_object, read_json
 
 from . import promises
 from .exchanges import COPY, UNKNOWN_ORIGINAL

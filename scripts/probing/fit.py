@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from millis_wrapper._json import NO_JSON, read_json
 from millis_wrapper.contract import load, unknown_keys
-from millis_wrapper.validation import Fault, Place, faults
-from millis_wrapper.wire_json import NO_JSON, read_json
+from millis_wrapper.contract._validation import Fault, Place, faults
 
 from . import promises
 from .exchanges import Exchange

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from millis_wrapper.contract import load
-from millis_wrapper.validation import faults
+from millis_wrapper.contract._validation import faults
 
 from .exchanges import Exchange, Operation
 

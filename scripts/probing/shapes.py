@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
+from millis_wrapper._json import NO_JSON, is_array, is_object, read_json
 from millis_wrapper.contract import fields
 from millis_wrapper.sse import SSEDecoder
-from millis_wrapper.wire_json import NO_JSON, is_array, is_object, read_json
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELDS = (b"data", b"event", b"id", b"retry")

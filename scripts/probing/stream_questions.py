@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from millis_wrapper.contract import fields
-from millis_wrapper.validation import faults
+from millis_wrapper.contract._validation import faults
 
 from . import fit, promises
 from .exchanges import LAST, PLAIN

@@ -11,8 +11,8 @@ import httpx
 
 from millis_wrapper import Timeout
 from millis_wrapper._http import KeyAuth, build_request, client_options
+from millis_wrapper.options import Secret, Settings
 from millis_wrapper.request import Call, chat_call, duplicate_call
-from millis_wrapper.settings import Secret, Settings
 
 from .exchanges import NO_SUCH_KEY, Exchange
 

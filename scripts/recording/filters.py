@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from millis_wrapper.wire_json import is_array, is_object
+from millis_wrapper._json import is_array, is_object
 
 REAL_HOST = "https://api-west.millis.ai"
 

@@ -1,0 +1,76 @@
+"""Tool-call deltas, put together: the OpenAI form, where a call comes in pieces that share an `index`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ._json import is_array, is_object
+from .characters import mended
+
+
+@attrs.define
+class _Call:
+    id: str = ""
+    type: str = "function"
+    name: str = ""
+    # As pieces: arguments may be long, and come letter by letter.
+    arguments: list[str] = attrs.field(factory=list[str])
+
+    def as_sent(self) -> dict[str, Any]:
+        function = {"name": mended(self.name), "arguments": mended("".join(self.arguments))}
+        return {"id": mended(self.id), "type": mended(self.type), "function": function}
+
+
+class ToolCalls:
+    """The tool calls of one reply, as far as their pieces have come."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self._by_key: dict[int | str, _Call] = {}
+
+    def add(self, deltas: Any) -> None:
+        """Add the `tool_calls` of one delta; what is not of the known form is left to the chunk's data."""
+        for delta in deltas if is_array(deltas) else ():
+            if is_object(delta):
+                self._add_one(delta)
+
+    def whole(self) -> list[dict[str, Any]]:
+        """Return the calls so far, as `assistant` messages carry them: {id, type, function: {name,
+        arguments}}.
+        """
+        return [call.as_sent() for call in self._calls]
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def _add_one(self, delta: dict[str, Any]) -> None:
+        function = delta.get("function")
+        pieces: dict[str, Any] = function if is_object(function) else {}
+        name = _text(pieces.get("name"))
+        call = self._call_of(delta.get("index"), _text(delta.get("id")), name)
+        call.id = _text(delta.get("id")) or call.id
+        call.type = _text(delta.get("type")) or call.type
+        if name != call.name:  # some services repeat the whole name in every piece
+            call.name += name
+        if arguments := _text(pieces.get("arguments")):
+            call.arguments.append(arguments)
+
+    def _call_of(self, index: Any, call_id: str, name: str) -> _Call:
+        key = index if isinstance(index, int) else call_id
+        call = self._by_key.get(key) if key != "" else self._last()
+        # Some services give every call the index 0, each whole; others a new id to every piece. So another
+        # call is what has another id and a name.
+        if call is None or (name and call_id and call.id and call_id != call.id):
+            call = _Call()
+            self._calls.append(call)
+        self._by_key[key] = call
+        return call
+
+    def _last(self) -> _Call | None:
+        return self._calls[-1] if self._calls else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,89 @@
+"""The commands, put together; and what a run of one ends with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, TextIO
+
+import typer
+from typer.main import get_command
+
+from millis_wrapper._version import __version__
+from millis_wrapper.errors import UnknownFieldWarning
+
+from . import _config as config
+from ._agent_id import ids_last
+from ._agents import duplicate
+from ._chat import chat
+from ._contract import contract
+from ._failures import exit_code_for
+from ._mock import demo, mock
+from ._options import Debug, Session
+from ._output import escape_what_cannot_be_encoded, note, write
+
+app = typer.Typer(
+    add_completion=False,
+    # Plain help: it reads the same in a terminal, a pipe and a log, and costs no import of rich.
+    rich_markup_mode=None,
+)
+app.command()(chat)
+app.command()(duplicate)
+app.add_typer(config.app, name="config")
+app.command()(contract)
+app.command()(mock)
+app.command()(demo)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        write(f"millis-wrapper {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def millis(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Talk to Millis AI voice agents by text, copy them, and check their configs.
+
+    The private key is read from MILLIS_API_KEY and is never an option. MILLIS_BASE_URL names another host
+    than the service's own.
+
+    Exit codes: 0 fine; 1 the service or the config said no; 2 wrong use; 130 interrupted. Results go to
+    stdout, all else to stderr.
+    """
+    if ctx.invoked_subcommand is None:
+        note(ctx.get_help())
+        raise typer.Exit(2)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `millis` with `arguments`, and return its exit code."""
+    escape_what_cannot_be_encoded()
+    session = Session()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UnknownFieldWarning)
+        warnings.showwarning = _show_warning
+        try:
+            result = get_command(app).main(
+                ids_last(arguments), prog_name="millis", standalone_mode=False, obj=session
+            )
+        except (Exception, KeyboardInterrupt) as error:
+            return exit_code_for(error, session)
+    return result if isinstance(result, int) else 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    note(f"millis: warning: {message}")

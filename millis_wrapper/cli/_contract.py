@@ -1,0 +1,153 @@
+"""`millis contract`: what is known about a field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from millis_wrapper.contract._paths import nearest
+
+from ._options import Debug
+from ._output import Failure, write, write_styled
+
+if TYPE_CHECKING:
+    from millis_wrapper.contract import Field
+
+# Component -> what its list is called, and what in it is left out, since the config's own list has it.
+_LISTS = {
+    "AgentConfig": ("An agent's config", ""),
+    "ChatCompletionRequest": ("The chat request", "agent.agent_config."),
+    "DuplicateAgentResponse": ("The answer to duplicate", "config."),
+    "ChatCompletionChunk": ("A chunk of the reply's stream", ""),
+}
+_PATH_WIDTH = 48
+
+
+def contract(
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", help="A field: flow.response_delay, tools[].timeout.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show what is known about a field.
+
+    Its type, unit, default, known values and origin: of the config of an agent, of the chat request, and of
+    the answers. Without PATH, every field by its path.
+    """
+    if path is None:
+        for component, (title, elsewhere) in _LISTS.items():
+            _write_list(title, _own_fields(component, elsewhere))
+        return
+    found = list(_find(path))
+    if not found:
+        raise Failure(f"the contract has no field {path!r}{_suggestion(path)} (millis contract lists all)")
+    for field, holds in found:
+        _show(field, holds)
+
+
+def _own_fields(component: str, elsewhere: str) -> Iterator[Field]:
+    from millis_wrapper.contract import fields
+
+    seen: set[str] = set()
+    for field in fields(component):
+        if field.path not in seen and not (elsewhere and field.path.startswith(elsewhere)):
+            seen.add(field.path)
+            yield field
+
+
+def _write_list(title: str, fields: Iterable[Field]) -> None:
+    write(f"{title}:\n")
+    for field in fields:
+        unit = f", {field.unit}" if field.unit else ""
+        write(f"  {field.path:{_PATH_WIDTH}} {field.type}{unit}\n")
+    write("\n")
+
+
+def _find(path: str) -> Iterator[tuple[Field, list[str]]]:
+    """The fields that `path` names, of the first component that has any, with the keys that each of them
+    holds.
+    """
+    from millis_wrapper.contract import fields
+
+    asked = _plain(path)
+    for component in _LISTS:
+        listed = list(fields(component))
+        found = [field for field in listed if _plain(field.path) == asked]
+        for field in found:
+            below = re.compile(re.escape(field.path) + r"(?:\[\])*\.(\w+)")
+            keys = [match[1] for other in listed if (match := below.fullmatch(other.path))]
+            yield field, list(dict.fromkeys(keys))
+        if found:
+            return
+
+
+def _plain(path: str) -> str:
+    """`tools[0].params` and `tools.params` mean what `tools[].params` does."""
+    return re.sub(r"\[\d*\]", "", path.strip())
+
+
+def _suggestion(path: str) -> str:
+    known = {
+        _plain(field.path): field.path
+        for component, (_, elsewhere) in _LISTS.items()
+        for field in _own_fields(component, elsewhere)
+    }
+    asked = _plain(path)
+    near = [plain for plain in known if plain.endswith(f".{asked}")]
+    if not near and "." in asked:
+        near = [like] if (like := nearest(asked, known)) else []
+    if not near:
+        last = nearest(_last(asked), {_last(plain) for plain in known})
+        near = [plain for plain in known if _last(plain) == last]
+    return f"; did you mean {' or '.join(known[plain] for plain in near[:3])}?" if near else ""
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _show(field: Field, holds: list[str]) -> None:
+    from rich.text import Text
+
+    width = max(40, get_terminal_size().columns)
+    facts = list(_facts(field, holds))
+    margin = 4 + max(len(label) for label, _ in facts)
+    text = Text()
+    text.append(field.path, "bold")
+    text.append("\n" + fill(field.description, width) + "\n\n")
+    for label, words in facts:
+        text.append(f"  {label:{margin - 2}}", "cyan")
+        text.append(
+            fill(words, width - margin, break_on_hyphens=False).replace("\n", "\n" + " " * margin) + "\n"
+        )
+    write_styled(text)
+
+
+def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
+    yield "type", field.type + (", or null" if field.nullable else "")
+    if field.unit:
+        yield "unit", field.unit
+    yield "required", _required(field)
+    yield (
+        "default",
+        "none known" if field.default is None else f"{json.dumps(field.default)}, set by the service",
+    )
+    if field.known:
+        yield "known values", f"{', '.join(map(str, field.known))} (others are valid too)"
+    if holds:
+        yield "holds", ", ".join(holds)
+    yield "origin", ", ".join(field.origin) or "not noted"
+
+
+def _required(field: Field) -> str:
+    if not field.required:
+        return "no"
+    if field.component == "AgentConfig":
+        return "in the config of a saved agent; not in one that overrides it"
+    return f"in each {field.component}"

@@ -1,0 +1,154 @@
+"""A talk in the terminal: a line, a reply, a line, with the history kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from millis_wrapper.errors import MillisError
+
+from ._failures import line_for
+from ._output import note
+
+if TYPE_CHECKING:
+    from millis_wrapper._sync.stream import ChatStream
+    from millis_wrapper.conversation import Conversation
+
+    Messages: TypeAlias = list[dict[str, Any]]
+
+_PROMPT = "> "
+
+
+class Talk:
+    """One talk.
+
+    `end` opens the stream that ends a session without a further text; `show` shows a reply, `complain` what
+    broke it.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        end: Callable[[Messages], ChatStream],
+        show: Callable[[ChatStream], None],
+        complain: Callable[[MillisError], None],
+    ) -> None:
+        self._conversation = conversation
+        self._end = end
+        self._show = show
+        self._complain = complain
+
+    def run(self) -> None:
+        """Talk until /end or Ctrl-D; raises KeyboardInterrupt for two Ctrl-C at the prompt."""
+        note("/end [TEXT] ends the session, /save FILE keeps the history, Ctrl-D leaves.")
+        interrupted = False
+        while True:
+            try:
+                line = _ask().strip()
+            except EOFError:
+                note("")
+                return
+            except KeyboardInterrupt:
+                # Once may have been meant for the reply that had just ended, and the history would be gone.
+                if interrupted:
+                    raise
+                interrupted = True
+                note("\n(Ctrl-C again leaves, and so does Ctrl-D)")
+                continue
+            except UnicodeDecodeError as error:
+                note(f"millis: that line is no text: {error}")
+                continue
+            interrupted = False
+            if line.startswith("/"):
+                if self._obey(line):
+                    return
+            elif line:
+                self._say(line)
+
+    def _obey(self, line: str) -> bool:
+        """Do what the `/command` says; return whether the talk is over."""
+        command, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if command == "/end":
+            return self._end_session(rest)
+        if command == "/save":
+            self._save(rest)
+        else:
+            note(f"millis: there is no {command}; there are /end [TEXT] and /save FILE")
+        return False
+
+    def _end_session(self, text: str) -> bool:
+        if text:
+            return self._say(text, end_of_session=True)
+        messages = self._conversation.messages
+        # Where nothing was said there is no session to end.
+        return not messages or self._see(lambda: self._end(messages))
+
+    def _say(self, text: str, *, end_of_session: bool = False) -> bool:
+        before = self._conversation.messages
+
+        def keep(stream: ChatStream) -> bool:
+            # To a program Ctrl-C is no decision to keep what had come; here it is how one leaves a reply.
+            stream.close()
+            if stream.reply.text and self._conversation.messages == before:
+                said = {"role": "user", "content": text}
+                heard = {"role": "assistant", "content": stream.reply.text}
+                self._conversation.load([*before, said, heard])
+            return self._conversation.messages != before
+
+        return self._see(lambda: self._conversation.stream(text, end_of_session=end_of_session), keep)
+
+    def _see(
+        self, open_stream: Callable[[], ChatStream], keep: Callable[[ChatStream], bool] = lambda _: False
+    ) -> bool:
+        """Show a reply; return whether it is whole. Whatever broke it is said, and the talk goes on.
+
+        `keep` keeps what came of a reply that was stopped, and returns whether anything had.
+        """
+        stream: ChatStream | None = None
+        try:
+            stream = open_stream()
+            self._show(stream)
+        except KeyboardInterrupt:
+            kept = stream is not None and keep(stream)
+            note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
+        except MillisError as error:
+            self._complain(error)
+        else:
+            return True
+        return False
+
+    def _save(self, name: str) -> None:
+        messages = self._conversation.messages
+        if not name or not messages:
+            note("millis: " + ("there is nothing to save yet" if name else "/save needs the name of a file"))
+            return
+        # backslashreplace writes half a surrogate pair as JSON does.
+        content = json.dumps(messages, ensure_ascii=False, indent=2).encode(errors="backslashreplace") + b"\n"
+        try:
+            with Path(name).expanduser().open("xb") as file:  # "x": what is there is never overwritten
+                file.write(content)
+        except (OSError, RuntimeError, ValueError) as error:
+            note(f"millis: not saved: {line_for(error) if isinstance(error, OSError) else error}")
+        else:
+            note(f"({len(messages)} messages saved in {name})")
+
+
+def _ask() -> str:
+    """Return the next line that is typed; raises EOFError at the end of input."""
+    if sys.stdout.isatty():
+        with suppress(ImportError):  # not there on Windows
+            import_module("readline")  # input() edits lines with it, and knows the lines before
+        return input(_PROMPT)
+    # input() would put the prompt among the results.
+    sys.stderr.write(_PROMPT)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line

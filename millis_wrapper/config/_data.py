@@ -1,0 +1,153 @@
+"""A config as JSON data: a copy that is made of plain dicts, lists and values, and shares nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from millis_wrapper import contract
+from millis_wrapper._json import is_object
+from millis_wrapper.contract._paths import joined
+from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.json_like import is_mapping, is_sequence
+
+if TYPE_CHECKING:
+    from millis_wrapper.request import Config
+
+# No config comes near these. They end the walk through a dict that holds itself, and through a small YAML
+# file whose aliases would unfold into billions of values.
+MAX_DEPTH = 100
+MAX_VALUES = 100_000
+MAX_BITS = 1000  # of an integer, which then still is a finite float
+
+
+class Odd(NamedTuple):
+    """A value that JSON cannot say: where it is, and what is wrong with it."""
+
+    path: str
+    words: str
+
+
+def plain(value: object) -> tuple[Any, list[Odd]]:
+    """Return `value`, of dicts, lists and generated models, as JSON data of its own, and what is odd in it.
+
+    What JSON cannot say is null in the copy; the copy of what is too large, or holds itself, is null.
+    """
+    copier = _Copier()
+    try:
+        return copier.copy(value, "", 0), copier.odd
+    except _TooLargeError as error:
+        return None, [Odd("", str(error))]
+
+
+def plain_config(config: Config, name: str) -> dict[str, Any]:
+    """Return a config as JSON data of its own; `name` is for the message of the ConfigurationError.
+
+    Raises ConfigurationError for what is no config, for the whole answer of duplicate, and for a value that
+    JSON cannot say, naming its path.
+    """
+    data, odd = plain(config)
+    if odd:
+        place = f"{name}, {odd[0].path}" if odd[0].path else name
+        raise ConfigurationError(f"{place}: {odd[0].words}")
+    if not is_object(data):
+        raise ConfigurationError(f"{name}: must be a dict or a generated model, not {kind_of(data)}")
+    if is_answer(data):
+        raise ConfigurationError(f"{name}: this is the whole answer of duplicate; pass the config in it")
+    return data
+
+
+def is_answer(data: Mapping[str, Any]) -> bool:
+    """Whether `data` is not a config but the answer of duplicate, which holds one."""
+    known = contract.component("AgentConfigOverride")["properties"]
+    return "id" in data and is_object(data.get("config")) and not any(key in known for key in data)
+
+
+def kind_of(value: object) -> str:
+    """Return what `value` is, in JSON's words: `a list`, `null`."""
+    if isinstance(value, float) and not value.is_integer():
+        return "a number with a fraction"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    for kind, words in (
+        (str, "a string"),
+        (int, "a whole number"),
+        (float, "a number"),
+        (Mapping, "an object"),
+        (list, "a list"),
+    ):
+        if isinstance(value, kind):
+            return words
+    return f"a {type(value).__name__}"
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Copier:
+    def __init__(self) -> None:
+        self.odd: list[Odd] = []
+        self._room = MAX_VALUES
+
+    def copy(self, value: object, path: str, depth: int) -> Any:
+        self._room -= 1
+        if self._room < 0:
+            raise _TooLargeError(f"holds more than {MAX_VALUES:,} values; does it hold itself?")
+        if depth > MAX_DEPTH:
+            raise _TooLargeError(f"is nested more than {MAX_DEPTH} levels deep; does it hold itself?")
+        to_dict = getattr(value, "to_dict", None)
+        if callable(to_dict) and not isinstance(value, type):
+            value = to_dict()
+        if is_mapping(value):
+            return {
+                self._key(key, path): self.copy(item, joined(path, str(key)), depth + 1)
+                for key, item in value.items()
+            }
+        if is_sequence(value):
+            return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(value)]
+        return self._scalar(value, path)
+
+    def _key(self, key: object, path: str) -> str:
+        if isinstance(key, str):
+            return self._text(key, joined(path, key))
+        self._say(joined(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
+        return str(key)
+
+    def _scalar(self, value: object, path: str) -> str | int | float | None:
+        # Subclasses (a StrEnum, a numpy float) become what JSON makes of them.
+        if isinstance(value, bool) or value is None:
+            return value
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, int) and value.bit_length() <= MAX_BITS:
+            return int(value)
+        if isinstance(value, float) and math.isfinite(value):
+            return float(value)
+        self._say(path, _complaint(value))
+        return None
+
+    def _text(self, text: str, path: str) -> str:
+        if not _is_text(text):
+            self._say(path, "holds half a surrogate pair, which is no text")
+        return str.__str__(text)
+
+    def _say(self, path: str, words: str) -> None:
+        self.odd.append(Odd(path, words))
+
+
+def _complaint(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value} is no number in JSON"
+    if isinstance(value, int):
+        return "is too large a number"
+    return f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,223 @@
+"""The contract as data: what the service takes and gives, field by field.
+
+The functions here ask the copy of openapi/millis.yaml that is installed with the generated package.
+A `Contract` made from another version of that document answers the same questions about that one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple, TypeAlias
+
+from millis_wrapper.json_like import is_mapping, is_sequence
+
+from ._paths import joined, nearest
+
+Schema: TypeAlias = Mapping[str, Any]
+
+
+class UnknownKey(NamedTuple):
+    """A key that the contract does not name, found by `unknown_keys`."""
+
+    path: str
+    """Where it is: `flow.interruption.first_message`, `tools[0].params[1].nmae`."""
+    key: str
+    """The key itself: `nmae`."""
+    nearest: str | None
+    """The known key of the same object that is most like it, if any is."""
+
+
+class Field(NamedTuple):
+    """One field of a component, found by `fields`."""
+
+    path: str
+    """Where it is, with `[]` for any item of a list: `tools[].params[].name`."""
+    component: str
+    """The component whose field it is, and so the generated class: `ToolParam`."""
+    type: str
+    """Its type in words, without null: `integer or ResponseDelay`, `list of Tool`, `map of integer`."""
+    nullable: bool
+    required: bool
+    """Whether the object that holds it has to hold it."""
+    default: Any
+    """What the service takes when the key is absent; None where it has no default, or none is known."""
+    unit: str | None
+    """What a number counts: `milliseconds`, `tokens`."""
+    known: tuple[Any, ...]
+    """The known values of a field whose set of values is open: another value is valid too."""
+    origin: tuple[str, ...]
+    """Where it is known from: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs`
+    or `inferred`."""
+    description: str
+    """What it does."""
+
+
+class Contract:
+    """The components of an OpenAPI document, and questions about them.
+
+    Args:
+        document: the OpenAPI document as data.
+    """
+
+    def __init__(self, document: Schema) -> None:
+        self.document = document
+        self._components: Schema = document["components"]["schemas"]
+
+    def component(self, name: str) -> Schema:
+        """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
+        if name not in self._components:
+            near = nearest(name, self._components)
+            raise KeyError(
+                f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
+            )
+        schema: Schema = self._components[name]
+        return schema
+
+    def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
+        """Find the keys in `value`, at every depth, that `component` does not name; raises KeyError as
+        `component` does.
+
+        Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
+        """
+        return self._unknown(value, [self.component(component)], "")
+
+    def fields(self, component: str) -> Iterator[Field]:
+        """List every field of `component` at every depth; an object's fields follow the field that holds it.
+        Raises KeyError as `component` does.
+
+        Where one of several objects may stand (a message), a path comes once for each of them.
+        """
+        return self._fields(self.component(component), component, None, ())
+
+    def _unknown(self, value: object, schemas: Sequence[Schema], path: str) -> Iterator[UnknownKey]:
+        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
+        if is_mapping(value):
+            objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
+            if not objects or any(_is_free(leaf) for leaf in leaves):
+                return
+            objects = [properties for properties in objects if _fits(value, properties)] or objects
+            for key, child in value.items():
+                place = joined(path, str(key))
+                if known := [properties[key] for properties in objects if key in properties]:
+                    yield from self._unknown(child, known, place)
+                else:
+                    names = {name for properties in objects for name in properties} - value.keys()
+                    yield UnknownKey(place, str(key), nearest(str(key), names))
+        elif is_sequence(value):
+            items = [leaf["items"] for leaf in leaves if "items" in leaf]
+            if not items:
+                return  # the value may be as deep as it likes, or hold itself
+            for number, item in enumerate(value):
+                yield from self._unknown(item, items, f"{path}[{number}]")
+
+    def _fields(
+        self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
+    ) -> Iterator[Field]:
+        for name, leaf in self._leaves(schema, component):
+            if name is not None and name in above:
+                continue  # an object that can hold itself would go on for ever
+            for key, child in leaf.get("properties", {}).items():
+                field = self._field(key, child, name or "", key in leaf.get("required", ()), holder)
+                yield field
+                yield from self._fields(child, None, field, (*above, name))
+            if "items" in leaf and holder:
+                yield from self._fields(leaf["items"], None, holder._replace(path=f"{holder.path}[]"), above)
+
+    def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
+        leaves = list(self._leaves(schema))
+        origin = tuple(schema.get("x-origin", ()))
+        if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
+            origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
+            origin = origin or holder.origin
+        return Field(
+            path=f"{holder.path}.{key}" if holder else key,
+            component=component,
+            type=self._words(leaves),
+            nullable=any("null" in _types(leaf) for _, leaf in leaves),
+            required=required,
+            default=schema.get("x-service-default"),
+            unit=schema.get("x-unit"),
+            known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
+            origin=origin,
+            description=str(schema.get("description", "")).strip(),
+        )
+
+    def _leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
+        """The schemas that a value may fit, with their components' names: references and unions undone."""
+        if "$ref" in schema:
+            name = _name(schema["$ref"])
+            schema = self.component(name)
+        alternatives = schema.get("anyOf", ())
+        for one in alternatives:
+            yield from self._leaves(one)
+        if not alternatives:
+            yield name, schema
+
+    def _words(self, leaves: Sequence[tuple[str | None, Schema]]) -> str:
+        words = [
+            self._word(name, leaf, kind) for name, leaf in leaves for kind in _types(leaf) if kind != "null"
+        ]
+        return " or ".join(dict.fromkeys(words)) or "null"
+
+    def _word(self, name: str | None, leaf: Schema, kind: str) -> str:
+        if "const" in leaf:
+            return json.dumps(leaf["const"])
+        if kind == "array":
+            return f"list of {self._words(list(self._leaves(leaf['items'])))}"
+        if kind != "object":
+            return kind
+        if "properties" in leaf:
+            return name or "object"
+        values: Schema | bool = leaf.get("additionalProperties", True)
+        if isinstance(values, bool):
+            return "free-form object"
+        return f"map of {self._words(list(self._leaves(values)))}"
+
+
+@cache
+def installed() -> Contract:
+    """Return the contract that is installed with the generated package; it is read once."""
+    return Contract(load())
+
+
+@cache
+def load() -> Schema:
+    """Return the installed contract as the OpenAPI document that it is; it is read once."""
+    document: Schema = json.loads((files("millis_api") / "contract" / "millis.json").read_text("utf-8"))
+    return document
+
+
+def component(name: str) -> Schema:
+    """Return the schema of a component of the installed contract; see `Contract.component`."""
+    return installed().component(name)
+
+
+def unknown_keys(value: object, component: str) -> Iterator[UnknownKey]:
+    """Find the keys in `value` that the installed contract does not name; see `Contract.unknown_keys`."""
+    return installed().unknown_keys(value, component)
+
+
+def fields(component: str) -> Iterator[Field]:
+    """List every field of a component of the installed contract; see `Contract.fields`."""
+    return installed().fields(component)
+
+
+def _name(ref: str) -> str:
+    return ref.removeprefix("#/components/schemas/")
+
+
+def _types(leaf: Schema) -> Sequence[str]:
+    kind: str | Sequence[str] = leaf.get("type", "any value")
+    return (kind,) if isinstance(kind, str) else kind
+
+
+def _is_free(leaf: Schema) -> bool:
+    return "properties" not in leaf and ("object" in _types(leaf) or "any value" in _types(leaf))
+
+
+def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
+    """Whether `value` has the constants by which one object of a union (a message) is told from another."""
+    return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)

@@ -1,0 +1,51 @@
+"""Keys of JSON objects, in words: where one is, and which one was probably meant."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from millis_wrapper.json_like import is_mapping, is_sequence
+
+
+def joined(path: str, key: str) -> str:
+    """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
+
+    A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
+    """
+    if not re.fullmatch(r"[^\W\d][\w-]*", key):
+        return f"{path}[{json.dumps(key)}]"
+    return f"{path}.{key}" if path else key
+
+
+def children(value: Any, path: str) -> list[tuple[str, Any]]:
+    """Return what the object or the list at `path` holds, each with its path; nothing for other values."""
+    if is_mapping(value):
+        return [(joined(path, str(key)), child) for key, child in value.items()]
+    return [(f"{path}[{number}]", child) for number, child in enumerate(value)] if is_sequence(value) else []
+
+
+def path_of(steps: Iterable[str | int]) -> str:
+    """Return the path that leads to a place by these keys and indexes: `tools[0].name`."""
+    path = ""
+    for step in steps:
+        path = joined(path, step) if isinstance(step, str) else f"{path}[{step}]"
+    return path
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the one of `known` that is most like `word`, if one is by `likeness` (0 to 1).
+
+    `maxDuration` is altogether like `max_duration`.
+    """
+    from difflib import get_close_matches  # slow to import, and mostly there is nothing to guess
+
+    spelling = {_letters(name): name for name in sorted(known)}
+    near = get_close_matches(_letters(word), spelling, 1, likeness)
+    return spelling[near[0]] if near else None
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[\W_]", "", word).lower()

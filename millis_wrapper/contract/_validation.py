@@ -1,0 +1,139 @@
+"""Data held against a component of the contract: which places are at fault, and in what way.
+
+The words are left to the caller: the config tools speak to a person, the mock speaks as the service does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from millis_wrapper import contract
+from millis_wrapper.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+class Fault(NamedTuple):
+    """One place at which data does not fit the contract, found by `faults`."""
+
+    place: Place
+    """The way to it, by keys and list indexes: `("tools", 0, "name")`. A missing key counts as the place."""
+    kind: Literal["missing", "extra", "type", "constant", "other"]
+    """A required key that is not there, a key that is refused, a value of another type, a value that is not
+    the one allowed, or something else that `words` tells."""
+    wanted: tuple[Any, ...]
+    """The JSON types (`integer`) or the constants that would have been right, where that is the fault."""
+    value: Any
+    """What is there; for a missing key, the object that lacks it."""
+    words: str
+    """The fault in jsonschema's words, which may quote the value."""
+
+
+def faults(value: object, component: str) -> Iterator[Fault]:
+    """Find where `value`, as JSON data of dicts and lists, does not fit the component of the contract.
+
+    Where one of several forms may stand, the faults are those of the one form that was meant, if that can be
+    told. Raises ConfigurationError when jsonschema (extra `contract`) is not installed.
+    """
+    seen: set[tuple[Place, str]] = set()
+    for fault in _faults(_errors_finder(component)(value), ()):
+        # jsonschema tells of missing keys once for each, and each time without saying which one.
+        if (fault.place, fault.kind) not in seen:
+            seen.add((fault.place, fault.kind))
+            yield fault
+
+
+def _errors_finder(component: str) -> Callable[[object], Iterator[ValidationError]]:
+    try:
+        import jsonschema
+    except ImportError:
+        raise ConfigurationError(
+            'holding data against the contract needs jsonschema: pip install "millis-wrapper[contract]"'
+        ) from None
+    return _made_errors_finder(jsonschema.Draft202012Validator, component)
+
+
+@cache
+def _made_errors_finder(
+    # Any, because jsonschema's published types leave what is validated unknown.
+    validator: Any,
+    component: str,
+) -> Callable[[object], Iterator[ValidationError]]:
+    components = contract.load()["components"]
+    find: Callable[[object], Iterator[ValidationError]] = validator(
+        {"$ref": f"#/components/schemas/{component}", "components": components}
+    ).iter_errors
+    return find
+
+
+def _faults(errors: Iterable[ValidationError], above: Place) -> Iterator[Fault]:
+    for error in errors:
+        place = (*above, *error.path)
+        if error.validator == "required":
+            for key in _wanted(error):
+                if key not in _instance(error):
+                    yield Fault((*place, key), "missing", (), error.instance, error.message)
+        elif error.validator == "additionalProperties":
+            for key, value in _instance(error).items():
+                if key not in _schema(error).get("properties", {}):
+                    yield Fault((*place, key), "extra", (), value, error.message)
+        elif error.validator == "anyOf":
+            yield from _faults_in_union(error, place)
+        elif error.validator == "const":
+            yield Fault(place, "constant", (_wanted(error),), error.instance, error.message)
+        elif error.validator == "type":
+            yield Fault(place, "type", _types(error), error.instance, error.message)
+        else:
+            yield Fault(place, "other", (), error.instance, error.message)
+
+
+def _faults_in_union(error: ValidationError, place: Place) -> Iterator[Fault]:
+    """Tell the faults of the one form that the value was meant to have; those of all would be a riddle."""
+    forms: dict[Any, list[ValidationError]] = {}
+    for each in error.context:
+        forms.setdefault(each.schema_path[0], []).append(each)
+    # A value of the right type was meant as that form, and a message of the right role as that message.
+    right_type = [form for form in forms.values() if not any(map(_is_wrong_type, form))]
+    right_kind = [form for form in right_type if not any(map(_is_wrong_constant, form))]
+    if right_kind:
+        fewest, *_ = sorted(right_kind, key=len)
+        yield from _faults(fewest, place)
+    elif right_type:
+        wrong = [each for form in right_type for each in form if _is_wrong_constant(each)]
+        constants = tuple(_wanted(each) for each in wrong)
+        yield Fault((*place, *wrong[0].path), "constant", constants, wrong[0].instance, wrong[0].message)
+    else:
+        misfits = [each for each in error.context if _is_wrong_type(each)]
+        wanted = dict.fromkeys(kind for each in misfits for kind in _types(each))
+        yield Fault(place, "type", tuple(wanted), error.instance, error.message)
+
+
+def _is_wrong_type(error: ValidationError) -> bool:
+    return error.validator == "type" and not error.path
+
+
+def _is_wrong_constant(error: ValidationError) -> bool:
+    return error.validator == "const"
+
+
+def _types(error: ValidationError) -> tuple[str, ...]:
+    wanted = _wanted(error)
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
+
+
+# jsonschema's published types leave these three unknown.
+def _wanted(error: ValidationError) -> Any:
+    return error.validator_value
+
+
+def _instance(error: ValidationError) -> Any:
+    return error.instance
+
+
+def _schema(error: ValidationError) -> Any:
+    return error.schema

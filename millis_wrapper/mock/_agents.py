@@ -1,0 +1,137 @@
+"""The agents that the mock knows: saved ones, and the copies made of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import secrets
+import string
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from millis_wrapper._json import is_object
+from millis_wrapper.contract._paths import path_of
+from millis_wrapper.contract._validation import faults
+from millis_wrapper.errors import ConfigurationError
+
+from ._faults import ID_LENGTH, MAGIC_IDS
+from ._json_data import load_list
+
+DEFAULT_AGENT_ID = "-mock-agent---------"
+
+_ID_LETTERS = string.ascii_letters + string.digits + "-_"
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+_DEFAULT_CONFIG: dict[str, Any] = {
+    "prompt": "You answer for a mock of the service, and repeat what you are told.",
+    "voice": {"provider": "elevenlabs", "voice_id": "mock-voice"},
+    "flow": {"user_start_first": True},
+    "llm": {"model": "gpt-4o", "temperature": 0},
+    "language": "en-US",
+}
+
+
+@attrs.frozen
+class SavedAgent:
+    """One agent; `created_at` in milliseconds since the epoch."""
+
+    id: str
+    name: str
+    config: dict[str, Any]
+    created_at: int
+
+    def answer(self) -> dict[str, Any]:
+        """Return the agent as `duplicate` answers with it, for the caller to change at will."""
+        return copy.deepcopy(attrs.asdict(self, recurse=False))
+
+
+def new_agent_id() -> str:
+    """Return an id of the service's form."""
+    return "-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(ID_LENGTH - 1))
+
+
+@attrs.define
+class Agents:
+    """The saved agents by id; `clock` gives seconds since the epoch."""
+
+    clock: Callable[[], float] = time.time
+    new_id: Callable[[], str] = new_agent_id
+    _saved: dict[str, SavedAgent] = attrs.field(init=False, factory=dict[str, SavedAgent])
+
+    def __attrs_post_init__(self) -> None:
+        now = self._now()
+        for agent_id in (DEFAULT_AGENT_ID, *MAGIC_IDS):
+            self._saved[agent_id] = SavedAgent(agent_id, "Mock agent", _DEFAULT_CONFIG, now)
+
+    def get(self, agent_id: str) -> SavedAgent | None:
+        """Return the agent of that id, or None."""
+        return self._saved.get(agent_id)
+
+    def add(
+        self, agent_id: str | None = None, *, name: str = "Agent", config: Mapping[str, Any] | None = None
+    ) -> SavedAgent:
+        """Save an agent, and return it.
+
+        `agent_id`: None makes a new one. `config`: an agent config; a `prompt` and a `voice` are put in
+        where it has none. Raises ConfigurationError for an id that is taken or is none, and for a config
+        that is not of the contract's form.
+        """
+        agent_id = self._free_id(agent_id)
+        whole = _checked_config(agent_id, _DEFAULT_CONFIG if config is None else config)
+        agent = SavedAgent(agent_id, name, whole, self._now())
+        self._saved[agent_id] = agent
+        return agent
+
+    def duplicate(self, agent: SavedAgent) -> SavedAgent:
+        """Save a copy of `agent` under a new id, and return it."""
+        copied = SavedAgent(self._free_id(None), f"{agent.name} (copy)", agent.config, self._now())
+        self._saved[copied.id] = copied
+        return copied
+
+    def load(self, path: str | Path) -> list[SavedAgent]:
+        """Save the agents in a JSON file: a list of objects of the form `{"id", "name", "config"}`.
+
+        Raises ConfigurationError, naming the file and the agent, when one of them cannot be saved.
+        """
+        items = load_list(path, '[{"id": "-agent", "name": "Agent", "config": {"prompt": "Be brief."}}]')
+        return [self._load_one(f"{path}[{number}]", item) for number, item in enumerate(items)]
+
+    def _load_one(self, place: str, item: object) -> SavedAgent:
+        if not is_object(item):
+            raise ConfigurationError(f"{place}: must be an object with an id, by which it can be asked for")
+        agent_id, name, config = item.get("id"), item.get("name", "Agent"), item.get("config", {})
+        if not isinstance(agent_id, str) or not isinstance(name, str) or not is_object(config):
+            raise ConfigurationError(f"{place}: id and name must be strings, and config an object")
+        try:
+            return self.add(agent_id, name=name, config=config)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{place}: {error}") from error
+
+    def _now(self) -> int:
+        return int(self.clock() * 1000)
+
+    def _free_id(self, agent_id: str | None) -> str:
+        agent_id = self.new_id() if agent_id is None else agent_id
+        if not _ID.fullmatch(agent_id):
+            raise ConfigurationError(f"{agent_id!r} is no agent id: letters, digits, - and _ make one")
+        if agent_id in self._saved:
+            raise ConfigurationError(f"the agent id {agent_id!r} is taken")
+        return agent_id
+
+
+def _checked_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        whole = {key: _DEFAULT_CONFIG[key] for key in ("prompt", "voice")} | dict(config)
+        # What JSON cannot say could not be answered with; and what is saved is the mock's own.
+        saved: dict[str, Any] = json.loads(json.dumps(whole, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"agent {agent_id}: config: must be a JSON object: {error}") from error
+    wrong = [f"{path_of(fault.place)}: {fault.words}" for fault in faults(saved, "AgentConfig")]
+    if wrong:
+        raise ConfigurationError(f"agent {agent_id}: config: {'; '.join(wrong)}")
+    return saved

@@ -1,0 +1,141 @@
+"""Agent ids on the command line, wherever they stand and whatever they look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.main import get_command
+
+from millis_wrapper.cli._agent_id import ids_last
+from millis_wrapper.cli._app import app, run
+from millis_wrapper.cli._options import WITH_VALUE
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def _beginning(start: str, rest: str) -> str:
+    return (start + rest)[:20]
+
+
+# Two in three begin like an option, and one in three like the very option that takes a text.
+IDS: st.SearchStrategy[str] = st.builds(
+    _beginning,
+    st.sampled_from(["-", "--", "-m", "--m", "", "-O"]),
+    st.text(LETTERS, min_size=20, max_size=20),
+)
+
+TEXTS: st.SearchStrategy[str] = st.one_of(st.text(min_size=1, max_size=9), IDS, st.just("--"))
+
+
+class _CallError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _calls() -> Iterator[None]:
+    """In place of the client: raises what it is asked for."""
+
+    class Recorder:
+        def __init__(self, *, region: str | None) -> None:
+            self.region = region
+            self.chat = self.agents = self
+
+        def __enter__(self) -> Recorder:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def conversation(self, **said: Any) -> Recorder:
+            self.said = said
+            return self
+
+        def stream(self, text: str, *, end_of_session: bool) -> None:
+            raise _CallError(self.said["agent_id"], text, end_of_session, self.said["metadata"], self.region)
+
+        def duplicate(self, agent_id: str) -> None:
+            raise _CallError(agent_id, self.region)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("millis_wrapper._sync.client.Millis", Recorder)
+        patch.setattr("millis_wrapper.cli._app.exit_code_for", _raise)
+        yield
+
+
+def _raise(error: BaseException, *_: object) -> None:
+    raise error
+
+
+def asked(*arguments: str) -> tuple[Any, ...]:
+    """Return what the command asks the client for."""
+    with pytest.raises(_CallError) as caught:
+        run(arguments)
+    return caught.value.args
+
+
+@settings(max_examples=60)
+@given(agent_id=IDS, text=TEXTS, place=st.integers(0, 4), glued=st.booleans(), data=st.data())
+def test_an_id_works_wherever_it_stands(
+    agent_id: str, text: str, place: int, glued: bool, data: st.DataObject
+) -> None:
+    """Before, between and after the options, each of which keeps its meaning and its value."""
+    options = [
+        [f"--message={text}"] if glued else [data.draw(st.sampled_from(["-m", "--message"])), text],
+        ["--end-session"],
+        ["--metadata", "name=-m"],
+        ["--region", "eu"],
+    ]
+    options.insert(place, [agent_id])
+    expected = (agent_id, text, True, {"name": "-m"}, "eu")
+    assert asked("chat", *(argument for option in options for argument in option)) == expected
+
+
+@settings(max_examples=30)
+@given(agent_id=IDS)
+def test_an_id_works_behind_two_hyphens_too(agent_id: str) -> None:
+    """Who knows the way of other commands is not punished for it."""
+    assert asked("duplicate", "--", agent_id) == (agent_id, None)
+    assert asked("duplicate", "--region=us", "--", agent_id) == (agent_id, "us")
+
+
+@pytest.mark.parametrize("agent_id", ["-Oabc", "--json", "agent", "-m"])
+def test_two_hyphens_make_anything_an_id(agent_id: str) -> None:
+    """An id of another form than the service's can be given all the same."""
+    assert asked("duplicate", "--", agent_id) == (agent_id, None)
+
+
+@settings(max_examples=30)
+@given(agent_id=IDS)
+def test_an_option_before_the_command_leaves_the_id_alone(agent_id: str) -> None:
+    """`millis --debug duplicate ID` finds the command first."""
+    assert asked("--debug", "duplicate", agent_id) == (agent_id, None)
+
+
+@settings(max_examples=30)
+@given(st.lists(TEXTS | st.sampled_from(["contract", "config", "diff"])))
+def test_commands_without_an_id_are_left_alone(arguments: list[str]) -> None:
+    """A file may be called as it likes."""
+    for command in ("contract", "config", "mock"):
+        assert ids_last([command, *arguments]) == [command, *arguments]
+
+
+@pytest.mark.parametrize("command", ["chat", "duplicate"])
+def test_the_options_are_the_ones_that_typer_knows(command: str) -> None:
+    """Each option that takes a value is known to take one, and none looks like an id."""
+    context: Any = get_command(app)
+    options = [param for param in context.commands[command].params if param.param_type_name == "option"]
+    assert {name for option in options if not option.is_flag for name in option.opts} <= WITH_VALUE
+    assert not [name for option in options if option.is_flag for name in option.opts if name in WITH_VALUE]
+    assert not [
+        name for option in options for name in option.opts if re.fullmatch("-[A-Za-z0-9_-]{19}", name)
+    ]
+
+
+def test_arguments_keep_their_order() -> None:
+    """The id stays the first of two, so that the complaint about one too many is about the other."""
+    said = ["chat", "-OabCdEfGhIjKlMnOpQr", "hi", "--json"]
+    assert ids_last(said) == ["chat", "--json", "--", "-OabCdEfGhIjKlMnOpQr", "hi"]

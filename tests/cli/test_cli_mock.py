@@ -1,0 +1,102 @@
+"""`millis mock` and `millis demo`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from cli_runs import AGENT, KEY, MILLIS, Cli, ctrl_c_is_heeded
+from typer.main import get_command
+
+from millis_wrapper import Millis
+from millis_wrapper.cli._app import app
+from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock.__main__ import serve
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command in this process; the demo does not take its time."""
+    monkeypatch.setattr("millis_wrapper.mock.demo.PACE", 0)
+    return Cli(monkeypatch, capsys)
+
+
+def test_mock_answers_until_ctrl_c() -> None:
+    """It says where it is, answers there, and ends with 0 and no traceback."""
+    with (
+        ctrl_c_is_heeded(),
+        subprocess.Popen(
+            [MILLIS, "mock", "--port", "0", "--pace", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        found = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
+        assert found
+        with Millis(KEY, base_url=found.group()) as millis:
+            assert millis.chat.send("Hello", agent_id=AGENT).text == "Hello"
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--agents", "/no/file"], "millis: /no/file: "),
+        (["--script", "/no/file"], "millis: /no/file: "),
+        (["--port", "70000"], "millis: port 70000 "),
+        (["--port", "x"], "'--port'"),
+        (["--pace", "-1"], "'--pace'"),
+    ],
+)
+def test_mock_says_in_one_line_what_is_wrong(cli: Cli, arguments: list[str], words: str) -> None:
+    """A wrong argument is wrong use, and nothing is started."""
+    ran = cli("mock", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.error
+
+
+def test_mock_has_the_options_and_defaults_of_the_module() -> None:
+    """`millis mock` and `python -m millis_wrapper.mock` are one thing."""
+    command: Any = get_command(app)
+    options = {param.name: param.default for param in command.commands["mock"].params}
+    del options["debug"]
+    assert options == {name: param.default for name, param in inspect.signature(serve).parameters.items()}
+
+
+def test_demo_streams_a_reply_and_copies_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs neither a key nor a network."""
+    monkeypatch.delenv("MILLIS_API_KEY", raising=False)
+    ran = cli("demo")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Agent: A mock of the service" in ran.out
+    assert "The copy's id is -" in ran.out
+
+
+def test_demo_takes_an_agent_of_the_service(cli: Cli, millis_mock: MockMillis) -> None:
+    """An id that begins with a hyphen works here too; a refusal is one line."""
+    ran = cli.asking(millis_mock.url)("demo", AGENT)
+    assert (ran.code, [request.operation for request in millis_mock.requests]) == (0, ["chat", "duplicate"])
+    ran = cli("demo", "-mock-401-----------")
+    assert ran.code == 1
+    assert ran.error.startswith("millis: [401 Unauthorized]")
+
+
+def test_demo_in_a_pipe_that_closes_early_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`millis demo | head -1` is quiet."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        ran = cli("demo")
+    assert (ran.code, ran.err) == (0, "")

@@ -1,0 +1,32 @@
+"""The talk of `millis chat`, where no terminal is needed to see it; the rest is in test_cli_terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from millis_wrapper import ConfigurationError, Millis, MillisError
+from millis_wrapper._sync.stream import ChatStream
+from millis_wrapper.cli import _talk as talk
+
+
+def test_a_stream_that_cannot_be_made_does_not_end_the_talk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and the history is still there for the next line."""
+    lines = iter(["/end"])
+
+    def ask() -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    def end(messages: list[dict[str, object]]) -> ChatStream:
+        raise ConfigurationError("not so")
+
+    said: list[MillisError] = []
+    monkeypatch.setattr(talk, "_ask", ask)
+    with Millis("key") as millis:
+        conversation = millis.chat.conversation(agent_id="-Oabc")
+        conversation.load("Hello")
+        talk.Talk(conversation, end, ChatStream.until_done, said.append).run()
+    assert [str(error) for error in said] == ["not so"]
+    assert len(conversation.messages) == 1

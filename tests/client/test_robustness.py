@@ -1,0 +1,210 @@
+"""Any bytes in, only results or our own errors out.
+
+Each test makes a bounded number of examples, always the same ones, so that CI is quick and steady. Set
+MILLIS_FUZZ=100000 to make that many, other ones at each run.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import leaks
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odd_input import KEY, answers, as_json, bodies, streams, values
+from paths import EXAMPLES
+
+from millis_wrapper._json import NO_JSON, is_object, read_json
+from millis_wrapper._text import one_line, printable
+from millis_wrapper.agents import DuplicatedAgent, read_duplicated_agent, read_moment
+from millis_wrapper.chat import ChatCore
+from millis_wrapper.errors import APIStatusError, MillisError, StreamError, UnexpectedResponseError
+from millis_wrapper.options import Secret
+from millis_wrapper.reply import ChatReply
+from millis_wrapper.response import error_for_status
+from millis_wrapper.retry import parse_retry_after
+
+FUZZ = int(os.environ.get("MILLIS_FUZZ", "0"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+bounded = settings(
+    max_examples=FUZZ or 60,
+    derandomize=not FUZZ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+T = TypeVar("T")
+
+
+def result_or_error(what: Callable[[], T]) -> T | MillisError:
+    """What comes out; anything but a result or one of our errors fails the test by being raised."""
+    try:
+        return what()
+    except MillisError as error:
+        assert_well_made(error)
+        return error
+
+
+def assert_well_made(error: MillisError) -> None:
+    """An error can be shown, sent elsewhere and copied, and holds no key."""
+    assert printable(str(error)) == str(error)
+    assert "\n" not in str(error)
+    str(error).encode()
+    assert 0 < len(str(error)) < 3000
+    assert not leaks.places(error, KEY)
+    for copied in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(copied) is type(error)
+        assert repr(vars(copied)) == repr(vars(error))
+
+
+def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
+    over: list[ChatCore] = []
+    core = ChatCore(hide=Secret(KEY).hide_in, when_over=over.append)
+    text: list[str] = []
+
+    def read() -> ChatReply:
+        for piece in pieces:
+            text.extend(chunk.text for chunk in core.feed(piece))
+        text.extend(chunk.text for chunk in core.end())
+        return core.final_reply()
+
+    outcome = result_or_error(read)
+    assert over == [core]
+    return "".join(text), outcome
+
+
+def state(outcome: ChatReply | MillisError) -> str:
+    return repr(outcome) if isinstance(outcome, ChatReply) else repr((outcome, vars(outcome)))
+
+
+@given(stream=streams | st.binary(max_size=300), at=st.integers(0, 2000))
+@bounded
+def test_any_bytes_are_a_reply_or_an_error(stream: bytes, at: int) -> None:
+    """Whatever the service streams, and wherever it is cut, one of the two comes out, and always the same."""
+    if KEY.encode() in stream:
+        stream = stream.replace(KEY.encode(), b"")  # a reply may say anything; errors are tested below
+    text, whole = read_stream([stream])
+    reply = whole.reply if isinstance(whole, StreamError) else whole
+    if isinstance(reply, ChatReply):
+        assert reply.text in (text, text + "\ufffd")  # half a character at the very end has no chunk
+        json.dumps(reply.message).encode()
+    at %= len(stream) + 1
+    for pieces in ([stream[:at], stream[at:]], [bytes([byte]) for byte in stream]):
+        again, outcome = read_stream(pieces)
+        assert (again, state(outcome)) == (text, state(whole))
+
+
+@given(body=bodies)
+@bounded
+def test_any_body_that_is_no_stream_is_an_error_without_the_key(body: bytes) -> None:
+    """What a 200 shows in place of a stream is shown, but for the key."""
+    read_stream([body, b"\nevent: error\ndata: " + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n"])
+
+
+@given(
+    status=st.integers(300, 599),
+    body=bodies,
+    retry_after=st.none() | st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9:, .-]{0,40}", fullmatch=True),
+    operation=st.sampled_from(["chat", "duplicate"]),
+)
+@bounded
+def test_any_status_with_any_body_is_an_error(
+    status: int, body: bytes, retry_after: str | None, operation: Any
+) -> None:
+    """The reader of errors raises nothing itself, and what it makes is well made."""
+    hidden = Secret(KEY).hide_in(body)
+    error = error_for_status(operation, status, hidden, retry_after=retry_after, now=NOW)
+    assert isinstance(error, APIStatusError)
+    assert error.status == status
+    assert error.retry_after is None or error.retry_after >= 0
+    assert_well_made(error)
+
+
+@given(body=answers)
+@bounded
+def test_any_answer_is_a_duplicate_or_an_error(body: bytes) -> None:
+    """Of a JSON object with an id, the id and all of the config are handed over."""
+    agent = result_or_error(lambda: read_duplicated_agent(body, hide=Secret(KEY).hide_in))
+    value = read_json(body, deepest=None)
+    if isinstance(agent, DuplicatedAgent):
+        assert repr(agent.raw) == repr(value)
+        if agent.config is not None:
+            written = json.dumps(agent.config.to_dict(), sort_keys=True)
+            assert written == json.dumps(value["config"], sort_keys=True)
+    else:
+        assert isinstance(agent, UnexpectedResponseError)
+        assert not (is_object(value) and isinstance(value.get("id"), str) and value["id"])
+
+
+FULL = json.loads((EXAMPLES / "agent-full.json").read_text())
+
+
+@given(
+    config=st.dictionaries(st.sampled_from(sorted(FULL["config"])), values, max_size=4),
+    created_at=values,
+    name=values,
+)
+@bounded
+def test_any_config_comes_back_exactly(config: dict[str, Any], created_at: Any, name: Any) -> None:
+    """Known keys with any values: nothing is lost, and nothing is made of what does not fit."""
+    answer = {"id": "x", "config": config, "created_at": created_at, "name": name}
+    agent = read_duplicated_agent(as_json(answer))
+    assert agent.id == "x"
+    assert agent.config is not None
+    assert json.dumps(agent.config.to_dict(), sort_keys=True) == json.dumps(config, sort_keys=True)
+    assert json.dumps(agent.raw) == json.dumps(answer)
+
+
+@given(
+    value=values | st.text() | st.datetimes().map(str) | st.from_regex(r"[0-9TZ:.+-]{0,30}", fullmatch=True)
+)
+@bounded
+def test_any_value_is_a_moment_or_none(value: Any) -> None:
+    """A moment that cannot be read is None."""
+    moment = read_moment(value)
+    assert moment is None or moment.tzinfo is UTC
+
+
+@given(
+    value=st.text(max_size=80)
+    | st.from_regex(r"(Mon|Tue)[a-z]{0,3}[, ]{1,2}[A-Za-z0-9 :-]{0,40}", fullmatch=True)
+)
+@bounded
+def test_any_header_is_a_wait_or_none(value: str) -> None:
+    """A Retry-After that cannot be read is None."""
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(data=bodies | st.text(max_size=200))
+@bounded
+def test_any_text_is_json_or_not(data: bytes | str) -> None:
+    """What is read can be written, copied and pickled."""
+    value = read_json(data)
+    if value is not NO_JSON:
+        assert repr(copy.deepcopy(value)) == repr(pickle.loads(pickle.dumps(value))) == repr(value)
+        json.dumps(value)
+
+
+@given(text=st.text(), limit=st.integers(1, 40))
+@bounded
+def test_any_text_can_be_shown(text: str, limit: int) -> None:
+    """One line, of bounded length, that any terminal and any file can take."""
+    line = one_line(text, limit)
+    assert len(line) <= limit
+    assert printable(line) == line
+    assert not {"\n", "\t"} & set(line)
+    line.encode()
+
+
+def test_the_run_is_bounded_unless_asked_for() -> None:
+    """Without the variable the same few examples are made each time."""
+    assert (bounded.max_examples, bounded.derandomize) == (FUZZ or 60, not FUZZ)

@@ -1,0 +1,122 @@
+"""The end of a reply: what comes after the mark, and what becomes of the connection."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from loopback import (
+    DONE,
+    END,
+    STREAM,
+    Answer,
+    Loopback,
+    Peer,
+    Step,
+    event,
+    linger,
+    reply,
+    reset,
+    said,
+    until_left,
+    when_told,
+)
+from twins import KEY, Twins, in_thread
+
+from millis_wrapper import Millis
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply("Hello"),
+        [STREAM + said("Hello") + DONE, linger(0.02), END],
+        [STREAM + said("Hello") + DONE + said("more") + event("junk"), END],
+        [STREAM + said("Hello"), END],
+    ],
+    ids=["at once", "end comes later", "more after the mark", "no mark"],
+)
+async def test_three_chats_in_a_row_use_one_connection(twins: Twins, answer: Answer) -> None:
+    """The body is read on to its end, though nothing of it counts, and the connection is free again."""
+    with Loopback(answer) as server:
+        millis = twins.client(server.url)
+        for _ in range(3):
+            assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
+    assert (server.connections, len(server.requests)) == (1, 3)
+
+
+def drip(peer: Peer) -> None:
+    while not peer.watch(0.01):
+        peer.send(said("x"))
+
+
+@pytest.mark.parametrize("after", [until_left, drip], ids=["nothing", "drops"])
+async def test_a_body_that_does_not_end_after_the_mark_is_left(
+    twins: Twins, after: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply that is whole does not wait for a service that keeps the connection open."""
+    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("millis_wrapper._async.stream.DRAIN_SECONDS", 0.05)
+    with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
+        millis = twins.client(server.url)
+        answer = await millis.chat.send("Hi", agent_id="-Oabc")
+        assert (answer.text, answer.ended) == ("Hello", "done")
+        assert await in_thread(server.left.wait)
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+    assert server.connections == 2
+
+
+async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
+    twins: Twins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the sake of a connection some is read, and not twenty megabytes."""
+    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 30)
+    monkeypatch.setattr("millis_wrapper._async.stream.DRAIN_SECONDS", 30)
+    flood = [said("x" * 100_000)] * 200
+    with Loopback([STREAM + said("Hello") + DONE, *flood, END], reply("again")) as server:
+        millis = twins.client(server.url)
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
+        await millis.chat.send("Hi", agent_id="-Oabc")
+    assert server.connections == 2
+
+
+async def test_a_connection_lost_after_the_mark_takes_nothing_away(twins: Twins) -> None:
+    """After [DONE] nothing counts, an error neither."""
+    with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
+        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+            async for _ in stream:
+                server.go_on.set()
+    assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
+
+
+def test_a_connection_that_is_shared_is_not_cut_after_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP/2 other replies use the same socket: leaving one of them must not touch it."""
+    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        class Network:
+            def get_extra_info(self, info: str) -> object:
+                return ours if info == "socket" else None
+
+        class Body(httpx.SyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                yield b"data: Hello\n\ndata: [DONE]\n\n"
+                theirs.settimeout(0.1)
+                with pytest.raises(TimeoutError):
+                    theirs.recv(1)
+
+        def respond(request: httpx.Request) -> httpx.Response:
+            extensions = {"http_version": b"HTTP/2", "network_stream": Network()}
+            return httpx.Response(200, stream=Body(), extensions=extensions)
+
+        with httpx.Client(transport=httpx.MockTransport(respond)) as client:
+            millis = Millis(KEY, base_url="https://millis.invalid", http_client=client)
+            assert millis.chat.send("Hi", agent_id="-Oabc").text == "Hello"
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from config_cases import any_json, bounded, full_config, odd_configs
+from hypothesis import given
+from hypothesis import strategies as st
+from schemas import CORPUS, read_json
+
+from millis_wrapper.config._checks import Finding, Kind, findings
+from millis_wrapper.contract._validation import faults
+
+FILES = sorted((CORPUS / "config").glob("*.json"))
+CASES = [pytest.param(case, id=f"{file.stem}: {case['why']}") for file in FILES for case in read_json(file)]
+KINDS: tuple[Kind, ...] = ("agent", "override")
+
+
+def found(config: Any, kind: Kind, metadata: Any = None) -> list[str]:
+    return [str(finding) for finding in findings(config, kind, metadata)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_config_gives_exactly_these_findings(case: Any) -> None:
+    """Each case of the corpus gives its findings, in their order, and no others."""
+    assert found(case["config"], case["kind"], case.get("metadata")) == case["finds"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_kind_of_finding_is_shown_with_and_without(file: Path) -> None:
+    """The corpus holds a config that triggers each kind of finding, and one that does not."""
+    assert {bool(case["finds"]) for case in read_json(file)} == {True, False}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("page", ["chat-request", "duplicate-answer"])
+def test_the_full_examples_of_the_pages_have_no_error(page: str, kind: Kind) -> None:
+    """What the vendor's own pages show is refused by nothing; its placeholders look wrong all the same."""
+    example = read_json(CORPUS / "pages" / f"{page}.json")
+    config = example["agent"]["agent_config"] if "agent" in example else example["config"]
+    levels = [finding.level for finding in findings(config, kind, {})]
+    assert "error" not in levels
+    assert "hint" in levels
+
+
+@bounded
+@given(any_json | odd_configs, st.sampled_from(KINDS))
+def test_any_json_gives_findings_and_no_crash(config: Any, kind: Kind) -> None:
+    """Whatever comes in, findings come out: errors, then warnings, then hints. The input is left alone."""
+    before = copy.deepcopy(config)
+    levels = [finding.level for finding in findings(config, kind, {"name"})]
+    assert config == before
+    assert levels == sorted(levels, key=["error", "warning", "hint"].index)
+
+
+@bounded
+@given(odd_configs, st.sampled_from(KINDS))
+def test_an_error_is_found_in_all_that_the_contract_refuses(config: Any, kind: Kind) -> None:
+    """There is an error for each place that does not fit the contract, and never two for one place."""
+    component = {"agent": "AgentConfig", "override": "AgentConfigOverride"}[kind]
+    errors = [finding.path for finding in findings(config, kind, None) if finding.level == "error"]
+    assert len(errors) == len(set(errors))
+    assert len(errors) >= len(list(faults(config, component)))
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"vad_threshold": float("nan")}, "error: vad_threshold: nan is no number in JSON"),
+        ({"voice": {"provider": "openai", "voice_id": b"x"}}, "error: voice.voice_id: a bytes is no JSON;"),
+        ({"flow": {7: True}}, 'error: flow["7"]: the key is a whole number; in JSON keys are strings'),
+        ({"prompt": "\ud800"}, "error: prompt: holds half a surrogate pair, which is no text"),
+        (b"{}", "error: a bytes is no JSON;"),
+    ],
+)
+def test_what_json_cannot_say_is_one_error(config: Any, expected: str) -> None:
+    """A value that could never be sent is told once, whatever else the contract would say of it."""
+    (only,) = found(config, "override")
+    assert only.startswith(expected)
+
+
+def test_keys_that_look_like_list_indexes_do_not_upset_the_order() -> None:
+    """Whatever the keys are called, findings can be put in order."""
+    keys = ["[0]5[1]", "[0]x[1]", f"[{'1' * 5000}]", "[0][1]"]
+    assert len(found(dict.fromkeys(keys, 1), "override")) == len(keys)
+
+
+def test_a_config_that_holds_itself_is_one_error() -> None:
+    """A circle is told as what it is, and the check comes to an end."""
+    config = full_config()
+    config["tools"].append(config)
+    assert found(config, "agent") == ["error: is nested more than 100 levels deep; does it hold itself?"]
+
+
+def test_a_finding_is_a_value() -> None:
+    """Findings compare, hash, pickle and cannot be changed."""
+    finding = Finding("prompt", "error", "is required", "add it")
+    assert pickle.loads(pickle.dumps(finding)) == finding
+    assert {finding, Finding("prompt", "error", "is required", "add it")} == {finding}
+    with pytest.raises(AttributeError):
+        finding.path = "voice"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]

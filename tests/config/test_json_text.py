@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from config_cases import any_json, bounded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millis_wrapper.config._json_text import TextFault, read_json
+
+
+@bounded
+@given(any_json, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, ascii_only: bool) -> None:
+    """Whatever is JSON, in any layout, is read as it was written."""
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    assert repr(read_json(text)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        (
+            '{"a": 1, "b": 2, "a": 3}',
+            'the key "a" comes twice in one object, first in line 1; remove one of them',
+            1,
+        ),
+        ('{\n "a": 1,\n "b": 2,\n\n "a": 3\n}', 'the key "a" comes twice in one object, first in line 2;', 5),
+        (
+            '[{"a": 1},\n{"x": [{"b": {}\r\n, "b" : []}]}]',
+            'the key "b" comes twice in one object, first in line 2;',
+            3,
+        ),
+        ('{"a": {"a": [{"a": 1}]},\n"a": 2}', 'the key "a" comes twice in one object, first in line 1;', 2),
+        ('{"\\u0061": 1,\n"a": 2}', 'the key "a" comes twice in one object, first in line 1;', 2),
+        ('{"": 1, "": 2}', 'the key "" comes twice in one object, first in line 1;', 1),
+        (
+            '{"\\u001b[2J": 1, "\\u001b[2J": 2}',
+            'the key "\\u001b[2J" comes twice in one object, first in line 1;',
+            1,
+        ),
+        ('{\n "a": 1,\n "b" 2\n}', "no JSON: Expecting ':' delimiter at column 6", 3),
+        ('{"a": 1}\n// why', "no JSON: Extra data at column 1", 2),
+        ("{'a': 1}", "no JSON: Expecting property name enclosed in double quotes at column 2", 1),
+        ("", "no JSON: Expecting value at column 1", 1),
+        ("1" * 5000, "a number has too many digits", None),
+        ("[" * 200_000, "nested too deeply", None),
+    ],
+)
+def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
+    """What is no JSON, and a key that would be lost, is found and placed."""
+    with pytest.raises(TextFault) as caught:
+        read_json(text)
+    assert str(caught.value).startswith(words)
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {"a": 1}, "b": {"a": 2}}',
+        '[{"a": 1}, {"a": 2}]',
+        '{"a": "\\"a\\": 1, {", "b": "\\\\", "c": "]}"}',
+        '{"a": ["b", "b"], "b": "a"}',
+        '{"a": "\\", \\"a\\": 1"}',
+    ],
+)
+def test_what_only_looks_like_a_repeated_key_is_none(text: str) -> None:
+    """The same key in another object, or the same text as a value, is lost nowhere."""
+    assert read_json(text) == json.loads(text)

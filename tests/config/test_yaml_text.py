@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from config_cases import any_json, bounded
+from hypothesis import given
+
+from millis_wrapper.config._json_text import TextFault
+from millis_wrapper.config._yaml_text import read_yaml
+
+
+@bounded
+@given(any_json)
+def test_json_is_yaml(value: Any) -> None:
+    """A JSON text is read as YAML to the same data, escaped letters beyond 16 bits too."""
+    assert repr(read_yaml(json.dumps(value))) == repr(value)
+
+
+@bounded
+@given(any_json)
+def test_what_pyyaml_writes_is_read_back(value: Any) -> None:
+    """A config that a Python program has saved as YAML is what it was (text such as `1e5` apart)."""
+    assert repr(read_yaml(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[(text, None) for text in ("null", "Null", "NULL", "~", "")],
+        *[(text, True) for text in ("true", "True", "TRUE")],
+        *[(text, False) for text in ("false", "False", "FALSE")],
+        ("0", 0),
+        ("-7", -7),
+        ("123", 123),
+        ("0.5", 0.5),
+        ("-1.5e-3", -0.0015),
+        ("1E5", 100000.0),
+    ],
+)
+def test_a_plain_value_that_is_json_is_no_text(text: str, value: Any) -> None:
+    """True, false, null, in the spellings of YAML 1.2, and JSON's numbers are what they look like."""
+    assert repr(read_yaml(f"a: {text}")) == repr({"a": value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("no", "No", "NO", "yes", "on", "off", "y", "n", "tRUE", "nuLL"),
+        *("+14155550100", "0123", "00", "-01", "0x1f", "0o17", "0b1", "1_000", "12:30", "12:30:45"),
+        *(".5", "5.", "+1", "1e", ".inf", ".nan", "-.inf", "2024-01-01", "2024-01-01T00:00:00Z", "="),
+    ],
+)
+def test_what_older_yaml_guesses_at_is_text(text: str) -> None:
+    """A language `no`, a phone number and a time of day are the text that somebody wrote."""
+    assert read_yaml(f"[{text}]") == [text]
+
+
+@pytest.mark.parametrize("text", ["'true'", '"true"', "!!str true", "|-\n  true", ">-\n  true"])
+def test_what_is_quoted_or_tagged_as_text_is_text(text: str) -> None:
+    """Quotes, blocks and the tag `!!str` make text of anything."""
+    assert read_yaml(f"a: {text}") == {"a": "true"}
+
+
+def test_keys_are_text_as_they_are_written() -> None:
+    """A word list may hold `no`, `true` and a number without quotes."""
+    assert read_yaml("no: 1\ntrue: 2\n2024: 3\n~: 4\n1.50: 5\n") == {
+        "no": 1,
+        "true": 2,
+        "2024": 3,
+        "~": 4,
+        "1.50": 5,
+    }
+
+
+def test_an_alias_is_what_it_names() -> None:
+    """Anchors may be used to say a thing once."""
+    assert read_yaml("a: &x {b: [1]}\nc: *x\nd: [*x, *x]") == {
+        "a": {"b": [1]},
+        "c": {"b": [1]},
+        "d": [{"b": [1]}, {"b": [1]}],
+    }
+
+
+def test_no_document_is_null() -> None:
+    """A file of comments holds nothing."""
+    assert read_yaml("# nothing yet\n") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ("a: 1\nb: 2\na: 3", 'the key "a" comes twice in one object, first in line 1; remove one of them', 3),
+        ("x:\n  - a: 1\n    'a': 2", 'the key "a" comes twice in one object, first in line 2;', 3),
+        ("{1: a, '1': b}", 'the key "1" comes twice in one object, first in line 1;', 1),
+        ("a: 1\n  b: 2", "mapping values are not allowed here", 2),
+        ("a: [1\nb: 2", "expected ',' or ']'", 2),
+        ("a: *x", "found undefined alias 'x'", 1),
+        ("a: 1\n---\nb: 2", "but found another document", 2),
+        ("a: 1\nb: \x1b[2J", "a control character, which YAML does not allow", 2),
+        ("\na: &x [*x]", "an alias that stands inside of what it names", 2),
+        ("a: &x 1\n<<: {b: 1}", "`<<` is no longer part of YAML; write the keys out", 2),
+        ("? [a]\n: 1", "a key that is no text", 1),
+        ("\na: !!python/object:os.system x", "the tag !!python/object:os.system has no meaning in JSON", 2),
+        ("a: !!bool yes", "the tag !!bool has no meaning in JSON; leave it out", 1),
+        ("a: !!binary aGk=", "the tag !!binary has no meaning in JSON", 1),
+        ("a: !!set {b}", "the tag !!set has no meaning in JSON", 1),
+        ("a: !!omap [b: 1]", "the tag !!omap has no meaning in JSON", 1),
+        ("a: !mine x", "the tag !mine has no meaning in JSON", 1),
+        ("a: " + "1" * 5000, "a number has too many digits", 1),
+        ("a: " + "[" * 5000, "nested too deeply", None),
+    ],
+)
+def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
+    """What is no YAML, has no form in JSON, or would lose a key, is found and placed."""
+    with pytest.raises(TextFault) as caught:
+        read_yaml(text)
+    assert str(caught.value).startswith(words)
+    assert caught.value.line == line
+
+
+def test_a_quoted_merge_key_is_a_key() -> None:
+    """Only a plain `<<` ever merged anything."""
+    assert read_yaml("'<<': 1") == {"<<": 1}

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from millis_wrapper.contract._paths import children, joined, nearest, path_of
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "expected"),
+    [
+        ("", "flow", "flow"),
+        ("flow", "first-name", "flow.first-name"),
+        ("flow", "a.b", 'flow["a.b"]'),
+        ("", "\x1b[31m", '["\\u001b[31m"]'),
+        ("flow", "1st", 'flow["1st"]'),
+        ("flow", "", 'flow[""]'),
+    ],
+)
+def test_a_key_is_joined_to_its_path(path: str, key: str, expected: str) -> None:
+    """A key that would not read as part of a path, or could play tricks on a terminal, is quoted."""
+    assert joined(path, key) == expected
+
+
+def test_a_path_is_made_of_steps() -> None:
+    """Keys are joined by dots, indexes stand in brackets."""
+    assert path_of(["tools", 0, "params", 11, "name"]) == "tools[0].params[11].name"
+    assert path_of([]) == ""
+
+
+def test_children_have_paths() -> None:
+    """Objects and lists have children, each with its path; other values have none."""
+    assert children({"a": 1, 7: 2}, "x") == [("x.a", 1), ('x["7"]', 2)]
+    assert children(("a", "b"), "x") == [("x[0]", "a"), ("x[1]", "b")]
+    assert children("text", "x") == children(None, "x") == []
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("maxDuration", "max_duration"), ("MAX-DURATION", "max_duration"), ("promt", "prompt"), ("zzz", None)],
+)
+def test_the_nearest_key_is_the_one_of_most_like_letters(word: str, expected: str | None) -> None:
+    """Case, hyphens and underscores do not count, and what is like nothing gives nothing."""
+    assert nearest(word, ["prompt", "max_duration", "max_idle"]) == expected

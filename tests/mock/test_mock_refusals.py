@@ -1,0 +1,198 @@
+"""The mock refuses what the service refuses, in the service's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgi import CHAT, chat_body, duplicate_path, post
+
+from millis_wrapper.contract._validation import faults
+from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock._requests import MAX_BODY_BYTES
+
+
+@pytest.fixture
+def mock() -> MockMillis:
+    return MockMillis()
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    changed = {"role": "user", "content": "Hello", **changes}
+    return {key: value for key, value in changed.items() if value is not ...}
+
+
+def with_message(**changes: Any) -> dict[str, Any]:
+    return {**chat_body(), "messages": [message(**changes)]}
+
+
+def with_config(**config: Any) -> dict[str, Any]:
+    return {**chat_body(), "agent": {"agent_config": config}}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "loc", "msg", "kind"),
+    [
+        ({}, ["body", "agent"], "Field required", "missing"),
+        ([], ["body"], "Input should be a valid dictionary", "dict_type"),
+        (with_message(content=...), ["body", "messages", 0, "content"], "Field required", "missing"),
+        (with_message(role=...), ["body", "messages", 0, "role"], "Field required", "missing"),
+        (with_message(content=None), ["body", "messages", 0, "content"], "valid string", "string_type"),
+        (
+            with_message(role="system"),
+            ["body", "messages", 0, "role"],
+            "Input should be 'user', 'assistant' or 'tool'",
+            "literal_error",
+        ),
+        (with_message(role="tool"), ["body", "messages", 0, "tool_call_id"], "Field required", "missing"),
+        (
+            with_message(role="assistant", tool_calls=[{"id": "1", "type": "function"}]),
+            ["body", "messages", 0, "tool_calls", 0, "function"],
+            "Field required",
+            "missing",
+        ),
+        ({**chat_body(), "messages": ["Hello"]}, ["body", "messages", 0], "dictionary", "dict_type"),
+        ({**chat_body(), "messages": {}}, ["body", "messages"], "Input should be a valid list", "list_type"),
+        ({**chat_body(), "end_of_session": 1}, ["body", "end_of_session"], "valid boolean", "bool_type"),
+        (
+            with_config(first_messsage="Hi"),
+            ["body", "agent", "agent_config", "first_messsage"],
+            "Extra inputs are not permitted",
+            "extra_forbidden",
+        ),
+        (
+            with_config(flow={"response_delay": 1.5}),
+            ["body", "agent", "agent_config", "flow", "response_delay"],
+            "Input should be a valid integer, got a number with a fractional part",
+            "int_from_float",
+        ),
+        (
+            with_config(tools=[{"name": "t", "description": "d", "timeout": "9"}]),
+            ["body", "agent", "agent_config", "tools", 0, "timeout"],
+            "Input should be a valid integer",
+            "int_type",
+        ),
+        (
+            with_config(vad_threshold="high"),
+            ["body", "agent", "agent_config", "vad_threshold"],
+            "Input should be a valid number",
+            "float_type",
+        ),
+        (
+            with_config(llm="gpt-4o"),
+            ["body", "agent", "agent_config", "llm"],
+            "valid dictionary",
+            "dict_type",
+        ),
+        (
+            with_config(session_data_webhook={"headers": {}}),
+            ["body", "agent", "agent_config", "session_data_webhook", "url"],
+            "Field required",
+            "missing",
+        ),
+    ],
+)
+async def test_a_request_that_does_not_fit_is_refused_with_the_place(
+    mock: MockMillis, body: Any, loc: list[str | int], msg: str, kind: str
+) -> None:
+    """The 422 names the one faulty place, in the service's form and words."""
+    answer = await post(mock.app, CHAT, body)
+    assert answer.status == 422
+    assert list(faults(answer.json, "HTTPValidationError")) == []
+    first, *_ = answer.json["detail"]
+    assert (first["loc"], first["type"]) == (loc, kind)
+    assert msg in first["msg"]
+
+
+@pytest.mark.anyio
+async def test_every_faulty_place_is_named_once_and_no_more_than_fifty(mock: MockMillis) -> None:
+    """A union of message kinds does not multiply the faults, and a flood of them is cut short."""
+    two = {**chat_body(), "messages": [message(content=...), message(role="tool", content=1)]}
+    places = [tuple(item["loc"][1:]) for item in (await post(mock.app, CHAT, two)).json["detail"]]
+    assert sorted(places) == [
+        ("messages", 0, "content"),
+        ("messages", 1, "content"),
+        ("messages", 1, "tool_call_id"),
+    ]
+    many = {**chat_body(), "messages": list(range(1000))}
+    assert len((await post(mock.app, CHAT, many)).json["detail"]) == 50
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "missing"),
+        (b"{", "json_invalid"),
+        (b"\xff\xfe\xff", "json_invalid"),
+        (b"[" * 100_000, "json_invalid"),
+        (b"NaN", "json_invalid"),
+        (b"[-Infinity]", "json_invalid"),
+        (b"[1e400]", "json_invalid"),
+        (b"[" + b"9" * 5000 + b"]", "json_invalid"),
+    ],
+)
+async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind: str) -> None:
+    """No body at all, half a one, and numbers that JSON does not have: each is a 422."""
+    answer = await post(mock.app, CHAT, content)
+    assert answer.status == 422
+    assert list(faults(answer.json, "HTTPValidationError")) == []
+    assert answer.json["detail"][0]["type"] == kind
+    assert answer.json["detail"][0]["loc"] == ["body"]
+
+
+@pytest.mark.anyio
+async def test_a_body_that_is_too_large_is_refused(mock: MockMillis) -> None:
+    """The mock holds no more of a request than it has room for."""
+    answer = await post(mock.app, CHAT, b" " * (MAX_BODY_BYTES + 1))
+    assert answer.status == 413
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", [CHAT, duplicate_path()])
+async def test_a_request_without_a_usable_key_is_refused(mock: MockMillis, path: str) -> None:
+    """There has to be a key, it is sent as it is, and any will do."""
+    for key, words in ((" ", "No key"), ("", "No key"), ("Bearer abc", "without Bearer")):
+        answer = await post(mock.app, path, chat_body(), headers={"authorization": key})
+        assert answer.status == 401
+        assert words in answer.json["detail"]
+    for key in ("x", "bearerXYZ"):
+        assert (await post(mock.app, path, chat_body(), headers={"authorization": key})).status == 200
+
+
+@pytest.mark.anyio
+async def test_a_mock_with_a_key_takes_no_other() -> None:
+    """For tests of what a wrong key does."""
+    mock = MockMillis(api_key="right")
+    assert (await post(mock.app, CHAT, chat_body(), headers={"authorization": "wrong"})).status == 401
+    assert (await post(mock.app, CHAT, chat_body(), headers={"authorization": "right"})).status == 200
+
+
+@pytest.mark.anyio
+async def test_the_key_is_looked_for_only_when_the_request_is_in_order(mock: MockMillis) -> None:
+    """The service declares the key as optional, so its absence is found later than a faulty body."""
+    assert (await post(mock.app, CHAT, {}, headers={"authorization": ""})).status == 422
+
+
+@pytest.mark.anyio
+async def test_an_unknown_agent_is_not_found(mock: MockMillis) -> None:
+    """Chat says so in a detail, duplicate without a body, as the contract has it."""
+    answer = await post(mock.app, CHAT, chat_body(agent_id="-nobody"))
+    assert (answer.status, answer.json) == (404, {"detail": "Agent not found"})
+    answer = await post(mock.app, duplicate_path("-nobody"))
+    assert (answer.status, answer.body) == (404, b"")
+    nobody: dict[str, Any] = {**chat_body(), "agent": {"agent_id": None, "agent_config": None}}
+    answer = await post(mock.app, CHAT, nobody)
+    assert answer.status == 404
+    assert "neither" in answer.json["detail"]
+
+
+@pytest.mark.anyio
+async def test_other_addresses_and_methods_are_refused_in_json(mock: MockMillis) -> None:
+    """A wrong path is a 404 and a wrong method a 405, both in the service's form."""
+    answer = await post(mock.app, "/chat")
+    assert (answer.status, answer.json) == (404, {"detail": "Not Found"})
+    answer = await post(mock.app, "/openapi.json")
+    assert (answer.status, answer.json) == (405, {"detail": "Method Not Allowed"})
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}

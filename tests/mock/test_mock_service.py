@@ -1,0 +1,90 @@
+"""The mock remembers what it was asked, fails when told to, and forgets when told to."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from asgi import CHAT, chat_body, duplicate_path, post, texts
+
+from millis_wrapper import ConfigurationError
+from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock._requests import MAX_REMEMBERED, MockRequest
+
+CUTTING = "-mock-cut-----------"
+
+
+@pytest.fixture
+def mock() -> MockMillis:
+    return MockMillis()
+
+
+@pytest.mark.anyio
+async def test_requests_are_remembered_without_the_key(mock: MockMillis) -> None:
+    """What was sent can be looked at, also when it was refused; the key is nowhere in it."""
+    await post(mock.app, CHAT, chat_body(agent_id="-x"), headers={"authorization": "s3cret"})
+    await post(mock.app, duplicate_path("-y"), headers={"authorization": "s3cret"})
+    await post(mock.app, CHAT, b"{half", headers={"X-Trace": "7"})
+    chat, duplicate, half = mock.requests
+    assert (chat.operation, chat.agent_id, chat.body) == ("chat", "-x", chat_body(agent_id="-x"))
+    assert (duplicate.operation, duplicate.agent_id, duplicate.body) == ("duplicate", "-y", None)
+    assert (half.agent_id, half.body, half.headers["x-trace"]) == (None, "{half", "7")
+    assert chat.headers["authorization"] == "****"
+    assert "s3cret" not in repr(mock.requests)
+
+
+def test_only_the_latest_requests_are_remembered(mock: MockMillis) -> None:
+    """A mock that runs for days does not fill the memory."""
+    for number in range(MAX_REMEMBERED + 1):
+        mock.remember(MockRequest("duplicate", str(number), {}))
+    assert len(mock.requests) == MAX_REMEMBERED
+    assert mock.requests[-1].agent_id == str(MAX_REMEMBERED)
+
+
+@pytest.mark.anyio
+async def test_the_next_requests_can_be_made_to_fail(mock: MockMillis) -> None:
+    """Failures queue up, hit any agent and either call, and are used up only by requests in order."""
+    mock.fail_next(503, retry_after=7)
+    mock.fail_next("half-event", times=2)
+    mock.fail_next(CUTTING)
+    refused = await post(mock.app, CHAT, {})
+    assert refused.status == 422
+    first = await post(mock.app, duplicate_path())
+    assert (first.status, first.headers["retry-after"]) == (503, "7")
+    for _ in range(2):
+        assert (await post(mock.app, CHAT, chat_body())).body.endswith(b'"con')
+    assert (await post(mock.app, CHAT, chat_body())).cut
+    assert (await post(mock.app, CHAT, chat_body())).body.endswith(b"[DONE]\n\n")
+
+
+@pytest.mark.parametrize("fault", [200, 299, 600, True, "nope", "-mock-agent---------"])
+def test_a_fault_that_does_not_exist_is_refused(mock: MockMillis, fault: int | str) -> None:
+    """A typing error does not become a test that passes for nothing."""
+    with pytest.raises(ConfigurationError, match=re.escape(repr(fault))):
+        mock.fail_next(fault)
+
+
+def test_a_failure_that_would_not_be_as_asked_is_refused(mock: MockMillis) -> None:
+    """No times at all, and a Retry-After that nothing would carry, are mistakes."""
+    with pytest.raises(ConfigurationError, match="times"):
+        mock.fail_next(times=0)
+    with pytest.raises(ConfigurationError, match="retry_after"):
+        mock.fail_next("cut", retry_after=1)
+
+
+@pytest.mark.anyio
+async def test_reset_makes_the_mock_as_new() -> None:
+    """Nothing that one test did reaches the next."""
+    mock = MockMillis(pace=0, slow=3, retry_after=5)
+    added = mock.add_agent()
+    await post(mock.app, CHAT, chat_body(agent_id="-mock-429-1-then-ok-"))
+    mock.reply_with("changed")
+    mock.fail_next(times=2)
+    mock.pace, mock.slow, mock.retry_after = 1, 1, 1
+    mock.reset()
+    assert mock.requests == []
+    assert (mock.pace, mock.slow, mock.retry_after) == (0, 3, 5)
+    assert (await post(mock.app, CHAT, chat_body(agent_id=added))).status == 404
+    refused = await post(mock.app, CHAT, chat_body(agent_id="-mock-429-1-then-ok-"))
+    assert (refused.status, refused.headers["retry-after"]) == (429, "5")
+    assert texts((await post(mock.app, CHAT, chat_body())).body) == ["Hello"]
