@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from ._sync.client import Millis as Millis
     from ._sync.stream import ChatStream as ChatStream
     from ._version import __version__ as __version__
-    from .agents import DuplicatedAgent as DuplicatedAgent
+    from .chat import ChatChunk as ChatChunk
+    from .chat import ChatReply as ChatReply
     from .conversation import AsyncConversation as AsyncConversation
     from .conversation import Conversation as Conversation
     from .errors import APIConnectionError as APIConnectionError
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from .errors import UnexpectedResponseError as UnexpectedResponseError
     from .errors import UnknownFieldWarning as UnknownFieldWarning
     from .errors import UnprocessableEntityError as UnprocessableEntityError
-    from .reply import ChatChunk as ChatChunk
-    from .reply import ChatReply as ChatReply
+    from .options import Timeout as Timeout
+    from .response import DuplicatedAgent as DuplicatedAgent
     from .retry import RetryPolicy as RetryPolicy
-    from .timeouts import Timeout as Timeout
 
 __all__ = [
     "APIConnectionError",
@@ -75,14 +75,14 @@ _ROOMS = {
     "AsyncChatStream": "_async.stream",
     "AsyncConversation": "conversation",
     "AsyncMillis": "_async.client",
-    "ChatChunk": "reply",
-    "ChatReply": "reply",
+    "ChatChunk": "chat",
+    "ChatReply": "chat",
     "ChatStream": "_sync.stream",
     "Conversation": "conversation",
-    "DuplicatedAgent": "agents",
+    "DuplicatedAgent": "response",
     "Millis": "_sync.client",
     "RetryPolicy": "retry",
-    "Timeout": "timeouts",
+    "Timeout": "options",
     "__version__": "_version",
 }
 

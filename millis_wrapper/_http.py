@@ -12,15 +12,14 @@ from typing import Any, TypedDict, TypeVar
 
 import httpx
 
-from ._json import NO_JSON, read_json
-from ._text import one_line
+from ._json import NOT_JSON, read_json
+from ._text import shorten
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
-from .options import HOSTS, Secret, Settings
-from .request import Call
+from .options import HOSTS, Secret, Settings, Timeout, seconds_or_none
+from .request import PreparedRequest
 from .response import error_for_status
 from .retry import Attempts, RetryPolicy
-from .timeouts import Timeout, seconds_or_none
 
 log = logging.getLogger("millis_wrapper")
 
@@ -79,14 +78,14 @@ def own_client(kind: type[_Client], settings: Settings) -> _Client:
         return kind(**client_options(settings))
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
         raise ConfigurationError(
-            f"no HTTP client can be made in this environment: {one_line(str(error), 200)}; look at its proxy"
+            f"no HTTP client can be made in this environment: {shorten(str(error), 200)}; look at its proxy"
             " and certificate variables (HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR), or pass"
             " http_client="
         ) from error
 
 
 def build_request(
-    http: httpx.Client | httpx.AsyncClient, settings: Settings, call: Call, limits: Timeout
+    http: httpx.Client | httpx.AsyncClient, settings: Settings, call: PreparedRequest, limits: Timeout
 ) -> httpx.Request:
     """Return the httpx request for `call`, with its own limits whatever the client's are."""
     request = http.build_request(
@@ -115,7 +114,7 @@ def build_request(
     return request
 
 
-def refuse_impossible_host(base_url: str) -> None:
+def ensure_valid_host(base_url: str) -> None:
     """Raise ConfigurationError for a host over which httpx or the resolver would stumble, each in its way."""
     try:
         httpx.URL(base_url).host.encode("idna")
@@ -125,7 +124,7 @@ def refuse_impossible_host(base_url: str) -> None:
         ) from None
 
 
-def refuse_closed(closed: bool) -> None:
+def ensure_open(closed: bool) -> None:
     """Raise ConfigurationError for a client that was closed; httpx would raise a RuntimeError."""
     if closed:
         raise ConfigurationError("the client is closed: make a new one, or close it later")
@@ -154,12 +153,14 @@ def own_network(response: httpx.Response) -> Any:
     return None if response.http_version == "HTTP/2" else response.extensions.get("network_stream")
 
 
-def status_error(settings: Settings, call: Call, response: httpx.Response, body: Body) -> APIStatusError:
+def status_error(
+    settings: Settings, call: PreparedRequest, response: httpx.Response, body: Body
+) -> APIStatusError:
     """Return the error for an answer that is no success."""
     return error_for_status(
         call.operation,
         response.status_code,
-        settings.key.hide_in(bytes(body.data)),
+        settings.key.redact(bytes(body.data)),
         retry_after=response.headers.get("retry-after"),
         now=datetime.now(UTC),
     )
@@ -199,7 +200,7 @@ class Body:
     @property
     def is_json(self) -> bool:
         """Whether it can be read as JSON, and so came whole: JSON that is cut is none."""
-        return read_json(bytes(self.data)) is not NO_JSON
+        return read_json(bytes(self.data)) is not NOT_JSON
 
     def add(self, piece: bytes) -> bool:
         """Take a piece; return whether there is room for more."""
@@ -212,10 +213,12 @@ class Body:
         return len(self.data) < self._room
 
 
-def log_attempt(call: Call, attempts: Attempts, began: float, outcome: int | MillisError) -> None:
+def log_attempt(call: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError) -> None:
     """Write the one DEBUG line of an attempt: no body, no header, no key."""
     if log.isEnabledFor(logging.DEBUG):
-        result = outcome if isinstance(outcome, int) else getattr(outcome, "status", type(outcome).__name__)
+        result = (
+            outcome if isinstance(outcome, int) else getattr(outcome, "status_code", type(outcome).__name__)
+        )
         milliseconds = round((attempts.policy.clock() - began) * 1000)
         log.debug(
             "%s %s -> %s (attempt %d, %d ms)", call.method, call.path, result, attempts.number, milliseconds

@@ -7,13 +7,12 @@ from collections.abc import Callable
 import httpx
 
 from ._http import Body, Deadline, TotalTimeout
-from ._text import one_line
-from .chat import ChatCore
+from ._text import shorten
+from .chat import ReplyBuilder
 from .errors import APIConnectionError, APITimeoutError
-from .options import Settings
-from .request import Call
+from .options import Settings, Timeout
+from .request import PreparedRequest
 from .response import COPY_MAY_EXIST
-from .timeouts import Timeout
 
 # What httpx raises around a send. The last is for asyncio's complaint about another event loop.
 SENDING_ERRORS = (httpx.RequestError, httpx.InvalidURL, RuntimeError)
@@ -32,7 +31,7 @@ _WHILE_WRITING = (httpx.WriteTimeout, httpx.WriteError, httpx.LocalProtocolError
 
 
 def sending_failure(
-    error: Exception, request: httpx.Request, settings: Settings, call: Call, limits: Timeout
+    error: Exception, request: httpx.Request, settings: Settings, call: PreparedRequest, limits: Timeout
 ) -> Exception:
     """Return what to raise for what httpx raised around a send, with what may have happened.
 
@@ -40,7 +39,7 @@ def sending_failure(
     its frames may hold the key.
     """
     if not isinstance(error, RuntimeError):
-        cause = _without_key(error, settings.key.hide_in)
+        cause = _without_key(error, settings.key.redact)
         unsent = _unsent(cause, settings, limits) if _is_about(request, error) else None
         return _caused(unsent or _unanswered(cause, settings, call, limits), cause)
     if "loop" not in str(error):
@@ -50,31 +49,31 @@ def sending_failure(
         f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
         f" one for each, or let AsyncMillis make its own; {_may_have(call)}"
     )
-    return _caused(APIConnectionError(words, request_sent=True), error)
+    return _caused(APIConnectionError(words, maybe_processed=True), error)
 
 
-def reading_failure(error: Exception, settings: Settings, call: Call, body: Body) -> Exception:
+def reading_failure(error: Exception, settings: Settings, call: PreparedRequest, body: Body) -> Exception:
     """Return what to raise, as above, for what httpx raised while an answer was read whole, with what had
     come of it.
     """
-    cause = _without_key(error, settings.key.hide_in)
+    cause = _without_key(error, settings.key.redact)
     cls = APITimeoutError if isinstance(cause, httpx.TimeoutException) else APIConnectionError
     failure = cls(
         f"the answer from {settings.base_url} broke off: {_what_broke(cause, body.deadline)};"
         f" {_may_have(call)}; .body holds what had come",
-        request_sent=True,
-        body=settings.key.hide_in(bytes(body.data)).decode("utf-8", "replace"),
+        maybe_processed=True,
+        body=settings.key.redact(bytes(body.data)).decode("utf-8", "replace"),
     )
     return _caused(failure, cause)
 
 
-def stream_failure(error: Exception, core: ChatCore, deadline: Deadline) -> Exception | None:
+def stream_failure(error: Exception, core: ReplyBuilder, deadline: Deadline) -> Exception | None:
     """Return what to raise, as above, for what httpx raised while a stream was read; None for a stream that
     was closed meanwhile, which has an error of its own.
     """
     if core.over:
         return None
-    cause = _without_key(error, core.hide)
+    cause = _without_key(error, core.redact)
     return _caused(core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}"), cause)
 
 
@@ -91,13 +90,13 @@ def _is_about(request: httpx.Request, error: Exception) -> bool:
         return False
 
 
-def _without_key(error: Exception, hide: Callable[[bytes], bytes]) -> Exception:
+def _without_key(error: Exception, redact: Callable[[bytes], bytes]) -> Exception:
     """Return `error`, or where the key is in it a copy that has nothing but the words left.
 
     The frames in which a request was being written hold its head, and h11 quotes what it cannot read.
     """
     text = str(error)
-    hidden = hide(text.encode("utf-8", "replace")).decode()
+    hidden = redact(text.encode("utf-8", "replace")).decode()
     if hidden == text and not isinstance(error, _WHILE_WRITING):
         return error
     # A subclass that is not httpx's own may want other arguments.
@@ -111,25 +110,28 @@ def _unsent(error: Exception, settings: Settings, limits: Timeout) -> APIConnect
     cls = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
     waited = f" ({_limit_of(error, limits)})" if cls is APITimeoutError else ""
     return cls(
-        f"no connection to {settings.base_url}{waited}: {_words(error)}; nothing was sent", request_sent=False
+        f"no connection to {settings.base_url}{waited}: {_words(error)}; nothing was sent",
+        maybe_processed=False,
     )
 
 
-def _unanswered(error: Exception, settings: Settings, call: Call, limits: Timeout) -> APIConnectionError:
+def _unanswered(
+    error: Exception, settings: Settings, call: PreparedRequest, limits: Timeout
+) -> APIConnectionError:
     if isinstance(error, httpx.TimeoutException):
         return APITimeoutError(
             f"no answer from {settings.base_url} ({_limit_of(error, limits)}); {_may_have(call)}",
-            request_sent=True,
+            maybe_processed=True,
         )
     if isinstance(error, httpx.InvalidURL):
         # httpx looks at the address of a redirect although it is not to follow it.
         what = f"the answer from {settings.base_url} is a redirect to no address"
     else:
         what = f"the connection to {settings.base_url} broke"
-    return APIConnectionError(f"{what}: {_words(error)}; {_may_have(call)}", request_sent=True)
+    return APIConnectionError(f"{what}: {_words(error)}; {_may_have(call)}", maybe_processed=True)
 
 
-def _may_have(call: Call) -> str:
+def _may_have(call: PreparedRequest) -> str:
     if call.operation == "duplicate":
         return f"the request was sent, so {COPY_MAY_EXIST}"
     return "the request was sent, so the service may have acted on it"
@@ -153,6 +155,6 @@ def _what_broke(error: Exception, deadline: Deadline) -> str:
 
 def _words(error: Exception) -> str:
     # httpx's time-outs mostly have no text; what a peer sent may hold anything.
-    return one_line(str(error), 300) or (
+    return shorten(str(error), 300) or (
         "a time limit passed" if isinstance(error, httpx.TimeoutException) else type(error).__name__
     )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
-NO_JSON: Final = object()
+NOT_JSON: Final = object()
 """What `read_json` returns for text that is no JSON."""
 
 # Enough for all that the contract describes, and little enough that deepcopy, which takes two calls a level,
 # and pickle work wherever an error is caught.
-DEEPEST = 100
+MAX_DEPTH = 100
 
 _decode = json.JSONDecoder().raw_decode
 
 
-def read_json(data: bytes | str, *, deepest: int | None = DEEPEST) -> Any:
-    """Return the value of a JSON text, or NO_JSON: also for one that is nested deeper than `deepest`, or,
+def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
+    """Return the value of a JSON text, or NOT_JSON: also for one that is nested deeper than `max_depth`, or,
     with None, than the interpreter can read.
 
     Bytes that are no UTF-8 are read as U+FFFD, and an integer that is too long for the interpreter as a
@@ -29,16 +30,16 @@ def read_json(data: bytes | str, *, deepest: int | None = DEEPEST) -> Any:
         try:
             value, end = _decode(text)
         except json.JSONDecodeError:
-            return NO_JSON
+            return NOT_JSON
         except ValueError:  # int() refuses more than some 4,300 digits
             value, end = _decode_long_numbers(text)
     except (ValueError, RecursionError):
-        return NO_JSON
+        return NOT_JSON
     if end != len(text):
-        return NO_JSON
+        return NOT_JSON
     # Most texts are too short to be nested so deeply.
-    if deepest is not None and len(text) > 2 * deepest and _is_deeper(text, value, deepest):
-        return NO_JSON
+    if max_depth is not None and len(text) > 2 * max_depth and _is_deeper(text, value, max_depth):
+        return NOT_JSON
     return value
 
 
@@ -68,11 +69,11 @@ def _int_or_float(digits: str) -> int | float:
         return float(digits)
 
 
-def _is_deeper(text: str, value: Any, deepest: int) -> bool:
-    if text.count("[") + text.count("{") <= deepest:
+def _is_deeper(text: str, value: Any, max_depth: int) -> bool:
+    if text.count("[") + text.count("{") <= max_depth:
         return False
     level = [value]
-    for _ in range(deepest):
+    for _ in range(max_depth):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return False
@@ -83,3 +84,13 @@ def _children(value: Any) -> list[Any]:
     if is_object(value):
         return list(value.values())
     return value if is_array(value) else []
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Return whether `value` can be written as a JSON object."""
+    return isinstance(value, Mapping)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether `value` can be written as a JSON array."""
+    return isinstance(value, list | tuple)

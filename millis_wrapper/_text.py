@@ -7,17 +7,18 @@ import re
 # C0 and C1 controls (tab and newline apart), lone surrogates (they cannot be encoded), and the marks that
 # reorder a line.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def printable(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """Return `text` with control characters written out (`\\x1b`) in place of acting on the terminal."""
     return _UNSAFE.sub(_written_out, text)
 
 
-def one_line(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """Return the start of `text` as one printable line of at most `limit` characters."""
     text = text.strip()
-    line = printable(" ".join(text[: 4 * limit].split()))
+    line = escape_control_characters(" ".join(text[: 4 * limit].split()))
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
     return line[: limit - 1] + "…"
@@ -26,3 +27,10 @@ def one_line(text: str, limit: int) -> str:
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def join_surrogate_pairs(text: str) -> str:
+    """Return `text` with halves that belong together as one character, and U+FFFD for each that is alone."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from ._json import is_array, is_object
-from .characters import mended
+from ._text import join_surrogate_pairs
 
 
 @attrs.define
@@ -19,8 +19,15 @@ class _Call:
     arguments: list[str] = attrs.field(factory=list[str])
 
     def as_sent(self) -> dict[str, Any]:
-        function = {"name": mended(self.name), "arguments": mended("".join(self.arguments))}
-        return {"id": mended(self.id), "type": mended(self.type), "function": function}
+        function = {
+            "name": join_surrogate_pairs(self.name),
+            "arguments": join_surrogate_pairs("".join(self.arguments)),
+        }
+        return {
+            "id": join_surrogate_pairs(self.id),
+            "type": join_surrogate_pairs(self.type),
+            "function": function,
+        }
 
 
 class ToolCalls:

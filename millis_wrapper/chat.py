@@ -1,19 +1,105 @@
-"""Events -> chunks, text and the reply. No I/O: the sync and the async stream are shells round `ChatCore`."""
+"""Events -> chunks, text and the reply. No I/O: both kinds of stream are shells around `ReplyBuilder`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
-from ._json import NO_JSON, is_object, read_json
-from ._text import one_line
+import attrs
+
+from ._json import NOT_JSON, is_array, is_object, read_json
+from ._text import join_surrogate_pairs, shorten
 from ._tool_calls import ToolCalls
-from .characters import Mender
-from .chunk_data import choice_0, content_text, is_error
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
-from .reply import ChatChunk, ChatReply, Ended
 from .response import body_start, reason_in, stated_reason
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
+
+Ended = Literal["done", "finish_reason", "eof"]
+
+
+# Not frozen: that takes twice as long to make, and there is one for each event.
+@attrs.define
+class ChatChunk:
+    """One event of the stream, as it came.
+
+    `text` is what it adds to the reply ("" when nothing); `data` the payload: a dict for a JSON object,
+    else the payload's text; `event` the event's name ("message" unless the service named it);
+    `finish_reason` the service's word for why it stops, or None.
+    """
+
+    text: str
+    data: Any
+    event: str = "message"
+    finish_reason: str | None = None
+
+
+@attrs.define
+class ChatReply:
+    """A reply, whole or as far as it has come.
+
+    `ended` tells which: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and closed),
+    "eof" (it closed the stream cleanly with neither), or None while the stream is open, and for ever when
+    it broke or was left early.
+    """
+
+    text: str = ""
+    finish_reason: str | None = None
+    ended: Ended | None = None
+    usage: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The reply as an `assistant` message: append it to the history of the next turn."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            message["tool_calls"] = self.tool_calls
+        return message
+
+
+def is_error(data: dict[str, Any]) -> bool:
+    """Return whether a chunk reports an error."""
+    # {"error": null} beside choices is the way of some services to say that there is none.
+    return "error" in data and (bool(data["error"]) or "choices" not in data)
+
+
+def choice_0(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the choice of which the reply is made; None when the chunk is about something else."""
+    choices = data.get("choices")
+    for choice in choices if is_array(choices) else ():
+        if is_object(choice) and choice.get("index", 0) in (0, None):
+            return choice
+    return None
+
+
+def content_text(content: Any) -> str:
+    """Return the text of a delta's `content`: a string, or a list of text parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(_part_text(part) for part in content) if is_array(content) else ""
+
+
+def _part_text(part: Any) -> str:
+    text = part.get("text") if is_object(part) else part
+    return text if isinstance(text, str) else ""
+
+
+class SurrogatePairJoiner:
+    """Makes the pieces of one text whole: the first half of a character waits for the other."""
+
+    def __init__(self) -> None:
+        self.waiting = ""
+
+    def add(self, piece: str) -> str:
+        """Return what is whole of the text up to and with `piece`, and was not returned before."""
+        if piece.isascii() and not self.waiting:
+            return piece
+        piece = self.waiting + piece
+        self.waiting = ""
+        if "\ud800" <= piece[-1] <= "\udbff":
+            piece, self.waiting = piece[:-1], piece[-1]
+        return join_surrogate_pairs(piece)
+
 
 END_MARK = "[DONE]"
 
@@ -22,7 +108,7 @@ MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
 _HEAD = 8_000  # bytes of the body's start that are kept for an error
 
 
-class ChatCore:
+class ReplyBuilder:
     """The state of one reply: bytes go in, chunks come out, and `reply` grows.
 
     `hide` takes the key out of bytes that go into an error; `when_over` is called once with this core, when
@@ -30,13 +116,16 @@ class ChatCore:
     """
 
     def __init__(
-        self, *, hide: Callable[[bytes], bytes] = bytes, when_over: Callable[[ChatCore], None] | None = None
+        self,
+        *,
+        redact: Callable[[bytes], bytes] = bytes,
+        when_over: Callable[[ReplyBuilder], None] | None = None,
     ) -> None:
         self.done = False  # [DONE] was seen: nothing after it counts
         self.over = False
         self._failure: BaseException | None = None
         self._ended: Ended | None = None
-        self.hide = hide
+        self.redact = redact
         self._when_over = when_over
         self._decoder = SSEDecoder()
         self._head = b""
@@ -45,7 +134,7 @@ class ChatCore:
         self._object_seen = False
         self._texts: list[str] = []
         self._joined = (0, "")  # how many of them, and what they say
-        self._mender = Mender()
+        self._joiner = SurrogatePairJoiner()
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._tool_calls: ToolCalls | None = None  # most replies have none
@@ -116,14 +205,14 @@ class ChatCore:
             # JSON that is cut in half is none, so an object or a string that can be read came whole. Plain
             # text has no such sign, and half a number is a number.
             if not isinstance(read_json(unfinished.data), dict | str):
-                shown = one_line(self._hidden(unfinished.data), 80)
+                shown = shorten(self._hidden(unfinished.data), 80)
                 raise self.interrupted(
                     f"the stream ended in the middle of an event, of which {shown!r} had come"
                 )
             yield self._chunk(unfinished)
         if not self._event_seen:
             raise self._unexpected("the answer is no stream of events")
-        if not (self._texts or self._mender.waiting or self._tool_calls or self._finish_reason):
+        if not (self._texts or self._joiner.waiting or self._tool_calls or self._finish_reason):
             raise self._unexpected("the stream ended and had said nothing")
         self._finish("finish_reason" if self._finish_reason else "eof")
 
@@ -192,7 +281,7 @@ class ChatCore:
         return ChatChunk(text, data, event.event, finish_reason)
 
     def _add_text(self, text: str) -> str:
-        text = self._mender.add(text)
+        text = self._joiner.add(text)
         if text:
             self._texts.append(text)
         return text
@@ -200,11 +289,11 @@ class ChatCore:
     def _failed(self, event: ServerSentEvent) -> StreamFailedError:
         shown = self._hidden(event.data)
         payload = read_json(shown)
-        reason = stated_reason(payload) or one_line(shown, 300)
+        reason = stated_reason(payload) or shorten(shown, 300)
         error = StreamFailedError(
             f"the service reported an error in the stream: {reason}; .reply holds what had come",
             reply=self.reply,
-            error=shown if payload is NO_JSON else payload,
+            error=shown if payload is NOT_JSON else payload,
         )
         self.fail(error)
         return error
@@ -217,16 +306,16 @@ class ChatCore:
         )
 
     def _unexpected(self, what: str) -> UnexpectedResponseError:
-        head = self.hide(self._head)
+        head = self.redact(self._head)
         error = UnexpectedResponseError(f"{what}: {reason_in(head)}", body=body_start(head))
         self.fail(error)
         return error
 
     def _hidden(self, text: str) -> str:
-        return self.hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+        return self.redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
     def _finish(self, ended: Ended) -> None:
-        if self._mender.waiting:  # its other half does not come any more
+        if self._joiner.waiting:  # its other half does not come any more
             self._texts.append("\ufffd")
         self.done = ended == "done"
         self._ended = ended

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
-from .chat import ChatCore
+from .chat import ReplyBuilder
 from .errors import ConfigurationError
 from .request import message_dicts
 
 if TYPE_CHECKING:
     from ._async.stream import AsyncChatStream
     from ._sync.stream import ChatStream
-    from .reply import ChatReply
+    from .chat import ChatReply
+    from .options import Timeout
     from .request import Messages
-    from .timeouts import Timeout
 
 
 S = TypeVar("S")
@@ -65,7 +65,7 @@ class Turn(Generic[S]):
         self.history.turn = self
         return [*self.history.messages, {"role": "user", "content": self.text}]
 
-    def over(self, core: ChatCore) -> None:
+    def over(self, core: ReplyBuilder) -> None:
         """Keep the turn if its reply is whole, or was left by the caller after some of it was read; else
         forget it.
         """

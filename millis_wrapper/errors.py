@@ -2,7 +2,7 @@
 
 MillisError
 ├── ConfigurationError            the call or the client is wrong; nothing was sent (also a ValueError)
-├── APIConnectionError            no whole answer; `request_sent` tells whether the service may have acted
+├── APIConnectionError            no whole answer; `maybe_processed` tells whether the service may have acted
 │   └── APITimeoutError           no whole answer within a limit
 ├── APIStatusError                the service answered with an error status
 │   ├── BadRequestError           400
@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from .reply import ChatReply
+    from .chat import ChatReply
 
 
 class MillisError(Exception):
@@ -50,13 +50,13 @@ class ConfigurationError(MillisError, ValueError):
 class APIConnectionError(MillisError):
     """No usable answer came back.
 
-    `request_sent` is False only when the request provably never reached the service; `body` is what had
+    `maybe_processed` is False only when the request provably never reached the service; `body` is what had
     come of an answer that broke off.
     """
 
-    def __init__(self, message: str, *, request_sent: bool, body: str = "") -> None:
+    def __init__(self, message: str, *, maybe_processed: bool, body: str = "") -> None:
         super().__init__(message)
-        self.request_sent = request_sent
+        self.maybe_processed = maybe_processed
         self.body = body
 
 
@@ -67,7 +67,7 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(MillisError):
     """The service answered with an error status.
 
-    `status` is the HTTP status, `detail` what the service gave as the reason (mostly a str, a list for a
+    `status_code` is the HTTP status, `detail` what the service gave as the reason (mostly a str, a list for a
     422, None when it gave none), `body` the start of the body as text, `retry_after` the seconds that the
     service asked to wait, or None.
     """
@@ -76,13 +76,13 @@ class APIStatusError(MillisError):
         self,
         message: str,
         *,
-        status: int,
+        status_code: int,
         detail: Any = None,
         body: str = "",
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status_code = status_code
         self.detail = detail
         self.body = body
         self.retry_after = retry_after
@@ -123,13 +123,13 @@ class UnprocessableEntityError(APIStatusError):
         self,
         message: str,
         *,
-        status: int,
+        status_code: int,
         detail: Any = None,
         body: str = "",
         retry_after: float | None = None,
         errors: tuple[FieldError, ...] = (),
     ) -> None:
-        super().__init__(message, status=status, detail=detail, body=body, retry_after=retry_after)
+        super().__init__(message, status_code=status_code, detail=detail, body=body, retry_after=retry_after)
         self.errors = errors
 
 

@@ -1,8 +1,9 @@
-"""The key and the host: from arguments and the environment, checked before anything is sent."""
+"""The key, the host, the headers and the time-outs of a client, checked before anything is sent."""
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from ._text import one_line
+from ._text import shorten
 from .errors import ConfigurationError
 
 Region = Literal["us", "eu"]
@@ -40,7 +41,7 @@ class Secret:
         """Return the key itself; called only where the request's header is set."""
         return self._value
 
-    def hide_in(self, data: bytes) -> bytes:
+    def redact(self, data: bytes) -> bytes:
         """Return `data` without the key, for what a service or a proxy sends back into an error.
 
         A key as short as "test" is no secret, and part of many words.
@@ -127,7 +128,7 @@ def _checked_url(url: str, source: str, allow_http: bool) -> str:
         # Not shown: it may well be a secret.
         raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
     if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
-        raise ConfigurationError(f"{example}, not {one_line(repr(url), 100)}")
+        raise ConfigurationError(f"{example}, not {shorten(repr(url), 100)}")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ConfigurationError(
             f"{source}: {url!r} would send the key in the clear: use https, or allow_http=True if you mean it"
@@ -160,3 +161,73 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         # Space around a value is no part of it (RFC 9110, 5.5), and h11 refuses it.
         checked[name] = value.strip()
     return checked
+
+
+# What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
+_LONGEST = 1_000_000
+
+
+@attrs.frozen(kw_only=True)
+class Timeout:
+    """The limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
+
+    Args:
+        connect: until there is a connection.
+        pool: until one of the client's connections is free.
+        write: for sending a piece of the request.
+        first_byte: until the answer's status line.
+        idle: between two pieces of the answer's body, the wait for the first included.
+        total: for reading the whole answer, from its status line on, your own time between its pieces
+            included.
+
+    Raises ConfigurationError for a limit that is no number above 0.
+
+    Example:
+        >>> Timeout(first_byte=120).idle
+        60.0
+    """
+
+    connect: float = 5.0
+    pool: float = 10.0
+    write: float = 30.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    total: float = 600.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            if not _is_limit(value):
+                raise ConfigurationError(
+                    f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST}, or math.inf,"
+                    f" not {shorten(repr(value), 40)}"
+                )
+
+
+def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
+    """Return `value` as a Timeout: a number of seconds limits every wait but `total`; None means `default`,
+    never "for ever".
+
+    Raises ConfigurationError for anything else, and for numbers that are not above 0.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    if not _is_limit(value):
+        raise ConfigurationError(
+            f"timeout: must be a number of seconds above 0 and up to {_LONGEST}, or a Timeout,"
+            f" not {shorten(repr(value), 40)}"
+        )
+    return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
+
+
+def seconds_or_none(value: float) -> float | None:
+    """Return a limit in httpx's terms, where None is what `math.inf` is here."""
+    return None if value == math.inf else value
+
+
+def _is_limit(value: object) -> bool:
+    # bool is an int, and True seconds is surely a slip.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= _LONGEST or value == math.inf

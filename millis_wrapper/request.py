@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
-from ._text import one_line
+from ._json import is_mapping, is_object
+from ._text import shorten
+from .chat import ChatReply
+from .contract._paths import children
 from .errors import ConfigurationError, UnknownFieldWarning
-from .json_body import json_body
-from .json_like import is_mapping
-from .reply import ChatReply
 from .retry import Operation
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     Messages: TypeAlias = str | Iterable[Message]
     Config: TypeAlias = Mapping[str, Any] | AgentConfigOverride | AgentConfig
 
+
 _ROLES = ("user", "assistant", "tool")
 
 
 @attrs.frozen
-class Call:
+class PreparedRequest:
     """What to send: `path` below the host, and the JSON body as bytes, if any."""
 
     operation: Operation
@@ -54,7 +56,7 @@ def agent_arguments(
         )
     agent: dict[str, Any] = {}
     if agent_id is not None:
-        agent["agent_id"] = checked_agent_id(agent_id)
+        agent["agent_id"] = validate_agent_id(agent_id)
     if agent_config is not None:
         agent["agent_config"] = config_dict(agent_config)
         _report_unknown_keys(agent["agent_config"], strict)
@@ -70,7 +72,9 @@ def agent_arguments(
     return agent
 
 
-def chat_call(agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool) -> Call:
+def chat_call(
+    agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool
+) -> PreparedRequest:
     """Return the chat request for `agent` and `messages`, both checked before.
 
     Raises ConfigurationError for an `end_of_session` that is no bool, and for values that JSON does not have.
@@ -85,18 +89,18 @@ def chat_call(agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_s
     if end_of_session:
         body["end_of_session"] = True
     kwargs = _get_kwargs(body=ChatCompletionRequest.from_dict(body))
-    return Call("chat", kwargs["method"].upper(), kwargs["url"], json_body(kwargs["json"]))
+    return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], json_body(kwargs["json"]))
 
 
-def duplicate_call(agent_id: str) -> Call:
+def duplicate_call(agent_id: str) -> PreparedRequest:
     """Return the request that copies the agent `agent_id`."""
     from millis_api.api.agents.duplicate_agent import _get_kwargs  # pyright: ignore[reportPrivateUsage]
 
-    kwargs = _get_kwargs(checked_agent_id(agent_id))
-    return Call("duplicate", kwargs["method"].upper(), kwargs["url"])
+    kwargs = _get_kwargs(validate_agent_id(agent_id))
+    return PreparedRequest("duplicate", kwargs["method"].upper(), kwargs["url"])
 
 
-def checked_agent_id(agent_id: str) -> str:
+def validate_agent_id(agent_id: str) -> str:
     """Return `agent_id`; raises ConfigurationError when it cannot be one."""
     if not isinstance(agent_id, str):
         raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
@@ -171,7 +175,7 @@ def _as_mapping(value: object) -> Mapping[str, Any] | None:
 
 
 def _shown(value: object) -> str:
-    return one_line(repr(value), 40)
+    return shorten(repr(value), 40)
 
 
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
@@ -183,8 +187,8 @@ def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
     data = AgentConfigOverride.from_dict(config).to_dict()
     for unknown in contract.unknown_keys(data, "AgentConfigOverride"):
         message = f"agent_config: the contract knows no {unknown.path}"
-        if unknown.nearest:
-            message += f"; did you mean {unknown.nearest}, spelt so by the service?"
+        if unknown.closest_match:
+            message += f"; did you mean {unknown.closest_match}, spelt so by the service?"
         if strict:
             raise ConfigurationError(message)
         warnings.warn(message, UnknownFieldWarning, stacklevel=_depth_of_caller())
@@ -197,3 +201,44 @@ def _depth_of_caller() -> int:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         depth, frame = depth + 1, frame.f_back
     return depth
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+_DEEPEST_NAMED = 20  # steps of the way to a value that cannot be sent
+
+
+def json_body(body: dict[str, Any]) -> bytes:
+    """Return `body` as JSON; raises ConfigurationError naming the place of what JSON does not have."""
+    try:
+        return _json_bytes(body)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(_unsendable(body)) from None
+
+
+def _json_bytes(value: Any) -> bytes:
+    return _encode(value).encode()
+
+
+def _is_sendable(value: Any) -> bool:
+    try:
+        _json_bytes(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
+    """Name the innermost place in `value` that JSON cannot say."""
+    if depth > _DEEPEST_NAMED:
+        return f"{path}: is nested too deeply, or holds itself"
+    for place, child in children(value, path):
+        if not _is_sendable(child):
+            return _unsendable(child, place, depth + 1)
+    if is_object(value):
+        key = next(key for key in value if not _is_sendable({key: None}))
+        return f"{path}: has a key that is no text: {shorten(repr(key), 40)}"
+    if isinstance(value, str):
+        return f"{path}: holds half a surrogate pair, which is no text"
+    what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
+    return f"{path}: {what} cannot be sent as JSON"

@@ -1,14 +1,17 @@
-"""An answer with an error status -> the error of the right class. No I/O; any bytes will do."""
+"""A whole answer -> `DuplicatedAgent`, or the error for its status. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._json import is_array, is_object, read_json, write_json
-from ._text import one_line
+import attrs
+
+from ._json import NOT_JSON, is_array, is_object, read_json, write_json
+from ._text import shorten
 from .errors import (
     APIStatusError,
     AuthenticationError,
@@ -18,9 +21,14 @@ from .errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    UnexpectedResponseError,
     UnprocessableEntityError,
 )
 from .retry import Operation, parse_retry_after
+
+if TYPE_CHECKING:
+    from millis_api.models import AgentConfig
+
 
 BODY_START = 2_000  # characters of a body that an error keeps
 _MESSAGE_DETAIL = 300  # characters of it that a message shows
@@ -51,7 +59,7 @@ def error_for_status(
     """
     detail = _detail(body)
     details: dict[str, Any] = {
-        "status": status,
+        "status_code": status,
         "detail": detail,
         "body": body_start(body),
         "retry_after": parse_retry_after(retry_after, now),
@@ -60,7 +68,7 @@ def error_for_status(
         errors = tuple(_field_errors(detail))
         words = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
         return UnprocessableEntityError(
-            _message(operation, status, one_line(words, _MESSAGE_PLACES) or _reason(detail, body)),
+            _message(operation, status, shorten(words, _MESSAGE_PLACES) or _reason(detail, body)),
             errors=errors,
             **details,
         )
@@ -84,7 +92,7 @@ def stated_reason(value: Any) -> str | None:
         if is_object(stated) and stated.get("message"):
             stated = stated["message"]
         if stated:
-            return one_line(stated if isinstance(stated, str) else write_json(stated), _MESSAGE_DETAIL)
+            return shorten(stated if isinstance(stated, str) else write_json(stated), _MESSAGE_DETAIL)
     return None
 
 
@@ -99,11 +107,11 @@ def _detail(body: bytes) -> Any:
 def reason_in(body: bytes) -> str:
     """Return why a body is not what it should be, in its own words as far as it has any."""
     stated = stated_reason(read_json(body))
-    return stated or one_line(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
+    return stated or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
 
 
 def _reason(detail: Any, body: bytes) -> str:
-    return stated_reason({"detail": detail}) or one_line(body_start(body.lstrip()), _MESSAGE_DETAIL)
+    return stated_reason({"detail": detail}) or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL)
 
 
 def _message(operation: Operation, status: int, reason: str) -> str:
@@ -146,3 +154,92 @@ def _place(loc: tuple[str | int, ...]) -> str:
 def _uncapital(text: str) -> str:
     # "URL scheme" stays as it is.
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+# The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds
+# 1973: told by size.
+_LARGEST_SECONDS = 1e11
+# Longer than a date without hyphens (20250101); dateutil would find years, days and hours in it.
+_COUNT = re.compile(r"\d{9,20}", re.ASCII)
+
+
+@attrs.frozen
+class DuplicatedAgent:
+    """The copy that `duplicate` made.
+
+    `id` is the copy's id; `name` its name; `created_at` an aware datetime in UTC; `config` its whole
+    config, `config.to_dict()` being exactly what came; each but `id` is None where the answer held nothing
+    readable. `raw` is the answer's JSON as it came.
+    """
+
+    id: str
+    name: str | None
+    created_at: datetime | None
+    config: AgentConfig | None
+    raw: dict[str, Any]
+
+
+def read_duplicated_agent(body: bytes, *, redact: Callable[[bytes], bytes] = bytes) -> DuplicatedAgent:
+    """Return the agent that the body of a success describes; `hide` takes the key out of what goes into an
+    error.
+
+    Raises UnexpectedResponseError when there is no id in it; anything else that is odd is left to `raw`.
+    """
+    raw = read_json(body, max_depth=None)
+    if raw is NOT_JSON:
+        raise _unexpected("is not JSON", redact(body))
+    if not is_object(raw):
+        raise _unexpected("is no JSON object", redact(body))
+    agent_id = _id(raw.get("id"))
+    if agent_id is None:
+        raise _unexpected("holds no id", redact(body))
+    name = raw.get("name")
+    return DuplicatedAgent(
+        id=agent_id,
+        name=name if isinstance(name, str) else None,
+        created_at=read_moment(raw.get("created_at")),
+        # Read once more, so that what is done to the config leaves `raw` as it came.
+        config=_config(read_json(body, max_depth=None).get("config")),
+        raw=raw,
+    )
+
+
+def read_moment(value: Any) -> datetime | None:
+    """Return the moment that `value` names as an aware datetime in UTC, or None.
+
+    A number, also one written as text, counts from the epoch, in milliseconds above 1e11 and in seconds
+    below; other text is read as ISO 8601, in UTC unless it says otherwise.
+    """
+    try:
+        if isinstance(value, str) and _COUNT.fullmatch(value):
+            value = int(value)
+        if isinstance(value, str):
+            from dateutil import parser
+
+            moment = parser.isoparse(value)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if abs(value) > _LARGEST_SECONDS else value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def _id(value: Any) -> str | None:
+    # A number would be odd, but it is an id; true and 1.5 are none.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _config(value: Any) -> AgentConfig | None:
+    if not is_object(value):
+        return None
+    from millis_api.models import AgentConfig
+
+    return AgentConfig.from_dict(value)
+
+
+def _unexpected(what: str, body: bytes) -> UnexpectedResponseError:
+    words = f"the answer to duplicate {what} ({reason_in(body)}); {COPY_MAY_EXIST}"
+    return UnexpectedResponseError(words, body=body_start(body))

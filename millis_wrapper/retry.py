@@ -29,14 +29,14 @@ _HTTP_DATE = re.compile(
 )
 
 
-def may_send_again(operation: Operation, error: MillisError) -> bool:
+def should_retry(operation: Operation, error: MillisError) -> bool:
     """Return whether `operation` may be sent once more after `error` without a risk of happening twice."""
     if isinstance(error, APIConnectionError):
-        return not error.request_sent
+        return not error.maybe_processed
     if isinstance(error, APIStatusError):
-        if error.status == 429:
+        if error.status_code == 429:
             return True
-        return operation == "chat" and error.status == 503 and error.retry_after is not None
+        return operation == "chat" and error.status_code == 503 and error.retry_after is not None
     return False
 
 
@@ -69,37 +69,43 @@ class RetryPolicy:
     """How often and how long to try again what may be tried again.
 
     Args:
-        limit: sendings beyond the first.
-        first_delay: seconds before the second sending; the wait doubles each time, less up to a half by
-            chance.
-        longest_delay: seconds that one wait may take. A Retry-After is obeyed up to this; a longer one is not
+        max_retries: sendings beyond the first.
+        initial_delay: seconds before the second sending; the wait doubles each time, less up to a half by
+            jitter.
+        max_delay: seconds that one wait may take. A Retry-After is obeyed up to this; a longer one is not
             waited for: the error comes back at once and holds it.
-        total: seconds for all of it, from the first sending on; no wait begins that would end later.
+        max_elapsed: seconds for all of it, from the first sending on; no wait begins that would end later.
         clock: seconds, monotonic; handed in by tests.
-        chance: 0 to 1; handed in by tests.
+        jitter: 0 to 1; handed in by tests.
 
     Raises ConfigurationError for a limit or delay that is none.
 
     Example:
-        >>> RetryPolicy(limit=5, total=120).longest_delay
+        >>> RetryPolicy(max_retries=5, max_elapsed=120).max_delay
         30.0
     """
 
-    limit: int = 2
-    first_delay: float = 0.5
-    longest_delay: float = 30.0
-    total: float = 60.0
+    max_retries: int = 2
+    initial_delay: float = 0.5
+    max_delay: float = 30.0
+    max_elapsed: float = 60.0
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
-    chance: Callable[[], float] = attrs.field(default=random.random, repr=False)
+    jitter: Callable[[], float] = attrs.field(default=random.random, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 0:
-            raise ConfigurationError(f"retries: must be a whole number, 0 or more, not {self.limit!r}")
-        for name in ("first_delay", "longest_delay", "total"):
+        if (
+            isinstance(self.max_retries, bool)
+            or not isinstance(self.max_retries, int)
+            or self.max_retries < 0
+        ):
+            raise ConfigurationError(
+                f"max_retries: must be a whole number, 0 or more, not {self.max_retries!r}"
+            )
+        for name in ("initial_delay", "max_delay", "max_elapsed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise ConfigurationError(
-                    f"retries: {name} must be a number of seconds, 0 or more, not {value!r}"
+                    f"max_retries: {name} must be a number of seconds, 0 or more, not {value!r}"
                 )
 
 
@@ -118,20 +124,20 @@ class Attempts:
     def delay_after(self, error: MillisError) -> float | None:
         """Return the seconds to wait before the next attempt, or None when `error` has to be raised."""
         policy = self.policy
-        if self.number > policy.limit or not may_send_again(self.operation, error):
+        if self.number > policy.max_retries or not should_retry(self.operation, error):
             return None
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         if asked is None:
-            # An exponent past this would overflow a float long after longest_delay was reached.
-            delay = min(policy.longest_delay, policy.first_delay * 2.0 ** min(self.number - 1, 32))
-            delay *= 1 - policy.chance() / 2
-        elif asked > policy.longest_delay:
+            # An exponent past this would overflow a float long after max_delay was reached.
+            delay = min(policy.max_delay, policy.initial_delay * 2.0 ** min(self.number - 1, 32))
+            delay *= 1 - policy.jitter() / 2
+        elif asked > policy.max_delay:
             return None
         else:
             # Never sooner than asked; a little later, so that clients refused together do not come back
             # together.
-            delay = asked + policy.chance() * policy.first_delay / 2
-        if policy.clock() - self.started + delay > policy.total:
+            delay = asked + policy.jitter() * policy.initial_delay / 2
+        if policy.clock() - self.started + delay > policy.max_elapsed:
             return None
         self.number += 1
         return delay

@@ -47,7 +47,7 @@ def millis(millis_mock: MockMillis) -> Iterator[Millis]:
     """A Millis client of `millis_mock`, which tries again at once where it may try again."""
     from . import Millis
 
-    with Millis(_KEY, base_url=millis_mock.url, retries=_at_once()) as client:
+    with Millis(_KEY, base_url=millis_mock.url, max_retries=_at_once()) as client:
         yield client
 
 
@@ -60,10 +60,10 @@ def async_millis(millis_mock: MockMillis) -> AsyncMillis:
 
     # A connection that is kept would have to be closed in its own event loop, which may be gone by then.
     http = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
-    return AsyncMillis(_KEY, base_url=millis_mock.url, retries=_at_once(), http_client=http)
+    return AsyncMillis(_KEY, base_url=millis_mock.url, max_retries=_at_once(), http_client=http)
 
 
 def _at_once() -> RetryPolicy:
     from . import RetryPolicy
 
-    return RetryPolicy(first_delay=0.001)
+    return RetryPolicy(initial_delay=0.001)

@@ -8,9 +8,8 @@ from typing import Any
 
 import attrs
 
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
 from millis_wrapper.errors import MillisError
-from millis_wrapper.reply import ChatChunk, ChatReply
 
 
 @attrs.define
@@ -32,8 +31,8 @@ class Outcome:
 
 def play(pieces: Iterable[bytes]) -> Outcome:
     """Feed a core as the shells do, and see that it says exactly once that it is over."""
-    over: list[ChatCore] = []
-    core = ChatCore(when_over=over.append)
+    over: list[ReplyBuilder] = []
+    core = ReplyBuilder(when_over=over.append)
     outcome = Outcome()
     try:
         for piece in pieces:
@@ -52,12 +51,12 @@ def play(pieces: Iterable[bytes]) -> Outcome:
     return outcome
 
 
-def read_all(core: ChatCore, *pieces: bytes) -> list[ChatChunk]:
+def read_all(core: ReplyBuilder, *pieces: bytes) -> list[ChatChunk]:
     """Feed `pieces`, and the end of the body."""
     return [*feed_all(core, pieces), *core.end()]
 
 
-def feed_all(core: ChatCore, pieces: Iterable[bytes]) -> list[ChatChunk]:
+def feed_all(core: ReplyBuilder, pieces: Iterable[bytes]) -> list[ChatChunk]:
     return [chunk for piece in pieces for chunk in core.feed(piece)]
 
 

@@ -74,7 +74,7 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def joined(*parts: bytes) -> bytes:
+def join_path(*parts: bytes) -> bytes:
     return b"".join(parts)
 
 
@@ -101,7 +101,7 @@ field_names = st.sampled_from(
 )
 payloads = st.builds(as_json, chunks) | bodies | st.sampled_from([b"[DONE]", b'"[DONE]"', b"", b"error"])
 line_ends = st.sampled_from([b"\n", b"\n\n", b"\r\n\r\n", b"\r", b""])
-lines = st.builds(joined, field_names, payloads, line_ends)
-events = st.builds(joined, st.just(b"data: "), st.builds(as_json, chunks), st.just(b"\n\n"))
+lines = st.builds(join_path, field_names, payloads, line_ends)
+events = st.builds(join_path, st.just(b"data: "), st.builds(as_json, chunks), st.just(b"\n\n"))
 streams = st.lists(events | lines, max_size=5).map(b"".join)
-answers = bodies | st.builds(joined, st.just(b'{"id":"x","config":'), json_bytes, st.just(b"}"))
+answers = bodies | st.builds(join_path, st.just(b'{"id":"x","config":'), json_bytes, st.just(b"}"))

@@ -14,7 +14,7 @@ from millis_wrapper.mock import DEFAULT_AGENT_ID
 Result = ChatReply | DuplicatedAgent | MillisError
 
 # Refusals are tried again at once: neither recording nor playing back has to wait.
-NO_WAITING = RetryPolicy(first_delay=0, chance=lambda: 0.0)
+NO_WAITING = RetryPolicy(initial_delay=0, jitter=lambda: 0.0)
 
 
 @attrs.frozen
@@ -38,7 +38,7 @@ class Duplicate:
     """One call of `agents.duplicate`."""
 
 
-Call = Chat | Talk | Duplicate
+PreparedRequest = Chat | Talk | Duplicate
 
 
 @attrs.frozen
@@ -50,7 +50,7 @@ class Scenario:
     """
 
     name: str
-    call: Call
+    call: PreparedRequest
     agent_id: str = DEFAULT_AGENT_ID
     requests: int = 1
     live: bool = False

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from millis_wrapper.characters import Mender, mended
+from millis_wrapper._text import join_surrogate_pairs
+from millis_wrapper.chat import SurrogatePairJoiner
 
 HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
 
@@ -27,35 +28,35 @@ HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
 )
 def test_halves_that_belong_together_become_one(text: str, whole: str) -> None:
     """A half that is alone becomes U+FFFD, and costs no letter beside it."""
-    assert mended(text) == whole
+    assert join_surrogate_pairs(text) == whole
 
 
 def test_pieces_add_up_to_the_whole() -> None:
     """However text is cut, all that was given out and what still waits are the whole text, mended."""
     for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
-        mender = Mender()
+        mender = SurrogatePairJoiner()
         given = "".join(mender.add(piece) for piece in pieces)
         given.encode()  # no half was given out
-        assert given + mended(mender.waiting) == mended("".join(pieces)), pieces
+        assert given + join_surrogate_pairs(mender.waiting) == join_surrogate_pairs("".join(pieces)), pieces
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])
 def test_every_first_half_waits(code: int) -> None:
     """From the first to the last."""
-    mender = Mender()
+    mender = SurrogatePairJoiner()
     assert (mender.add(chr(code)), mender.waiting) == ("", chr(code))
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
 def test_nothing_else_waits(code: int) -> None:
     """Neither second halves nor the letters beside them."""
-    mender = Mender()
-    assert (mender.add(chr(code)), mender.waiting) == (mended(chr(code)), "")
+    mender = SurrogatePairJoiner()
+    assert (mender.add(chr(code)), mender.waiting) == (join_surrogate_pairs(chr(code)), "")
 
 
 def test_only_a_first_half_waits() -> None:
     """Everything else is handed on at once."""
-    mender = Mender()
+    mender = SurrogatePairJoiner()
     assert (mender.add("a" + HIGH), mender.waiting) == ("a", HIGH)
     assert (mender.add(""), mender.waiting) == ("", HIGH)
     assert (mender.add(LOW + "b"), mender.waiting) == (WHOLE + "b", "")

@@ -13,14 +13,13 @@ import pytest
 from chat_streams import delta, event, play
 from paths import EXAMPLES
 
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
 from millis_wrapper.errors import (
     StreamError,
     StreamFailedError,
     StreamInterruptedError,
     UnexpectedResponseError,
 )
-from millis_wrapper.reply import ChatChunk, ChatReply
 
 CORPUS = paths.CORPUS / "chat"
 CASES: dict[str, dict[str, Any]] = {
@@ -131,14 +130,14 @@ def test_the_contracts_example_of_an_error() -> None:
 
 def test_an_event_is_handed_on_when_its_blank_line_is_there() -> None:
     """No chunk waits for the event after it (promise 3)."""
-    core = ChatCore()
+    core = ReplyBuilder()
     assert list(core.feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n')) == []
     assert [chunk.text for chunk in core.feed(b"\n")] == ["Hi"]
 
 
 def test_the_reply_grows_chunk_by_chunk() -> None:
     """Of several events in one read, only those that were taken are in the reply."""
-    core = ChatCore()
+    core = ReplyBuilder()
     seen = [(chunk.text, core.reply.text) for chunk in core.feed(event(delta("a")) + event(delta("b")))]
     assert seen == [("a", "a"), ("b", "ab")]
     assert core.reply.ended is None
@@ -146,7 +145,7 @@ def test_the_reply_grows_chunk_by_chunk() -> None:
 
 def test_a_reply_that_was_looked_at_does_not_change() -> None:
     """Each look is a reply of its own."""
-    core = ChatCore()
+    core = ReplyBuilder()
     list(core.feed(event(delta("a"))))
     early = core.reply
     list(core.feed(event(delta("b"))))
@@ -161,8 +160,8 @@ def test_a_reply_that_was_looked_at_does_not_change() -> None:
 )
 def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
     """Neither in the same read nor in a later one."""
-    over: list[ChatCore] = []
-    core = ChatCore(when_over=over.append)
+    over: list[ReplyBuilder] = []
+    core = ReplyBuilder(when_over=over.append)
     list(core.feed(event(delta("Hi")) + b"data: [DONE]\n\n" + rest))
     assert core.done
     assert list(core.feed(rest)) == []
@@ -176,8 +175,8 @@ def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
 
 def test_a_stream_that_was_left_is_not_whole() -> None:
     """What had been read is kept; the final reply is an error, not a shorter reply."""
-    over: list[ChatCore] = []
-    core = ChatCore(when_over=over.append)
+    over: list[ReplyBuilder] = []
+    core = ReplyBuilder(when_over=over.append)
     chunks = core.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
     next(chunks)
     core.leave()
@@ -195,7 +194,7 @@ def test_a_stream_that_was_left_is_not_whole() -> None:
 
 def test_a_stream_that_broke_stays_broken() -> None:
     """The first failure is the one that is told, each time it is asked for."""
-    core = ChatCore()
+    core = ReplyBuilder()
     list(core.feed(event(delta("Hel"))))
     error = core.interrupted("the stream broke off: connection lost")
     assert str(error) == "the stream broke off: connection lost; .reply holds what had come"
@@ -212,7 +211,7 @@ def test_a_stream_that_broke_stays_broken() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x")])
 def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> None:
     """A reply that Ctrl-C broke is broken, but asking for it later is no second Ctrl-C."""
-    core = ChatCore()
+    core = ReplyBuilder()
     core.fail(error)
     assert core.failed
     with pytest.raises(StreamInterruptedError):
@@ -222,10 +221,10 @@ def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> N
 def test_before_the_end_there_is_no_final_reply() -> None:
     """An open stream has no whole reply."""
     with pytest.raises(StreamInterruptedError):
-        ChatCore().final_reply()
+        ReplyBuilder().final_reply()
 
 
-WAYS_TO_END: dict[str, Callable[[ChatCore], object]] = {
+WAYS_TO_END: dict[str, Callable[[ReplyBuilder], object]] = {
     "end mark": lambda core: list(core.feed(b"data: [DONE]\n\n")),
     "end": lambda core: list(core.end()),
     "left": lambda core: core.leave(),
@@ -235,10 +234,10 @@ WAYS_TO_END: dict[str, Callable[[ChatCore], object]] = {
 
 
 @pytest.mark.parametrize("finish", WAYS_TO_END.values(), ids=WAYS_TO_END)
-def test_over_is_told_when_the_reply_has_its_last_state(finish: Callable[[ChatCore], object]) -> None:
+def test_over_is_told_when_the_reply_has_its_last_state(finish: Callable[[ReplyBuilder], object]) -> None:
     """Who is told that it is over can read how."""
     told: list[tuple[str, str | None, bool]] = []
-    core = ChatCore(when_over=lambda core: told.append((core.reply.text, core.reply.ended, core.failed)))
+    core = ReplyBuilder(when_over=lambda core: told.append((core.reply.text, core.reply.ended, core.failed)))
     list(core.feed(event(delta("Hi"))))
     assert told == []
     finish(core)
@@ -260,7 +259,7 @@ def test_the_reply_is_a_message_of_the_next_turn() -> None:
 
 def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
     """Another thread may add to it at any moment: here, between any two steps of the look."""
-    core = ChatCore()
+    core = ReplyBuilder()
     said: list[str] = []
 
     def more() -> None:

@@ -6,7 +6,7 @@ import leaks
 import pytest
 from chat_streams import delta, event, feed_all, play, read_all
 
-from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ChatCore
+from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ReplyBuilder
 from millis_wrapper.errors import (
     MillisError,
     StreamFailedError,
@@ -22,7 +22,7 @@ from millis_wrapper.sse import MAX_EVENT_BYTES
 
 def test_a_body_without_an_event_is_not_read_for_ever() -> None:
     """A page or a file in place of a stream ends in an error after a megabyte, whatever its pieces are."""
-    core = ChatCore()
+    core = ReplyBuilder()
     piece = b"<p>Hello</p>\n"
     as_many_as_may_be = MAX_BYTES_BEFORE_FIRST_EVENT // len(piece)
     assert feed_all(core, [piece] * as_many_as_may_be) == []
@@ -35,7 +35,7 @@ def test_a_body_without_an_event_is_not_read_for_ever() -> None:
 
 def test_comments_between_events_are_not_counted() -> None:
     """Once a stream has shown that it is one, it may keep its connection alive for ever."""
-    core = ChatCore()
+    core = ReplyBuilder()
     list(core.feed(event(delta("Hi"))))
     for _ in range(3):
         list(core.feed(b": ping\n\n" * (MAX_BYTES_BEFORE_FIRST_EVENT // 16)))
@@ -58,7 +58,7 @@ MEGABYTE = b"x" * (1024 * 1024)
 def test_one_event_is_not_read_for_ever(pieces: list[bytes]) -> None:
     """A broken server cannot fill the memory with one event; what had come is on the error."""
     assert len(MEGABYTE) * 16 == MAX_EVENT_BYTES
-    core = ChatCore()
+    core = ReplyBuilder()
     words = rf"^one event holds more than {MAX_EVENT_BYTES} bytes; \.reply holds what had come$"
     with pytest.raises(StreamInterruptedError, match=words) as caught:
         feed_all(core, [event(delta("Hi")), *pieces])
@@ -68,7 +68,7 @@ def test_one_event_is_not_read_for_ever(pieces: list[bytes]) -> None:
 
 def test_an_event_that_is_too_large_follows_others_of_the_same_read() -> None:
     """The events before it are handed out, and the error comes at the end too, as an error of ours."""
-    core = ChatCore()
+    core = ReplyBuilder()
     huge = b"data: " + 16 * MEGABYTE + b"\n"
     assert [chunk.text for chunk in core.feed(event(delta("Hi")) + huge)] == ["Hi"]
     with pytest.raises(StreamInterruptedError, match=r"^one event holds more than"):
@@ -79,13 +79,13 @@ def test_a_first_event_that_is_too_large_is_no_stream() -> None:
     """Nothing had come, so there is nothing to hand over but the start of it."""
     words = r"^the answer is no stream of events: one event holds more than"
     with pytest.raises(UnexpectedResponseError, match=words) as caught:
-        read_all(ChatCore(), b"data: " + 16 * MEGABYTE)
+        read_all(ReplyBuilder(), b"data: " + 16 * MEGABYTE)
     assert caught.value.body == "data: " + "x" * (BODY_START - 6)
 
 
 def test_a_stream_that_was_left_has_no_limits_any_more() -> None:
     """What still comes after the caller left is neither read nor complained of."""
-    core = ChatCore()
+    core = ReplyBuilder()
     core.leave()
     assert feed_all(core, [2 * MEGABYTE, b"data: " + 16 * MEGABYTE, b"\n\n"]) == []
 
@@ -95,7 +95,7 @@ def test_a_long_json_body_shows_its_reason() -> None:
     body = json.dumps({"trace": "x" * 5000, "detail": "Agent not found"}).encode()
     words = r"^the answer is no stream of events: Agent not found$"
     with pytest.raises(UnexpectedResponseError, match=words) as caught:
-        read_all(ChatCore(), body)
+        read_all(ReplyBuilder(), body)
     assert len(caught.value.body) == BODY_START
 
 
@@ -144,7 +144,7 @@ KEY = "k3Y" * 10
 )
 def test_an_error_holds_no_key(stream: str) -> None:
     """A service that echoes the key puts it into no message, reply, body, payload or cause."""
-    core = ChatCore(hide=Secret(KEY).hide_in)
+    core = ReplyBuilder(redact=Secret(KEY).redact)
     with pytest.raises(MillisError) as caught:
         read_all(core, stream.format(key=KEY).encode())
     assert not leaks.places(caught.value, KEY)
@@ -153,7 +153,7 @@ def test_an_error_holds_no_key(stream: str) -> None:
 
 def test_an_error_whose_json_does_not_survive_hiding_is_kept_as_text() -> None:
     """A key of digits alone, sent back as a number, leaves no JSON."""
-    core = ChatCore(hide=Secret("1234567890").hide_in)
+    core = ReplyBuilder(redact=Secret("1234567890").redact)
     with pytest.raises(StreamFailedError) as caught:
         list(core.feed(b'data: {"error":{"key":1234567890}}\n\n'))
     assert caught.value.error == '{"error":{"key":****}}'

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from millis_wrapper import errors
+from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import (
     APIConnectionError,
     APIStatusError,
@@ -29,7 +30,6 @@ from millis_wrapper.errors import (
     UnknownFieldWarning,
     UnprocessableEntityError,
 )
-from millis_wrapper.reply import ChatReply
 
 REPLY = ChatReply(
     text="Good mor\N{GRINNING FACE}",
@@ -44,16 +44,16 @@ PLACE = FieldError(("messages", 0, "content"), "Field required", "missing")
 SAMPLES: list[MillisError] = [
     MillisError("words"),
     ConfigurationError("words"),
-    APIConnectionError("words", request_sent=True, body="half an ans"),
-    APITimeoutError("words", request_sent=False),
-    APIStatusError("words", status=418, **STATUS),
-    BadRequestError("words", status=400, **STATUS),
-    AuthenticationError("words", status=401, **STATUS),
-    PermissionDeniedError("words", status=403, **STATUS),
-    NotFoundError("words", status=404, **STATUS),
-    UnprocessableEntityError("words", errors=(PLACE,), status=422, **STATUS),
-    RateLimitError("words", status=429, **STATUS),
-    InternalServerError("words", status=503, **STATUS),
+    APIConnectionError("words", maybe_processed=True, body="half an ans"),
+    APITimeoutError("words", maybe_processed=False),
+    APIStatusError("words", status_code=418, **STATUS),
+    BadRequestError("words", status_code=400, **STATUS),
+    AuthenticationError("words", status_code=401, **STATUS),
+    PermissionDeniedError("words", status_code=403, **STATUS),
+    NotFoundError("words", status_code=404, **STATUS),
+    UnprocessableEntityError("words", errors=(PLACE,), status_code=422, **STATUS),
+    RateLimitError("words", status_code=429, **STATUS),
+    InternalServerError("words", status_code=503, **STATUS),
     StreamError("words", reply=REPLY),
     StreamInterruptedError("words", reply=REPLY),
     StreamFailedError("words", reply=REPLY, error={"message": "boom"}),
@@ -126,7 +126,7 @@ def test_a_copied_reply_is_a_copy() -> None:
 
 def test_notes_survive() -> None:
     """What a caller noted on an error goes along."""
-    error = RateLimitError("words", status=429)
+    error = RateLimitError("words", status_code=429)
     error.add_note("third try")
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["third try"]
 
@@ -152,7 +152,7 @@ def test_the_message_is_what_str_gives() -> None:
 def test_details_are_attributes() -> None:
     """What an error is made with can be read from it."""
     status: dict[str, Any] = {
-        "status": 422,
+        "status_code": 422,
         "detail": {"why": ["a", None]},
         "body": '{"detail": ...',
         "retry_after": 1.5,
@@ -163,8 +163,8 @@ def test_details_are_attributes() -> None:
     }
     failed = StreamFailedError("words", reply=REPLY, error={"message": "boom"})
     assert vars(failed) == {"reply": REPLY, "error": {"message": "boom"}}
-    assert vars(APITimeoutError("words", request_sent=False, body="half")) == {
-        "request_sent": False,
+    assert vars(APITimeoutError("words", maybe_processed=False, body="half")) == {
+        "maybe_processed": False,
         "body": "half",
     }
     assert vars(UnexpectedResponseError("words", body="<html>")) == {"body": "<html>"}
@@ -172,12 +172,12 @@ def test_details_are_attributes() -> None:
 
 def test_details_have_defaults() -> None:
     """An error made by hand, for a test of the caller's, needs only what its class is about."""
-    status = APIStatusError("words", status=500)
+    status = APIStatusError("words", status_code=500)
     assert (status.detail, status.body, status.retry_after) == (None, "", None)
-    assert UnprocessableEntityError("words", status=422).errors == ()
+    assert UnprocessableEntityError("words", status_code=422).errors == ()
     assert StreamFailedError("words", reply=ChatReply()).error is None
     assert UnexpectedResponseError("words").body == ""
-    assert APIConnectionError("words", request_sent=True).body == ""
+    assert APIConnectionError("words", maybe_processed=True).body == ""
 
 
 def _assert_same(copied: Any, error: MillisError) -> None:

@@ -24,9 +24,9 @@ from paths import EXAMPLES
 
 from millis_wrapper import AsyncMillis, Millis
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import ConfigurationError, UnknownFieldWarning
-from millis_wrapper.reply import ChatReply
-from millis_wrapper.request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
+from millis_wrapper.request import PreparedRequest, agent_arguments, chat_call, duplicate_call, message_dicts
 
 REQUESTS: list[dict[str, Any]] = [
     json.loads((EXAMPLES / f"chat-request-{name}.json").read_text())
@@ -52,7 +52,7 @@ def agent(
     )
 
 
-def call(messages: Any = "Hello", *, end_of_session: Any = False, **arguments: Any) -> Call:
+def call(messages: Any = "Hello", *, end_of_session: Any = False, **arguments: Any) -> PreparedRequest:
     return chat_call(agent(**arguments), message_dicts(messages), end_of_session=end_of_session)
 
 
@@ -74,7 +74,7 @@ def refusal(what: Callable[[], object]) -> str:
 
 def test_the_least_is_sent_to_the_byte() -> None:
     """What was not said is not in the body: no defaults, no nulls, no empty objects."""
-    assert call(agent_id="-OabC") == Call(
+    assert call(agent_id="-OabC") == PreparedRequest(
         "chat",
         "POST",
         "/chat/completions",
@@ -246,7 +246,7 @@ def test_the_content_is_not_shown() -> None:
 )
 def test_duplicate_names_the_agent_in_the_path(agent_id: str, path: str) -> None:
     """Whatever is in an id stays one step of the path; there is no body."""
-    assert duplicate_call(agent_id) == Call("duplicate", "POST", path, None)
+    assert duplicate_call(agent_id) == PreparedRequest("duplicate", "POST", path, None)
 
 
 # Local checks.

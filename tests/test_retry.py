@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import (
     APIConnectionError,
     APIStatusError,
@@ -20,27 +21,26 @@ from millis_wrapper.errors import (
     StreamInterruptedError,
     UnexpectedResponseError,
 )
-from millis_wrapper.reply import ChatReply
-from millis_wrapper.retry import Attempts, Operation, RetryPolicy, may_send_again, parse_retry_after
+from millis_wrapper.retry import Attempts, Operation, RetryPolicy, parse_retry_after, should_retry
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def unavailable(retry_after: float | None) -> APIStatusError:
-    return InternalServerError("503", status=503, retry_after=retry_after)
+    return InternalServerError("503", status_code=503, retry_after=retry_after)
 
 
 def refused(retry_after: float | None = None) -> APIStatusError:
-    return RateLimitError("429", status=429, retry_after=retry_after)
+    return RateLimitError("429", status_code=429, retry_after=retry_after)
 
 
 # What happened -> may `duplicate` be sent again, may `chat`.
 RULE: dict[str, tuple[MillisError, bool, bool]] = {
-    "no connection": (APIConnectionError("", request_sent=False), True, True),
-    "no connection in time": (APITimeoutError("", request_sent=False), True, True),
-    "lost after it was sent": (APIConnectionError("", request_sent=True), False, False),
-    "no answer in time": (APITimeoutError("", request_sent=True), False, False),
-    "half an answer": (APIConnectionError("", request_sent=True, body='{"id":'), False, False),
+    "no connection": (APIConnectionError("", maybe_processed=False), True, True),
+    "no connection in time": (APITimeoutError("", maybe_processed=False), True, True),
+    "lost after it was sent": (APIConnectionError("", maybe_processed=True), False, False),
+    "no answer in time": (APITimeoutError("", maybe_processed=True), False, False),
+    "half an answer": (APIConnectionError("", maybe_processed=True, body='{"id":'), False, False),
     "429": (refused(), True, True),
     "429 with Retry-After": (refused(1), True, True),
     "503": (unavailable(None), False, False),
@@ -57,8 +57,8 @@ RULE: dict[str, tuple[MillisError, bool, bool]] = {
 @pytest.mark.parametrize(("error", "duplicate", "chat"), RULE.values(), ids=RULE)
 def test_the_rule(error: MillisError, duplicate: bool, chat: bool) -> None:
     """Sent again is only what provably did no work (promise 2)."""
-    assert may_send_again("duplicate", error) is duplicate
-    assert may_send_again("chat", error) is chat
+    assert should_retry("duplicate", error) is duplicate
+    assert should_retry("chat", error) is chat
 
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
@@ -67,7 +67,7 @@ def test_no_other_status_is_sent_again(operation: Operation) -> None:
     again = {
         status
         for status in range(300, 600)
-        if may_send_again(operation, APIStatusError("", status=status, retry_after=1))
+        if should_retry(operation, APIStatusError("", status_code=status, retry_after=1))
     }
     assert again == ({429, 503} if operation == "chat" else {429})
 
@@ -185,20 +185,20 @@ class Clock:
 def delays(
     error: MillisError,
     *,
-    chance: float = 0.0,
+    jitter: float = 0.0,
     clock: Callable[[], float] = lambda: 0.0,
     operation: Operation = "chat",
     **policy: Any,
 ) -> list[float | None]:
     """All the delays of one call that fails with `error` each time, up to the first None."""
-    attempts = Attempts(operation, RetryPolicy(clock=clock, chance=lambda: chance, **policy))
+    attempts = Attempts(operation, RetryPolicy(clock=clock, jitter=lambda: jitter, **policy))
     found: list[float | None] = []
     while not found or found[-1] is not None:
         found.append(attempts.delay_after(error))
     return found
 
 
-NO_CONNECTION = APIConnectionError("", request_sent=False)
+NO_CONNECTION = APIConnectionError("", maybe_processed=False)
 
 
 @pytest.mark.parametrize(
@@ -206,28 +206,28 @@ NO_CONNECTION = APIConnectionError("", request_sent=False)
     [(0, [None]), (1, [0.5, None]), (2, [0.5, 1.0, None]), (9, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, None])],
 )
 def test_delays_double_up_to_the_longest(limit: int, expected: list[float | None]) -> None:
-    """The wait doubles from `first_delay` to `longest_delay`, and after `limit` sendings the error comes."""
-    assert delays(NO_CONNECTION, limit=limit, total=1000) == expected
+    """The wait doubles from `initial_delay` to `max_delay`, and after `limit` sendings the error comes."""
+    assert delays(NO_CONNECTION, max_retries=limit, max_elapsed=1000) == expected
 
 
 def test_chance_takes_off_up_to_a_half() -> None:
     """Clients that failed together do not all come back together."""
-    assert delays(NO_CONNECTION, chance=0.5) == [0.375, 0.75, None]
-    assert delays(NO_CONNECTION, chance=1.0) == [0.25, 0.5, None]
+    assert delays(NO_CONNECTION, jitter=0.5) == [0.375, 0.75, None]
+    assert delays(NO_CONNECTION, jitter=1.0) == [0.25, 0.5, None]
 
 
 def test_by_default_twice_within_a_minute() -> None:
     """The default is two retries, in at most a minute."""
-    assert (RetryPolicy().limit, RetryPolicy().total) == (2, 60.0)
+    assert (RetryPolicy().max_retries, RetryPolicy().max_elapsed) == (2, 60.0)
 
 
 @pytest.mark.parametrize(
-    ("asked", "chance", "expected"),
+    ("asked", "jitter", "expected"),
     [(0, 0.0, 0), (7, 0.0, 7), (7, 0.5, 7.125), (7, 1.0, 7.25), (30, 0.0, 30)],
 )
-def test_retry_after_is_obeyed(asked: float, chance: float, expected: float) -> None:
+def test_retry_after_is_obeyed(asked: float, jitter: float, expected: float) -> None:
     """The wait is never shorter than asked, and only a little longer."""
-    assert delays(refused(asked), chance=chance, limit=1) == [expected, None]
+    assert delays(refused(asked), jitter=jitter, max_retries=1) == [expected, None]
 
 
 @pytest.mark.parametrize("asked", [30.5, 3600, 1e30, math.inf])
@@ -240,7 +240,7 @@ def test_a_retry_after_beyond_the_longest_is_not_waited_for(asked: float) -> Non
 def test_the_total_bounds_all_of_it() -> None:
     """A wait that would end after `total` does not begin, whatever the attempts themselves took."""
     clock = Clock()
-    attempts = Attempts("chat", RetryPolicy(limit=9, total=10, clock=clock, chance=lambda: 0.0))
+    attempts = Attempts("chat", RetryPolicy(max_retries=9, max_elapsed=10, clock=clock, jitter=lambda: 0.0))
     clock.now += 9.5
     assert attempts.delay_after(NO_CONNECTION) == 0.5  # ends exactly with the total
     clock.now += 0.5
@@ -250,7 +250,7 @@ def test_the_total_bounds_all_of_it() -> None:
 def test_the_total_counts_from_the_first_sending() -> None:
     """Time before the call does not count, time between its attempts does."""
     clock = Clock()
-    policy = RetryPolicy(limit=9, total=2, clock=clock, chance=lambda: 0.0)
+    policy = RetryPolicy(max_retries=9, max_elapsed=2, clock=clock, jitter=lambda: 0.0)
     clock.now += 100
     attempts = Attempts("chat", policy)
     assert attempts.delay_after(NO_CONNECTION) == 0.5
@@ -260,18 +260,18 @@ def test_the_total_counts_from_the_first_sending() -> None:
 
 def test_very_many_retries_do_not_overflow() -> None:
     """The delay stays at its longest for ever."""
-    assert delays(NO_CONNECTION, limit=2000, total=math.inf)[-2:] == [30, None]
+    assert delays(NO_CONNECTION, max_retries=2000, max_elapsed=math.inf)[-2:] == [30, None]
 
 
 def test_what_must_not_happen_twice_does_not() -> None:
     """The rule comes before the limit: a lost answer is never followed by a second request."""
-    assert delays(APIConnectionError("", request_sent=True), limit=9) == [None]
-    assert delays(unavailable(1), operation="duplicate", limit=9) == [None]
+    assert delays(APIConnectionError("", maybe_processed=True), max_retries=9) == [None]
+    assert delays(unavailable(1), operation="duplicate", max_retries=9) == [None]
 
 
 def test_the_number_of_the_attempt_is_kept() -> None:
     """The log line of each attempt can say which it was."""
-    attempts = Attempts("chat", RetryPolicy(chance=lambda: 0.0))
+    attempts = Attempts("chat", RetryPolicy(jitter=lambda: 0.0))
     numbers = [attempts.number]
     while attempts.delay_after(NO_CONNECTION) is not None:
         numbers.append(attempts.number)
@@ -281,27 +281,30 @@ def test_the_number_of_the_attempt_is_kept() -> None:
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])
 def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
     """The message speaks of `retries`, which is the argument that the caller gave."""
-    with pytest.raises(ConfigurationError, match=r"^retries: must be a whole number, 0 or more, not "):
-        RetryPolicy(limit=limit)
+    with pytest.raises(ConfigurationError, match=r"^max_retries: must be a whole number, 0 or more, not "):
+        RetryPolicy(max_retries=limit)
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, True, "5", None])
-@pytest.mark.parametrize("name", ["first_delay", "longest_delay", "total"])
+@pytest.mark.parametrize("name", ["initial_delay", "max_delay", "max_elapsed"])
 def test_a_delay_that_is_no_length_of_time_is_refused(name: str, value: Any) -> None:
     """A policy says which of its settings is wrong, before the first failure and not in the midst of it."""
     with pytest.raises(
-        ConfigurationError, match=rf"^retries: {name} must be a number of seconds, 0 or more, not "
+        ConfigurationError, match=rf"^max_retries: {name} must be a number of seconds, 0 or more, not "
     ):
         RetryPolicy(**{name: value})
 
 
 def test_a_policy_may_wait_not_at_all() -> None:
     """Zero is a length of time: to try again at once, or never for long."""
-    policy = RetryPolicy(limit=0, first_delay=0, longest_delay=0, total=0)
-    assert (policy.first_delay, policy.longest_delay, policy.total) == (0, 0, 0)
-    assert delays(NO_CONNECTION, first_delay=0, total=0) == [0, 0, None]
+    policy = RetryPolicy(max_retries=0, initial_delay=0, max_delay=0, max_elapsed=0)
+    assert (policy.initial_delay, policy.max_delay, policy.max_elapsed) == (0, 0, 0)
+    assert delays(NO_CONNECTION, initial_delay=0, max_elapsed=0) == [0, 0, None]
 
 
 def test_the_clock_and_the_dice_are_not_shown() -> None:
     """The repr of a policy is what one would write to make it."""
-    assert repr(RetryPolicy()) == "RetryPolicy(limit=2, first_delay=0.5, longest_delay=30.0, total=60.0)"
+    assert (
+        repr(RetryPolicy())
+        == "RetryPolicy(max_retries=2, initial_delay=0.5, max_delay=30.0, max_elapsed=60.0)"
+    )

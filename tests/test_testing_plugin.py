@@ -97,9 +97,9 @@ def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None
         """
         def test_waits(millis, async_millis, monkeypatch):
             for client in (millis, async_millis):
-                policy = client._sender.policy
-                assert policy.limit == 2
-                assert policy.first_delay * 2 ** policy.limit < 0.01
+                policy = client._transport.policy
+                assert policy.max_retries == 2
+                assert policy.initial_delay * 2 ** policy.max_retries < 0.01
 
         def test_again(millis, millis_mock):
             reply = millis.chat.send("Hello", agent_id="-mock-429-2-then-ok-")

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.timeouts import Timeout, as_timeout, seconds_or_none
+from millis_wrapper.options import Timeout, as_timeout, seconds_or_none
 
 OWN = Timeout(connect=1, pool=2, write=3, first_byte=4, idle=5, total=6)
 LIMITS = [field.name for field in attrs.fields(Timeout)]

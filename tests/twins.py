@@ -28,9 +28,9 @@ from millis_wrapper import (
     Timeout,
 )
 from millis_wrapper._async.client import AsyncAgents, AsyncChat
-from millis_wrapper._async.transport import AsyncSender
+from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._sync.client import Agents, Chat
-from millis_wrapper._sync.transport import Sender
+from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import read_settings
 
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
@@ -245,7 +245,7 @@ class Twins:
             KEY, region=None, base_url=base_url, allow_http=False, headers=None, strict=False
         )
         slept: list[float] = []
-        policy = {"clock": lambda: sum(slept), "chance": lambda: 0.0, **policy}
+        policy = {"clock": lambda: sum(slept), "jitter": lambda: 0.0, **policy}
         rules = RetryPolicy(**policy)
         limits = timeout or Timeout()
         if self.kind == "async":
@@ -253,12 +253,12 @@ class Twins:
             async def async_sleep(seconds: float) -> None:
                 slept.append(seconds)
 
-            async_sender = AsyncSender(settings, limits, rules, http_client, sleep=async_sleep)
+            async_sender = AsyncTransport(settings, limits, rules, http_client, sleep=async_sleep)
             self._stack.push_async_callback(async_sender.close)
             return Patient(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
-        sender = Sender(settings, limits, rules, http_client, sleep=slept.append)
-        self._stack.callback(sender.close)
-        return Patient(DressedChat(Chat(sender)), DressedAgents(Agents(sender)), slept)
+        transport = Transport(settings, limits, rules, http_client, sleep=slept.append)
+        self._stack.callback(transport.close)
+        return Patient(DressedChat(Chat(transport)), DressedAgents(Agents(transport)), slept)
 
 
 @functools.cache

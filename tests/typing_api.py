@@ -43,8 +43,10 @@ from millis_wrapper.config import (
 
 def a_client_takes() -> None:
     Millis()
-    Millis("key", region="eu", timeout=30, retries=0, headers={"x-team": "a"}, allow_http=True, strict=True)
-    Millis(base_url="http://127.0.0.1:8000", timeout=Timeout(idle=10), retries=RetryPolicy(limit=5))
+    Millis(
+        "key", region="eu", timeout=30, max_retries=0, headers={"x-team": "a"}, allow_http=True, strict=True
+    )
+    Millis(base_url="http://127.0.0.1:8000", timeout=Timeout(idle=10), max_retries=RetryPolicy(max_retries=5))
     Millis(http_client=httpx.Client())
     AsyncMillis(http_client=httpx.AsyncClient())
     Millis(region="asia")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
@@ -129,10 +131,10 @@ def errors_hold(
     connection: APIConnectionError,
     stream: StreamError,
 ) -> None:
-    assert_type(status.status, int)
+    assert_type(status.status_code, int)
     assert_type(status.retry_after, float | None)
     assert_type(fields.errors, tuple[FieldError, ...])
-    assert_type(connection.request_sent, bool)
+    assert_type(connection.maybe_processed, bool)
     assert_type(stream.reply, ChatReply)
 
 

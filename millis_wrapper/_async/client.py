@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from millis_wrapper import _http
-from millis_wrapper.agents import DuplicatedAgent, read_duplicated_agent
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.conversation import AsyncConversation, Turn
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.options import Region, read_settings
-from millis_wrapper.request import Call, agent_arguments, chat_call, duplicate_call, message_dicts
+from millis_wrapper.options import Region, Timeout, as_timeout, read_settings
+from millis_wrapper.request import PreparedRequest, agent_arguments, chat_call, duplicate_call, message_dicts
+from millis_wrapper.response import DuplicatedAgent, read_duplicated_agent
 from millis_wrapper.retry import RetryPolicy
-from millis_wrapper.timeouts import Timeout, as_timeout
 
 from .stream import AsyncChatStream
-from .transport import AsyncSender
+from .transport import AsyncTransport
 
 if TYPE_CHECKING:
-    from millis_wrapper.reply import ChatReply
+    from millis_wrapper.chat import ChatReply
     from millis_wrapper.request import Config, Messages
 
 
 class AsyncChat:
     """Talking to an agent by text: `millis.chat`."""
 
-    def __init__(self, sender: AsyncSender) -> None:
-        self._sender = sender
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     def stream(
         self,
@@ -66,7 +65,7 @@ class AsyncChat:
             agent_config=agent_config,
             metadata=metadata,
             include_metadata_in_prompt=include_metadata_in_prompt,
-            strict=self._sender.settings.strict,
+            strict=self._transport.settings.strict,
         )
         call = chat_call(agent, message_dicts(messages), end_of_session=end_of_session)
         return self._stream(lambda: call, timeout)
@@ -113,9 +112,9 @@ class AsyncChat:
             agent_config=agent_config,
             metadata=metadata,
             include_metadata_in_prompt=include_metadata_in_prompt,
-            strict=self._sender.settings.strict,
+            strict=self._transport.settings.strict,
         )
-        limits = as_timeout(timeout, self._sender.timeout)
+        limits = as_timeout(timeout, self._transport.timeout)
 
         def open_turn(turn: Turn[AsyncChatStream], timeout: float | Timeout | None) -> AsyncChatStream:
             return self._stream(
@@ -128,21 +127,21 @@ class AsyncChat:
 
     def _stream(
         self,
-        make_call: Callable[[], Call],
+        make_call: Callable[[], PreparedRequest],
         timeout: float | Timeout | None,
-        when_over: Callable[[ChatCore], None] | None = None,
+        when_over: Callable[[ReplyBuilder], None] | None = None,
     ) -> AsyncChatStream:
-        sender = self._sender
-        limits = as_timeout(timeout, sender.timeout)
-        core = ChatCore(hide=sender.settings.key.hide_in, when_over=when_over)
-        return AsyncChatStream(sender, make_call, limits, core)
+        transport = self._transport
+        limits = as_timeout(timeout, transport.timeout)
+        core = ReplyBuilder(redact=transport.settings.key.redact, when_over=when_over)
+        return AsyncChatStream(transport, make_call, limits, core)
 
 
 class AsyncAgents:
     """Saved agents: `millis.agents`."""
 
-    def __init__(self, sender: AsyncSender) -> None:
-        self._sender = sender
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
 
     async def duplicate(self, agent_id: str, *, timeout: float | Timeout | None = None) -> DuplicatedAgent:
         """Make a copy of an agent with its whole config, and return it.
@@ -154,13 +153,13 @@ class AsyncAgents:
             agent_id: the agent to copy.
             timeout: seconds for each wait, or a Timeout; None is the client's.
 
-        Raises APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `request_sent`
+        Raises APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `maybe_processed`
         tells whether a copy may exist, UnexpectedResponseError for an answer without an id, and
         ConfigurationError before anything is sent.
         """
-        limits = as_timeout(timeout, self._sender.timeout)
-        body = await self._sender.read(duplicate_call(agent_id), limits)
-        return read_duplicated_agent(body, hide=self._sender.settings.key.hide_in)
+        limits = as_timeout(timeout, self._transport.timeout)
+        body = await self._transport.read(duplicate_call(agent_id), limits)
+        return read_duplicated_agent(body, redact=self._transport.settings.key.redact)
 
 
 class AsyncMillis:
@@ -171,7 +170,7 @@ class AsyncMillis:
         region: "us" or "eu".
         base_url: the host, in place of a region; else MILLIS_BASE_URL, else the US.
         timeout: seconds for each wait, or a Timeout; None is Timeout(), never "for ever".
-        retries: how often to send again what may be sent again, or a RetryPolicy.
+        max_retries: how often to send again what may be sent again, or a RetryPolicy.
         http_client: an httpx.AsyncClient of your own (proxy, transport); it is used as it is, and you close
             it.
         headers: sent with each request, on top of ours.
@@ -198,7 +197,7 @@ class AsyncMillis:
         region: Region | None = None,
         base_url: str | None = None,
         timeout: float | Timeout | None = None,
-        retries: int | RetryPolicy = 2,
+        max_retries: int | RetryPolicy = 2,
         http_client: httpx.AsyncClient | None = None,
         headers: Mapping[str, str] | None = None,
         allow_http: bool = False,
@@ -211,18 +210,18 @@ class AsyncMillis:
         self._settings = read_settings(
             api_key, region=region, base_url=base_url, allow_http=allow_http, headers=headers, strict=strict
         )
-        _http.refuse_impossible_host(self._settings.base_url)
-        policy = retries if isinstance(retries, RetryPolicy) else RetryPolicy(limit=retries)
-        self._sender = AsyncSender(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
-        self.chat = AsyncChat(self._sender)
-        self.agents = AsyncAgents(self._sender)
+        _http.ensure_valid_host(self._settings.base_url)
+        policy = max_retries if isinstance(max_retries, RetryPolicy) else RetryPolicy(max_retries=max_retries)
+        self._transport = AsyncTransport(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
+        self.chat = AsyncChat(self._transport)
+        self.agents = AsyncAgents(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._settings.base_url!r}, api_key={self._settings.key!r})"
 
     async def aclose(self) -> None:
         """Close the client's connections; those of a client that was handed in stay open."""
-        await self._sender.close()
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The async stream: a thin shell round `ChatCore`."""
+"""The async stream: a thin shell round `ReplyBuilder`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import httpx
 
 from millis_wrapper._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
 from millis_wrapper._http_errors import READING_ERRORS, stream_failure
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.reply import ChatChunk, ChatReply
 
 if TYPE_CHECKING:
-    from millis_wrapper.request import Call
-    from millis_wrapper.timeouts import Timeout
+    from millis_wrapper.options import Timeout
+    from millis_wrapper.request import PreparedRequest
 
-    from .transport import AsyncSender
+    from .transport import AsyncTransport
 
 
 class AsyncChatStream:
@@ -34,9 +33,13 @@ class AsyncChatStream:
     """
 
     def __init__(
-        self, sender: AsyncSender, make_call: Callable[[], Call], limits: Timeout, core: ChatCore
+        self,
+        transport: AsyncTransport,
+        make_call: Callable[[], PreparedRequest],
+        limits: Timeout,
+        core: ReplyBuilder,
     ) -> None:
-        self._sender = sender
+        self._transport = transport
         self._make_call = make_call
         self._limits = limits
         self._core = core
@@ -94,14 +97,14 @@ class AsyncChatStream:
             if not self._opening.acquire(blocking=False):
                 raise ConfigurationError("stream: another task is opening it; enter it first, then read it")
             try:
-                self._response = await self._sender.open(self._make_call(), self._limits, self._core)
+                self._response = await self._transport.open(self._make_call(), self._limits, self._core)
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._core.fail(error)
                 raise
             if self._core.over:
                 await self._response.aclose()
                 self._core.final_reply()  # raises: another task closed the stream meanwhile
-            self._deadline = self._sender.deadline(self._limits)
+            self._deadline = self._transport.deadline(self._limits)
         return self
 
     async def __aexit__(

@@ -14,12 +14,11 @@ from anyio.lowlevel import RunVar
 
 from millis_wrapper import _http
 from millis_wrapper._http_errors import READING_ERRORS, SENDING_ERRORS, reading_failure, sending_failure
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
-from millis_wrapper.options import Settings
-from millis_wrapper.request import Call
+from millis_wrapper.options import Settings, Timeout
+from millis_wrapper.request import PreparedRequest
 from millis_wrapper.retry import Attempts, RetryPolicy
-from millis_wrapper.timeouts import Timeout
 
 
 class _Loop:
@@ -46,7 +45,7 @@ def _this_loop() -> _Loop:
     return loop
 
 
-class AsyncSender:
+class AsyncTransport:
     """Sends one call, again where that is safe; the only place that does."""
 
     def __init__(
@@ -62,7 +61,7 @@ class AsyncSender:
         self.policy = policy
         self._given = http
         self._auth = _http.KeyAuth(settings.key)
-        # Owned by the sender, so that a client that nobody closed goes when the sender goes.
+        # Owned by the transport, so that a client that nobody closed goes when the transport goes.
         self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
         self._lock = threading.Lock()
         self._closed = False
@@ -86,7 +85,9 @@ class AsyncSender:
                 self._own[loop] = client
         return client
 
-    async def open(self, call: Call, limits: Timeout, core: ChatCore | None = None) -> httpx.Response:
+    async def open(
+        self, call: PreparedRequest, limits: Timeout, core: ReplyBuilder | None = None
+    ) -> httpx.Response:
         """Return the answer to `call`, a success with its body unread.
 
         `core`: of the stream that is to read it; once that is over, the call is not sent again.
@@ -109,7 +110,7 @@ class AsyncSender:
             if core is not None and core.over:
                 raise failure
 
-    async def read(self, call: Call, limits: Timeout) -> bytes:
+    async def read(self, call: PreparedRequest, limits: Timeout) -> bytes:
         """Return the body of a success."""
         response = await self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
@@ -138,9 +139,9 @@ class AsyncSender:
         if client is not None:
             await client.aclose()
 
-    async def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
+    async def _open_once(self, call: PreparedRequest, limits: Timeout) -> httpx.Response:
         http = self.http
-        _http.refuse_closed(self._closed or http.is_closed)
+        _http.ensure_open(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
         try:
             response = await http.send(request, stream=True, auth=self._auth, follow_redirects=False)
@@ -153,7 +154,7 @@ class AsyncSender:
             failure = await self._refusal(call, response, limits)
         raise failure
 
-    async def _refusal(self, call: Call, response: httpx.Response, limits: Timeout) -> MillisError:
+    async def _refusal(self, call: PreparedRequest, response: httpx.Response, limits: Timeout) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
         # The status is the message; a body that breaks off takes nothing from it.
         async with aclosing(response):

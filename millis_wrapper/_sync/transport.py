@@ -11,15 +11,14 @@ import httpx
 
 from millis_wrapper import _http
 from millis_wrapper._http_errors import READING_ERRORS, SENDING_ERRORS, reading_failure, sending_failure
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
-from millis_wrapper.options import Settings
-from millis_wrapper.request import Call
+from millis_wrapper.options import Settings, Timeout
+from millis_wrapper.request import PreparedRequest
 from millis_wrapper.retry import Attempts, RetryPolicy
-from millis_wrapper.timeouts import Timeout
 
 
-class Sender:
+class Transport:
     """Sends one call, again where that is safe; the only place that does."""
 
     def __init__(
@@ -50,7 +49,9 @@ class Sender:
                 self._own = _http.own_client(httpx.Client, self.settings)
             return self._own
 
-    def open(self, call: Call, limits: Timeout, core: ChatCore | None = None) -> httpx.Response:
+    def open(
+        self, call: PreparedRequest, limits: Timeout, core: ReplyBuilder | None = None
+    ) -> httpx.Response:
         """Return the answer to `call`, a success with its body unread.
 
         `core`: of the stream that is to read it; once that is over, the call is not sent again.
@@ -73,7 +74,7 @@ class Sender:
             if core is not None and core.over:
                 raise failure
 
-    def read(self, call: Call, limits: Timeout) -> bytes:
+    def read(self, call: PreparedRequest, limits: Timeout) -> bytes:
         """Return the body of a success."""
         response = self.open(call, limits)
         body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
@@ -101,9 +102,9 @@ class Sender:
         if self._own is not None:
             self._own.close()
 
-    def _open_once(self, call: Call, limits: Timeout) -> httpx.Response:
+    def _open_once(self, call: PreparedRequest, limits: Timeout) -> httpx.Response:
         http = self.http
-        _http.refuse_closed(self._closed or http.is_closed)
+        _http.ensure_open(self._closed or http.is_closed)
         request = _http.build_request(http, self.settings, call, limits)
         try:
             response = http.send(request, stream=True, auth=self._auth, follow_redirects=False)
@@ -116,7 +117,7 @@ class Sender:
             failure = self._refusal(call, response, limits)
         raise failure
 
-    def _refusal(self, call: Call, response: httpx.Response, limits: Timeout) -> MillisError:
+    def _refusal(self, call: PreparedRequest, response: httpx.Response, limits: Timeout) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
         # The status is the message; a body that breaks off takes nothing from it.
         with closing(response), suppress(httpx.RequestError):

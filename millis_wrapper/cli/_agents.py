@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from millis_wrapper._text import printable
+from millis_wrapper._text import escape_control_characters
 
 from ._options import AgentId, Debug, RegionOption
 from ._output import Failure, ReaderGone, write, write_json
@@ -33,7 +33,7 @@ def duplicate(
         if as_json:
             write_json(copy.raw)
         else:
-            write(printable(copy.id) + "\n")
+            write(escape_control_characters(copy.id) + "\n")
     except (ReaderGone, Failure) as error:
         # The copy is there, and this is the only place that knows its id.
         raise Failure(f"the copy {copy.id} was made, but stdout cannot be written to") from error

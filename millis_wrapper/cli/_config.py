@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millis_wrapper._text import printable
+from millis_wrapper._text import escape_control_characters
 
 from ._failures import as_line
 from ._metadata import Metadata, read_metadata
@@ -95,7 +95,7 @@ def _show(different: ConfigDiff) -> None:
         ),
     ]
     for path, sign, colour, words in lines:
-        write_styled(Text(printable(f"{sign} {path}: {words}"), colour))
+        write_styled(Text(escape_control_characters(f"{sign} {path}: {words}"), colour))
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millis_wrapper.contract._paths import nearest
+from millis_wrapper.contract._paths import closest_match
 
 from ._options import Debug
 from ._output import Failure, write, write_styled
@@ -101,9 +101,9 @@ def _suggestion(path: str) -> str:
     asked = _plain(path)
     near = [plain for plain in known if plain.endswith(f".{asked}")]
     if not near and "." in asked:
-        near = [like] if (like := nearest(asked, known)) else []
+        near = [like] if (like := closest_match(asked, known)) else []
     if not near:
-        last = nearest(_last(asked), {_last(plain) for plain in known})
+        last = closest_match(_last(asked), {_last(plain) for plain in known})
         near = [plain for plain in known if _last(plain) == last]
     return f"; did you mean {' or '.join(known[plain] for plain in near[:3])}?" if near else ""
 

@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from millis_wrapper._text import one_line
+from millis_wrapper._text import shorten
 from millis_wrapper.errors import ConfigurationError, MillisError
 
 from ._options import Session
@@ -63,7 +63,7 @@ def line_for(error: BaseException) -> str:
 
 def as_line(text: str) -> str:
     """Return `text` as one line without control characters."""
-    return one_line(text, _LONGEST_LINE)
+    return shorten(text, _LONGEST_LINE)
 
 
 def _usage(error: BaseException) -> str | None:

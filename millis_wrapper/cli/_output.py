@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from millis_wrapper._stdout import give_up
-from millis_wrapper._text import printable
+from millis_wrapper._text import escape_control_characters
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -70,7 +70,7 @@ def note(text: str) -> None:
     if sys.stderr is None:  # it was closed (`2>&-`), and print would take stdout in its place
         return
     with suppress(OSError):  # nobody is there to be told
-        print(printable(text), file=sys.stderr, flush=True)
+        print(escape_control_characters(text), file=sys.stderr, flush=True)
 
 
 def escape_what_cannot_be_encoded() -> None:

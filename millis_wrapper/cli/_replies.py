@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from millis_wrapper._text import printable
+from millis_wrapper._text import escape_control_characters
 
 from ._output import note, write, write_json
 
@@ -24,7 +24,7 @@ def show_text(stream: ChatStream) -> None:
         with stream:
             for text in stream.text_stream:
                 last = text[-1]  # before it is written: Ctrl-C may come in between
-                write(printable(text))
+                write(escape_control_characters(text))
     finally:
         if last not in ("", "\n"):
             write("\n")

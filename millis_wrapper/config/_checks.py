@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper._text import one_line
+from millis_wrapper._text import shorten
 from millis_wrapper.contract import UnknownKey, fields, unknown_keys
-from millis_wrapper.contract._paths import joined
+from millis_wrapper.contract._paths import join_path
 from millis_wrapper.contract._validation import Fault, faults
 
 from ._data import is_answer, kind_of, plain
@@ -76,7 +76,7 @@ def _against_contract(data: dict[str, Any], component: str) -> Iterator[Finding]
     for fault in faults(data, component):
         path = _path(fault.place)
         if fault.kind == "extra" and path in unknown:
-            near = unknown.pop(path).nearest
+            near = unknown.pop(path).closest_match
             yield Finding(
                 path,
                 "error",
@@ -88,13 +88,13 @@ def _against_contract(data: dict[str, Any], component: str) -> Iterator[Finding]
         elif fault.kind == "type":
             yield Finding(path, "error", *_wrong_type(fault))
         else:
-            yield Finding(path, "error", one_line(fault.words, 200))
+            yield Finding(path, "error", shorten(fault.words, 200))
     for path, key in unknown.items():
         yield Finding(
             path,
             "warning",
             "the contract does not know this key",
-            _spelling(key.nearest),
+            _spelling(key.closest_match),
         )
 
 
@@ -106,8 +106,8 @@ def _misspelt(fault: Fault, unknown: dict[str, UnknownKey]) -> str | None:
     """Take the unknown key that was to be the missing one out of `unknown`: that is one fault, not two."""
     *above, missing = fault.place
     for key in fault.value:
-        path = joined(_path(above), key)
-        if path in unknown and unknown[path].nearest == missing:
+        path = join_path(_path(above), key)
+        if path in unknown and unknown[path].closest_match == missing:
             del unknown[path]
             return f"rename {path} to {missing}, as the service spells it"
     return None
@@ -116,7 +116,7 @@ def _misspelt(fault: Fault, unknown: dict[str, UnknownKey]) -> str | None:
 def _wrong_type(fault: Fault) -> tuple[str, str | None]:
     value, path = fault.value, _path(fault.place, form=True)
     if path == "llm" and isinstance(value, str):
-        model = json.dumps({"model": one_line(value, 60)}, ensure_ascii=False)
+        model = json.dumps({"model": shorten(value, 60)}, ensure_ascii=False)
         return "a bare model name is an older form, which the service refuses", f"write {model}"
     wanted = " or ".join(_ARTICLES[kind] for kind in fault.wanted)
     return f"must be {wanted}, not {kind_of(value)}", _type_fix(path, set(fault.wanted), value)
@@ -149,7 +149,7 @@ def _values(value: Any, path: str, form: str) -> Iterator[tuple[str, str, Any]]:
     """Walk through `value`: each place, by its path and by the path with `[]` for any item of a list."""
     if is_object(value):
         for key, item in value.items():
-            yield from _values(item, joined(path, key), joined(form, key))
+            yield from _values(item, join_path(path, key), join_path(form, key))
     elif is_array(value):
         for number, item in enumerate(value):
             yield from _values(item, f"{path}[{number}]", f"{form}[]")
@@ -176,7 +176,7 @@ def _order(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
 def _path(place: Iterable[str | int], *, form: bool = False) -> str:
     path = ""
     for step in place:
-        path = joined(path, step) if isinstance(step, str) else f"{path}[{'' if form else step}]"
+        path = join_path(path, step) if isinstance(step, str) else f"{path}[{'' if form else step}]"
     return path
 
 

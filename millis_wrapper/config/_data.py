@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millis_wrapper import contract
-from millis_wrapper._json import is_object
-from millis_wrapper.contract._paths import joined
+from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper.contract._paths import join_path
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.json_like import is_mapping, is_sequence
 
 if TYPE_CHECKING:
     from millis_wrapper.request import Config
@@ -102,7 +101,7 @@ class _Copier:
             value = to_dict()
         if is_mapping(value):
             return {
-                self._key(key, path): self.copy(item, joined(path, str(key)), depth + 1)
+                self._key(key, path): self.copy(item, join_path(path, str(key)), depth + 1)
                 for key, item in value.items()
             }
         if is_sequence(value):
@@ -111,8 +110,8 @@ class _Copier:
 
     def _key(self, key: object, path: str) -> str:
         if isinstance(key, str):
-            return self._text(key, joined(path, key))
-        self._say(joined(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
+            return self._text(key, join_path(path, key))
+        self._say(join_path(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:

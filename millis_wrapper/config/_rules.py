@@ -9,9 +9,9 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from millis_wrapper._text import one_line
+from millis_wrapper._text import shorten
 from millis_wrapper.contract import Field, fields
-from millis_wrapper.contract._paths import nearest
+from millis_wrapper.contract._paths import closest_match
 
 Level: TypeAlias = Literal["error", "warning", "hint"]
 
@@ -56,7 +56,7 @@ def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
     """Find the placeholders in `text` that no metadata key in `names` fills in; each is told once."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
         if not {name, name.partition(".")[0]} & {*names, *_PREDEFINED}:
-            near = nearest(name, (key for key in names if isinstance(key, str)))
+            near = closest_match(name, (key for key in names if isinstance(key, str)))
             yield Remark(
                 "warning",
                 f"the metadata has no key for {{{name}}}",
@@ -108,7 +108,7 @@ def _milliseconds(value: Any) -> Remark | None:
 def _known(known: tuple[Any, ...], value: Any) -> Remark | None:
     if not isinstance(value, str) or value in known:
         return None
-    near = nearest(value, known)
+    near = closest_match(value, known)
     listed = f" ({', '.join(known)})" if len(known) <= 5 else ""
     return Remark(
         "hint",
@@ -151,7 +151,7 @@ def _zone_like(name: str) -> str | None:
     zones = {zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")}
     cities = {zone.rpartition("/")[2].lower(): zone for zone in sorted(zones)}
     name = name[:_LONGEST_ZONE]
-    return cities.get(name.lower().replace(" ", "_")) or nearest(name, zones, 0.85)
+    return cities.get(name.lower().replace(" ", "_")) or closest_match(name, zones, 0.85)
 
 
 def _phone(value: Any) -> Remark | None:
@@ -193,7 +193,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: str) -> str:
-    return json.dumps(one_line(value, 40), ensure_ascii=False)
+    return json.dumps(shorten(value, 40), ensure_ascii=False)
 
 
 _HTTP = ("http", "https")

@@ -12,9 +12,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeAlias
 
-from millis_wrapper.json_like import is_mapping, is_sequence
+from millis_wrapper._json import is_mapping, is_sequence
 
-from ._paths import joined, nearest
+from ._paths import closest_match, join_path
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ class UnknownKey(NamedTuple):
     """Where it is: `flow.interruption.first_message`, `tools[0].params[1].nmae`."""
     key: str
     """The key itself: `nmae`."""
-    nearest: str | None
+    closest_match: str | None
     """The known key of the same object that is most like it, if any is."""
 
 
@@ -69,7 +69,7 @@ class Contract:
     def component(self, name: str) -> Schema:
         """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
         if name not in self._components:
-            near = nearest(name, self._components)
+            near = closest_match(name, self._components)
             raise KeyError(
                 f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
             )
@@ -100,12 +100,12 @@ class Contract:
                 return
             objects = [properties for properties in objects if _fits(value, properties)] or objects
             for key, child in value.items():
-                place = joined(path, str(key))
+                place = join_path(path, str(key))
                 if known := [properties[key] for properties in objects if key in properties]:
                     yield from self._unknown(child, known, place)
                 else:
                     names = {name for properties in objects for name in properties} - value.keys()
-                    yield UnknownKey(place, str(key), nearest(str(key), names))
+                    yield UnknownKey(place, str(key), closest_match(str(key), names))
         elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             if not items:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from millis_wrapper.json_like import is_mapping, is_sequence
+from millis_wrapper._json import is_mapping, is_sequence
 
 
-def joined(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
     """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
 
     A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
@@ -23,19 +23,19 @@ def joined(path: str, key: str) -> str:
 def children(value: Any, path: str) -> list[tuple[str, Any]]:
     """Return what the object or the list at `path` holds, each with its path; nothing for other values."""
     if is_mapping(value):
-        return [(joined(path, str(key)), child) for key, child in value.items()]
+        return [(join_path(path, str(key)), child) for key, child in value.items()]
     return [(f"{path}[{number}]", child) for number, child in enumerate(value)] if is_sequence(value) else []
 
 
-def path_of(steps: Iterable[str | int]) -> str:
+def format_path(steps: Iterable[str | int]) -> str:
     """Return the path that leads to a place by these keys and indexes: `tools[0].name`."""
     path = ""
     for step in steps:
-        path = joined(path, step) if isinstance(step, str) else f"{path}[{step}]"
+        path = join_path(path, step) if isinstance(step, str) else f"{path}[{step}]"
     return path
 
 
-def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+def closest_match(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """Return the one of `known` that is most like `word`, if one is by `likeness` (0 to 1).
 
     `maxDuration` is altogether like `max_duration`.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from millis_wrapper._stdout import give_up
-from millis_wrapper._text import one_line, printable
+from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.errors import MillisError
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def _show(millis: Millis, agent_id: str, out: TextIO) -> None:
     print(f"You:   {QUESTION}\nAgent: ", end="", flush=True, file=out)
     with millis.chat.stream(QUESTION, agent_id=agent_id) as stream:
         for text in stream.text_stream:
-            print(printable(text), end="", flush=True, file=out)
+            print(escape_control_characters(text), end="", flush=True, file=out)
     print(f"\n\nMaking a copy of the agent {agent_id} ...", flush=True, file=out)
     copy = millis.agents.duplicate(agent_id)
-    print(f"The copy's id is {one_line(copy.id, 200)}.", flush=True, file=out)
+    print(f"The copy's id is {shorten(copy.id, 200)}.", flush=True, file=out)
 
 
 if __name__ == "__main__":

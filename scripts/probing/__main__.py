@@ -14,8 +14,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from millis_wrapper import ConfigurationError
-from millis_wrapper._http import refuse_impossible_host
-from millis_wrapper._text import printable
+from millis_wrapper._http import ensure_valid_host
+from millis_wrapper._text import escape_control_characters
 from millis_wrapper.options import HOSTS, Region, Settings, read_settings
 
 from . import copy_questions, promises, report, request_questions, stream_questions, wire
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, agent_id = _settings(options.region), _agent_id()
         _refuse_impossible_report(options.report)
     except ConfigurationError as error:
-        note(f"scripts/probe: {printable(str(error))}")
+        note(f"scripts/probe: {escape_control_characters(str(error))}")
         return 2
     plan = WITH_A_COPY if options.make_a_copy else WITHOUT_A_COPY
     print("\n".join(_announcement(plan, settings)), flush=True)
@@ -70,10 +70,10 @@ def _probe(plan: tuple[Exchange, ...], settings: Settings, agent_id: str, path: 
         asking.run()
     except KeyboardInterrupt:
         interrupted = True
-    hide = _hider(settings.key.reveal(), agent_id, *asking.copy_ids)
-    found = [_hidden(finding, hide) for finding in findings(QUESTIONS, asking.outcomes)]
+    redact = _hider(settings.key.reveal(), agent_id, *asking.copy_ids)
+    found = [_hidden(finding, redact) for finding in findings(QUESTIONS, asking.outcomes)]
     report.show(found, Console(highlight=False))
-    text = hide(report.markdown(found, asking.outcomes, host=_host(settings), when=datetime.now(UTC)))
+    text = redact(report.markdown(found, asking.outcomes, host=_host(settings), when=datetime.now(UTC)))
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
@@ -92,9 +92,9 @@ def _hider(*secrets: str) -> Callable[[str], str]:
     return lambda text: pattern.sub("****", text)
 
 
-def _hidden(finding: Finding, hide: Callable[[str], str]) -> Finding:
+def _hidden(finding: Finding, redact: Callable[[str], str]) -> Finding:
     return finding._replace(
-        contract=hide(finding.contract), service=hide(finding.service), edit=hide(finding.edit)
+        contract=redact(finding.contract), service=redact(finding.service), edit=redact(finding.edit)
     )
 
 
@@ -132,7 +132,7 @@ def _settings(region: Region | None) -> Settings:
     if "MILLIS_API_KEY" not in os.environ:
         raise ConfigurationError("no key: set MILLIS_API_KEY to your private key")
     settings = read_settings(None, region=region, base_url=None, allow_http=False, headers=None, strict=False)
-    refuse_impossible_host(settings.base_url)
+    ensure_valid_host(settings.base_url)
     return settings
 
 

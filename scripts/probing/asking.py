@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from millis_wrapper._json import is_object, read_json
-from millis_wrapper._text import one_line
+from millis_wrapper._text import shorten
 
 from .exchanges import COPY, PLAIN, WITH_A_COPY, Exchange
 from .judging import BUSY, Missing
@@ -41,7 +41,7 @@ class Asking:
             words = f"{outcome.verdict}: {outcome.reason}" if isinstance(outcome, Missing) else outcome.status
             note(f"{number}/{len(self._plan)} {exchange.name}: {words}")
             if exchange.operation == "duplicate" and isinstance(outcome, Answer) and outcome.status < 400:
-                made = one_line(_id(outcome), 200) or _COPY_MAY_EXIST
+                made = shorten(_id(outcome), 200) or _COPY_MAY_EXIST
                 note(f"A copy was made, for you to delete: {made}")
 
     @property

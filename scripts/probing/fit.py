@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from millis_wrapper._json import NO_JSON, read_json
+from millis_wrapper._json import NOT_JSON, read_json
 from millis_wrapper.contract import load, unknown_keys
 from millis_wrapper.contract._validation import Fault, Place, faults
 
@@ -71,7 +71,7 @@ def _body_misfits(exchange: Exchange, answer: Answer) -> Iterator[Misfit]:
         yield Misfit("there is no body", f"{place}: say that the body may be empty")
     elif answer.media_type != media_type:
         yield Misfit(f"it is no {media_type}", f"{place}: add {_media_type(answer)} to `content`")
-    elif component and read_json(answer.body) is NO_JSON:
+    elif component and read_json(answer.body) is NOT_JSON:
         yield Misfit("the body is no JSON", f"{place}: say that the body may be no JSON")
     elif component:
         yield from value_misfits([read_json(answer.body)], component)

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from millis_wrapper._json import NO_JSON, is_array, is_object, read_json
+from millis_wrapper._json import NOT_JSON, is_array, is_object, read_json
 from millis_wrapper.contract import fields
 from millis_wrapper.sse import SSEDecoder
 
@@ -95,7 +95,7 @@ class Stream:
             if closed:
                 oddities.append(f"events come after {end_mark}")
             value = read_json(event.data)
-            if value is NO_JSON:
+            if value is NOT_JSON:
                 oddities.append("it has data that is no JSON")
             else:
                 chunks.append(value)

@@ -12,7 +12,7 @@ import httpx
 from millis_wrapper import Timeout
 from millis_wrapper._http import KeyAuth, build_request, client_options
 from millis_wrapper.options import Secret, Settings
-from millis_wrapper.request import Call, chat_call, duplicate_call
+from millis_wrapper.request import PreparedRequest, chat_call, duplicate_call
 
 from .exchanges import NO_SUCH_KEY, Exchange
 
@@ -45,7 +45,7 @@ def ask(exchange: Exchange, settings: Settings, agent_id: str, limit: float) -> 
     return anyio.run(partial(_ask, _call(exchange, agent_id), _auth(exchange, settings), settings, limit))
 
 
-async def _ask(call: Call, auth: httpx.Auth | None, settings: Settings, limit: float) -> Answer:
+async def _ask(call: PreparedRequest, auth: httpx.Auth | None, settings: Settings, limit: float) -> Answer:
     limits = Timeout(connect=limit, pool=limit, write=limit, first_byte=limit, idle=limit)
     try:
         # httpx limits each wait, and a service that sends now and then has no end.
@@ -79,7 +79,7 @@ async def _read(response: httpx.Response) -> Answer:
     )
 
 
-def _call(exchange: Exchange, agent_id: str) -> Call:
+def _call(exchange: Exchange, agent_id: str) -> PreparedRequest:
     body = exchange.body(agent_id)
     if body is None:
         return duplicate_call(exchange.agent_id(agent_id))

@@ -56,7 +56,7 @@ def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
             mock.add_agent(FULL_AGENT, name="Full", config=full)
             mock.add_agent(SPARSE_AGENT, name="Sparse", config={})
             mock.reply_with(*REPLIES)
-            with Millis("recording", base_url=mock.url, retries=NO_WAITING) as millis:
+            with Millis("recording", base_url=mock.url, max_retries=NO_WAITING) as millis:
                 _record(scenario, millis, mock.url, folder)
 
 
@@ -67,7 +67,7 @@ def _record_live(scenarios: list[Scenario], folder: Path, *, make_a_copy: bool) 
         return 2
     # MILLIS_BASE_URL is for a rehearsal; whatever the host, the cassettes say the real one.
     host = os.environ.get("MILLIS_BASE_URL", REAL_HOST)
-    with Millis(base_url=host, retries=NO_WAITING) as millis:
+    with Millis(base_url=host, max_retries=NO_WAITING) as millis:
         for scenario in scenarios:
             copies = isinstance(scenario.call, Duplicate)
             if not scenario.live or (copies and not make_a_copy):

@@ -74,7 +74,7 @@ def test_played_back_sync(scenario: Scenario, vcr: Cassette) -> None:
     """The sync client sends the recorded requests to the letter, each once, and makes of the answers what
     is in them.
     """
-    with Millis(KEY, retries=NO_WAITING) as millis:
+    with Millis(KEY, max_retries=NO_WAITING) as millis:
         _check(scenario, play(scenario, millis), vcr)
 
 
@@ -84,7 +84,7 @@ def test_played_back_sync(scenario: Scenario, vcr: Cassette) -> None:
 @played_back
 async def test_played_back_async(scenario: Scenario, vcr: Cassette) -> None:
     """The async client does the same with the same cassette."""
-    async with AsyncMillis(KEY, retries=NO_WAITING) as millis:
+    async with AsyncMillis(KEY, max_retries=NO_WAITING) as millis:
         _check(scenario, await aplay(scenario, millis), vcr)
 
 
@@ -104,7 +104,7 @@ def _check(scenario: Scenario, result: Result, cassette: Cassette) -> None:
         assert result.ended == "done"
     else:
         assert isinstance(result, ERRORS[str(status)])
-        assert result.status == status == int(scenario.name.rpartition("-")[2])
+        assert result.status_code == status == int(scenario.name.rpartition("-")[2])
 
 
 def _last_answer(scenario: Scenario) -> tuple[int, str]:

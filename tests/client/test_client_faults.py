@@ -65,7 +65,7 @@ async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
         client = twins.patient(server.url)
         with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
             await call(client, operation)
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     assert isinstance(caught.value.__cause__, httpx.RequestError)
     assert (len(server.requests), client.slept) == (1, [])
 
@@ -73,10 +73,10 @@ async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
 @OPERATIONS
 async def test_a_refused_connection_is_tried_again(twins: Twins, operation: str) -> None:
     """Where there was no connection nothing was sent, so it is tried again, after waits that double."""
-    client = twins.patient(f"http://{nowhere()}", limit=4)
+    client = twins.patient(f"http://{nowhere()}", max_retries=4)
     with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
         await call(client, operation)
-    assert not caught.value.request_sent
+    assert not caught.value.maybe_processed
     assert client.slept == [0.5, 1.0, 2.0, 4.0]
 
 
@@ -89,7 +89,7 @@ async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
         client = twins.patient(f"https://{server.address}")
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
             await call(client, operation)
-    assert not caught.value.request_sent
+    assert not caught.value.maybe_processed
     assert (server.connections, len(server.requests)) == (3, 0)
 
 
@@ -131,7 +131,7 @@ async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
     with pytest.raises(APIConnectionError) as caught:
         await call(client, operation)
     assert type(caught.value) is kind
-    assert caught.value.request_sent is sent
+    assert caught.value.maybe_processed is sent
     assert len(asked) == (1 if sent else 3)
 
 
@@ -153,7 +153,7 @@ async def test_half_an_answer_to_duplicate_is_handed_over_and_not_asked_for_agai
         client = twins.patient(server.url)
         with pytest.raises(APIConnectionError, match="a copy may exist") as caught:
             await call(client, "duplicate")
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     # What a reset takes back of bytes that were under way is the system's choice.
     assert caught.value.body in (HALF.decode(), "") if reset in answer else caught.value.body == HALF.decode()
     assert (len(server.requests), client.slept) == (1, [])
@@ -197,7 +197,7 @@ async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_coun
         await call(client, operation)
         with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
             await call(client, operation)
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     assert (server.connections, len(server.requests), client.slept) == (1, 1, [])
 
 
@@ -249,7 +249,7 @@ async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twic
     theirs.event_hooks = {"response": [report_async if twins.kind == "async" else report]}
     with Loopback(copied()) as server, pytest.raises(APIConnectionError, match="a copy may exist") as caught:
         await call(twins.client(server.url, http_client=theirs), "duplicate")
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
 

@@ -46,7 +46,7 @@ async def test_the_wait_for_the_first_byte_is_limited(twins: Twins, operation: s
         with pytest.raises(APITimeoutError, match=r"limit: first_byte, 0\.05 s") as caught:
             await call(client, operation)
         assert server.left.wait(5)
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
 
@@ -71,7 +71,7 @@ async def test_the_wait_between_two_pieces_is_limited_by_idle_alone(
         assert error.reply.text == "Hel"
     else:
         assert isinstance(error, APITimeoutError)
-        assert (error.request_sent, error.body) == (True, '{"id": "-On')
+        assert (error.maybe_processed, error.body) == (True, '{"id": "-On')
     assert len(server.requests) == 1
 
 
@@ -118,7 +118,7 @@ class Late(httpx.SyncByteStream, httpx.AsyncByteStream):
         return twins.client(
             "https://millis.invalid",
             http_client=twins.httpx_client(transport=transport),
-            retries=RetryPolicy(clock=lambda: self.now),
+            max_retries=RetryPolicy(clock=lambda: self.now),
         )
 
 
@@ -146,7 +146,7 @@ async def test_the_whole_answer_to_duplicate_is_limited_by_total(twins: Twins) -
     client = Late(b'{"id": ', b'"-Onew"').client(twins)
     with pytest.raises(APITimeoutError, match=r"longer than 600 s in all \(limit: total\)") as caught:
         await call(client, "duplicate")
-    assert (caught.value.request_sent, caught.value.body) == (True, '{"id": "-Onew"')
+    assert (caught.value.maybe_processed, caught.value.body) == (True, '{"id": "-Onew"')
 
 
 async def test_an_end_that_comes_too_late_is_an_end_all_the_same(twins: Twins) -> None:
@@ -183,7 +183,7 @@ async def test_the_wait_for_a_free_connection_is_limited(twins: Twins, operation
                 await call(client, operation)
             assert len(client.slept) == 2
         await call(client, operation)
-    assert not caught.value.request_sent
+    assert not caught.value.maybe_processed
     assert len(server.requests) == 2
 
 
@@ -195,7 +195,7 @@ async def test_the_wait_for_the_service_to_take_the_request_is_limited(twins: Tw
         )
         with pytest.raises(APITimeoutError, match=r"limit: write, 0\.05 s") as caught:
             await client.chat.send("x" * 20_000_000, agent_id="-Oabc")
-    assert caught.value.request_sent
+    assert caught.value.maybe_processed
     assert client.slept == []
 
 
@@ -210,5 +210,5 @@ async def test_the_wait_for_a_connection_is_limited(twins: Twins) -> None:
         client = twins.patient(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=Timeout(connect=0.05))
         with pytest.raises(APITimeoutError, match=r"limit: connect, 0\.05 s.*nothing was sent") as caught:
             await call(client, "duplicate")
-    assert not caught.value.request_sent
+    assert not caught.value.maybe_processed
     assert client.slept == [0.5, 1.0]

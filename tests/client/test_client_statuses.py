@@ -33,7 +33,7 @@ async def test_a_redirect_is_an_error_wherever_it_leads(twins: Twins, operation:
     assert len(server.requests) == 1
     if location == "/elsewhere":
         assert isinstance(caught.value, APIStatusError)
-        assert (caught.value.status, caught.value.body) == (307, "moved")
+        assert (caught.value.status_code, caught.value.body) == (307, "moved")
     else:
         assert not isinstance(caught.value, ConfigurationError)
 
@@ -59,7 +59,7 @@ async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
         else:
             with pytest.raises(APIStatusError, match=rf"\[{status}\b.*no") as caught:
                 await call(client, operation)
-            assert (caught.value.status, caught.value.detail) == (status, "no")
+            assert (caught.value.status_code, caught.value.detail) == (status, "no")
             assert caught.value.retry_after == (7.0 if retry_after else None)
             assert (len(server.requests), client.slept) == (1, [])
 
@@ -90,7 +90,7 @@ async def test_retry_after_is_obeyed_within_the_bounds(
 ) -> None:
     """Seconds or a date are waited for, up to the longest wait and the total."""
     with Loopback([http(429, "", {"retry-after": retry_after})]) as server:
-        client = twins.patient(server.url, limit=5)
+        client = twins.patient(server.url, max_retries=5)
         with pytest.raises(RateLimitError):
             await call(client, "duplicate")
     assert client.slept == slept
@@ -99,9 +99,9 @@ async def test_retry_after_is_obeyed_within_the_bounds(
 
 @OPERATIONS
 async def test_no_retries_means_one_attempt(twins: Twins, operation: str) -> None:
-    """`retries=0` sends once, whatever comes."""
+    """`max_retries=0` sends once, whatever comes."""
     with Loopback([http(429, "", {"retry-after": "0"})]) as server, pytest.raises(RateLimitError):
-        await call(twins.client(server.url, retries=0), operation)
+        await call(twins.client(server.url, max_retries=0), operation)
     assert len(server.requests) == 1
 
 
@@ -117,7 +117,7 @@ async def test_an_error_status_with_any_body_is_the_right_class(
     """What the body holds cannot hide what the status says."""
     with Loopback([http(500, body)]) as server, pytest.raises(InternalServerError) as caught:
         await call(twins.patient(server.url), operation)
-    assert caught.value.status == 500
+    assert caught.value.status_code == 500
     assert caught.value.body == body.decode("utf-8", "replace")[:2000]
 
 

@@ -6,7 +6,7 @@ import pytest
 from chat_streams import delta, event, read_all
 
 from millis_wrapper._sync.stream import ChatStream
-from millis_wrapper.chat import ChatCore
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.conversation import Conversation, History, Turn
 from millis_wrapper.errors import ConfigurationError, MillisError, StreamError
 
@@ -23,9 +23,9 @@ def agent(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 
 
-def turn_of(history: History[Any], text: str) -> tuple[Turn[Any], ChatCore]:
+def turn_of(history: History[Any], text: str) -> tuple[Turn[Any], ReplyBuilder]:
     turn = Turn(history, text, False)
-    return turn, ChatCore(when_over=turn.over)
+    return turn, ReplyBuilder(when_over=turn.over)
 
 
 def say(history: History[Any], text: str, *answer: bytes) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ async def test_a_turn_that_failed_adds_nothing_and_can_be_said_again(
 ) -> None:
     """Neither the user's message nor half a reply stays; the error has the partial text."""
     with Loopback(reply("Hello"), answer, reply("Sunny")) as server:
-        talk = twins.client(server.url, retries=0).chat.conversation(agent_id="-Oabc")
+        talk = twins.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
         await talk.send("Hi")
         with pytest.raises(kind) as caught:
             await talk.send("Tomorrow?")

@@ -20,14 +20,12 @@ from hypothesis import strategies as st
 from odd_input import KEY, answers, as_json, bodies, streams, values
 from paths import EXAMPLES
 
-from millis_wrapper._json import NO_JSON, is_object, read_json
-from millis_wrapper._text import one_line, printable
-from millis_wrapper.agents import DuplicatedAgent, read_duplicated_agent, read_moment
-from millis_wrapper.chat import ChatCore
+from millis_wrapper._json import NOT_JSON, is_object, read_json
+from millis_wrapper._text import escape_control_characters, shorten
+from millis_wrapper.chat import ChatReply, ReplyBuilder
 from millis_wrapper.errors import APIStatusError, MillisError, StreamError, UnexpectedResponseError
 from millis_wrapper.options import Secret
-from millis_wrapper.reply import ChatReply
-from millis_wrapper.response import error_for_status
+from millis_wrapper.response import DuplicatedAgent, error_for_status, read_duplicated_agent, read_moment
 from millis_wrapper.retry import parse_retry_after
 
 FUZZ = int(os.environ.get("MILLIS_FUZZ", "0"))
@@ -55,7 +53,7 @@ def result_or_error(what: Callable[[], T]) -> T | MillisError:
 
 def assert_well_made(error: MillisError) -> None:
     """An error can be shown, sent elsewhere and copied, and holds no key."""
-    assert printable(str(error)) == str(error)
+    assert escape_control_characters(str(error)) == str(error)
     assert "\n" not in str(error)
     str(error).encode()
     assert 0 < len(str(error)) < 3000
@@ -66,8 +64,8 @@ def assert_well_made(error: MillisError) -> None:
 
 
 def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
-    over: list[ChatCore] = []
-    core = ChatCore(hide=Secret(KEY).hide_in, when_over=over.append)
+    over: list[ReplyBuilder] = []
+    core = ReplyBuilder(redact=Secret(KEY).redact, when_over=over.append)
     text: list[str] = []
 
     def read() -> ChatReply:
@@ -120,10 +118,10 @@ def test_any_status_with_any_body_is_an_error(
     status: int, body: bytes, retry_after: str | None, operation: Any
 ) -> None:
     """The reader of errors raises nothing itself, and what it makes is well made."""
-    hidden = Secret(KEY).hide_in(body)
+    hidden = Secret(KEY).redact(body)
     error = error_for_status(operation, status, hidden, retry_after=retry_after, now=NOW)
     assert isinstance(error, APIStatusError)
-    assert error.status == status
+    assert error.status_code == status
     assert error.retry_after is None or error.retry_after >= 0
     assert_well_made(error)
 
@@ -132,8 +130,8 @@ def test_any_status_with_any_body_is_an_error(
 @bounded
 def test_any_answer_is_a_duplicate_or_an_error(body: bytes) -> None:
     """Of a JSON object with an id, the id and all of the config are handed over."""
-    agent = result_or_error(lambda: read_duplicated_agent(body, hide=Secret(KEY).hide_in))
-    value = read_json(body, deepest=None)
+    agent = result_or_error(lambda: read_duplicated_agent(body, redact=Secret(KEY).redact))
+    value = read_json(body, max_depth=None)
     if isinstance(agent, DuplicatedAgent):
         assert repr(agent.raw) == repr(value)
         if agent.config is not None:
@@ -189,7 +187,7 @@ def test_any_header_is_a_wait_or_none(value: str) -> None:
 def test_any_text_is_json_or_not(data: bytes | str) -> None:
     """What is read can be written, copied and pickled."""
     value = read_json(data)
-    if value is not NO_JSON:
+    if value is not NOT_JSON:
         assert repr(copy.deepcopy(value)) == repr(pickle.loads(pickle.dumps(value))) == repr(value)
         json.dumps(value)
 
@@ -198,9 +196,9 @@ def test_any_text_is_json_or_not(data: bytes | str) -> None:
 @bounded
 def test_any_text_can_be_shown(text: str, limit: int) -> None:
     """One line, of bounded length, that any terminal and any file can take."""
-    line = one_line(text, limit)
+    line = shorten(text, limit)
     assert len(line) <= limit
-    assert printable(line) == line
+    assert escape_control_characters(line) == line
     assert not {"\n", "\t"} & set(line)
     line.encode()
 

@@ -83,7 +83,7 @@ async def test_no_failed_connection_tells_the_key(
 ) -> None:
     """Nobody was there to hear it, and nobody hears it from the error."""
     caplog.set_level(logging.DEBUG)
-    client = twins.client(f"{scheme}://{nowhere()}", retries=0)
+    client = twins.client(f"{scheme}://{nowhere()}", max_retries=0)
     with pytest.raises(MillisError) as caught:
         await call(client, operation)
     assert_secret(caught.value, caplog)

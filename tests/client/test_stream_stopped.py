@@ -24,9 +24,9 @@ from millis_wrapper import (
     Timeout,
 )
 from millis_wrapper._async.client import AsyncChat
-from millis_wrapper._async.transport import AsyncSender
+from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._sync.client import Chat
-from millis_wrapper._sync.transport import Sender
+from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Settings, read_settings
 
 pytestmark = pytest.mark.anyio
@@ -222,22 +222,22 @@ async def test_a_stream_that_a_task_closed_in_the_wait_before_a_retry_is_not_sen
         await stream.close()
 
     with Loopback([http(429, "busy")], reply("Hello")) as server:
-        sender = AsyncSender(settings_for(server), Timeout(), RetryPolicy(), None, close_meanwhile)
-        stream = AsyncChat(sender).stream("Hi", agent_id="-Oabc")
+        transport = AsyncTransport(settings_for(server), Timeout(), RetryPolicy(), None, close_meanwhile)
+        stream = AsyncChat(transport).stream("Hi", agent_id="-Oabc")
         with pytest.raises(RateLimitError):
             await stream.until_done()
-        await sender.close()
+        await transport.close()
     assert len(server.requests) == 1
 
 
 def test_a_stream_that_a_thread_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:
     """Nobody would read the reply."""
     with Loopback([http(429, "busy")], reply("Hello")) as server:
-        sender = Sender(settings_for(server), Timeout(), RetryPolicy(), None, lambda _: stream.close())
-        stream = Chat(sender).stream("Hi", agent_id="-Oabc")
+        transport = Transport(settings_for(server), Timeout(), RetryPolicy(), None, lambda _: stream.close())
+        stream = Chat(transport).stream("Hi", agent_id="-Oabc")
         with pytest.raises(RateLimitError):
             stream.until_done()
-        sender.close()
+        transport.close()
     assert len(server.requests) == 1
 
 

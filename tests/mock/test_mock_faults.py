@@ -51,7 +51,7 @@ class Outcome:
 
 
 def refused(cls: type[MillisError], status: int, attempts: int = 1, **holds: Any) -> Outcome:
-    return Outcome(cls, attempts, {"status": status, **holds})
+    return Outcome(cls, attempts, {"status_code": status, **holds})
 
 
 def said(attempts: int = 1, **holds: Any) -> Outcome:
@@ -77,7 +77,7 @@ CHATS: dict[str, Outcome] = {
     "503": refused(InternalServerError, 503, retry_after=None),
     "503-then-ok": said(attempts=2),
     "502-html": refused(InternalServerError, 502, detail=None),
-    "slow": Outcome(APITimeoutError, holds={"request_sent": True}),
+    "slow": Outcome(APITimeoutError, holds={"maybe_processed": True}),
     "stall": broken(StreamInterruptedError),
     "cut": broken(StreamInterruptedError),
     "half-event": broken(StreamInterruptedError),
@@ -110,9 +110,9 @@ COPIES: dict[str, Outcome] = {
     "503": refused(InternalServerError, 503),
     "503-then-ok": refused(InternalServerError, 503, retry_after=0.0),
     "502-html": refused(InternalServerError, 502),
-    "slow": Outcome(APITimeoutError, holds={"request_sent": True}),
-    "stall": Outcome(APITimeoutError, holds={"request_sent": True}),
-    "cut": Outcome(APIConnectionError, holds={"request_sent": True}),
+    "slow": Outcome(APITimeoutError, holds={"maybe_processed": True}),
+    "stall": Outcome(APITimeoutError, holds={"maybe_processed": True}),
+    "cut": Outcome(APIConnectionError, holds={"maybe_processed": True}),
     "200-html": Outcome(UnexpectedResponseError),
     "nulls": Outcome(holds={"name": None, "created_at": None}),
 }

@@ -16,10 +16,9 @@ from millis_api.models import AgentConfig
 from paths import EXAMPLES
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper.agents import DuplicatedAgent, read_duplicated_agent, read_moment
 from millis_wrapper.errors import UnexpectedResponseError
 from millis_wrapper.options import Secret
-from millis_wrapper.response import BODY_START
+from millis_wrapper.response import BODY_START, DuplicatedAgent, read_duplicated_agent, read_moment
 
 CORPUS = paths.CORPUS / "duplicate"
 ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "answers.json").read_text())
@@ -186,7 +185,7 @@ def test_an_error_holds_no_key(body: str) -> None:
     """A service that echoes the key puts it into no message, body or cause."""
     key = "k3Y" * 10
     with pytest.raises(UnexpectedResponseError) as caught:
-        read_duplicated_agent(body.format(key=key).encode(), hide=Secret(key).hide_in)
+        read_duplicated_agent(body.format(key=key).encode(), redact=Secret(key).redact)
     assert not leaks.places(caught.value, key)
 
 
@@ -194,7 +193,7 @@ def test_the_key_may_be_part_of_a_config() -> None:
     """Only errors are censored: a config that holds the key, as a tool's header may, comes as it is."""
     key = "k3Y" * 10
     answer = {"id": "x", "config": {"tools": [{"header": {"authorization": key}}]}}
-    agent = read_duplicated_agent(json.dumps(answer).encode(), hide=Secret(key).hide_in)
+    agent = read_duplicated_agent(json.dumps(answer).encode(), redact=Secret(key).redact)
     assert_faithful(agent, answer)
 
 

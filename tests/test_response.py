@@ -52,7 +52,7 @@ def test_each_status_has_its_class() -> None:
         expected = CLASSES["5xx"] if status >= 500 else CLASSES.get(str(status), CLASSES["other"])
         error = error_for(status)
         assert type(error).__name__ == expected
-        assert error.status == status
+        assert error.status_code == status
         assert str(error).startswith(f"[{status}")
 
 
@@ -63,7 +63,7 @@ def test_any_status_with_any_body(case: dict[str, Any]) -> None:
     for status in STATUSES:
         error = error_for(status, body)
         assert type(error) is type(error_for(status))
-        assert error.status == status
+        assert error.status_code == status
         if "detail_length" in case:
             assert len(error.detail) == case["detail_length"]
         else:

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from millis_wrapper._text import one_line, printable
+from millis_wrapper._text import escape_control_characters, shorten
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from millis_wrapper._text import one_line, printable
 )
 def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
     """Network text can be printed: it cannot colour, retitle, overwrite or reorder, and it can be encoded."""
-    assert printable(text) == shown
-    assert printable(text).encode()
+    assert escape_control_characters(text) == shown
+    assert escape_control_characters(text).encode()
 
 
 def test_no_control_character_is_left() -> None:
@@ -37,12 +37,15 @@ def test_no_control_character_is_left() -> None:
         or unicodedata.bidirectional(chr(code))
         in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
     }
-    assert {character for character in acting if printable(character) == character} == {"\t", "\n"}
+    assert {character for character in acting if escape_control_characters(character) == character} == {
+        "\t",
+        "\n",
+    }
 
 
 def test_one_line_is_one_line() -> None:
     """White space of any kind, line separators included, becomes single spaces."""
-    assert one_line(" a\n\n b\tc\u2028d\x0be\u3000f\r\n", 80) == "a b c d e f"
+    assert shorten(" a\n\n b\tc\u2028d\x0be\u3000f\r\n", 80) == "a b c d e f"
 
 
 @pytest.mark.parametrize(
@@ -51,14 +54,14 @@ def test_one_line_is_one_line() -> None:
 )
 def test_one_line_keeps_to_its_limit(text: str, line: str) -> None:
     """The line is never longer than the limit, and shows that something was cut."""
-    assert one_line(text, 5) == line
+    assert shorten(text, 5) == line
 
 
 def test_one_line_finds_text_after_much_white_space() -> None:
     """A page that begins with a screenful of blank lines is not called empty."""
-    assert one_line("\n" * 10_000 + "here", 80) == "here"
+    assert shorten("\n" * 10_000 + "here", 80) == "here"
 
 
 def test_a_cut_in_white_space_shows() -> None:
     """Text that goes on behind a long gap is not shown as if it ended before it."""
-    assert one_line("a" + " " * 10_000 + "b", 80) in ("a b", "a…")
+    assert shorten("a" + " " * 10_000 + "b", 80) in ("a b", "a…")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millis_wrapper._json import DEEPEST, NO_JSON, is_array, is_object, read_json, write_json
+from millis_wrapper._json import MAX_DEPTH, NOT_JSON, is_array, is_object, read_json, write_json
 
 
 def nested(depth: int) -> str:
@@ -41,8 +41,8 @@ def test_json_is_read(text: str) -> None:
 )
 def test_what_is_no_json_is_told_by_a_value(text: str) -> None:
     """No exception is made, so none can carry the text along, with a key in it."""
-    assert read_json(text) is NO_JSON
-    assert read_json(text.encode()) is NO_JSON
+    assert read_json(text) is NOT_JSON
+    assert read_json(text.encode()) is NOT_JSON
 
 
 def test_null_is_json() -> None:
@@ -77,16 +77,16 @@ def test_nesting_is_bounded(opening: str) -> None:
     def text(depth: int) -> str:
         return opening * (depth // step) + "1" + closing * (depth // step)
 
-    assert read_json(text(DEEPEST)) == json.loads(text(DEEPEST))
-    assert read_json(text(DEEPEST + step)) is NO_JSON
-    assert read_json(text(200_000)) is NO_JSON
-    assert read_json("9" * 5000 + text(200_000)) is NO_JSON
+    assert read_json(text(MAX_DEPTH)) == json.loads(text(MAX_DEPTH))
+    assert read_json(text(MAX_DEPTH + step)) is NOT_JSON
+    assert read_json(text(200_000)) is NOT_JSON
+    assert read_json("9" * 5000 + text(200_000)) is NOT_JSON
 
 
 def test_the_bound_can_be_lifted() -> None:
     """An answer that must not be lost is read as deep as the interpreter can."""
-    assert read_json(nested(300), deepest=None) == json.loads(nested(300))
-    assert read_json(nested(200_000), deepest=None) is NO_JSON
+    assert read_json(nested(300), max_depth=None) == json.loads(nested(300))
+    assert read_json(nested(200_000), max_depth=None) is NOT_JSON
 
 
 def test_what_is_many_is_not_deep() -> None:
@@ -97,7 +97,7 @@ def test_what_is_many_is_not_deep() -> None:
 
 def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
     """The bound is low enough for all that is done with an error's details."""
-    value = read_json('{"a":' * (DEEPEST - 1) + "{}" + "}" * (DEEPEST - 1))
+    value = read_json('{"a":' * (MAX_DEPTH - 1) + "{}" + "}" * (MAX_DEPTH - 1))
     assert copy.deepcopy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value
     assert read_json(write_json(value)) == value

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from millis_wrapper.contract._paths import children, joined, nearest, path_of
+from millis_wrapper.contract._paths import children, closest_match, format_path, join_path
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ from millis_wrapper.contract._paths import children, joined, nearest, path_of
 )
 def test_a_key_is_joined_to_its_path(path: str, key: str, expected: str) -> None:
     """A key that would not read as part of a path, or could play tricks on a terminal, is quoted."""
-    assert joined(path, key) == expected
+    assert join_path(path, key) == expected
 
 
 def test_a_path_is_made_of_steps() -> None:
     """Keys are joined by dots, indexes stand in brackets."""
-    assert path_of(["tools", 0, "params", 11, "name"]) == "tools[0].params[11].name"
-    assert path_of([]) == ""
+    assert format_path(["tools", 0, "params", 11, "name"]) == "tools[0].params[11].name"
+    assert format_path([]) == ""
 
 
 def test_children_have_paths() -> None:
@@ -40,4 +40,4 @@ def test_children_have_paths() -> None:
 )
 def test_the_nearest_key_is_the_one_of_most_like_letters(word: str, expected: str | None) -> None:
     """Case, hyphens and underscores do not count, and what is like nothing gives nothing."""
-    assert nearest(word, ["prompt", "max_duration", "max_idle"]) == expected
+    assert closest_match(word, ["prompt", "max_duration", "max_idle"]) == expected

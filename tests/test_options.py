@@ -104,13 +104,13 @@ def test_the_key_is_shown_masked() -> None:
 
 def test_the_key_is_hidden_in_what_comes_back() -> None:
     """A service that echoes the key puts it into no error."""
-    assert Secret(KEY).hide_in(f"bad key {KEY}, {KEY}".encode()) == b"bad key ****, ****"
+    assert Secret(KEY).redact(f"bad key {KEY}, {KEY}".encode()) == b"bad key ****, ****"
 
 
 def test_a_key_too_short_for_a_secret_garbles_nothing() -> None:
     """A key such as "x", with which the mock is content, is part of many words."""
-    assert Secret("x").hide_in(b"no extra inputs") == b"no extra inputs"
-    assert Secret("12345678").hide_in(b"bad key 12345678") == b"bad key ****"
+    assert Secret("x").redact(b"no extra inputs") == b"no extra inputs"
+    assert Secret("12345678").redact(b"bad key 12345678") == b"bad key ****"
 
 
 # The host.
