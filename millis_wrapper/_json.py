@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, TypeGuard
 
 NOT_JSON: Final = object()
-"""What `read_json` returns for text that is no JSON."""
+"""What `read_json` returns for text that is not JSON."""
 
 # Enough for all that the contract describes, and little enough that deepcopy, which takes two calls a level,
 # and pickle work wherever an error is caught.
 MAX_DEPTH = 100
 
+_BLANKS = " \t\r\n"
+
 _decode = json.JSONDecoder().raw_decode
 
 
 def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
-    """Return the value of a JSON text, or NOT_JSON: also for one that is nested deeper than `max_depth`, or,
-    with None, than the interpreter can read.
+    """Return the value of a JSON text, or NOT_JSON.
 
-    Bytes that are no UTF-8 are read as U+FFFD, and an integer that is too long for the interpreter as a
+    Bytes that are not UTF-8 are read as U+FFFD, and an integer that is too long for the interpreter as a
     float, as JSON's other long numbers are: neither takes the rest of an answer with it.
+
+    Args:
+        data: the text.
+        max_depth: what is nested deeper counts as NOT_JSON; with None, what is deeper than the interpreter
+            can read.
     """
     text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
     # json.loads takes more than twice as long, looking for white space with regular expressions.
-    text = text.strip(" \t\r\n")
+    text = text.strip(_BLANKS)
     try:
         try:
             value, end = _decode(text)
         except json.JSONDecodeError:
             return NOT_JSON
         except ValueError:  # int() refuses more than some 4,300 digits
-            value, end = _decode_long_numbers(text)
+            value, end = _lenient().raw_decode(text)
     except (ValueError, RecursionError):
         return NOT_JSON
     if end != len(text):
@@ -41,6 +48,30 @@ def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
     if max_depth is not None and len(text) > 2 * max_depth and _is_deeper(text, value, max_depth):
         return NOT_JSON
     return value
+
+
+def read_json_row(text: str) -> tuple[list[Any], str]:
+    """Read JSON values that stand one after the other, leniently: raw control characters are kept.
+
+    Returns:
+        The values, and the rest of the text, from the first place that cannot be read ("" if all could).
+    """
+    values: list[Any] = []
+    decode = _lenient().raw_decode
+    text = text.strip(_BLANKS)
+    position = 0
+    while position < len(text):
+        try:
+            value, end = decode(text, position)
+        except (ValueError, RecursionError):
+            break
+        if _is_deeper(text[position:end], value, MAX_DEPTH):
+            break
+        values.append(value)
+        position = end
+        while position < len(text) and text[position] in _BLANKS:
+            position += 1
+    return values, text[position:]
 
 
 def write_json(value: Any) -> str:
@@ -58,8 +89,9 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def _decode_long_numbers(text: str) -> tuple[Any, int]:
-    return json.JSONDecoder(parse_int=_int_or_float).raw_decode(text)
+@cache
+def _lenient() -> json.JSONDecoder:
+    return json.JSONDecoder(parse_int=_int_or_float, strict=False)
 
 
 def _int_or_float(digits: str) -> int | float:

@@ -1,21 +1,21 @@
 """Every way in which a call can fail.
 
-MillisError
-├── ConfigurationError            the call or the client is wrong; nothing was sent (also a ValueError)
-├── APIConnectionError            no whole answer; `maybe_processed` tells whether the service may have acted
-│   └── APITimeoutError           no whole answer within a limit
+MillisError                       `maybe_processed`: may the service have acted on the request?
+├── ConfigurationError            an argument or a setting is wrong; nothing was sent (also a ValueError)
+├── APIConnectionError            no complete answer came
+│   └── APITimeoutError           no complete answer came in time
 ├── APIStatusError                the service answered with an error status
 │   ├── BadRequestError           400
 │   ├── AuthenticationError       401
 │   ├── PermissionDeniedError     403
 │   ├── NotFoundError             404
-│   ├── UnprocessableEntityError  422; `errors` names each faulty place
+│   ├── UnprocessableEntityError  422; `errors` names each faulty field
 │   ├── RateLimitError            429; `retry_after` in seconds
 │   └── InternalServerError       5xx
 ├── StreamError                   the reply is not whole; `reply` holds what had come
-│   ├── StreamInterruptedError    lost, timed out, cut, or left early
+│   ├── StreamInterruptedError    lost, timed out, cut, garbled, or left early
 │   └── StreamFailedError         the service reported an error in the stream
-└── UnexpectedResponseError       a success that is not what the contract says; `body` holds what had come
+└── UnexpectedResponseError       a success that does not follow the contract; `body` holds what had come
 
 UnknownFieldWarning               a config key that the contract does not know (it is sent all the same)
 """
@@ -25,11 +25,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .chat import ChatReply
+
+# Refusals: the service read the request and did nothing with it. A 408 may come after the work was done.
+_REFUSED = frozenset(range(400, 500)) - {408}
 
 
 class MillisError(Exception):
     """The root of all errors that this library raises."""
+
+    maybe_processed: bool = True
+    """Whether the service may have acted on the request; False only when nothing was sent, or when the
+    service refused it unprocessed."""
 
     # Without this, pickle and deepcopy would call __init__ with the message alone, and miss the keyword
     # arguments.
@@ -46,31 +55,43 @@ def _rebuild(cls: type[MillisError], args: tuple[Any, ...], state: dict[str, Any
 class ConfigurationError(MillisError, ValueError):
     """An argument or a setting is missing or wrong; nothing was sent."""
 
+    maybe_processed = False
+
 
 class APIConnectionError(MillisError):
-    """No usable answer came back.
+    """No usable answer came back."""
 
-    `maybe_processed` is False only when the request provably never reached the service; `body` is what had
-    come of an answer that broke off.
-    """
+    body: str
+    """What had come of an answer that was cut, as text; "" when nothing had."""
+    is_permanent: bool
+    """Whether the same call would fail again: a bad certificate, a password that a proxy refuses."""
 
-    def __init__(self, message: str, *, maybe_processed: bool, body: str = "") -> None:
+    def __init__(
+        self, message: str, *, maybe_processed: bool, body: str = "", is_permanent: bool = False
+    ) -> None:
         super().__init__(message)
         self.maybe_processed = maybe_processed
         self.body = body
+        self.is_permanent = is_permanent
 
 
 class APITimeoutError(APIConnectionError):
-    """A time limit passed before the answer was there."""
+    """A time limit passed before the answer was complete."""
 
 
 class APIStatusError(MillisError):
-    """The service answered with an error status.
+    """The service answered with an error status."""
 
-    `status_code` is the HTTP status, `detail` what the service gave as the reason (mostly a str, a list for a
-    422, None when it gave none), `body` the start of the body as text, `retry_after` the seconds that the
-    service asked to wait, or None.
-    """
+    status_code: int
+    """The HTTP status code."""
+    detail: Any
+    """The reason that the service gave: mostly a str, a list for a 422, None when it gave none."""
+    body: str
+    """The start of the answer's body, as text."""
+    headers: Mapping[str, str]
+    """The answer's headers by lower-case name, without the key: for a request id in a support ticket."""
+    retry_after: float | None
+    """The seconds that the service asked to wait, or None."""
 
     def __init__(
         self,
@@ -79,13 +100,16 @@ class APIStatusError(MillisError):
         status_code: int,
         detail: Any = None,
         body: str = "",
+        headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.detail = detail
         self.body = body
+        self.headers = dict(headers or {})
         self.retry_after = retry_after
+        self.maybe_processed = status_code not in _REFUSED
 
 
 class BadRequestError(APIStatusError):
@@ -101,23 +125,25 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: no such agent, or no such address."""
+    """404: there is no such agent, or no such path."""
 
 
 class FieldError(NamedTuple):
-    """One faulty place in a refused request.
-
-    `loc` is the way to it from the body's top (`("messages", 0, "content")`), `msg` the service's words,
-    `type` its code for the fault.
-    """
+    """One faulty field of a refused request."""
 
     loc: tuple[str | int, ...]
+    """The path to it from the top of the body: `("messages", 0, "content")`."""
     msg: str
+    """What is wrong with it, in the service's words."""
     type: str
+    """The service's code for the fault."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the service refused what was asked; `errors` names each faulty place that it named."""
+    """422: the service refused what was asked."""
+
+    errors: tuple[FieldError, ...]
+    """Each faulty field that the service named."""
 
     def __init__(
         self,
@@ -126,10 +152,18 @@ class UnprocessableEntityError(APIStatusError):
         status_code: int,
         detail: Any = None,
         body: str = "",
+        headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
         errors: tuple[FieldError, ...] = (),
     ) -> None:
-        super().__init__(message, status_code=status_code, detail=detail, body=body, retry_after=retry_after)
+        super().__init__(
+            message,
+            status_code=status_code,
+            detail=detail,
+            body=body,
+            headers=headers,
+            retry_after=retry_after,
+        )
         self.errors = errors
 
 
@@ -138,23 +172,30 @@ class RateLimitError(APIStatusError):
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the service, or a gateway before it, failed; the request may have been acted on."""
+    """5xx: the service, or a gateway before it, failed; it may have acted on the request."""
 
 
 class StreamError(MillisError):
-    """The reply is not whole; `reply` holds what had come."""
+    """The reply is not whole."""
 
-    def __init__(self, message: str, *, reply: ChatReply) -> None:
+    reply: ChatReply
+    """What had come of the reply."""
+
+    def __init__(self, message: str, *, reply: ChatReply, maybe_processed: bool = True) -> None:
         super().__init__(message)
         self.reply = reply
+        self.maybe_processed = maybe_processed
 
 
 class StreamInterruptedError(StreamError):
-    """The stream was lost, timed out, was cut, or was left by the caller before its end."""
+    """The stream was lost, timed out, was cut or garbled, or was left by the caller before its end."""
 
 
 class StreamFailedError(StreamError):
-    """The service reported an error in the stream; `error` is what it sent."""
+    """The service reported an error in the stream."""
+
+    error: Any
+    """What the service sent: a dict where it was a JSON object, else text."""
 
     def __init__(self, message: str, *, reply: ChatReply, error: Any = None) -> None:
         super().__init__(message, reply=reply)
@@ -162,13 +203,17 @@ class StreamFailedError(StreamError):
 
 
 class UnexpectedResponseError(MillisError):
-    """The service said yes with something that the contract does not promise; `body` is the start of it as
-    text.
-    """
+    """The service answered with a success that does not follow the contract."""
 
-    def __init__(self, message: str, *, body: str = "") -> None:
+    body: str
+    """The start of the answer's body, as text."""
+    headers: Mapping[str, str]
+    """The answer's headers by lower-case name, without the key."""
+
+    def __init__(self, message: str, *, body: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.body = body
+        self.headers = dict(headers or {})
 
 
 class UnknownFieldWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""The key, the host, the headers and the time-outs of a client, checked before anything is sent."""
+"""What a client is made with: key, host, headers and time-outs, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NoReturn
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,8 +21,13 @@ Region = Literal["us", "eu"]
 HOSTS: dict[str, str] = {"us": "https://api-west.millis.ai", "eu": "https://api-eu-west.millis.ai"}
 
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Header names whose values are shown masked: whoever adds one of them mostly adds a secret.
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
 # The characters of RFC 3986, without those that begin a query or a fragment; and no longer than servers take.
 _BASE_URL = re.compile(r"[\w.~:/\[\]@!$&'()*+,;=%-]{1,1000}", re.ASCII)
+# What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
+_LONGEST_SECONDS = 1_000_000
 
 
 class Secret:
@@ -37,6 +42,9 @@ class Secret:
         # Four letters tell two keys apart; of a short key they would tell too much.
         return f"'****{self._value[-4:]}'" if len(self._value) >= 16 else "'****'"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled or copied: make a new client where you need one")
+
     def reveal(self) -> str:
         """Return the key itself; called only where the request's header is set."""
         return self._value
@@ -48,55 +56,200 @@ class Secret:
         """
         return data.replace(self._value.encode(), b"****") if len(self._value) >= 8 else data
 
+    def redact_text(self, text: str) -> str:
+        """Return `text` without the key."""
+        return text.replace(self._value, "****") if len(self._value) >= 8 else text
+
+
+class Headers(dict[str, str]):
+    """Headers to send; the repr masks the values of those that look like secrets."""
+
+    def __repr__(self) -> str:
+        shown = {name: "****" if _SECRET_HEADER.search(name) else value for name, value in self.items()}
+        return repr(shown)
+
+
+def mask_headers(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return `headers` with a repr that masks secrets, for the frames of an error; raises nothing."""
+    return Headers(headers) if isinstance(headers, Mapping) else headers
+
 
 @attrs.frozen
-class Settings:
-    """Where requests go, with which key and headers; `strict`: whether unknown config keys are errors."""
+class Options:
+    """Where requests go, with which key and headers, and how strictly they are checked."""
 
     base_url: str
     key: Secret
-    headers: dict[str, str] = attrs.field(repr=False)
+    headers: Headers = attrs.field(repr=False)
     strict: bool
+    require_end: bool | None = None
 
     @property
     def on_loopback(self) -> bool:
         """Whether the host is this machine itself."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
 
+    @property
+    def host(self) -> str:
+        """Host and port, as `host:port`."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
-def read_settings(
-    api_key: str | None,
+
+@attrs.frozen(kw_only=True)
+class Timeout:
+    """The time limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
+
+    Each limit holds for its whole phase, however the bytes trickle in. Two things are not bounded in the
+    sync client, because only a helper thread could: looking up the host's name, and `connect` when a host
+    has several addresses, which are tried one after the other, each within `connect`.
+
+    Args:
+        connect: seconds until there is a connection.
+        pool: seconds until one of the client's connections is free.
+        write: seconds for sending a piece of the request.
+        first_byte: seconds until the answer's status line and headers have come.
+        idle: seconds between two pieces of the answer's body, the wait for the first included.
+        total: seconds for reading the whole answer, from its status line on, your own time between its
+            pieces included.
+
+    Raises:
+        ConfigurationError: a limit is not a number of seconds above 0.
+
+    Example:
+        >>> Timeout(first_byte=120).idle
+        60.0
+    """
+
+    connect: float = 5.0
+    """Seconds until there is a connection."""
+    pool: float = 10.0
+    """Seconds until one of the client's connections is free."""
+    write: float = 30.0
+    """Seconds for sending a piece of the request."""
+    first_byte: float = 60.0
+    """Seconds until the answer's status line and headers have come."""
+    idle: float = 60.0
+    """Seconds between two pieces of the answer's body."""
+    total: float = 600.0
+    """Seconds for reading the whole answer, from its status line on."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            if not _is_seconds(value):
+                raise ConfigurationError(
+                    f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST_SECONDS}, or"
+                    f" math.inf, not {shorten(repr(value), 40)}"
+                )
+
+
+def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
+    """Return `value` as a Timeout.
+
+    Args:
+        value: seconds for every limit but `total`, or a Timeout; None means `default`, never "for ever".
+        default: what None means, and where `total` comes from for a number.
+
+    Raises:
+        ConfigurationError: `value` is something else, or is not above 0.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    if not _is_seconds(value):
+        raise ConfigurationError(
+            f"timeout: pass a number of seconds above 0 and up to {_LONGEST_SECONDS}, or a"
+            f" millis_wrapper.Timeout, not {shorten(repr(value), 60)}"
+        )
+    return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
+
+
+def read_options(
+    key: Secret,
     *,
     region: Region | None,
     base_url: str | None,
     allow_http: bool,
     headers: Mapping[str, str] | None,
     strict: bool,
-) -> Settings:
-    """Return the settings that the arguments and the environment give.
+    require_end: bool | None = None,
+) -> Options:
+    """Return the options that the arguments and the environment give.
 
-    Raises ConfigurationError, naming the argument and what to do.
+    Raises:
+        ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
     """
-    return Settings(_host(region, base_url, allow_http), _key(api_key), _headers(headers), strict)
+    allow_http = _flag("allow_http", allow_http) or _environment_flag("MILLIS_ALLOW_HTTP")
+    if require_end is not None:
+        require_end = _flag("require_end", require_end)
+    return Options(
+        _host(region, base_url, allow_http),
+        key,
+        _headers(headers),
+        _flag("strict", strict),
+        require_end,
+    )
 
 
-def _key(api_key: str | None) -> Secret:
+def wrap_key(api_key: object) -> Secret | type | None:
+    """Return the key wrapped, or the type of what cannot be a key; raises nothing.
+
+    The frames of an error show arguments, so whoever takes a key wraps it and forgets the argument before
+    anything can be raised.
+    """
+    if isinstance(api_key, str):
+        return Secret(api_key.strip())
+    return api_key if api_key is None or isinstance(api_key, Secret) else type(api_key)
+
+
+def read_key(wrapped: Secret | type | None) -> Secret:
+    """Return the key that was wrapped or, for None, the one in MILLIS_API_KEY.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be a key; the message does not show it.
+    """
     source = "api_key"
-    if api_key is None:
-        api_key, source = os.environ.get("MILLIS_API_KEY"), "MILLIS_API_KEY"
-        if api_key is None:
+    if wrapped is None:
+        wrapped, source = wrap_key(os.environ.get("MILLIS_API_KEY")), "MILLIS_API_KEY"
+        if wrapped is None:
             raise ConfigurationError("no key: pass api_key= or set MILLIS_API_KEY to your private key")
-    if not isinstance(api_key, str):
-        raise ConfigurationError(f"{source}: must be a str, not {type(api_key).__name__}")
-    api_key = api_key.strip()
-    if not api_key:
-        raise ConfigurationError(f"{source} is empty: set it to your private key")
-    if _NOT_IN_A_HEADER.search(api_key) or "\t" in api_key:
-        # The key itself is not shown: a mistyped key is mostly a key.
-        raise ConfigurationError(
-            f"{source} holds a control or non-ASCII character: copy the private key anew"
-        )
-    return Secret(api_key)
+    if not isinstance(wrapped, Secret):
+        raise ConfigurationError(f"{source}: must be a str, not {wrapped.__name__}")
+    if fault := _fault_of_key(wrapped):
+        raise ConfigurationError(f"{source} {fault}")
+    return wrapped
+
+
+def _fault_of_key(secret: Secret) -> str | None:
+    key = secret.reveal()
+    # The key is not shown in any of these messages: a mistyped key is mostly a key.
+    if not key:
+        return "is empty: set it to your private key"
+    if re.match(r"bearer\b", key, re.IGNORECASE):
+        return 'begins with "Bearer": pass the private key alone, the service takes it without that word'
+    if key[0] in "\"'`" or key[-1] in "\"'`":
+        return "has quotes around it: pass the private key without them"
+    if re.match(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=", key):
+        return "is a whole NAME=value line: pass what stands behind the ="
+    if _NOT_IN_A_HEADER.search(key) or "\t" in key:
+        return "holds a control or non-ASCII character: copy the private key anew"
+    return None
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: must be True or False, not {shorten(repr(value), 40)}")
+    return value
+
+
+def _environment_flag(name: str) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    if value in ("1", "true", "yes", "on"):
+        return True
+    raise ConfigurationError(f"{name}: must be 1 or 0, not {shorten(repr(value), 40)}")
 
 
 def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
@@ -104,21 +257,26 @@ def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
         if base_url is not None:
             raise ConfigurationError("region and base_url both name the host: pass one of them")
         if not isinstance(region, str) or region not in HOSTS:
-            raise ConfigurationError(f'region: must be "us" or "eu", not {region!r}')
+            raise ConfigurationError(f'region: must be "us" or "eu", not {shorten(repr(region), 40)}')
         return HOSTS[region]
     source = "base_url"
     if base_url is None:
-        base_url, source = os.environ.get("MILLIS_BASE_URL"), "MILLIS_BASE_URL"
-        if base_url is None:
+        base_url, source = os.environ.get("MILLIS_BASE_URL", "").strip(), "MILLIS_BASE_URL"
+        if not base_url:
             return HOSTS["us"]
-    return _checked_url(base_url, source, allow_http)
+    return _validate_url(base_url, source, allow_http)
 
 
-def _checked_url(url: str, source: str, allow_http: bool) -> str:
+def _validate_url(url: str, source: str, allow_http: bool) -> str:
     example = f"{source}: must be like {HOSTS['us']}"
     if not isinstance(url, str):
         raise ConfigurationError(f"{example}, not {type(url).__name__}")
     url = url.strip()
+    if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
+        raise ConfigurationError(
+            f"{source}: {shorten(repr(url), 100)} must begin with http:// or https://, as in"
+            f" {HOSTS['us']} or http://localhost:8787"
+        )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -131,7 +289,8 @@ def _checked_url(url: str, source: str, allow_http: bool) -> str:
         raise ConfigurationError(f"{example}, not {shorten(repr(url), 100)}")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ConfigurationError(
-            f"{source}: {url!r} would send the key in the clear: use https, or allow_http=True if you mean it"
+            f"{source}: {shorten(repr(url), 100)} would send the key unencrypted: use https or, for a mock"
+            " server in a network of your own, allow_http=True or MILLIS_ALLOW_HTTP=1"
         )
     return url.rstrip("/")
 
@@ -145,89 +304,26 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    checked: dict[str, str] = {}
+def _headers(headers: Mapping[str, str] | None) -> Headers:
+    checked = Headers()
     if headers is not None and not isinstance(headers, Mapping):
         raise ConfigurationError(f"headers: must be a dict of str, not {type(headers).__name__}")
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigurationError(f"headers: {name!r} is no header name")
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"headers: {shorten(repr(name), 60)} is not a valid header name")
         if name.lower() == "authorization":
             raise ConfigurationError("headers: authorization is set from api_key; pass the key there")
         if name.lower() in ("content-length", "transfer-encoding"):
             raise ConfigurationError(f"headers: {name.lower()} follows from what is sent; leave it out")
         if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
             raise ConfigurationError(f"headers: the value of {name!r} must be printable ASCII text")
-        # Space around a value is no part of it (RFC 9110, 5.5), and h11 refuses it.
+        # Space around a value does not belong to it (RFC 9110, 5.5), and h11 refuses it.
         checked[name] = value.strip()
     return checked
 
 
-# What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
-_LONGEST = 1_000_000
-
-
-@attrs.frozen(kw_only=True)
-class Timeout:
-    """The limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
-
-    Args:
-        connect: until there is a connection.
-        pool: until one of the client's connections is free.
-        write: for sending a piece of the request.
-        first_byte: until the answer's status line.
-        idle: between two pieces of the answer's body, the wait for the first included.
-        total: for reading the whole answer, from its status line on, your own time between its pieces
-            included.
-
-    Raises ConfigurationError for a limit that is no number above 0.
-
-    Example:
-        >>> Timeout(first_byte=120).idle
-        60.0
-    """
-
-    connect: float = 5.0
-    pool: float = 10.0
-    write: float = 30.0
-    first_byte: float = 60.0
-    idle: float = 60.0
-    total: float = 600.0
-
-    def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if not _is_limit(value):
-                raise ConfigurationError(
-                    f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST}, or math.inf,"
-                    f" not {shorten(repr(value), 40)}"
-                )
-
-
-def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
-    """Return `value` as a Timeout: a number of seconds limits every wait but `total`; None means `default`,
-    never "for ever".
-
-    Raises ConfigurationError for anything else, and for numbers that are not above 0.
-    """
-    if value is None:
-        return default
-    if isinstance(value, Timeout):
-        return value
-    if not _is_limit(value):
-        raise ConfigurationError(
-            f"timeout: must be a number of seconds above 0 and up to {_LONGEST}, or a Timeout,"
-            f" not {shorten(repr(value), 40)}"
-        )
-    return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
-
-
-def seconds_or_none(value: float) -> float | None:
-    """Return a limit in httpx's terms, where None is what `math.inf` is here."""
-    return None if value == math.inf else value
-
-
-def _is_limit(value: object) -> bool:
+def _is_seconds(value: object) -> bool:
     # bool is an int, and True seconds is surely a slip.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return 0 < value <= _LONGEST or value == math.inf
+    return 0 < value <= _LONGEST_SECONDS or value == math.inf

@@ -72,7 +72,7 @@ def agent_arguments(
     return agent
 
 
-def chat_call(
+def prepare_chat(
     agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool
 ) -> PreparedRequest:
     """Return the chat request for `agent` and `messages`, both checked before.
@@ -92,7 +92,7 @@ def chat_call(
     return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], json_body(kwargs["json"]))
 
 
-def duplicate_call(agent_id: str) -> PreparedRequest:
+def prepare_duplicate(agent_id: str) -> PreparedRequest:
     """Return the request that copies the agent `agent_id`."""
     from millis_api.api.agents.duplicate_agent import _get_kwargs  # pyright: ignore[reportPrivateUsage]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
-from ._text import shorten
+from ._text import escape_control_characters, shorten
 from .errors import (
     APIStatusError,
     AuthenticationError,
@@ -24,6 +24,7 @@ from .errors import (
     UnexpectedResponseError,
     UnprocessableEntityError,
 )
+from .options import Secret
 from .retry import Operation, parse_retry_after
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _CLASSES: dict[int, type[APIStatusError]] = {
 }
 
 COPY_MAY_EXIST = "a copy may exist: look before you try again"
+# Header names whose values are not shown: what they hold opens doors.
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 _ADVICE = {
     401: "check the key: api_key= or MILLIS_API_KEY",
@@ -52,28 +55,59 @@ _ADVICE = {
 
 
 def error_for_status(
-    operation: Operation, status: int, body: bytes, *, retry_after: str | None, now: datetime
+    operation: Operation,
+    status_code: int,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    now: datetime,
+    attempt: int = 1,
 ) -> APIStatusError:
-    """Return the error for an answer with `status`; `retry_after` is that header's value, `now` the moment
-    to count a date from.
+    """Return the error for an answer with an error status.
+
+    Args:
+        operation: what was asked for.
+        status_code: the answer's HTTP status code.
+        body: the answer's body, or its start.
+        headers: the answer's headers by lower-case name.
+        now: the time to count a Retry-After date from.
+        attempt: which attempt this was, from 1.
     """
     detail = _detail(body)
+    retry_after = parse_retry_after(headers.get("retry-after"), now)
     details: dict[str, Any] = {
-        "status_code": status,
+        "status_code": status_code,
         "detail": detail,
         "body": body_start(body),
-        "retry_after": parse_retry_after(retry_after, now),
+        "headers": headers,
+        "retry_after": retry_after,
     }
-    if status == 422:
+    if status_code == 422:
         errors = tuple(_field_errors(detail))
         words = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
         return UnprocessableEntityError(
-            _message(operation, status, shorten(words, _MESSAGE_PLACES) or _reason(detail, body)),
+            _message(operation, status_code, shorten(words, _MESSAGE_PLACES) or _reason(detail, body)),
             errors=errors,
             **details,
         )
-    cls = InternalServerError if 500 <= status <= 599 else _CLASSES.get(status, APIStatusError)
-    return cls(_message(operation, status, _reason(detail, body)), **details)
+    message = _message(operation, status_code, _reason(detail, body))
+    if retry_after is not None:
+        message += f" (the service asks to wait {retry_after:g} s)"
+    if attempt > 1:
+        message += f" (sent {attempt} times)"
+    is_5xx = 500 <= status_code <= 599
+    cls = InternalServerError if is_5xx else _CLASSES.get(status_code, APIStatusError)
+    return cls(message, **details)
+
+
+def shown_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, str]:
+    """Return an answer's headers as an error shows them: without the key, cookies and control characters."""
+    return {
+        name.lower(): "****"
+        if name.lower() in _SECRET_HEADERS
+        else escape_control_characters(key.redact_text(value))
+        for name, value in headers
+    }
 
 
 def body_start(body: bytes) -> str:
@@ -87,7 +121,7 @@ def stated_reason(value: Any) -> str | None:
     """
     if not is_object(value):
         return None
-    for key in ("detail", "error"):
+    for key in ("detail", "error", "message"):
         stated = value.get(key)
         if is_object(stated) and stated.get("message"):
             stated = stated["message"]
@@ -165,34 +199,68 @@ _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 @attrs.frozen
 class DuplicatedAgent:
-    """The copy that `duplicate` made.
-
-    `id` is the copy's id; `name` its name; `created_at` an aware datetime in UTC; `config` its whole
-    config, `config.to_dict()` being exactly what came; each but `id` is None where the answer held nothing
-    readable. `raw` is the answer's JSON as it came.
+    """The copy that `duplicate` made; each field but `id` and `raw` is None where the answer held nothing
+    readable.
     """
 
     id: str
+    """The copy's id."""
     name: str | None
+    """The copy's name."""
     created_at: datetime | None
+    """When it was made: an aware datetime in UTC."""
     config: AgentConfig | None
+    """Its whole config; `config.to_dict()` is exactly what came."""
     raw: dict[str, Any]
+    """The answer's JSON as it came."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the copy as data for `json.dumps`, the time as ISO 8601 text."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "created_at": self.created_at.isoformat() if self.created_at else None,
+            "config": self.config.to_dict() if self.config is not None else None,
+        }
 
 
-def read_duplicated_agent(body: bytes, *, redact: Callable[[bytes], bytes] = bytes) -> DuplicatedAgent:
-    """Return the agent that the body of a success describes; `hide` takes the key out of what goes into an
-    error.
+def prepare_reading() -> None:
+    """Load what the answer of `duplicate` is read with.
 
-    Raises UnexpectedResponseError when there is no id in it; anything else that is odd is left to `raw`.
+    Called before the request is sent: an import that fails after it (no more file descriptors, a warning
+    that is an error) would lose the id of a copy that was made.
+    """
+    import dateutil.parser
+    import millis_api.models
+
+    _ = dateutil.parser, millis_api.models.AgentConfig
+
+
+def read_duplicated_agent(
+    body: bytes, *, redact: Callable[[bytes], bytes] = bytes, headers: Mapping[str, str] | None = None
+) -> DuplicatedAgent:
+    """Return the agent that the body of a success describes.
+
+    Args:
+        body: the answer's body.
+        redact: takes the key out of bytes that go into an error.
+        headers: the answer's headers, for an error.
+
+    Raises:
+        UnexpectedResponseError: there is no id in it; anything else that is odd is left to `raw`.
     """
     raw = read_json(body, max_depth=None)
+    agent_id = _id(raw.get("id")) if is_object(raw) else None
     if raw is NOT_JSON:
-        raise _unexpected("is not JSON", redact(body))
-    if not is_object(raw):
-        raise _unexpected("is no JSON object", redact(body))
-    agent_id = _id(raw.get("id"))
+        fault = "is not JSON"
+    elif not is_object(raw):
+        fault = "is not a JSON object"
+    else:
+        fault = "holds no id"
     if agent_id is None:
-        raise _unexpected("holds no id", redact(body))
+        body, raw = redact(body), None  # the frames of an error show what is in them
+        message = f"the answer to duplicate {fault} ({reason_in(body)}); {COPY_MAY_EXIST}"
+        raise UnexpectedResponseError(message, body=body_start(body), headers=headers)
     name = raw.get("name")
     return DuplicatedAgent(
         id=agent_id,
@@ -238,8 +306,3 @@ def _config(value: Any) -> AgentConfig | None:
     from millis_api.models import AgentConfig
 
     return AgentConfig.from_dict(value)
-
-
-def _unexpected(what: str, body: bytes) -> UnexpectedResponseError:
-    words = f"the answer to duplicate {what} ({reason_in(body)}); {COPY_MAY_EXIST}"
-    return UnexpectedResponseError(words, body=body_start(body))

@@ -1,7 +1,7 @@
-"""May this failure be tried again, and when? Pure: the clock and the dice are handed in.
+"""May a failed request be sent again, and when? No I/O: clock and randomness are handed in.
 
-The rule (promise 2): a request is sent again only when it provably did no work. `duplicate` makes a copy
-each time it arrives, and the service knows no idempotency key, so in doubt the answer is no.
+The rule: a request is sent again only when it provably did no work. `duplicate` makes a copy each time it
+arrives, and the service knows no idempotency key, so in doubt the answer is no.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal
 
 import attrs
 
+from ._text import shorten
 from .errors import APIConnectionError, APIStatusError, ConfigurationError, MillisError
 
 Operation = Literal["chat", "duplicate"]
@@ -32,7 +33,7 @@ _HTTP_DATE = re.compile(
 def should_retry(operation: Operation, error: MillisError) -> bool:
     """Return whether `operation` may be sent once more after `error` without a risk of happening twice."""
     if isinstance(error, APIConnectionError):
-        return not error.maybe_processed
+        return not (error.maybe_processed or error.is_permanent)
     if isinstance(error, APIStatusError):
         if error.status_code == 429:
             return True
@@ -41,10 +42,14 @@ def should_retry(operation: Operation, error: MillisError) -> bool:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for: a number of seconds, or an HTTP date (RFC
-    9110, 10.2.3).
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3).
 
-    A date in the past is 0; anything unreadable is None.
+    Args:
+        value: the header's value: a number of seconds, or an HTTP date.
+        now: the time to count a date from.
+
+    Returns:
+        The seconds, 0 for a date in the past, or None for a value that cannot be read.
     """
     value = (value or "").strip()
     if len(value) > 64:
@@ -66,19 +71,20 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often and how long to try again what may be tried again.
+    """How often, and after which waits, a request is sent again where that is safe.
 
     Args:
-        max_retries: sendings beyond the first.
-        initial_delay: seconds before the second sending; the wait doubles each time, less up to a half by
-            jitter.
-        max_delay: seconds that one wait may take. A Retry-After is obeyed up to this; a longer one is not
-            waited for: the error comes back at once and holds it.
-        max_elapsed: seconds for all of it, from the first sending on; no wait begins that would end later.
-        clock: seconds, monotonic; handed in by tests.
-        jitter: 0 to 1; handed in by tests.
+        max_retries: how often to send again after the first time.
+        initial_delay: seconds before the first retry; the wait doubles each time, less up to a half by
+            chance (`jitter`).
+        max_delay: seconds that one wait may take. A Retry-After is obeyed up to this; for a longer one the
+            error is raised at once and holds it.
+        max_elapsed: seconds for all attempts, from the first one on; no wait begins that would end later.
+        clock: returns monotonic seconds; for tests.
+        jitter: returns a random number from 0 to 1; for tests.
 
-    Raises ConfigurationError for a limit or delay that is none.
+    Raises:
+        ConfigurationError: a number is not one, or is below 0.
 
     Example:
         >>> RetryPolicy(max_retries=5, max_elapsed=120).max_delay
@@ -86,32 +92,35 @@ class RetryPolicy:
     """
 
     max_retries: int = 2
+    """How often to send again after the first time."""
     initial_delay: float = 0.5
+    """Seconds before the first retry."""
     max_delay: float = 30.0
+    """Seconds that one wait may take."""
     max_elapsed: float = 60.0
+    """Seconds for all attempts."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = attrs.field(default=random.random, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if (
-            isinstance(self.max_retries, bool)
-            or not isinstance(self.max_retries, int)
-            or self.max_retries < 0
-        ):
+        retries = self.max_retries
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ConfigurationError(
-                f"max_retries: must be a whole number, 0 or more, not {self.max_retries!r}"
+                "max_retries: must be a whole number, 0 or more, or a RetryPolicy, not"
+                f" {shorten(repr(retries), 40)}"
             )
         for name in ("initial_delay", "max_delay", "max_elapsed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise ConfigurationError(
-                    f"max_retries: {name} must be a number of seconds, 0 or more, not {value!r}"
+                    f"max_retries: {name} must be a number of seconds, 0 or more, not"
+                    f" {shorten(repr(value), 40)}"
                 )
 
 
 @attrs.define
 class Attempts:
-    """The retries of one call."""
+    """The attempts to send one request."""
 
     operation: Operation
     policy: RetryPolicy
@@ -134,8 +143,8 @@ class Attempts:
         elif asked > policy.max_delay:
             return None
         else:
-            # Never sooner than asked; a little later, so that clients refused together do not come back
-            # together.
+            # Never sooner than asked; a little later, so that clients that were refused together do not come
+            # back together.
             delay = asked + policy.jitter() * policy.initial_delay / 2
         if policy.clock() - self.started + delay > policy.max_elapsed:
             return None

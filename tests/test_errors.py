@@ -38,14 +38,19 @@ REPLY = ChatReply(
     usage={"total_tokens": 3},
     tool_calls=[{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}],
 )
-STATUS: dict[str, Any] = {"detail": {"why": ["a", None]}, "body": '{"detail": ...', "retry_after": 1.5}
+STATUS: dict[str, Any] = {
+    "detail": {"why": ["a", None]},
+    "body": '{"detail": ...',
+    "headers": {"x-request-id": "r-1"},
+    "retry_after": 1.5,
+}
 PLACE = FieldError(("messages", 0, "content"), "Field required", "missing")
 
 SAMPLES: list[MillisError] = [
     MillisError("words"),
     ConfigurationError("words"),
     APIConnectionError("words", maybe_processed=True, body="half an ans"),
-    APITimeoutError("words", maybe_processed=False),
+    APITimeoutError("words", maybe_processed=False, is_permanent=True),
     APIStatusError("words", status_code=418, **STATUS),
     BadRequestError("words", status_code=400, **STATUS),
     AuthenticationError("words", status_code=401, **STATUS),
@@ -55,10 +60,28 @@ SAMPLES: list[MillisError] = [
     RateLimitError("words", status_code=429, **STATUS),
     InternalServerError("words", status_code=503, **STATUS),
     StreamError("words", reply=REPLY),
-    StreamInterruptedError("words", reply=REPLY),
+    StreamInterruptedError("words", reply=REPLY, maybe_processed=False),
     StreamFailedError("words", reply=REPLY, error={"message": "boom"}),
-    UnexpectedResponseError("words", body="<html>"),
+    UnexpectedResponseError("words", body="<html>", headers={"server": "x"}),
 ]
+
+# What happened -> may the service have acted on the request.
+MAYBE_PROCESSED: dict[str, tuple[MillisError, bool]] = {
+    "wrong argument": (ConfigurationError(""), False),
+    "no connection": (APIConnectionError("", maybe_processed=False), False),
+    "no connection in time": (APITimeoutError("", maybe_processed=False), False),
+    "lost after it was sent": (APIConnectionError("", maybe_processed=True), True),
+    "no answer in time": (APITimeoutError("", maybe_processed=True), True),
+    "stream closed before it was opened": (
+        StreamInterruptedError("", reply=ChatReply(), maybe_processed=False),
+        False,
+    ),
+    "cut stream": (StreamInterruptedError("", reply=ChatReply()), True),
+    "error in the stream": (StreamFailedError("", reply=ChatReply()), True),
+    "odd success": (UnexpectedResponseError(""), True),
+    "any other": (MillisError(""), True),
+}
+REFUSED = {status for status in range(400, 500) if status != 408}
 
 
 def _tree_as_drawn() -> dict[str, str]:
@@ -77,7 +100,7 @@ def _tree_as_drawn() -> dict[str, str]:
 
 
 def test_the_tree_is_as_drawn() -> None:
-    """The drawing at the top of errors.py is the whole truth."""
+    """The drawing at the top of errors.py shows every class in its place."""
     classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
     true = {cls.__name__: cls.__bases__[0].__name__ for cls in classes if issubclass(cls, MillisError)}
     assert _tree_as_drawn() == true
@@ -144,6 +167,22 @@ class CallersError(MillisError):
         self.number = number
 
 
+@pytest.mark.parametrize(("error", "maybe"), MAYBE_PROCESSED.values(), ids=MAYBE_PROCESSED)
+def test_each_error_says_whether_the_service_may_have_acted(error: MillisError, maybe: bool) -> None:
+    """False only when nothing was sent, or it was refused unprocessed; in doubt it is True."""
+    assert error.maybe_processed is maybe
+
+
+def test_a_status_says_whether_the_service_may_have_acted() -> None:
+    """A 4xx refuses the request unprocessed; a 408 may come too late, and 3xx and 5xx say nothing of it."""
+    unprocessed = {
+        status for status in range(100, 600) if not APIStatusError("", status_code=status).maybe_processed
+    }
+    assert unprocessed == REFUSED
+    assert {400, 401, 403, 404, 422, 429} < unprocessed
+    assert not UnprocessableEntityError("", status_code=422).maybe_processed
+
+
 def test_the_message_is_what_str_gives() -> None:
     """`str` of an error is its message, without the details."""
     assert [str(sample) for sample in SAMPLES] == ["words"] * len(SAMPLES)
@@ -155,29 +194,50 @@ def test_details_are_attributes() -> None:
         "status_code": 422,
         "detail": {"why": ["a", None]},
         "body": '{"detail": ...',
+        "headers": {"x-request-id": "r-1"},
         "retry_after": 1.5,
     }
     assert vars(UnprocessableEntityError("words", errors=(PLACE,), **status)) == {
         **status,
         "errors": (PLACE,),
+        "maybe_processed": False,
     }
     failed = StreamFailedError("words", reply=REPLY, error={"message": "boom"})
-    assert vars(failed) == {"reply": REPLY, "error": {"message": "boom"}}
-    assert vars(APITimeoutError("words", maybe_processed=False, body="half")) == {
+    assert vars(failed) == {"reply": REPLY, "error": {"message": "boom"}, "maybe_processed": True}
+    assert vars(APITimeoutError("words", maybe_processed=False, body="half", is_permanent=True)) == {
         "maybe_processed": False,
         "body": "half",
+        "is_permanent": True,
     }
-    assert vars(UnexpectedResponseError("words", body="<html>")) == {"body": "<html>"}
+    headers = {"server": "x"}
+    assert vars(UnexpectedResponseError("words", body="<html>", headers=headers)) == {
+        "body": "<html>",
+        "headers": headers,
+    }
+
+
+def test_the_headers_of_an_error_are_a_copy() -> None:
+    """What is done later to the headers that it was made with changes no error."""
+    headers = {"x-request-id": "r-1"}
+    made: list[APIStatusError | UnexpectedResponseError] = [
+        APIStatusError("words", status_code=500, headers=headers),
+        UnprocessableEntityError("words", status_code=422, headers=headers),
+        UnexpectedResponseError("words", headers=headers),
+    ]
+    headers.clear()
+    assert [error.headers for error in made] == [{"x-request-id": "r-1"}] * 3
 
 
 def test_details_have_defaults() -> None:
     """An error made by hand, for a test of the caller's, needs only what its class is about."""
     status = APIStatusError("words", status_code=500)
-    assert (status.detail, status.body, status.retry_after) == (None, "", None)
+    assert (status.detail, status.body, status.headers, status.retry_after) == (None, "", {}, None)
     assert UnprocessableEntityError("words", status_code=422).errors == ()
     assert StreamFailedError("words", reply=ChatReply()).error is None
-    assert UnexpectedResponseError("words").body == ""
-    assert APIConnectionError("words", maybe_processed=True).body == ""
+    unexpected = UnexpectedResponseError("words")
+    assert (unexpected.body, unexpected.headers) == ("", {})
+    connection = APIConnectionError("words", maybe_processed=True)
+    assert (connection.body, connection.is_permanent) == ("", False)
 
 
 def _assert_same(copied: Any, error: MillisError) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from millis_wrapper._json import MAX_DEPTH, NOT_JSON, is_array, is_object, read_json, write_json
+from millis_wrapper._json import (
+    MAX_DEPTH,
+    NOT_JSON,
+    is_array,
+    is_object,
+    read_json,
+    read_json_row,
+    write_json,
+)
 
 
 def nested(depth: int) -> str:
@@ -39,23 +47,23 @@ def test_json_is_read(text: str) -> None:
     "text",
     ["", " ", "{", '{"a":1', "[1,]", "{} {}", "1 2", "text", "'a'", "{'a': 1}", "\x0c{}", "\u00a0{}", "nul"],
 )
-def test_what_is_no_json_is_told_by_a_value(text: str) -> None:
+def test_text_that_is_not_json_gives_a_value_of_its_own(text: str) -> None:
     """No exception is made, so none can carry the text along, with a key in it."""
     assert read_json(text) is NOT_JSON
     assert read_json(text.encode()) is NOT_JSON
 
 
 def test_null_is_json() -> None:
-    """`null` is told from nothing."""
+    """`null` is a value, and not the one that stands for text that is not JSON."""
     assert read_json("null") is None
 
 
-def test_a_byte_order_mark_is_no_part_of_it() -> None:
+def test_a_byte_order_mark_does_not_belong_to_the_text() -> None:
     """RFC 8259, 8.1 lets a reader ignore one."""
     assert read_json(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
 
 
-def test_bytes_that_are_no_utf8_do_not_spoil_the_rest() -> None:
+def test_a_byte_that_is_not_utf8_leaves_the_rest_readable() -> None:
     """One broken letter costs that letter."""
     assert read_json(b'{"detail":"caf\xe9","id":"x"}') == {"detail": "caf\ufffd", "id": "x"}
 
@@ -90,7 +98,7 @@ def test_the_bound_can_be_lifted() -> None:
 
 
 def test_what_is_many_is_not_deep() -> None:
-    """A long list of small things is no nesting."""
+    """A long list of small things is not nested deeply."""
     text = json.dumps([{"a": [index]} for index in range(5000)])
     assert read_json(text) == json.loads(text)
 
@@ -104,6 +112,40 @@ def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
     assert repr(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "values", "rest"),
+    [
+        ("", [], ""),
+        (" \n", [], ""),
+        ('{"a":1}', [{"a": 1}], ""),
+        ('{"a":1}{"b":2}', [{"a": 1}, {"b": 2}], ""),
+        (' {"a":1}\r\n{"b":2}\t[3] ', [{"a": 1}, {"b": 2}, [3]], ""),
+        ('{"a":1}[DONE]', [{"a": 1}], "[DONE]"),
+        ('{"a":1} [DONE]', [{"a": 1}], "[DONE]"),
+        ('{"a":1}{"b":', [{"a": 1}], '{"b":'),
+        ('{"a"', [], '{"a"'),
+        ("text", [], "text"),
+        ('{"a":"1\n2\x00\t3"}', [{"a": "1\n2\x00\t3"}], ""),
+        ('{"a":"\\ud83d"}', [{"a": "\ud83d"}], ""),
+        (f'{{"n":{"9" * 5000}}}', [{"n": float("inf")}], ""),
+        ("[1,]", [], "[1,]"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_values_in_a_row_are_read_up_to_the_first_that_cannot_be(
+    text: str, values: list[Any], rest: str
+) -> None:
+    """Raw control characters are kept, and what could not be read is handed back."""
+    assert read_json_row(text) == (values, rest)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 200_000])
+def test_a_row_has_the_same_bound_of_nesting(depth: int) -> None:
+    """What is nested too deeply is handed back unread, and what came before it is kept."""
+    assert read_json_row("{}" + nested(depth)) == ([{}], nested(depth))
+    assert read_json_row("{}" + nested(MAX_DEPTH))[1] == ""
+
+
 def test_text_is_written_as_it_reads() -> None:
     """A message shows letters, not their escapes."""
     assert write_json({"a": "Grüße"}) == '{"a": "Grüße"}'
@@ -113,6 +155,6 @@ def test_text_is_written_as_it_reads() -> None:
     ("value", "an_object", "an_array"),
     [({}, True, False), ([], False, True), ("", False, False), (None, False, False)],
 )
-def test_kinds_are_told_apart(value: Any, an_object: bool, an_array: bool) -> None:
+def test_objects_and_arrays_are_recognized(value: Any, an_object: bool, an_array: bool) -> None:
     """Two words for what `isinstance` says, that type checkers understand."""
     assert (is_object(value), is_array(value)) == (an_object, an_array)

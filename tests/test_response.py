@@ -11,7 +11,8 @@ import paths
 import pytest
 
 from millis_wrapper.errors import APIStatusError, FieldError, UnprocessableEntityError
-from millis_wrapper.response import BODY_START, body_start, error_for_status, stated_reason
+from millis_wrapper.options import Secret
+from millis_wrapper.response import BODY_START, body_start, error_for_status, shown_headers, stated_reason
 from millis_wrapper.retry import Operation
 
 CORPUS = paths.CORPUS / "status"
@@ -26,9 +27,15 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def error_for(
-    status: int, body: bytes = b"", *, operation: Operation = "chat", retry_after: str | None = None
+    status: int,
+    body: bytes = b"",
+    *,
+    operation: Operation = "chat",
+    retry_after: str | None = None,
+    attempt: int = 1,
 ) -> APIStatusError:
-    return error_for_status(operation, status, body, retry_after=retry_after, now=NOW)
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return error_for_status(operation, status, body, headers=headers, now=NOW, attempt=attempt)
 
 
 def bytes_of(case: dict[str, Any]) -> bytes:
@@ -152,6 +159,56 @@ def test_retry_after_is_kept_with_any_status(status: int, value: str, seconds: f
     assert error_for(status, retry_after=value).retry_after == seconds
 
 
+@pytest.mark.parametrize("status", [429, 503, 500])
+@pytest.mark.parametrize(
+    ("retry_after", "attempt", "end"),
+    [
+        (None, 1, ""),
+        ("7", 1, " (the service asks to wait 7 s)"),
+        ("0", 1, " (the service asks to wait 0 s)"),
+        ("1.5", 3, " (the service asks to wait 1.5 s) (sent 3 times)"),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", 2, " (the service asks to wait 60 s) (sent 2 times)"),
+        ("soon", 2, " (sent 2 times)"),
+    ],
+)
+def test_the_message_says_how_long_to_wait_and_how_often_it_was_sent(
+    status: int, retry_after: str | None, attempt: int, end: str
+) -> None:
+    """Whoever reads the message knows what was tried, and when it is worth to try again."""
+    error = error_for(status, b'{"detail":"busy"}', retry_after=retry_after, attempt=attempt)
+    assert str(error) == f"[{status} {HTTPStatus(status).phrase}] busy{end}"
+
+
+def test_the_headers_are_on_the_error() -> None:
+    """A support ticket needs the request's id, whatever the status."""
+    headers = {"x-request-id": "r-1", "retry-after": "7"}
+    for status in STATUSES:
+        error = error_for_status("chat", status, b"", headers=headers, now=NOW)
+        assert (error.headers, error.retry_after) == (headers, 7.0)
+
+
+KEY = Secret("k3Y" * 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ([], {}),
+        ([("X-Request-Id", "r-1"), ("Retry-After", "7")], {"x-request-id": "r-1", "retry-after": "7"}),
+        ([("x-echo", f"bad key {KEY.reveal()}")], {"x-echo": "bad key ****"}),
+        ([("Set-Cookie", "session=sesame"), ("Cookie", "a=b")], {"set-cookie": "****", "cookie": "****"}),
+        (
+            [("Authorization", "sesame"), ("Proxy-Authorization", "Basic sesame")],
+            {"authorization": "****", "proxy-authorization": "****"},
+        ),
+        ([("x-colour", "\x1b[31mred\u202e")], {"x-colour": "\\x1b[31mred\\u202e"}),
+    ],
+)
+def test_headers_are_shown_without_secrets(given: list[tuple[str, str]], shown: dict[str, str]) -> None:
+    """The key and cookies are masked, control characters are written out, and names are in lower case."""
+    assert shown_headers(given, KEY) == shown
+
+
 @pytest.mark.parametrize("offset", range(5))
 def test_the_bodys_start_is_cut_between_letters(offset: int) -> None:
     """A long body is cut to its first characters, and none of them is broken by the cut."""
@@ -169,6 +226,10 @@ def test_the_bodys_start_is_cut_between_letters(offset: int) -> None:
         ({"error": {"message": {"en": "b"}}}, '{"en": "b"}'),
         ({"error": True}, "true"),
         ({"error": None}, None),
+        ({"message": "c"}, "c"),
+        ({"detail": None, "error": "", "message": "c"}, "c"),
+        ({"error": "b", "message": "c"}, "b"),
+        ({"detail": "a\x1b[2J\nb"}, "a\\x1b[2J b"),
         ({}, None),
         ([], None),
         ("error", None),
@@ -176,5 +237,5 @@ def test_the_bodys_start_is_cut_between_letters(offset: int) -> None:
     ],
 )
 def test_a_reason_is_found_where_services_put_it(value: Any, reason: str | None) -> None:
-    """Under `detail` or `error`, as text, or as an object that holds a message."""
+    """Under `detail`, `error` or `message`, as text, or as an object that holds a message."""
     assert stated_reason(value) == reason

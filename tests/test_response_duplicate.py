@@ -147,7 +147,7 @@ def test_a_letter_that_is_no_utf8_does_not_cost_the_id() -> None:
 
 
 def test_a_number_beyond_all_bounds_does_not_cost_the_id() -> None:
-    """A number that the interpreter refuses to read as an int is no moment, and harms nothing else."""
+    """A number that the interpreter refuses to read as an int gives no moment, and harms nothing else."""
     agent = read_duplicated_agent(b'{"id":"x","created_at":' + b"9" * 5000 + b"}")
     assert (agent.id, agent.created_at, agent.raw["created_at"]) == ("x", None, math.inf)
 
@@ -190,7 +190,7 @@ def test_an_error_holds_no_key(body: str) -> None:
 
 
 def test_the_key_may_be_part_of_a_config() -> None:
-    """Only errors are censored: a config that holds the key, as a tool's header may, comes as it is."""
+    """Only errors are redacted: a config that holds the key, as a tool's header may, comes as it is."""
     key = "k3Y" * 10
     answer = {"id": "x", "config": {"tools": [{"header": {"authorization": key}}]}}
     agent = read_duplicated_agent(json.dumps(answer).encode(), redact=Secret(key).redact)

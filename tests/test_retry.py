@@ -38,6 +38,8 @@ def refused(retry_after: float | None = None) -> APIStatusError:
 RULE: dict[str, tuple[MillisError, bool, bool]] = {
     "no connection": (APIConnectionError("", maybe_processed=False), True, True),
     "no connection in time": (APITimeoutError("", maybe_processed=False), True, True),
+    "bad certificate": (APIConnectionError("", maybe_processed=False, is_permanent=True), False, False),
+    "proxy refuses": (APITimeoutError("", maybe_processed=False, is_permanent=True), False, False),
     "lost after it was sent": (APIConnectionError("", maybe_processed=True), False, False),
     "no answer in time": (APITimeoutError("", maybe_processed=True), False, False),
     "half an answer": (APIConnectionError("", maybe_processed=True, body='{"id":'), False, False),
@@ -152,11 +154,11 @@ def test_a_date_in_the_past_is_now(value: str) -> None:
         "12:00 12:00",
         "Jan 1 12:00:30",
         "Thu, 01 Jan 2026",
-        # No HTTP dates, and so perhaps not in GMT.
+        # Not HTTP dates, and so perhaps not in GMT.
         "2026-01-01T12:00:30",
         "Thu, 01 Jan 2026 12:00:30 +0200",
         "Thu, 01 Jan 2026 12:00:30 PST",
-        # The right form, and no day or time.
+        # The right form, but not a day or a time.
         "Thu, 31 Feb 2026 12:00:30 GMT",
         "Thu, 01 Foo 2026 12:00:30 GMT",
         "Foo, 01 Jan 2026 12:00:30 GMT",
@@ -173,7 +175,7 @@ def test_an_unreadable_retry_after_is_none(value: str | None) -> None:
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is moved on."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -206,11 +208,11 @@ NO_CONNECTION = APIConnectionError("", maybe_processed=False)
     [(0, [None]), (1, [0.5, None]), (2, [0.5, 1.0, None]), (9, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, None])],
 )
 def test_delays_double_up_to_the_longest(limit: int, expected: list[float | None]) -> None:
-    """The wait doubles from `initial_delay` to `max_delay`, and after `limit` sendings the error comes."""
+    """The wait doubles from `initial_delay` to `max_delay`, and after `limit` retries the error comes."""
     assert delays(NO_CONNECTION, max_retries=limit, max_elapsed=1000) == expected
 
 
-def test_chance_takes_off_up_to_a_half() -> None:
+def test_jitter_takes_off_up_to_a_half() -> None:
     """Clients that failed together do not all come back together."""
     assert delays(NO_CONNECTION, jitter=0.5) == [0.375, 0.75, None]
     assert delays(NO_CONNECTION, jitter=1.0) == [0.25, 0.5, None]
@@ -237,17 +239,17 @@ def test_a_retry_after_beyond_the_longest_is_not_waited_for(asked: float) -> Non
     assert refused(asked).retry_after == asked
 
 
-def test_the_total_bounds_all_of_it() -> None:
-    """A wait that would end after `total` does not begin, whatever the attempts themselves took."""
+def test_max_elapsed_bounds_all_of_it() -> None:
+    """A wait that would end after `max_elapsed` does not begin, whatever the attempts themselves took."""
     clock = Clock()
     attempts = Attempts("chat", RetryPolicy(max_retries=9, max_elapsed=10, clock=clock, jitter=lambda: 0.0))
     clock.now += 9.5
-    assert attempts.delay_after(NO_CONNECTION) == 0.5  # ends exactly with the total
+    assert attempts.delay_after(NO_CONNECTION) == 0.5  # ends exactly with max_elapsed
     clock.now += 0.5
     assert attempts.delay_after(NO_CONNECTION) is None
 
 
-def test_the_total_counts_from_the_first_sending() -> None:
+def test_max_elapsed_counts_from_the_first_attempt() -> None:
     """Time before the call does not count, time between its attempts does."""
     clock = Clock()
     policy = RetryPolicy(max_retries=9, max_elapsed=2, clock=clock, jitter=lambda: 0.0)
@@ -279,15 +281,18 @@ def test_the_number_of_the_attempt_is_kept() -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])
-def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
-    """The message speaks of `retries`, which is the argument that the caller gave."""
-    with pytest.raises(ConfigurationError, match=r"^max_retries: must be a whole number, 0 or more, not "):
+def test_anything_but_a_count_of_retries_is_refused(limit: Any) -> None:
+    """The message speaks of `max_retries`, which is the argument that the caller gave."""
+    with pytest.raises(ConfigurationError) as caught:
         RetryPolicy(max_retries=limit)
+    assert str(caught.value) == (
+        f"max_retries: must be a whole number, 0 or more, or a RetryPolicy, not {limit!r}"
+    )
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, True, "5", None])
 @pytest.mark.parametrize("name", ["initial_delay", "max_delay", "max_elapsed"])
-def test_a_delay_that_is_no_length_of_time_is_refused(name: str, value: Any) -> None:
+def test_anything_but_a_length_of_time_is_refused(name: str, value: Any) -> None:
     """A policy says which of its settings is wrong, before the first failure and not in the midst of it."""
     with pytest.raises(
         ConfigurationError, match=rf"^max_retries: {name} must be a number of seconds, 0 or more, not "
@@ -302,7 +307,7 @@ def test_a_policy_may_wait_not_at_all() -> None:
     assert delays(NO_CONNECTION, initial_delay=0, max_elapsed=0) == [0, 0, None]
 
 
-def test_the_clock_and_the_dice_are_not_shown() -> None:
+def test_the_clock_and_the_jitter_are_not_shown() -> None:
     """The repr of a policy is what one would write to make it."""
     assert (
         repr(RetryPolicy())

@@ -43,7 +43,7 @@ def test_no_control_character_is_left() -> None:
     }
 
 
-def test_one_line_is_one_line() -> None:
+def test_a_shortened_text_is_one_line() -> None:
     """White space of any kind, line separators included, becomes single spaces."""
     assert shorten(" a\n\n b\tc\u2028d\x0be\u3000f\r\n", 80) == "a b c d e f"
 
@@ -52,12 +52,12 @@ def test_one_line_is_one_line() -> None:
     ("text", "line"),
     [("12345", "12345"), ("123456", "1234…"), ("1234 ", "1234"), ("\x1b" * 9, "\\x1b…"), ("", "")],
 )
-def test_one_line_keeps_to_its_limit(text: str, line: str) -> None:
+def test_a_shortened_text_keeps_to_its_limit(text: str, line: str) -> None:
     """The line is never longer than the limit, and shows that something was cut."""
     assert shorten(text, 5) == line
 
 
-def test_one_line_finds_text_after_much_white_space() -> None:
+def test_text_after_much_white_space_is_found() -> None:
     """A page that begins with a screenful of blank lines is not called empty."""
     assert shorten("\n" * 10_000 + "here", 80) == "here"
 

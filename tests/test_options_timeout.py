@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.options import Timeout, as_timeout, seconds_or_none
+from millis_wrapper.options import Timeout, as_timeout
 
 OWN = Timeout(connect=1, pool=2, write=3, first_byte=4, idle=5, total=6)
 LIMITS = [field.name for field in attrs.fields(Timeout)]
@@ -25,8 +26,8 @@ def test_nothing_is_unlimited_by_default() -> None:
     }
 
 
-def test_none_is_the_default_and_never_for_ever() -> None:
-    """`timeout=None` means what the client was told, or its own limits."""
+def test_none_is_the_default_and_never_unlimited() -> None:
+    """`timeout=None` means the client's own limits."""
     assert as_timeout(None, OWN) is OWN
 
 
@@ -42,34 +43,43 @@ def test_a_number_limits_every_single_wait(seconds: float) -> None:
     assert attrs.asdict(as_timeout(seconds, OWN)) == {**dict.fromkeys(LIMITS, seconds), "total": 6}
 
 
+def test_infinity_as_a_number_lifts_every_single_wait() -> None:
+    """`timeout=math.inf` waits without a limit, but for the whole answer's."""
+    assert attrs.asdict(as_timeout(math.inf, OWN)) == {**dict.fromkeys(LIMITS, math.inf), "total": 6}
+
+
 @pytest.mark.parametrize(
-    "value", [0, 0.0, -1, True, False, "5", math.nan, -math.inf, [5], (5, 5), 1e10, 10**100]
+    "value",
+    [0, 0.0, -1, True, False, "5", math.nan, -math.inf, [5], (5, 5), 1e10, 10**100, httpx.Timeout(4)],
+    ids=lambda value: repr(value)[:20],
 )
-def test_what_is_no_length_of_time_is_refused(value: Any) -> None:
-    """The message names the argument, what was given, and what would be right."""
-    words = r"^timeout: must be a number of seconds above 0 and up to 1000000, or a Timeout, not .{1,40}$"
+def test_anything_but_a_length_of_time_is_refused(value: Any) -> None:
+    """The message names the argument, what was given, and what would be right; httpx's Timeout included."""
+    words = (
+        r"^timeout: pass a number of seconds above 0 and up to 1000000, or a millis_wrapper\.Timeout,"
+        r" not .{1,60}$"
+    )
     with pytest.raises(ConfigurationError, match=words):
         as_timeout(value, OWN)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "5", math.nan, None, 1e10, 10**100])
 @pytest.mark.parametrize("name", LIMITS)
-def test_a_limit_that_is_no_length_of_time_is_refused_by_name(name: str, value: Any) -> None:
-    """A Timeout says which of its limits is wrong; None is too, since it could mean "for ever"."""
+def test_a_wrong_limit_is_refused_by_name(name: str, value: Any) -> None:
+    """A Timeout says which of its limits is wrong; None is too, since it could mean "without a limit"."""
     number = "a number of seconds above 0 and up to 1000000, or math.inf"
     with pytest.raises(ConfigurationError, match=rf"^timeout: {name} must be {number}, not .{{1,40}}$"):
         Timeout(**{name: value})
 
 
-def test_only_infinity_lifts_a_limit() -> None:
-    """Who means "for ever" writes it out; httpx calls it None."""
-    assert Timeout(idle=math.inf).idle == math.inf
-    assert seconds_or_none(math.inf) is None
-    assert seconds_or_none(2.5) == 2.5
-    assert Timeout(idle=1_000_000).idle == 1_000_000
+@pytest.mark.parametrize("value", [math.inf, 1_000_000, 1e-9, 2.5])
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_may_be_long_short_or_lifted(name: str, value: float) -> None:
+    """`math.inf` lifts a limit, and a million seconds is the longest that is one."""
+    assert getattr(Timeout(**{name: value}), name) == value
 
 
-def test_limits_are_told_by_name_and_cannot_change() -> None:
+def test_limits_are_given_by_name_and_cannot_change() -> None:
     """No limit can be given in the wrong place, or be changed while a request runs."""
     with pytest.raises(TypeError):
         Timeout(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,29 @@
+"""Reading options with a key and otherwise the defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millis_wrapper.options import Options, Secret, read_options
+
+KEY = "k3Y" * 10 + "wXyZ"
+
+
+def read(
+    *,
+    region: Any = None,
+    base_url: Any = None,
+    allow_http: Any = False,
+    headers: Any = None,
+    strict: Any = False,
+    require_end: Any = None,
+) -> Options:
+    return read_options(
+        Secret(KEY),
+        region=region,
+        base_url=base_url,
+        allow_http=allow_http,
+        headers=headers,
+        strict=strict,
+        require_end=require_end,
+    )

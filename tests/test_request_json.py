@@ -1,0 +1,162 @@
+"""Values that cannot be sent as JSON, and config keys that the contract does not know."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from millis_api.models import AgentConfigOverride, Tool
+from request_helpers import HELLO, agent, call, refusal, sent
+
+from millis_wrapper import AsyncMillis, Millis
+from millis_wrapper.errors import UnknownFieldWarning
+
+# What cannot be sent as JSON.
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["self"] = [CIRCLE]
+DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"metadata": {"when": {"at": [1, object()]}}},
+            "agent.metadata.when.at[1]: a value of type object cannot be sent as JSON",
+        ),
+        ({"metadata": {"x": float("nan")}}, "agent.metadata.x: nan cannot be sent as JSON"),
+        ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be sent as JSON"),
+        ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be sent as JSON"),
+        ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be sent as JSON"),
+        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is no text: ('a', 'b')"),
+        (
+            {"metadata": {"we ird\x1b": b""}},
+            'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be sent as JSON',
+        ),
+        (
+            {"metadata": {"x": "half \ud83d"}},
+            "agent.metadata.x: holds half a surrogate pair, which is no text",
+        ),
+        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is no text: '\\ud83d'"),
+        (
+            {"agent_config": {"prompt": "\udc00"}},
+            "agent.agent_config.prompt: holds half a surrogate pair, which is no text",
+        ),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_value_that_cannot_be_sent_is_refused_by_place(arguments: dict[str, Any], message: str) -> None:
+    """The message leads to the innermost place that is wrong."""
+    assert refusal(lambda: call(**{"agent_id": "x", **arguments})) == message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"metadata": CIRCLE}, {"agent_config": {"voice": {"settings": CIRCLE}}}, {"metadata": {"x": DEEP}}],
+    ids=["circle", "circle in a config", "deep"],
+)
+def test_a_value_that_holds_itself_is_refused_by_place(arguments: dict[str, Any]) -> None:
+    """The path goes into it far enough to recognize it by."""
+    message = refusal(lambda: call(**{"agent_id": "x", **arguments}))
+    assert re.match(
+        r"agent\.(metadata\.(self\[0\]|x\[0\]\[0\])|agent_config\.voice\.settings\.self)", message
+    )
+    assert message.endswith(": is nested too deeply, or holds itself")
+
+
+def test_half_a_surrogate_pair_in_a_message_is_refused_by_place() -> None:
+    """Text that no encoding can carry does not come as a UnicodeError."""
+    assert refusal(lambda: call([*HELLO, {"role": "user", "content": "a\udfffb"}], agent_id="x")) == (
+        "messages[1].content: holds half a surrogate pair, which is no text"
+    )
+
+
+# Unknown config keys.
+
+UNKNOWN: list[tuple[dict[str, Any], str]] = [
+    (
+        {"flow": {"interruption": {"first_message": True}}},
+        "agent_config: the contract knows no flow.interruption.first_message;"
+        " did you mean first_messsage, spelt so by the service?",
+    ),
+    (
+        {"promt": "p"},
+        "agent_config: the contract knows no promt; did you mean prompt, spelt so by the service?",
+    ),
+    (
+        {"tools": [{"name": "t"}, {"params": [{"zzzzzz": 1}]}]},
+        "agent_config: the contract knows no tools[1].params[0].zzzzzz",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
+def test_an_unknown_key_is_warned_of_and_sent(config: dict[str, Any], message: str) -> None:
+    """The warning gives the path and the nearest known key; a new key of the service works all the same."""
+    with pytest.warns(UnknownFieldWarning) as warned:
+        body = sent(agent_id="x", agent_config=copy.deepcopy(config))
+    assert [str(warning.message) for warning in warned] == [message]
+    assert body["agent"]["agent_config"] == config
+
+
+@pytest.mark.parametrize(("config", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
+def test_strict_makes_an_error_of_it(config: dict[str, Any], message: str) -> None:
+    """With `strict`, what would be a warning is raised, in the same words, and nothing is warned of."""
+    assert refusal(lambda: agent(agent_id="x", agent_config=config, strict=True)) == message
+
+
+def test_each_unknown_key_is_warned_of() -> None:
+    """One warning a key, in a dict or a model alike."""
+    for config in ({"aaa": 1, "bbb": 2}, AgentConfigOverride.from_dict({"aaa": 1, "bbb": 2})):
+        with pytest.warns(UnknownFieldWarning) as warned:
+            agent(agent_config=config)
+        assert len(warned) == 2
+
+
+def test_models_in_a_dict_are_looked_into() -> None:
+    """A config may be a dict that holds models, and an unknown key in one of those is warned of as well."""
+    tool = Tool.from_dict({"name": "a", "description": "b", "headers": {}})
+    with pytest.warns(UnknownFieldWarning, match=r"tools\[0\].headers; did you mean header"):
+        agent(agent_config={"tools": [tool]})
+
+
+@pytest.mark.parametrize("key", ["tools", "prompt", "flow"])
+def test_a_config_that_holds_itself_is_named(key: str) -> None:
+    """What cannot be sent is a ConfigurationError, however deep it is."""
+    endless: list[Any] = []
+    endless.append(endless)
+    assert "nested too deeply, or holds itself" in refusal(lambda: sent(agent_config={key: endless}))
+
+
+def test_free_objects_have_no_unknown_keys() -> None:
+    """Metadata, headers, credentials and voice settings are the caller's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        agent(
+            agent_config={"voice": {"settings": {"mine": 1}}, "tools": [{"header": {"x-mine": "1"}}]},
+            metadata={"mine": {"deep": 1}},
+        )
+
+
+def test_the_warning_points_at_the_callers_line() -> None:
+    """However many of our own calls are between, and for each way to say a config."""
+    sync, async_ = Millis("key"), AsyncMillis("key")
+    config: Any = {"promt": "p"}
+    ways: list[Callable[[], object]] = [
+        lambda: sync.chat.stream("Hi", agent_config=config),
+        lambda: sync.chat.conversation(agent_config=config),
+        lambda: async_.chat.stream("Hi", agent_config=config),
+        lambda: async_.chat.conversation(agent_config=config),
+    ]
+    for way in ways:
+        with pytest.warns(UnknownFieldWarning) as warned:
+            way()
+        assert (warned[0].filename, warned[0].lineno) == (__file__, inspect.getsourcelines(way)[1])
+    sync.close()
