@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from ._json import is_array, is_object
+from ._json import is_array, is_object, read_json, write_json
 from ._text import join_surrogate_pairs
 
 
@@ -17,6 +17,17 @@ class _Call:
     name: str = ""
     # As pieces: arguments may be long, and come letter by letter.
     arguments: list[str] = attrs.field(factory=list[str])
+
+    def is_followed_by(self, call_id: str) -> bool:
+        """Return whether a piece with a name and this id begins another call.
+
+        Some services give every call the index 0, each whole; others a new id to every piece, or no id at
+        all. So another call has another id, or comes when the arguments so far are complete.
+        """
+        if call_id and self.id:
+            return call_id != self.id
+        complete = self.arguments and self.arguments[-1].rstrip().endswith("}")
+        return bool(complete) and is_object(read_json("".join(self.arguments)))
 
     def as_sent(self) -> dict[str, Any]:
         function = {
@@ -61,15 +72,18 @@ class ToolCalls:
         call.type = _text(delta.get("type")) or call.type
         if name != call.name:  # some services repeat the whole name in every piece
             call.name += name
-        if arguments := _text(pieces.get("arguments")):
+        arguments = pieces.get("arguments")
+        if is_object(arguments) or is_array(arguments):
+            call.arguments.append(write_json(arguments))
+        elif isinstance(arguments, str) and arguments:
             call.arguments.append(arguments)
 
     def _call_of(self, index: Any, call_id: str, name: str) -> _Call:
+        if isinstance(index, float) and index.is_integer():
+            index = int(index)
         key = index if isinstance(index, int) else call_id
         call = self._by_key.get(key) if key != "" else self._last()
-        # Some services give every call the index 0, each whole; others a new id to every piece. So another
-        # call is what has another id and a name.
-        if call is None or (name and call_id and call.id and call_id != call.id):
+        if call is None or (name and call.is_followed_by(call_id)):
             call = _Call()
             self._calls.append(call)
         self._by_key[key] = call

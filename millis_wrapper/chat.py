@@ -1,52 +1,75 @@
-"""Events -> chunks, text and the reply. No I/O: both kinds of stream are shells around `ReplyBuilder`."""
+"""Events -> chunks, text and the reply. No I/O: both kinds of stream are shells around `ReplyBuilder`.
+
+The form of a chunk is OpenAI's, as seen on the wire; which of the optional parts the service sends is not
+written down anywhere, so each may be missing, null, or of another type.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ._json import NOT_JSON, is_array, is_object, read_json
+from ._json import NOT_JSON, is_array, is_object, read_json, read_json_row, write_json
 from ._text import join_surrogate_pairs, shorten
 from ._tool_calls import ToolCalls
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .response import body_start, reason_in, stated_reason
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
-Ended = Literal["done", "finish_reason", "eof"]
+Ended: TypeAlias = Literal["done", "finish_reason", "eof"]
+State: TypeAlias = Literal["open", "done", "finish_reason", "eof", "failed", "closed"]
+
+END_MARK = "[DONE]"
+
+MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
+
+_HEAD_BYTES = 8_000  # of the body's start, kept for an error
+_KEEP_ALIVE = 200  # characters at most of a payload in words that is not taken for a part of the reply
+# After these, the service may go on in the same stream with what the tool gave it.
+_TOOL_REASONS = ("tool_calls", "function_call")
+# What the standard calls a field: one that is unknown is ignored. Anything else was not meant as one.
+_FIELD_LINE = re.compile(r"[A-Za-z][\w.-]*\s*(:.*)?", re.DOTALL)
 
 
 # Not frozen: that takes twice as long to make, and there is one for each event.
 @attrs.define
 class ChatChunk:
-    """One event of the stream, as it came.
-
-    `text` is what it adds to the reply ("" when nothing); `data` the payload: a dict for a JSON object,
-    else the payload's text; `event` the event's name ("message" unless the service named it);
-    `finish_reason` the service's word for why it stops, or None.
-    """
+    """One event of the stream, as it came."""
 
     text: str
+    """What it adds to the reply; "" when nothing."""
     data: Any
+    """The payload: a dict for a JSON object, else the payload's text."""
     event: str = "message"
+    """The event's name; "message" unless the service named it."""
     finish_reason: str | None = None
+    """The service's word for why the reply ends here, or None."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the chunk as data for `json.dumps`."""
+        return attrs.asdict(self, recurse=False)
 
 
 @attrs.define
 class ChatReply:
-    """A reply, whole or as far as it has come.
-
-    `ended` tells which: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and closed),
-    "eof" (it closed the stream cleanly with neither), or None while the stream is open, and for ever when
-    it broke or was left early.
-    """
+    """A reply, whole or as far as it has come."""
 
     text: str = ""
+    """The agent's words."""
     finish_reason: str | None = None
+    """The service's word for why the reply ended, or None."""
     ended: Ended | None = None
+    """How it ended: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and sent no more),
+    "eof" (it closed the stream properly with neither); None while the stream is open, and for ever when it
+    broke or was left early. A gateway can end a cut reply properly: "eof" is whole only if the service
+    never marks its ends (see `require_end`)."""
     usage: dict[str, Any] | None = None
+    """What the service counted, if it said so."""
     tool_calls: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+    """The tools that the agent calls: {id, type, function: {name, arguments}}, arguments as JSON text."""
 
     @property
     def message(self) -> dict[str, Any]:
@@ -56,11 +79,382 @@ class ChatReply:
             message["tool_calls"] = self.tool_calls
         return message
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reply as data for `json.dumps`."""
+        return attrs.asdict(self, recurse=False)
 
-def is_error(data: dict[str, Any]) -> bool:
-    """Return whether a chunk reports an error."""
-    # {"error": null} beside choices is the way of some services to say that there is none.
-    return "error" in data and (bool(data["error"]) or "choices" not in data)
+
+class SurrogatePairJoiner:
+    """Joins the pieces of one text: the first half of a surrogate pair waits for the other.
+
+    JSON can write a character beyond U+FFFF as two escapes, and a stream can put them into two events. A
+    half alone cannot be printed, encoded or sent back.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = ""
+
+    def add(self, piece: str) -> str:
+        """Return what is whole of the text up to and with `piece`, and was not returned before."""
+        if piece.isascii() and not self.waiting:
+            return piece
+        piece = self.waiting + piece
+        self.waiting = ""
+        if "\ud800" <= piece[-1] <= "\udbff":
+            piece, self.waiting = piece[:-1], piece[-1]
+        return join_surrogate_pairs(piece)
+
+
+class ReplyBuilder:
+    """Builds one reply: bytes go in, chunks come out, and `reply` grows.
+
+    Nothing here raises because of what came: what is wrong is in `state` and raised by `final_reply`.
+
+    Args:
+        redact: takes the key out of bytes that go into an error.
+    """
+
+    def __init__(self, *, redact: Callable[[bytes], bytes] = bytes) -> None:
+        self.state: State = "open"
+        self.was_sent = False
+        """Whether the request may have reached the service."""
+        self.unreadable_coding: str | None = None
+        """The content-encoding of the body, where it is not one that can always be read."""
+        self.finish_reason: str | None = None
+        self._redact = redact
+        self._failure: BaseException | None = None
+        self._decoder = SSEDecoder()
+        self._head = b""
+        self._bytes_before_first_event = 0
+        self._event_seen = False
+        self._object_seen = False
+        self._delta_seen = False
+        self._unreadable: str | None = None  # the start of the first event that could not be read
+        self._loose_lines: list[str] = []  # lines outside of any event that are not fields
+        self._texts: list[str] = []
+        self._joined = (0, "")  # how many of them, and their text
+        self._joiner = SurrogatePairJoiner()
+        self._usage: dict[str, Any] | None = None
+        self._tool_calls: ToolCalls | None = None  # most replies have none
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is added to the reply."""
+        return self.state != "open"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the reply broke, rather than ended or was left by the caller."""
+        return self.state == "failed"
+
+    @property
+    def has_end_mark(self) -> bool:
+        """Whether the reply ended with `[DONE]` or a finish_reason."""
+        return self.state in ("done", "finish_reason")
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether only `[DONE]` or the end can be expected."""
+        return (
+            self.state == "open"
+            and self.finish_reason is not None
+            and self.finish_reason not in _TOOL_REASONS
+        )
+
+    @property
+    def reply(self) -> ChatReply:
+        """What has come so far."""
+        # Another thread may be adding text: what is joined once is kept beside the pieces, in one step.
+        count, text = self._joined
+        new = self._texts[count:]
+        text += "".join(new)
+        self._joined = count + len(new), text
+        state = self.state
+        return ChatReply(
+            text=text,
+            finish_reason=self.finish_reason,
+            ended=state if state == "done" or state == "finish_reason" or state == "eof" else None,
+            usage=self._usage,
+            tool_calls=self._tool_calls.whole() if self._tool_calls else [],
+        )
+
+    def feed(self, data: bytes) -> Iterator[ChatChunk]:
+        """Yield the chunks that `data` completes, until the reply is over."""
+        if self.is_over:
+            return
+        if not self._texts and len(self._head) < _HEAD_BYTES:
+            self._head += data[: _HEAD_BYTES - len(self._head)]
+        try:
+            events = self._decoder.feed(data)
+        except EventTooLargeError as error:
+            self._too_large(_event_beyond(error))
+            return
+        for event in events:
+            if self.state != "open":  # the caller left between two chunks
+                return
+            value = read_json(event.data)
+            if type(value) is dict:
+                if (chunk := self._object_chunk(event.event, value)) is not None:
+                    yield chunk
+            else:
+                yield from self._other_chunks(event, value)
+        if self._decoder.ignored and self.state == "open":
+            self._take_loose_lines()
+        if not self._event_seen:
+            self._bytes_before_first_event += len(data)
+            if self._bytes_before_first_event > MAX_BYTES_BEFORE_FIRST_EVENT:
+                self._too_large(f"{MAX_BYTES_BEFORE_FIRST_EVENT} bytes came without one event")
+
+    def end(self, *, require_end: bool = False) -> Iterator[ChatChunk]:
+        """Take the body's proper end; yield the chunk of a last event that lacks only its blank line.
+
+        Args:
+            require_end: whether an end without `[DONE]` or finish_reason means that the reply was cut.
+        """
+        if self.is_over:
+            return
+        try:
+            unfinished = self._decoder.end()
+        except EventTooLargeError as error:
+            self._too_large(_event_beyond(error))
+            return
+        self._take_loose_lines()
+        if self.is_over:
+            return
+        if unfinished is not None and (self._event_seen or unfinished.data):
+            # JSON that is cut in half cannot be read, so an object or a string that can be came whole. Plain
+            # text has no such sign, and half a number is a number.
+            value = read_json(unfinished.data)
+            if not (isinstance(value, dict | str) or unfinished.data.strip() == END_MARK):
+                shown = shorten(self._redact_text(unfinished.data), 80)
+                self.cut(f"the stream ended in the middle of an event, of which {shown!r} had come")
+                return
+            if is_object(value):
+                if (chunk := self._object_chunk(unfinished.event, value)) is not None:
+                    yield chunk
+            else:
+                yield from self._other_chunks(unfinished, value)
+            if self.is_over:
+                return
+        yield from self._finish("finish_reason" if self.finish_reason else "eof", require_end=require_end)
+
+    def wait_is_over(self) -> None:
+        """Take note that nothing came in time after a finish_reason."""
+        if not self.is_over:
+            for _ in self._finish("finish_reason"):
+                pass
+
+    def cut(self, reason: str, cause: Exception | None = None) -> None:
+        """Take note that the stream was cut; a `[DONE]` that lacks only its line end still counts.
+
+        Args:
+            reason: why, in words.
+            cause: the error of the transport, without frames.
+        """
+        if self.is_over:
+            return
+        try:
+            unfinished = self._decoder.end()
+        except EventTooLargeError:
+            unfinished = None
+        if unfinished is not None and unfinished.data.strip() == END_MARK:
+            for _ in self._finish("done"):
+                pass
+            return
+        error = StreamInterruptedError(f"{reason}; .reply holds what had come", reply=self.reply)
+        error.__cause__ = cause
+        self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Take note that the reply broke with `error`."""
+        if not self.is_over:
+            self._failure = error
+            self.state = "failed"
+
+    def close(self) -> None:
+        """Take note that the caller closed the stream; nothing changes when it was over."""
+        if not self.is_over:
+            self.state = "closed"
+
+    def final_reply(self) -> ChatReply:
+        """Return the whole reply.
+
+        Raises:
+            StreamInterruptedError: it was cut or garbled, or the caller left it early.
+            StreamFailedError: the service reported an error.
+            UnexpectedResponseError: the answer was not a stream of events.
+        """
+        if self.state in ("done", "finish_reason", "eof"):
+            return self.reply
+        if isinstance(self._failure, MillisError):
+            raise self._failure
+        raise StreamInterruptedError(
+            "the stream was closed before its end, so the reply is not whole; .reply holds what had come"
+            if self.was_sent
+            else "the stream was closed before it was opened; nothing was sent",
+            reply=self.reply,
+            maybe_processed=self.was_sent,
+        )
+
+    def _object_chunk(self, event: str, data: dict[str, Any]) -> ChatChunk | None:
+        """Return the chunk of one JSON object; None when it reports an error."""
+        self._event_seen = True
+        choice = choice_0(data)
+        if event == "error" or _is_error(data, choice):
+            self._service_failed(data)
+            return None
+        self._object_seen = True
+        if (usage := data.get("usage")) is not None and is_object(usage):
+            self._usage = usage
+        if choice is None:
+            return ChatChunk("", data, event)
+        finish_reason = choice.get("finish_reason")
+        if isinstance(finish_reason, str) and finish_reason:
+            self.finish_reason = finish_reason
+        else:
+            finish_reason = None
+        delta = choice.get("delta")
+        if is_object(delta):
+            self._delta_seen = True
+        else:
+            # A service that answers whole sends `message` or `text` in place of deltas; one that streams may
+            # send the whole once more at the end.
+            delta = None if self._delta_seen else choice.get("message", {"content": choice.get("text")})
+        text = ""
+        if is_object(delta):
+            text = self._add_text(content_text(delta.get("content")))
+            if calls := delta.get("tool_calls"):
+                self._tool_calls = self._tool_calls or ToolCalls()
+                self._tool_calls.add(calls)
+        return ChatChunk(text, data, event, finish_reason)
+
+    def _other_chunks(self, event: ServerSentEvent, value: Any) -> Iterator[ChatChunk]:
+        """Yield the chunks of an event that is not one JSON object."""
+        text = event.data.strip()
+        if text == END_MARK:
+            self._take_loose_lines()
+            if not self.is_over:
+                yield from self._finish("done")
+            return
+        self._event_seen = True
+        if event.event == "error":
+            self._service_failed(event.data)
+        elif text.startswith(("{", "[")):
+            yield from self._row_of_chunks(event, text)
+        elif self._object_seen and len(text) > _KEEP_ALIVE:
+            self._note_unreadable(event.data)
+            yield ChatChunk("", event.data, event.event)
+        elif self._object_seen or event.event != "message":
+            yield ChatChunk("", event.data, event.event)  # a keep-alive in words, or a time stamp
+        else:
+            words = value if isinstance(value, str) else event.data
+            yield ChatChunk(self._add_text(words), event.data, event.event)
+
+    def _row_of_chunks(self, event: ServerSentEvent, text: str) -> Iterator[ChatChunk]:
+        """Yield the chunks of several JSON objects in one event, or of an array of them."""
+        values, rest = read_json_row(text)
+        if len(values) == 1 and is_array(values[0]):
+            values = values[0]
+        if values and not all(is_object(value) for value in values) or rest not in ("", END_MARK):
+            self._note_unreadable(event.data)
+        if not values:
+            yield ChatChunk("", event.data, event.event)
+        for value in values:
+            if self.state != "open":
+                return
+            if is_object(value) and (chunk := self._object_chunk(event.event, value)) is not None:
+                yield chunk
+        if rest == END_MARK and self.state == "open":
+            yield from self._finish("done")
+
+    def _add_text(self, text: str) -> str:
+        text = self._joiner.add(text)
+        if text:
+            self._texts.append(text)
+        return text
+
+    def _take_loose_lines(self) -> None:
+        """Look at the lines that the decoder ignored: the standard does, but an error may be among them."""
+        for line in self._decoder.take_ignored():
+            name, colon, value = line.partition(":")
+            if colon and name.strip() == "error":
+                if value.strip() not in ("", "null"):
+                    self._service_failed(value.strip())
+                    return
+            elif line.strip() and not _FIELD_LINE.fullmatch(line):
+                self._loose_lines.append(line)
+                if self._event_seen and line.lstrip().startswith("{"):
+                    data = read_json(line)
+                    if is_object(data) and _is_error(data, choice_0(data)):
+                        self._service_failed(data)
+                        return
+
+    def _said_nothing(self) -> bool:
+        return not (self._texts or self._joiner.waiting or self._tool_calls or self.finish_reason)
+
+    def _finish(self, ended: Ended, *, require_end: bool = False) -> Iterator[ChatChunk]:
+        """End the reply if all that came was understood; yield the chunks of an answer that is not a
+        stream.
+        """
+        if self._loose_lines:
+            values, rest = read_json_row("\n".join(self._loose_lines).strip())
+            answer = values[0] if len(values) == 1 and not rest else None
+            if not is_object(answer):
+                self._note_unreadable(self._loose_lines[0])
+            elif self._event_seen and _is_error(answer, choice_0(answer)):
+                self._service_failed(answer)
+                return
+            elif self._said_nothing() and not _is_error(answer, choice_0(answer)) and choice_0(answer):
+                if (chunk := self._object_chunk("message", answer)) is not None:
+                    yield chunk
+                if ended == "eof" and self.finish_reason:
+                    ended = "finish_reason"
+            else:
+                self._note_unreadable(self._loose_lines[0])
+        if not self._event_seen and (ended != "done" or self._loose_lines):
+            self._unexpected("the answer is not a stream of events")
+        elif self._unreadable is not None:
+            shown = shorten(self._redact_text(self._unreadable), 80)
+            self.cut(f"an event could not be read, so the reply may lack a part: {shown!r}")
+        elif ended == "eof" and self._said_nothing():
+            self._unexpected("the stream ended and had said nothing")
+        elif ended == "eof" and require_end:
+            self.cut("the stream ended without [DONE] or a finish_reason, so the reply may have been cut")
+        else:
+            if self._joiner.waiting:  # its other half does not come any more
+                self._texts.append("\ufffd")
+            self.state = ended
+
+    def _note_unreadable(self, text: str) -> None:
+        if self._unreadable is None:
+            self._unreadable = text[:1000]
+
+    def _service_failed(self, payload: str | dict[str, Any]) -> None:
+        shown = self._redact_text(payload if isinstance(payload, str) else write_json(payload))
+        error = read_json(shown)
+        choice = choice_0(error) if is_object(error) else None
+        reason = stated_reason(error) or stated_reason(choice) or shorten(shown, 300)
+        self.fail(
+            StreamFailedError(
+                f"the service reported an error in the stream: {reason}; .reply holds what had come",
+                reply=self.reply,
+                error=shown if error is NOT_JSON else error,
+            )
+        )
+
+    def _too_large(self, reason: str) -> None:
+        if self._event_seen:
+            self.cut(reason)
+        else:
+            self._unexpected(f"the answer is not a stream of events: {reason}")
+
+    def _unexpected(self, what: str) -> None:
+        head = self._redact(self._head)
+        coding = f" (content-encoding: {self.unreadable_coding})" if self.unreadable_coding else ""
+        self.fail(UnexpectedResponseError(f"{what}{coding}: {reason_in(head)}", body=body_start(head)))
+
+    def _redact_text(self, text: str) -> str:
+        return self._redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def choice_0(data: dict[str, Any]) -> dict[str, Any] | None:
@@ -84,247 +478,16 @@ def _part_text(part: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-class SurrogatePairJoiner:
-    """Makes the pieces of one text whole: the first half of a character waits for the other."""
-
-    def __init__(self) -> None:
-        self.waiting = ""
-
-    def add(self, piece: str) -> str:
-        """Return what is whole of the text up to and with `piece`, and was not returned before."""
-        if piece.isascii() and not self.waiting:
-            return piece
-        piece = self.waiting + piece
-        self.waiting = ""
-        if "\ud800" <= piece[-1] <= "\udbff":
-            piece, self.waiting = piece[:-1], piece[-1]
-        return join_surrogate_pairs(piece)
-
-
-END_MARK = "[DONE]"
-
-MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
-
-_HEAD = 8_000  # bytes of the body's start that are kept for an error
-
-
-class ReplyBuilder:
-    """The state of one reply: bytes go in, chunks come out, and `reply` grows.
-
-    `hide` takes the key out of bytes that go into an error; `when_over` is called once with this core, when
-    the reply has ended, broken, or been left.
-    """
-
-    def __init__(
-        self,
-        *,
-        redact: Callable[[bytes], bytes] = bytes,
-        when_over: Callable[[ReplyBuilder], None] | None = None,
-    ) -> None:
-        self.done = False  # [DONE] was seen: nothing after it counts
-        self.over = False
-        self._failure: BaseException | None = None
-        self._ended: Ended | None = None
-        self.redact = redact
-        self._when_over = when_over
-        self._decoder = SSEDecoder()
-        self._head = b""
-        self._bytes_before_first_event = 0
-        self._event_seen = False
-        self._object_seen = False
-        self._texts: list[str] = []
-        self._joined = (0, "")  # how many of them, and what they say
-        self._joiner = SurrogatePairJoiner()
-        self._finish_reason: str | None = None
-        self._usage: dict[str, Any] | None = None
-        self._tool_calls: ToolCalls | None = None  # most replies have none
-
-    @property
-    def reply(self) -> ChatReply:
-        """What has come so far."""
-        # Another thread may be adding text: what is joined once is kept beside the pieces, in one step.
-        count, text = self._joined
-        news = self._texts[count:]
-        text += "".join(news)
-        self._joined = count + len(news), text
-        return ChatReply(
-            text=text,
-            finish_reason=self._finish_reason,
-            ended=self._ended,
-            usage=self._usage,
-            tool_calls=self._tool_calls.whole() if self._tool_calls else [],
-        )
-
-    @property
-    def failed(self) -> bool:
-        """Whether the reply broke, rather than ended or was left by the caller."""
-        return self._failure is not None
-
-    def feed(self, data: bytes) -> Iterator[ChatChunk]:
-        """Yield the chunks that `data` completes.
-
-        Raises StreamFailedError for an error that the service reports, StreamInterruptedError and
-        UnexpectedResponseError for a body that outgrows its limits; the chunks before it are yielded first.
-        """
-        if self.over:
-            return
-        if not self._texts and len(self._head) < _HEAD:
-            self._head += data[: _HEAD - len(self._head)]
-        try:
-            events = self._decoder.feed(data)
-        except EventTooLargeError as error:
-            raise self._too_large(_event_beyond(error)) from error
-        for event in events:
-            if self.over:  # the caller left between two chunks
-                return
-            if event.data == END_MARK:
-                self._finish("done")
-                return
-            yield self._chunk(event)
-        if not self._event_seen:
-            self._bytes_before_first_event += len(data)
-            if self._bytes_before_first_event > MAX_BYTES_BEFORE_FIRST_EVENT:
-                raise self._too_large(f"{MAX_BYTES_BEFORE_FIRST_EVENT} bytes came without one event")
-
-    def end(self) -> Iterator[ChatChunk]:
-        """Take the body's clean end; yield the chunk of a last event that lacks only its blank line.
-
-        Raises StreamInterruptedError when the body stopped in the middle of an event,
-        UnexpectedResponseError when it was no stream of events or said nothing at all.
-        """
-        if self.over:
-            return
-        try:
-            unfinished = self._decoder.end()
-        except EventTooLargeError as error:
-            raise self._too_large(_event_beyond(error)) from error
-        if unfinished is not None and (self._event_seen or unfinished.data):
-            if unfinished.data == END_MARK:
-                self._finish("done")
-                return
-            # JSON that is cut in half is none, so an object or a string that can be read came whole. Plain
-            # text has no such sign, and half a number is a number.
-            if not isinstance(read_json(unfinished.data), dict | str):
-                shown = shorten(self._hidden(unfinished.data), 80)
-                raise self.interrupted(
-                    f"the stream ended in the middle of an event, of which {shown!r} had come"
-                )
-            yield self._chunk(unfinished)
-        if not self._event_seen:
-            raise self._unexpected("the answer is no stream of events")
-        if not (self._texts or self._joiner.waiting or self._tool_calls or self._finish_reason):
-            raise self._unexpected("the stream ended and had said nothing")
-        self._finish("finish_reason" if self._finish_reason else "eof")
-
-    def interrupted(self, why: str) -> StreamInterruptedError:
-        """Return the error for a reply that broke off; the shell raises it from what broke it."""
-        error = StreamInterruptedError(f"{why}; .reply holds what had come", reply=self.reply)
-        self.fail(error)
-        return error
-
-    def fail(self, error: BaseException) -> None:
-        """Take note that the reply broke with `error`."""
-        if not self.over:
-            self._failure = error
-            self._close()
-
-    def leave(self) -> None:
-        """Take note that the caller closed the stream; nothing changes when it was over."""
-        if not self.over:
-            self._close()
-
-    def final_reply(self) -> ChatReply:
-        """Return the whole reply; raises the error that broke it, or StreamInterruptedError when the caller
-        left it early.
-        """
-        if self._ended is None:
-            if isinstance(self._failure, MillisError):
-                raise self._failure
-            raise StreamInterruptedError(
-                "the stream was closed before its end, so the reply is not whole; .reply holds what had come",
-                reply=self.reply,
-            )
-        return self.reply
-
-    def _chunk(self, event: ServerSentEvent) -> ChatChunk:
-        self._event_seen = True
-        value = read_json(event.data)
-        if is_object(value):
-            if event.event == "error" or is_error(value):
-                raise self._failed(event)
-            self._object_seen = True
-            return self._object_chunk(event, value)
-        if event.event == "error":
-            raise self._failed(event)
-        text = ""
-        if not self._object_seen:
-            text = self._add_text(value if isinstance(value, str) else event.data)
-        return ChatChunk(text, event.data, event.event)
-
-    def _object_chunk(self, event: ServerSentEvent, data: dict[str, Any]) -> ChatChunk:
-        if (usage := data.get("usage")) is not None and is_object(usage):
-            self._usage = usage
-        choice = choice_0(data)
-        if choice is None:
-            return ChatChunk("", data, event.event)
-        finish_reason = choice.get("finish_reason")
-        if isinstance(finish_reason, str) and finish_reason:
-            self._finish_reason = finish_reason
-        else:
-            finish_reason = None
-        text, delta = "", choice.get("delta")
-        if is_object(delta):
-            text = self._add_text(content_text(delta.get("content")))
-            if calls := delta.get("tool_calls"):
-                self._tool_calls = self._tool_calls or ToolCalls()
-                self._tool_calls.add(calls)
-        return ChatChunk(text, data, event.event, finish_reason)
-
-    def _add_text(self, text: str) -> str:
-        text = self._joiner.add(text)
-        if text:
-            self._texts.append(text)
-        return text
-
-    def _failed(self, event: ServerSentEvent) -> StreamFailedError:
-        shown = self._hidden(event.data)
-        payload = read_json(shown)
-        reason = stated_reason(payload) or shorten(shown, 300)
-        error = StreamFailedError(
-            f"the service reported an error in the stream: {reason}; .reply holds what had come",
-            reply=self.reply,
-            error=shown if payload is NOT_JSON else payload,
-        )
-        self.fail(error)
-        return error
-
-    def _too_large(self, why: str) -> MillisError:
-        return (
-            self.interrupted(why)
-            if self._event_seen
-            else self._unexpected(f"the answer is no stream of events: {why}")
-        )
-
-    def _unexpected(self, what: str) -> UnexpectedResponseError:
-        head = self.redact(self._head)
-        error = UnexpectedResponseError(f"{what}: {reason_in(head)}", body=body_start(head))
-        self.fail(error)
-        return error
-
-    def _hidden(self, text: str) -> str:
-        return self.redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")
-
-    def _finish(self, ended: Ended) -> None:
-        if self._joiner.waiting:  # its other half does not come any more
-            self._texts.append("\ufffd")
-        self.done = ended == "done"
-        self._ended = ended
-        self._close()
-
-    def _close(self) -> None:
-        self.over = True
-        if self._when_over is not None:
-            self._when_over(self)
+def _is_error(data: dict[str, Any], choice: dict[str, Any] | None) -> bool:
+    """Return whether a chunk reports an error."""
+    if choice is not None and (choice.get("error") or choice.get("finish_reason") == "error"):
+        return True
+    # {"error": null} beside choices is the way of some services to say that there is none.
+    if "error" in data:
+        return bool(data["error"]) or "choices" not in data
+    if "choices" in data:
+        return False
+    return bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
 
 
 def _event_beyond(error: EventTooLargeError) -> str:

@@ -19,21 +19,22 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 _MAX_RETRY_DIGITS = 640
 # Long lines are faster read one by one than split as a row.
 _MAX_ROW_BYTES = 64 * 1024
+_MAX_IGNORED_BYTES = 64 * 1024
 # decode() takes a larger chunk in parts, so as never to hold all its events at once.
 _PART_BYTES = 2 * 1024 * 1024
 
 
 class ServerSentEvent(NamedTuple):
-    """One event of a stream.
-
-    `event` is its type, `data` its payload, `id` the last event id as it stands ("" until one has come), and
-    `retry` the reconnection time in milliseconds if a valid one came since the last event, else None.
-    """
+    """One event of a stream."""
 
     event: str = "message"
+    """Its type."""
     data: str = ""
+    """Its payload."""
     id: str = ""
+    """The last event id as it stands; "" until one has come."""
     retry: int | None = None
+    """The reconnection time in milliseconds, if a valid one came since the last event, else None."""
 
 
 # Calling the class takes twice as long, and every event comes this way.
@@ -55,8 +56,12 @@ class EventTooLargeError(ValueError):
 class SSEDecoder:
     """Turns the bytes of one stream, cut anywhere, into events.
 
-    `max_event_bytes` bounds each line, and all field lines of one event together, without their line ends.
-    Comments and unknown fields are forgotten at once: they add nothing to an event.
+    Comments and unknown fields add nothing to an event. The lines of unknown fields can be asked for with
+    `take_ignored`, since a service may have meant one of them as more than that.
+
+    Args:
+        max_event_bytes: bytes that each line, and all field lines of one event together, may hold, without
+            their line ends.
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -74,11 +79,16 @@ class SSEDecoder:
         self._id = ""
         self._retry: int | None = None
         self._size = 0  # bytes of its field lines; 0 means that it has not begun
+        self.ignored: list[str] = []
+        """Lines of unknown fields since the last `take_ignored`, of at most 64 KiB in all."""
+        self._room_for_ignored = _MAX_IGNORED_BYTES
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes; return the events that they complete.
 
-        Raises EventTooLargeError; events that were complete before it are returned, and the next call raises.
+        Raises:
+            EventTooLargeError: an event or a line is too large. Events that were complete before it are
+                returned first, and the next call raises.
         """
         clear = not self._size and self._retry is None
         # Short path: exactly one event of one "data: " line.
@@ -106,7 +116,10 @@ class SSEDecoder:
         """Say that the stream has ended; return the event that the end cut off, or None if it cut off none.
 
         The standard drops that event. It is returned as a line end and a blank line would have completed it:
-        with the data that had come, the last line's included, or "" if none had. Raises EventTooLargeError.
+        with the data that had come, the last line's included, or "" if none had.
+
+        Raises:
+            EventTooLargeError: that event is too large.
         """
         line = bytes(self._partial)
         self._partial.clear()
@@ -114,6 +127,11 @@ class SSEDecoder:
         self._read(line + b"\n" if line else b"")
         self._size = 0
         return self._take() if begun else None
+
+    def take_ignored(self) -> list[str]:
+        """Return the lines of unknown fields that came since the last call; the first 64 KiB of a stream."""
+        ignored, self.ignored = self.ignored, []
+        return ignored
 
     def _whole_lines(self, data: bytes) -> bytes:
         """Return the lines that `data` completes, with LF as every line end, and keep what follows them."""
@@ -174,7 +192,9 @@ class SSEDecoder:
             elif name == b"retry":
                 self._set_retry(value[:-1])
             elif len(line) - 1 <= self._limit:
-                continue  # a comment or an unknown field
+                if name:  # an unknown field; without a name it is a comment
+                    self._keep_ignored(line)
+                continue
             size += len(line) - 1
             if size > self._limit:
                 self._fail()
@@ -194,6 +214,12 @@ class SSEDecoder:
         self._retry = None
         return event
 
+    def _keep_ignored(self, line: bytes) -> None:
+        kept = line[: self._room_for_ignored].rstrip(b"\n")
+        if kept:
+            self._room_for_ignored -= len(kept)
+            self.ignored.append(kept.decode("utf-8", "replace"))
+
     def _set_retry(self, value: bytes) -> None:
         digits = value.lstrip(b"0")
         if value.isdigit() and len(digits) <= _MAX_RETRY_DIGITS:
@@ -210,7 +236,15 @@ class SSEDecoder:
 def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[ServerSentEvent]:
     """Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
 
-    Raises EventTooLargeError for an event, or a line, of more than `max_event_bytes` bytes.
+    Args:
+        chunks: the bytes of the stream, cut anywhere.
+        max_event_bytes: bytes that one event, or one line, may hold.
+
+    Yields:
+        The events.
+
+    Raises:
+        EventTooLargeError: an event or a line is too large.
 
     Example:
         >>> [event.data for event in decode([b"data: Hel", b"lo\\n\\n"])]
@@ -225,7 +259,18 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
 async def adecode(
     chunks: AsyncIterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncIterator[ServerSentEvent]:
-    """Do what `decode` does with chunks that come asynchronously."""
+    """Yield the events of a stream whose chunks come asynchronously.
+
+    Args:
+        chunks: the bytes of the stream, cut anywhere.
+        max_event_bytes: bytes that one event, or one line, may hold.
+
+    Yields:
+        The events, each as soon as its blank line has come; one that the end cuts off is dropped.
+
+    Raises:
+        EventTooLargeError: an event or a line is too large.
+    """
     decoder = SSEDecoder(max_event_bytes=max_event_bytes)
     async for chunk in chunks:
         for event in decoder.feed(chunk) if len(chunk) <= _PART_BYTES else _in_parts(decoder, chunk):

@@ -1,4 +1,4 @@
-"""Streams for tests of the chat core, and what they come to."""
+"""Streams for tests of the reply builder, and what they come to."""
 
 from __future__ import annotations
 
@@ -30,34 +30,31 @@ class Outcome:
 
 
 def play(pieces: Iterable[bytes]) -> Outcome:
-    """Feed a core as the shells do, and see that it says exactly once that it is over."""
-    over: list[ReplyBuilder] = []
-    core = ReplyBuilder(when_over=over.append)
+    """Feed a builder as the streams do."""
+    builder = ReplyBuilder()
     outcome = Outcome()
+    for piece in pieces:
+        outcome.chunks.extend(builder.feed(piece))
+        if builder.is_over:
+            break
+    else:
+        outcome.chunks.extend(builder.end())
+    assert builder.is_over
     try:
-        for piece in pieces:
-            outcome.chunks.extend(core.feed(piece))
-            if core.done:
-                break
-        else:
-            for chunk in core.end():
-                outcome.chunks.append(chunk)
-        outcome.reply = core.final_reply()
+        outcome.reply = builder.final_reply()
     except MillisError as error:
         outcome.error = error
-    assert over == [core]
-    assert core.over
-    assert core.failed is (outcome.error is not None)
+    assert builder.failed is (outcome.error is not None)
     return outcome
 
 
-def read_all(core: ReplyBuilder, *pieces: bytes) -> list[ChatChunk]:
+def read_all(builder: ReplyBuilder, *pieces: bytes) -> list[ChatChunk]:
     """Feed `pieces`, and the end of the body."""
-    return [*feed_all(core, pieces), *core.end()]
+    return [*feed_all(builder, pieces), *builder.end()]
 
 
-def feed_all(core: ReplyBuilder, pieces: Iterable[bytes]) -> list[ChatChunk]:
-    return [chunk for piece in pieces for chunk in core.feed(piece)]
+def feed_all(builder: ReplyBuilder, pieces: Iterable[bytes]) -> list[ChatChunk]:
+    return [chunk for piece in pieces for chunk in builder.feed(piece)]
 
 
 def event(data: Any) -> bytes:

@@ -1,10 +1,11 @@
-"""Running the SSE decoder over a stream that was cut up."""
+"""Running the SSE decoder over a stream that was cut up, and measuring its memory."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from millis_wrapper.sse import MAX_EVENT_BYTES, EventTooLargeError, ServerSentEvent, SSEDecoder
@@ -48,3 +49,13 @@ def pieces(stream: bytes, size: int) -> Iterator[bytes]:
     """Cut a large stream without holding all the chunks."""
     for start in range(0, len(stream), size):
         yield stream[start : start + size]
+
+
+def peak_of(action: Callable[[], object]) -> int:
+    """Return the most bytes that were allocated at any time while the action ran."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -130,26 +130,26 @@ def test_the_contracts_example_of_an_error() -> None:
 
 def test_an_event_is_handed_on_when_its_blank_line_is_there() -> None:
     """No chunk waits for the event after it (promise 3)."""
-    core = ReplyBuilder()
-    assert list(core.feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n')) == []
-    assert [chunk.text for chunk in core.feed(b"\n")] == ["Hi"]
+    builder = ReplyBuilder()
+    assert list(builder.feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n')) == []
+    assert [chunk.text for chunk in builder.feed(b"\n")] == ["Hi"]
 
 
 def test_the_reply_grows_chunk_by_chunk() -> None:
     """Of several events in one read, only those that were taken are in the reply."""
-    core = ReplyBuilder()
-    seen = [(chunk.text, core.reply.text) for chunk in core.feed(event(delta("a")) + event(delta("b")))]
+    builder = ReplyBuilder()
+    seen = [(chunk.text, builder.reply.text) for chunk in builder.feed(event(delta("a")) + event(delta("b")))]
     assert seen == [("a", "a"), ("b", "ab")]
-    assert core.reply.ended is None
+    assert builder.reply.ended is None
 
 
 def test_a_reply_that_was_looked_at_does_not_change() -> None:
     """Each look is a reply of its own."""
-    core = ReplyBuilder()
-    list(core.feed(event(delta("a"))))
-    early = core.reply
-    list(core.feed(event(delta("b"))))
-    assert (early.text, core.reply.text) == ("a", "ab")
+    builder = ReplyBuilder()
+    list(builder.feed(event(delta("a"))))
+    early = builder.reply
+    list(builder.feed(event(delta("b"))))
+    assert (early.text, builder.reply.text) == ("a", "ab")
 
 
 # How it ends.
@@ -160,88 +160,67 @@ def test_a_reply_that_was_looked_at_does_not_change() -> None:
 )
 def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
     """Neither in the same read nor in a later one."""
-    over: list[ReplyBuilder] = []
-    core = ReplyBuilder(when_over=over.append)
-    list(core.feed(event(delta("Hi")) + b"data: [DONE]\n\n" + rest))
-    assert core.done
-    assert list(core.feed(rest)) == []
-    assert list(core.end()) == []
-    core.fail(ValueError())
-    core.leave()
-    assert core.final_reply() == ChatReply(text="Hi", ended="done")
-    assert over == [core]
-    assert not core.failed
+    builder = ReplyBuilder()
+    list(builder.feed(event(delta("Hi")) + b"data: [DONE]\n\n" + rest))
+    assert builder.state == "done"
+    assert list(builder.feed(rest)) == []
+    assert list(builder.end()) == []
+    builder.fail(ValueError())
+    builder.close()
+    assert builder.final_reply() == ChatReply(text="Hi", ended="done")
+    assert not builder.failed
 
 
 def test_a_stream_that_was_left_is_not_whole() -> None:
     """What had been read is kept; the final reply is an error, not a shorter reply."""
-    over: list[ReplyBuilder] = []
-    core = ReplyBuilder(when_over=over.append)
-    chunks = core.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
+    builder = ReplyBuilder()
+    chunks = builder.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
     next(chunks)
-    core.leave()
-    core.leave()
+    builder.close()
+    builder.close()
     assert list(chunks) == []
-    assert list(core.feed(event(delta("!")))) == []
-    assert list(core.end()) == []
-    assert over == [core]
-    assert (core.reply, core.done, core.failed) == (ChatReply(text="Hel"), False, False)
+    assert list(builder.feed(event(delta("!")))) == []
+    assert list(builder.end()) == []
+    assert (builder.reply, builder.state) == (ChatReply(text="Hel"), "closed")
     with pytest.raises(
         StreamInterruptedError, match=r"^the stream was closed before its end, so the reply is not whole"
     ):
-        core.final_reply()
+        builder.final_reply()
 
 
 def test_a_stream_that_broke_stays_broken() -> None:
     """The first failure is the one that is told, each time it is asked for."""
-    core = ReplyBuilder()
-    list(core.feed(event(delta("Hel"))))
-    error = core.interrupted("the stream broke off: connection lost")
+    builder = ReplyBuilder()
+    list(builder.feed(event(delta("Hel"))))
+    builder.cut("the stream broke off: connection lost")
+    with pytest.raises(StreamInterruptedError) as first:
+        builder.final_reply()
+    error = first.value
     assert str(error) == "the stream broke off: connection lost; .reply holds what had come"
     assert error.reply.text == "Hel"
-    core.fail(ValueError("later"))
-    core.leave()
-    assert list(core.feed(event(delta("lo")))) == []
+    builder.fail(ValueError("later"))
+    builder.close()
+    assert list(builder.feed(event(delta("lo")))) == []
     for _ in range(2):
         with pytest.raises(StreamInterruptedError) as caught:
-            core.final_reply()
+            builder.final_reply()
         assert caught.value is error
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x")])
 def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> None:
     """A reply that Ctrl-C broke is broken, but asking for it later is no second Ctrl-C."""
-    core = ReplyBuilder()
-    core.fail(error)
-    assert core.failed
+    builder = ReplyBuilder()
+    builder.fail(error)
+    assert builder.failed
     with pytest.raises(StreamInterruptedError):
-        core.final_reply()
+        builder.final_reply()
 
 
 def test_before_the_end_there_is_no_final_reply() -> None:
     """An open stream has no whole reply."""
     with pytest.raises(StreamInterruptedError):
         ReplyBuilder().final_reply()
-
-
-WAYS_TO_END: dict[str, Callable[[ReplyBuilder], object]] = {
-    "end mark": lambda core: list(core.feed(b"data: [DONE]\n\n")),
-    "end": lambda core: list(core.end()),
-    "left": lambda core: core.leave(),
-    "failed": lambda core: core.fail(KeyboardInterrupt()),
-    "interrupted": lambda core: core.interrupted("x"),
-}
-
-
-@pytest.mark.parametrize("finish", WAYS_TO_END.values(), ids=WAYS_TO_END)
-def test_over_is_told_when_the_reply_has_its_last_state(finish: Callable[[ReplyBuilder], object]) -> None:
-    """Who is told that it is over can read how."""
-    told: list[tuple[str, str | None, bool]] = []
-    core = ReplyBuilder(when_over=lambda core: told.append((core.reply.text, core.reply.ended, core.failed)))
-    list(core.feed(event(delta("Hi"))))
-    assert told == []
-    finish(core)
-    assert told == [("Hi", core.reply.ended, core.failed)]
 
 
 # The reply.
@@ -259,11 +238,11 @@ def test_the_reply_is_a_message_of_the_next_turn() -> None:
 
 def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
     """Another thread may add to it at any moment: here, between any two steps of the look."""
-    core = ReplyBuilder()
+    builder = ReplyBuilder()
     said: list[str] = []
 
     def more() -> None:
-        said.extend(chunk.text for chunk in core.feed(b"data: x\n\n"))
+        said.extend(chunk.text for chunk in builder.feed(b"data: x\n\n"))
 
     def trace(frame: FrameType, what: str, argument: Any) -> Callable[..., Any]:
         if frame.f_code.co_name == "reply":
@@ -277,8 +256,8 @@ def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            assert core.reply.text
+            assert builder.reply.text
         finally:
             sys.settrace(before)
-    assert core.reply.text == "".join(said)
+    assert builder.reply.text == "".join(said)
     assert len(said) > 10

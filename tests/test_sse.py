@@ -203,8 +203,8 @@ def test_decode_passes_on_the_error_of_its_source() -> None:
         next(events)
 
 
-def test_end_tells_once() -> None:
-    """The event that the end cut off is told by the first end(), not again by a second."""
+def test_end_returns_it_once() -> None:
+    """The event that the end cut off is returned by the first end(), not again by a second."""
     decoder = SSEDecoder()
     assert decoder.feed(b"event: e\ndata: a") == []
     assert decoder.end() == ServerSentEvent("e", "a")

@@ -49,7 +49,7 @@ def test_calls_are_kept_apart_by_their_index() -> None:
     ) == [call("a", "one", "xy"), call("b", "two", "pq"), call("c", "three", "")]
 
 
-def test_without_an_index_the_id_tells_the_calls_apart() -> None:
+def test_without_an_index_the_id_keeps_the_calls_apart() -> None:
     """A piece with neither goes on with the call that came last."""
     assert put_together(
         [piece(None, "a", "one", "x")],
@@ -65,6 +65,80 @@ def test_calls_that_all_have_the_index_0_are_kept_apart() -> None:
     assert put_together(
         [piece(0, "a", "one", "x"), piece(0, "b", "two", "p")], [piece(0, arguments="q")]
     ) == [call("a", "one", "x"), call("b", "two", "pq")]
+
+
+@pytest.mark.parametrize("index", [None, 0, 0.0])
+@pytest.mark.parametrize("call_id", [None, ""])
+def test_whole_calls_without_an_id_are_kept_apart(index: Any, call_id: Any) -> None:
+    """A name that comes when the arguments are complete begins a new call; two of one name stay two."""
+    first, second = piece(index, call_id, "look", '{"a":1}'), piece(index, call_id, "look", '{"b":2}')
+    third = piece(index, call_id, "check", "{}")
+    expected = [call("", "look", '{"a":1}'), call("", "look", '{"b":2}'), call("", "check", "{}")]
+    assert put_together([first, second, third]) == expected
+    assert put_together([first], [second], [third]) == expected
+
+
+def test_a_whole_call_without_an_id_may_be_followed_by_one_in_pieces() -> None:
+    """What follows the name belongs to the call that it began."""
+    assert put_together(
+        [piece(0, "", "look", '{"a":1}')],
+        [piece(0, "", "check", "")],
+        [piece(0, "", None, '{"b"')],
+        [piece(0, "", None, ":2}")],
+        [piece(0, "", "look", "{}")],
+    ) == [call("", "look", '{"a":1}'), call("", "check", '{"b":2}'), call("", "look", "{}")]
+
+
+@pytest.mark.parametrize("so_far", ['{"a":', '{"a":{}', '{"a":"}', '{"a":"}"', "", " "])
+def test_a_name_that_is_repeated_before_the_arguments_are_complete_goes_on(so_far: str) -> None:
+    """A brace inside of the arguments does not end them."""
+    found = put_together([piece(0, None, "look", so_far)], [piece(0, None, "look", "rest")])
+    assert found == [call("", "look", so_far + "rest")]
+
+
+def test_calls_that_are_repeated_with_their_id_are_one() -> None:
+    """An id that is known goes on with its call, whatever its arguments are so far."""
+    assert put_together([piece(0, "a", "look", "{}")], [piece(0, "a", "look", "")]) == [
+        call("a", "look", "{}")
+    ]
+
+
+def test_an_index_may_be_a_float() -> None:
+    """Some languages have no integers: 0.0 and 0 are one index."""
+    assert put_together(
+        [piece(0.0, "a", "one", "x"), piece(1.0, "b", "two", "p")],
+        [piece(1, arguments="q"), piece(0, arguments="y")],
+        [piece(0.0, arguments="z")],
+    ) == [call("a", "one", "xyz"), call("b", "two", "pq")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"city": "Köln", "n": [1, None]}, '{"city": "Köln", "n": [1, null]}'),
+        ({}, "{}"),
+        ([1, "x"], '[1, "x"]'),
+        ([], "[]"),
+    ],
+)
+def test_arguments_as_an_object_are_written_as_json(arguments: Any, text: str) -> None:
+    """Arguments are text in `tool_calls`, as the contract's messages carry them, however they came."""
+    assert put_together([piece(0, "a", "look", arguments)]) == [call("a", "look", text)]
+
+
+def test_whole_calls_with_arguments_as_an_object_are_kept_apart() -> None:
+    """The object is complete by itself, so the next name begins a new call."""
+    assert put_together([piece(0, "", "look", {"a": 1}), piece(0, "", "look", {"b": 2})]) == [
+        call("", "look", '{"a": 1}'),
+        call("", "look", '{"b": 2}'),
+    ]
+
+
+@pytest.mark.parametrize("index", [float("nan"), float("inf"), 1.5, "0", True])
+def test_an_odd_index_raises_nothing(index: Any) -> None:
+    """The id keeps such calls apart."""
+    found = put_together([piece(index, "a", "one", "{}"), piece(index, "b", "two", "{}")])
+    assert found == [call("a", "one", "{}"), call("b", "two", "{}")]
 
 
 def test_a_new_id_in_every_piece_makes_no_new_call() -> None:
@@ -97,23 +171,29 @@ def test_the_kind_of_call_is_kept() -> None:
     "deltas",
     [None, {}, "x", 7, [None], ["x"], [[]], {"index": 0}],
 )
-def test_what_has_not_the_known_form_adds_no_call(deltas: Any) -> None:
+def test_deltas_of_another_form_add_no_call(deltas: Any) -> None:
     """It is left to the chunk's data."""
     assert put_together(deltas) == []
 
 
 @pytest.mark.parametrize("odd", [7, 1.5, True, [], {}, ["x"]])
 def test_odd_parts_of_a_call_are_passed_over(odd: Any) -> None:
-    """What is no text is no part of an id, a name or arguments, and raises nothing."""
+    """Only text is taken for an id, a type or a name, and an odd value raises nothing."""
     found = put_together(
-        [{"index": 0, "id": odd, "type": odd, "function": {"name": odd, "arguments": odd}}],
+        [{"index": 0, "id": odd, "type": odd, "function": {"name": odd, "arguments": ""}}],
         [{"index": 0, "function": odd}],
         [{"index": [odd], "function": None}],
     )
     assert found == [call("", "", "")]
 
 
-def test_characters_in_halves_are_made_whole() -> None:
+@pytest.mark.parametrize("odd", [7, 1.5, True, None])
+def test_arguments_of_another_type_are_passed_over(odd: Any) -> None:
+    """A number or a bool holds no arguments; what comes after it is kept."""
+    assert put_together([piece(0, "a", "look", odd)], [piece(0, arguments="{}")]) == [call("a", "look", "{}")]
+
+
+def test_surrogate_pairs_are_joined() -> None:
     """Arguments can be sent back in the history, whatever way they were cut."""
     assert put_together([piece(0, "a", "look", '{"x":"\ud83d')], [piece(0, arguments='\ude00"}')]) == [
         call("a", "look", '{"x":"\N{GRINNING FACE}"}')
@@ -123,11 +203,11 @@ def test_characters_in_halves_are_made_whole() -> None:
     ]
 
 
-def test_what_was_given_out_is_not_changed() -> None:
+def test_calls_that_were_returned_are_not_changed() -> None:
     """Each look at the calls is a copy of its own."""
     calls = ToolCalls()
     calls.add([piece(0, "a", "one", "x")])
     before = calls.whole()
-    before[0]["function"]["arguments"] = "spoilt"
+    before[0]["function"]["arguments"] = "changed"
     calls.add([piece(0, arguments="y")])
     assert calls.whole() == [call("a", "one", "xy")]

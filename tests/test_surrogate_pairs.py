@@ -32,32 +32,34 @@ def test_halves_that_belong_together_become_one(text: str, whole: str) -> None:
 
 
 def test_pieces_add_up_to_the_whole() -> None:
-    """However text is cut, all that was given out and what still waits are the whole text, mended."""
+    """However text is cut, what was returned and what still waits are the whole text, pairs joined."""
     for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
-        mender = SurrogatePairJoiner()
-        given = "".join(mender.add(piece) for piece in pieces)
-        given.encode()  # no half was given out
-        assert given + join_surrogate_pairs(mender.waiting) == join_surrogate_pairs("".join(pieces)), pieces
+        joiner = SurrogatePairJoiner()
+        returned = "".join(joiner.add(piece) for piece in pieces)
+        returned.encode()  # no half was returned
+        assert returned + join_surrogate_pairs(joiner.waiting) == join_surrogate_pairs("".join(pieces)), (
+            pieces
+        )
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])
 def test_every_first_half_waits(code: int) -> None:
     """From the first to the last."""
-    mender = SurrogatePairJoiner()
-    assert (mender.add(chr(code)), mender.waiting) == ("", chr(code))
+    joiner = SurrogatePairJoiner()
+    assert (joiner.add(chr(code)), joiner.waiting) == ("", chr(code))
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
 def test_nothing_else_waits(code: int) -> None:
     """Neither second halves nor the letters beside them."""
-    mender = SurrogatePairJoiner()
-    assert (mender.add(chr(code)), mender.waiting) == (join_surrogate_pairs(chr(code)), "")
+    joiner = SurrogatePairJoiner()
+    assert (joiner.add(chr(code)), joiner.waiting) == (join_surrogate_pairs(chr(code)), "")
 
 
 def test_only_a_first_half_waits() -> None:
     """Everything else is handed on at once."""
-    mender = SurrogatePairJoiner()
-    assert (mender.add("a" + HIGH), mender.waiting) == ("a", HIGH)
-    assert (mender.add(""), mender.waiting) == ("", HIGH)
-    assert (mender.add(LOW + "b"), mender.waiting) == (WHOLE + "b", "")
-    assert (mender.add(LOW), mender.waiting) == (LOST, "")
+    joiner = SurrogatePairJoiner()
+    assert (joiner.add("a" + HIGH), joiner.waiting) == ("a", HIGH)
+    assert (joiner.add(""), joiner.waiting) == ("", HIGH)
+    assert (joiner.add(LOW + "b"), joiner.waiting) == (WHOLE + "b", "")
+    assert (joiner.add(LOW), joiner.waiting) == (LOST, "")
