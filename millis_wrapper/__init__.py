@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._async.client import AsyncMillis as AsyncMillis
+    from ._async.conversation import AsyncConversation as AsyncConversation
     from ._async.stream import AsyncChatStream as AsyncChatStream
     from ._sync.client import Millis as Millis
+    from ._sync.conversation import Conversation as Conversation
     from ._sync.stream import ChatStream as ChatStream
     from ._version import __version__ as __version__
     from .chat import ChatChunk as ChatChunk
     from .chat import ChatReply as ChatReply
-    from .conversation import AsyncConversation as AsyncConversation
-    from .conversation import Conversation as Conversation
     from .errors import APIConnectionError as APIConnectionError
     from .errors import APIStatusError as APIStatusError
     from .errors import APITimeoutError as APITimeoutError
@@ -71,14 +71,14 @@ __all__ = [
 ]
 
 # Where each name lives; the many that are not listed live in `errors`.
-_ROOMS = {
+_MODULES = {
     "AsyncChatStream": "_async.stream",
-    "AsyncConversation": "conversation",
+    "AsyncConversation": "_async.conversation",
     "AsyncMillis": "_async.client",
     "ChatChunk": "chat",
     "ChatReply": "chat",
     "ChatStream": "_sync.stream",
-    "Conversation": "conversation",
+    "Conversation": "_sync.conversation",
     "DuplicatedAgent": "response",
     "Millis": "_sync.client",
     "RetryPolicy": "retry",
@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:
     # PEP 562: `import millis_wrapper` costs next to nothing, and each name loads only what it needs.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_ROOMS.get(name, 'errors')}", __name__), name)
+    value = getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
 

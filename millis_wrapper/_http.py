@@ -1,10 +1,11 @@
-"""What the sync and the async shell share of httpx: requests, limits, and the reading of a body."""
+"""What both clients take of httpx: requests, authentication, time limits, and the reading of a body."""
 
 from __future__ import annotations
 
 import logging
+import math
 import ssl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,22 +17,24 @@ from ._json import NOT_JSON, read_json
 from ._text import shorten
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
-from .options import HOSTS, Secret, Settings, Timeout, seconds_or_none
+from .options import HOSTS, Options, Secret, Timeout
 from .request import PreparedRequest
-from .response import error_for_status
+from .response import error_for_status, shown_headers
 from .retry import Attempts, RetryPolicy
 
 log = logging.getLogger("millis_wrapper")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # of an answer that is read whole
 MAX_ERROR_BODY_BYTES = 64 * 1024  # of an error's body; the rest is left unread
-DRAIN_BYTES = 64 * 1024  # read after [DONE], for the sake of the connection,
+DRAIN_BYTES = 64 * 1024  # read after [DONE], so that the connection can be used again,
 DRAIN_SECONDS = 1.0  # and for how long
+FINISH_SECONDS = 3.0  # how long [DONE] is waited for after a finish_reason
 
 
 class KeyAuth(httpx.Auth):
-    """Puts the key into the request when it goes out, so that it is in no header dict, no frame and no repr
-    before.
+    """Puts the key into the request when it goes out, and takes it out right after.
+
+    So it is in no header dict, no frame and no repr before or later.
     """
 
     def __init__(self, key: Secret) -> None:
@@ -51,76 +54,94 @@ class KeyAuth(httpx.Auth):
 _url = lru_cache(maxsize=64)(httpx.URL)
 
 
-class ClientOptions(TypedDict):
+class ClientArguments(TypedDict):
+    """What an httpx client of our own is made with."""
+
     limits: httpx.Limits
     trust_env: bool
     verify: ssl.SSLContext | bool
 
 
-def client_options(settings: Settings) -> ClientOptions:
+def client_arguments(options: Options) -> ClientArguments:
     """Return what an httpx client of our own is made with."""
     return {
         # httpx's own limit of 100 connections would let the pool time-out strike at a busy moment.
         "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        # With a loopback host no proxy of the environment may come between: the key goes there in the clear.
-        "trust_env": not settings.on_loopback,
+        # With a loopback host no proxy of the environment may come between: the key goes there unencrypted.
+        "trust_env": not options.on_loopback,
         # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
-        "verify": settings.base_url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        "verify": options.base_url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
 
 
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
+_ENVIRONMENT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
 
-def own_client(kind: type[_Client], settings: Settings) -> _Client:
-    """Return an httpx client of our own; raises ConfigurationError for an environment that allows none."""
+
+def own_client(kind: type[_Client], options: Options) -> _Client:
+    """Return an httpx client of our own.
+
+    Raises:
+        ConfigurationError: the environment allows none. httpx's words are not shown: they may quote a
+            proxy's address, and with it a password.
+    """
     try:
-        return kind(**client_options(settings))
-    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
-        raise ConfigurationError(
-            f"no HTTP client can be made in this environment: {shorten(str(error), 200)}; look at its proxy"
-            " and certificate variables (HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR), or pass"
-            " http_client="
-        ) from error
+        return kind(**client_arguments(options))
+    except ImportError as error:
+        reason = shorten(str(error), 200)
+    except (ValueError, OSError, httpx.InvalidURL) as error:
+        reason = type(error).__name__
+    raise ConfigurationError(
+        f"no HTTP client can be made in this environment ({reason}): look at its proxy and certificate"
+        f" variables ({_ENVIRONMENT}; in NO_PROXY, httpx takes no IPv6 ranges), or pass http_client="
+    )
 
 
 def build_request(
-    http: httpx.Client | httpx.AsyncClient, settings: Settings, call: PreparedRequest, limits: Timeout
+    http: httpx.Client | httpx.AsyncClient,
+    options: Options,
+    prepared: PreparedRequest,
+    deadline: Deadline,
+    trace: Callable[..., Any],
 ) -> httpx.Request:
-    """Return the httpx request for `call`, with its own limits whatever the client's are."""
+    """Return the httpx request for `prepared`, with time limits of its own whatever the client's are."""
+    timeout = deadline.timeout
     request = http.build_request(
-        call.method,
-        _url(settings.base_url + call.path),
-        content=call.content,
+        prepared.method,
+        _url(options.base_url + prepared.path),
+        content=prepared.content,
         extensions={
             "timeout": {
-                "connect": seconds_or_none(limits.connect),
-                "pool": seconds_or_none(limits.pool),
-                "write": seconds_or_none(limits.write),
-                "read": seconds_or_none(limits.first_byte),
-            }
+                "connect": _seconds_or_none(timeout.connect),
+                "pool": _seconds_or_none(timeout.pool),
+                "write": _seconds_or_none(timeout.write),
+                "read": ReadLimit.of(deadline, timeout.first_byte),
+            },
+            "trace": trace,
         },
     )
     # One by one: handed to build_request, they are looked for, found and merged in three times the time.
     headers = request.headers
-    headers["accept"] = "text/event-stream" if call.operation == "chat" else "application/json"
+    headers["accept"] = "text/event-stream" if prepared.operation == "chat" else "application/json"
     # Compression would hold back what a stream has to hand on, and lets a small answer grow large.
     headers["accept-encoding"] = "identity"
     headers["user-agent"] = f"millis-wrapper/{__version__}"
-    if call.content is not None:
+    if prepared.content is not None:
         headers["content-type"] = "application/json"
-    for name, value in settings.headers.items():
+    for name, value in options.headers.items():
         headers[name] = value
     return request
 
 
 def ensure_valid_host(base_url: str) -> None:
-    """Raise ConfigurationError for a host over which httpx or the resolver would stumble, each in its way."""
+    """Raise ConfigurationError for a host that httpx or the resolver could not use."""
     try:
         httpx.URL(base_url).host.encode("idna")
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ConfigurationError(
-            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, not {base_url!r} ({error})"
+            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, not {shorten(repr(base_url), 100)}"
+            f" ({shorten(str(error), 100)})"
         ) from None
 
 
@@ -130,17 +151,16 @@ def ensure_open(closed: bool) -> None:
         raise ConfigurationError("the client is closed: make a new one, or close it later")
 
 
-def begin_body(response: httpx.Response, limits: Timeout) -> None:
-    """Change over from the wait for the answer to the wait between its pieces; httpx knows only one limit
-    for both.
-    """
+def begin_body(response: httpx.Response, deadline: Deadline) -> None:
+    """Change over from the wait for the answer's head to the waits between the pieces of its body."""
+    deadline.begin_body()
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
-        timeouts["read"] = seconds_or_none(limits.idle)
+        timeouts["read"] = ReadLimit.of(deadline, deadline.timeout.idle)
 
 
 def is_plain(response: httpx.Response) -> bool:
-    """Return whether the raw body is the body: neither coded, nor read already by a hook of the caller's."""
+    """Return whether the raw body is the body: neither compressed, nor read already by a hook."""
     return not response.is_stream_consumed and "content-encoding" not in response.headers
 
 
@@ -154,39 +174,157 @@ def own_network(response: httpx.Response) -> Any:
 
 
 def status_error(
-    settings: Settings, call: PreparedRequest, response: httpx.Response, body: Body
+    options: Options, prepared: PreparedRequest, response: httpx.Response, body: Body, attempt: int
 ) -> APIStatusError:
-    """Return the error for an answer that is no success."""
+    """Return the error for an answer with an error status."""
     return error_for_status(
-        call.operation,
+        prepared.operation,
         response.status_code,
-        settings.key.redact(bytes(body.data)),
-        retry_after=response.headers.get("retry-after"),
+        options.key.redact(bytes(body.data)),
+        headers=shown_headers(response.headers.items(), options.key),
         now=datetime.now(UTC),
+        attempt=attempt,
     )
 
 
-class TotalTimeout(httpx.ReadTimeout):
-    """Of httpx's kind, so that `_failures` turns it into ours."""
+class LimitPassedError(httpx.ReadTimeout):
+    """A limit of `Deadline` passed; of httpx's kind, so that `_http_errors` turns it into ours."""
 
 
 class Deadline:
-    """The limits on the reading of one answer; the one on the whole is looked at between its pieces."""
+    """The time limits of one answer, as moments of one clock; asked before each read. No I/O.
 
-    def __init__(self, limits: Timeout, policy: RetryPolicy) -> None:
-        self.limits = limits
-        self._clock = policy.clock
-        self._ends = policy.clock() + limits.total
+    `connect`, `pool` and `write` are left to httpx, which holds them.
+    """
+
+    def __init__(self, timeout: Timeout, clock: Callable[[], float]) -> None:
+        self.timeout = timeout
+        self._clock = clock
+        self._total_ends = math.inf
+        self._phase = "first_byte"
+        self._phase_ends = math.inf
+
+    def begin_head(self) -> None:
+        """Begin the wait for the answer's head."""
+        self._phase, self._phase_ends = "first_byte", self._clock() + self.timeout.first_byte
+
+    def begin_body(self) -> None:
+        """Begin the limits on the body."""
+        now = self._clock()
+        self._total_ends = now + self.timeout.total
+        self._phase, self._phase_ends = "idle", now + self.timeout.idle
+
+    def piece_came(self) -> None:
+        """Begin the wait for the next piece of the body anew.
+
+        Raises:
+            LimitPassedError: the time for the whole answer is over.
+        """
+        now = self._clock()
+        if now > self._total_ends:
+            raise LimitPassedError(self.words())
+        if self._phase == "idle":
+            self._phase_ends = now + self.timeout.idle
+
+    def end_within(self, phase: str, seconds: float) -> None:
+        """Let the rest of the body take `seconds` at most."""
+        self._phase, self._phase_ends = phase, self._clock() + seconds
+
+    @property
+    def phase(self) -> str:
+        """What is being waited for: "first_byte", "idle", "finish" or "drain"."""
+        return self._phase
 
     @property
     def is_past(self) -> bool:
-        """Whether the time is up."""
-        return self._clock() > self._ends
+        """Whether the time for the whole answer is over."""
+        return self._clock() > self._total_ends
 
-    def check(self) -> None:
-        """Raise TotalTimeout when the time is up."""
+    def seconds_left(self) -> float:
+        """Return the seconds that the next read may take; 0 or less when a limit has passed."""
+        return min(self._phase_ends, self._total_ends) - self._clock()
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether something shorter than `idle` limits the next read."""
+        return self._phase != "idle" or self._total_ends < self._phase_ends
+
+    def words(self) -> str:
+        """Return which limit has passed, in words."""
         if self.is_past:
-            raise TotalTimeout(f"it took longer than {self.limits.total:g} s in all (limit: total)")
+            return f"it took longer than {self.timeout.total:g} s in all (limit: total)"
+        if self._phase == "first_byte":
+            return f"limit: first_byte, {self.timeout.first_byte:g} s"
+        return f"nothing came for {self.timeout.idle:g} s (limit: idle)"
+
+
+class ReadLimit(float):
+    """A read limit in seconds that httpx hands on to the network stream, with the deadline behind it.
+
+    httpx bounds each read from the network by itself, so a peer that sends single bytes could hold a call
+    for ever. `limit_reads` makes the network stream ask the deadline before each read; where that is not
+    possible, this is the plain number.
+    """
+
+    deadline: Deadline
+
+    @classmethod
+    def of(cls, deadline: Deadline, seconds: float) -> ReadLimit:
+        """Return the limit of `deadline`, which is at most `seconds`."""
+        limit = cls(min(seconds, _NO_LIMIT))
+        limit.deadline = deadline
+        return limit
+
+
+# httpx takes None for "no limit", but ReadLimit has to be a number: more than any Timeout takes.
+_NO_LIMIT = 1_000_000.0
+
+
+def seconds_for_read(deadline: Deadline) -> float | None:
+    """Return the seconds that the next read from the network may take; None means no limit.
+
+    Raises:
+        httpcore.ReadTimeout: a limit has passed. httpx turns it into its own exception.
+    """
+    seconds = deadline.seconds_left()
+    if seconds == math.inf:
+        return None
+    if seconds <= 0:
+        from httpcore import ReadTimeout  # loaded long ago: its network stream is asking
+
+        raise ReadTimeout("")
+    return seconds
+
+
+class Trace:
+    """Notes how far the sending of one request got, from httpcore's `trace` extension. No I/O.
+
+    Args:
+        deadline: of the answer; the wait for its head begins when the request has gone out.
+        limit_reads: called with each network stream that is opened, to make its reads ask the deadline.
+    """
+
+    def __init__(self, deadline: Deadline, limit_reads: Callable[[Any, float], None]) -> None:
+        self._deadline = deadline
+        self._limit_reads = limit_reads
+        self.is_used = False
+        self.request_began = False
+        """Whether the writing of the request itself began; the CONNECT to a proxy does not count."""
+        self.peer: str | None = None
+        """The host and port that was connected to: the service's, or a proxy's."""
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of one event of httpcore."""
+        if event.endswith(".receive_response_headers.started"):
+            self._deadline.begin_head()
+        elif event.endswith(".send_request_headers.started"):
+            self.is_used = True
+            self.request_began = info["request"].method != b"CONNECT"
+        elif event.endswith(".connect_tcp.started"):
+            self.is_used = True
+            self.peer = f"{info['host']}:{info['port']}"
+        elif event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._limit_reads(info["return_value"], self._deadline.timeout.connect)
 
 
 class Body:
@@ -199,7 +337,7 @@ class Body:
 
     @property
     def is_json(self) -> bool:
-        """Whether it can be read as JSON, and so came whole: JSON that is cut is none."""
+        """Whether it can be read as JSON, and so came whole: JSON that is cut cannot."""
         return read_json(bytes(self.data)) is not NOT_JSON
 
     def add(self, piece: bytes) -> bool:
@@ -208,12 +346,15 @@ class Body:
         if self.deadline.is_past:
             # A copy that was made is not lost to a late last piece.
             if not self.is_json:
-                self.deadline.check()
+                self.deadline.piece_came()
             return False
+        self.deadline.piece_came()
         return len(self.data) < self._room
 
 
-def log_attempt(call: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError) -> None:
+def log_attempt(
+    prepared: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError
+) -> None:
     """Write the one DEBUG line of an attempt: no body, no header, no key."""
     if log.isEnabledFor(logging.DEBUG):
         result = (
@@ -221,5 +362,19 @@ def log_attempt(call: PreparedRequest, attempts: Attempts, began: float, outcome
         )
         milliseconds = round((attempts.policy.clock() - began) * 1000)
         log.debug(
-            "%s %s -> %s (attempt %d, %d ms)", call.method, call.path, result, attempts.number, milliseconds
+            "%s %s -> %s (attempt %d, %d ms)",
+            prepared.method,
+            prepared.path,
+            result,
+            attempts.number,
+            milliseconds,
         )
+
+
+def retry_policy(max_retries: int | RetryPolicy) -> RetryPolicy:
+    """Return `max_retries` as a policy."""
+    return max_retries if isinstance(max_retries, RetryPolicy) else RetryPolicy(max_retries=max_retries)
+
+
+def _seconds_or_none(value: float) -> float | None:
+    return None if value == math.inf else value

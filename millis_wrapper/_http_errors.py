@@ -1,25 +1,24 @@
-"""httpx's exceptions -> ours, in words that say what may have happened and do not tell the key."""
+"""httpx's exceptions -> ours, in words that say what may have happened and do not contain the key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import ssl
 
 import httpx
 
-from ._http import Body, Deadline, TotalTimeout
+from ._http import Body, Deadline, LimitPassedError, Trace
 from ._text import shorten
 from .chat import ReplyBuilder
-from .errors import APIConnectionError, APITimeoutError
-from .options import Settings, Timeout
+from .errors import APIConnectionError, APITimeoutError, ConfigurationError, MillisError
+from .options import Options, Secret
 from .request import PreparedRequest
 from .response import COPY_MAY_EXIST
 
-# What httpx raises around a send. The last is for asyncio's complaint about another event loop.
-SENDING_ERRORS = (httpx.RequestError, httpx.InvalidURL, RuntimeError)
-# And while a body is read. The last is for one that was closed, or read by a hook of the caller's, before.
-READING_ERRORS = (httpx.RequestError, httpx.StreamError)
+# The packages under httpx, whose exceptions come through where httpx does not translate them.
+_TRANSPORTS = frozenset({"httpx", "httpcore", "h11", "h2", "hpack", "socksio", "anyio", "aiohttp", "ssl"})
 
-# httpx raises these before it has written a byte of the request: there was no connection to write it to.
+# Raised before a byte of the request was written: there was no connection to write it to.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -27,134 +26,164 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-_WHILE_WRITING = (httpx.WriteTimeout, httpx.WriteError, httpx.LocalProtocolError)
+# What an HTTP/2 peer says of a request that it did not process (RFC 9113, 8.7), and httpcore of one for
+# which it found no free stream.
+_UNPROCESSED = re.compile(
+    r"REFUSED_STREAM|StreamReset .*error_code:(7|<ErrorCodes\.REFUSED_STREAM)"
+    r"|ConnectionTerminated .*last_stream_id:0\b|Max outbound streams"
+)
+_UNREADABLE_CODING = re.compile(r"\b(br|zstd)\b")
+
+
+def is_transport_error(error: BaseException) -> bool:
+    """Return whether `error` comes from the transport, and not from the caller's own code or a test tool."""
+    if isinstance(error, OSError | httpx.RequestError | httpx.InvalidURL | httpx.StreamError):
+        return True
+    if isinstance(error, RuntimeError):
+        return "loop" in str(error)  # asyncio's complaint about a client of another event loop
+    return any(cls.__module__.partition(".")[0] in _TRANSPORTS for cls in type(error).__mro__)
 
 
 def sending_failure(
-    error: Exception, request: httpx.Request, settings: Settings, call: PreparedRequest, limits: Timeout
-) -> Exception:
-    """Return what to raise for what httpx raised around a send, with what may have happened.
+    error: Exception, trace: Trace, options: Options, prepared: PreparedRequest, deadline: Deadline
+) -> MillisError:
+    """Return what to raise for what the transport raised while a request was sent.
 
-    It has to be raised where httpx's error is no longer handled: else that stays in its `__context__`, and
-    its frames may hold the key.
+    It has to be raised where the transport's error is no longer being handled: else that stays in its
+    `__context__`, and its frames may hold the key.
     """
-    if not isinstance(error, RuntimeError):
-        cause = _without_key(error, settings.key.redact)
-        unsent = _unsent(cause, settings, limits) if _is_about(request, error) else None
-        return _caused(unsent or _unanswered(cause, settings, call, limits), cause)
-    if "loop" not in str(error):
-        return error
-    # asyncio's words; by then an idle connection of the other loop has carried the request out.
-    words = (
-        f"http_client: {error}; an httpx.AsyncClient works only in the event loop that first used it: use"
-        f" one for each, or let AsyncMillis make its own; {_may_have(call)}"
-    )
-    return _caused(APIConnectionError(words, maybe_processed=True), error)
-
-
-def reading_failure(error: Exception, settings: Settings, call: PreparedRequest, body: Body) -> Exception:
-    """Return what to raise, as above, for what httpx raised while an answer was read whole, with what had
-    come of it.
-    """
-    cause = _without_key(error, settings.key.redact)
-    cls = APITimeoutError if isinstance(cause, httpx.TimeoutException) else APIConnectionError
-    failure = cls(
-        f"the answer from {settings.base_url} broke off: {_what_broke(cause, body.deadline)};"
-        f" {_may_have(call)}; .body holds what had come",
-        maybe_processed=True,
-        body=settings.key.redact(bytes(body.data)).decode("utf-8", "replace"),
-    )
-    return _caused(failure, cause)
-
-
-def stream_failure(error: Exception, core: ReplyBuilder, deadline: Deadline) -> Exception | None:
-    """Return what to raise, as above, for what httpx raised while a stream was read; None for a stream that
-    was closed meanwhile, which has an error of its own.
-    """
-    if core.over:
-        return None
-    cause = _without_key(error, core.redact)
-    return _caused(core.interrupted(f"the stream broke off: {_what_broke(cause, deadline)}"), cause)
-
-
-def _caused(failure: Exception, cause: Exception) -> Exception:
+    if isinstance(error, RuntimeError):
+        # By then an idle connection of the other loop has carried the request out.
+        return APIConnectionError(
+            f"http_client: {shorten(str(error), 300)}; an httpx.AsyncClient works only in the event loop that"
+            f" first used it: use one for each, or let AsyncMillis make its own; {_may_have(prepared)}",
+            maybe_processed=True,
+        )
+    cause = _without_frames(error, options.key)
+    unsent = not trace.request_began if trace.is_used else isinstance(error, _NEVER_SENT)
+    if unsent or _UNPROCESSED.search(str(cause)):
+        failure = _unsent(cause, trace, options, deadline)
+    else:
+        failure = _unanswered(cause, options, prepared, deadline)
     failure.__cause__ = cause
     return failure
 
 
-def _is_about(request: httpx.Request, error: Exception) -> bool:
-    """Whether httpx raised `error` for this request: a hook of the caller's may make others."""
-    try:
-        return isinstance(error, httpx.RequestError) and error.request is request
-    except RuntimeError:  # it was raised outside of any
-        return False
+def reading_failure(
+    error: Exception, options: Options, prepared: PreparedRequest, body: Body
+) -> APIConnectionError:
+    """Return what to raise, as above, for what the transport raised while an answer was read whole."""
+    cause = _without_frames(error, options.key)
+    kind = APITimeoutError if _is_timeout(cause) else APIConnectionError
+    failure = kind(
+        f"the answer from {options.base_url} broke off: {_what_broke(cause, body.deadline)};"
+        f" {_may_have(prepared)}; .body holds what had come",
+        maybe_processed=True,
+        body=options.key.redact(bytes(body.data)).decode("utf-8", "replace"),
+    )
+    failure.__cause__ = cause
+    return failure
 
 
-def _without_key(error: Exception, redact: Callable[[bytes], bytes]) -> Exception:
-    """Return `error`, or where the key is in it a copy that has nothing but the words left.
+def stream_failed(error: Exception, builder: ReplyBuilder, options: Options, deadline: Deadline) -> None:
+    """Tell `builder` what the transport raised while its stream was read."""
+    if builder.is_over:
+        return
+    cause = _without_frames(error, options.key)
+    if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":
+        builder.wait_is_over()
+        return
+    builder.cut(f"the stream broke off: {_what_broke(cause, deadline)}", cause)
+
+
+def foreign_process() -> ConfigurationError:
+    """Return the error for something of the parent process that is used in a forked child."""
+    return ConfigurationError(
+        "http_client: this client was made with an httpx client of the parent process, whose connections a"
+        " fork shares: make the client in the child process, or leave http_client= out"
+    )
+
+
+def _without_frames(error: Exception, key: Secret) -> Exception:
+    """Return a copy of `error` that has nothing but its words, without the key.
 
     The frames in which a request was being written hold its head, and h11 quotes what it cannot read.
     """
-    text = str(error)
-    hidden = redact(text.encode("utf-8", "replace")).decode()
-    if hidden == text and not isinstance(error, _WHILE_WRITING):
-        return error
-    # A subclass that is not httpx's own may want other arguments.
-    own = (cls for cls in type(error).__mro__ if issubclass(cls, Exception))
-    return next(cls for cls in own if cls.__module__.partition(".")[0] == "httpx")(hidden)
+    words = key.redact_text(str(error))
+    for cls in type(error).__mro__:
+        # A subclass that does not belong to httpx or Python may want other arguments.
+        if cls.__module__.partition(".")[0] in ("httpx", "builtins") and issubclass(cls, Exception):
+            try:
+                return cls(words)
+            except TypeError:
+                continue
+    return Exception(words)
 
 
-def _unsent(error: Exception, settings: Settings, limits: Timeout) -> APIConnectionError | None:
-    if not isinstance(error, _NEVER_SENT):
-        return None
-    cls = APITimeoutError if isinstance(error, httpx.TimeoutException) else APIConnectionError
-    waited = f" ({_limit_of(error, limits)})" if cls is APITimeoutError else ""
-    return cls(
-        f"no connection to {settings.base_url}{waited}: {_words(error)}; nothing was sent",
+def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline) -> APIConnectionError:
+    proxy = trace.peer if trace.peer not in (None, options.host) else None
+    where = f"{options.base_url} through the proxy {proxy}" if proxy else options.base_url
+    kind = APITimeoutError if _is_timeout(error) else APIConnectionError
+    waited = f" ({_limit_of(error, deadline)})" if kind is APITimeoutError else ""
+    words = _words(error)
+    return kind(
+        f"no connection to {where}{waited}: {words}; nothing was processed"
+        if trace.request_began
+        else f"no connection to {where}{waited}: {words}; nothing was sent",
         maybe_processed=False,
+        is_permanent=isinstance(error, ssl.SSLCertVerificationError)
+        or "CERTIFICATE_VERIFY_FAILED" in words
+        or (isinstance(error, httpx.ProxyError) and words.startswith(("407", "403")))
+        or (proxy is not None and "password" in words.lower()),
     )
 
 
 def _unanswered(
-    error: Exception, settings: Settings, call: PreparedRequest, limits: Timeout
+    error: Exception, options: Options, prepared: PreparedRequest, deadline: Deadline
 ) -> APIConnectionError:
-    if isinstance(error, httpx.TimeoutException):
+    if _is_timeout(error):
         return APITimeoutError(
-            f"no answer from {settings.base_url} ({_limit_of(error, limits)}); {_may_have(call)}",
+            f"no answer from {options.base_url} ({_limit_of(error, deadline)}); {_may_have(prepared)}",
             maybe_processed=True,
         )
     if isinstance(error, httpx.InvalidURL):
         # httpx looks at the address of a redirect although it is not to follow it.
-        what = f"the answer from {settings.base_url} is a redirect to no address"
+        what = f"the answer from {options.base_url} is a redirect to an address that cannot be read"
     else:
-        what = f"the connection to {settings.base_url} broke"
-    return APIConnectionError(f"{what}: {_words(error)}; {_may_have(call)}", maybe_processed=True)
+        what = f"the connection to {options.base_url} broke"
+    return APIConnectionError(f"{what}: {_words(error)}; {_may_have(prepared)}", maybe_processed=True)
 
 
-def _may_have(call: PreparedRequest) -> str:
-    if call.operation == "duplicate":
+def _may_have(prepared: PreparedRequest) -> str:
+    if prepared.operation == "duplicate":
         return f"the request was sent, so {COPY_MAY_EXIST}"
     return "the request was sent, so the service may have acted on it"
 
 
-def _limit_of(error: Exception, limits: Timeout) -> str:
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, httpx.TimeoutException | TimeoutError)
+
+
+def _limit_of(error: Exception, deadline: Deadline) -> str:
+    timeout = deadline.timeout
     if isinstance(error, httpx.ConnectTimeout):
-        return f"limit: connect, {limits.connect:g} s"
+        return f"limit: connect, {timeout.connect:g} s"
     if isinstance(error, httpx.PoolTimeout):
-        return f"limit: pool, {limits.pool:g} s"
+        return f"limit: pool, {timeout.pool:g} s"
     if isinstance(error, httpx.WriteTimeout):
-        return f"limit: write, {limits.write:g} s"
-    return f"limit: first_byte, {limits.first_byte:g} s"
+        return f"limit: write, {timeout.write:g} s"
+    return f"limit: first_byte, {timeout.first_byte:g} s"
 
 
 def _what_broke(error: Exception, deadline: Deadline) -> str:
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, TotalTimeout):
-        return f"nothing came for {deadline.limits.idle:g} s (limit: idle)"
-    return _words(error)
+    if isinstance(error, LimitPassedError) or not _is_timeout(error):
+        words = _words(error)
+        if isinstance(error, httpx.DecodingError) and not _UNREADABLE_CODING.search(words):
+            return f"its content-encoding cannot be read: {words}"
+        return words
+    return deadline.words()
 
 
 def _words(error: Exception) -> str:
     # httpx's time-outs mostly have no text; what a peer sent may hold anything.
-    return shorten(str(error), 300) or (
-        "a time limit passed" if isinstance(error, httpx.TimeoutException) else type(error).__name__
-    )
+    return shorten(str(error), 300) or ("a time limit passed" if _is_timeout(error) else type(error).__name__)

@@ -9,14 +9,27 @@ from typing import Any
 import pytest
 
 import millis_wrapper
-from millis_wrapper import AsyncMillis, ChatStream, Conversation, Millis, RetryPolicy, Timeout, config, sse
+from millis_wrapper import (
+    AsyncChatStream,
+    AsyncConversation,
+    AsyncMillis,
+    ChatStream,
+    Conversation,
+    Millis,
+    RetryPolicy,
+    Timeout,
+    config,
+    sse,
+)
 from millis_wrapper.mock import MockMillis
 
 WITH_EXAMPLE = [
     Millis,
     AsyncMillis,
     ChatStream,
+    AsyncChatStream,
     Conversation,
+    AsyncConversation,
     Timeout,
     RetryPolicy,
     sse.decode,
@@ -44,13 +57,18 @@ def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
 
 @pytest.mark.parametrize("thing", WITH_EXAMPLE, ids=lambda thing: thing.__name__)
 def test_the_examples_in_the_docstrings_are_true(
-    thing: Any, millis: Millis, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+    thing: Any,
+    millis: Millis,
+    async_millis: AsyncMillis,
+    millis_mock: MockMillis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a docstring shows is what happens, against the mock."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.add_agent("-OabCdEfGhIjKlMnOpQr")
-    names = vars(inspect.getmodule(thing)) | {"millis": millis, "asyncio": asyncio}
+    client = async_millis if thing.__name__.startswith("Async") else millis
+    names = vars(inspect.getmodule(thing)) | {"millis": client, "asyncio": asyncio}
     (test,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__, globs=names)
     assert test.examples
     assert doctest.DocTestRunner().run(test).failed == 0

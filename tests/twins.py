@@ -31,7 +31,7 @@ from millis_wrapper._async.client import AsyncAgents, AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._sync.client import Agents, Chat
 from millis_wrapper._sync.transport import Transport
-from millis_wrapper.options import read_settings
+from millis_wrapper.options import Secret, read_options
 
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 
@@ -241,8 +241,8 @@ class Twins:
         clock goes on only by what it slept, and its dice always show 0.
         """
         http_client = http_client or self.httpx_client(verify=_certificates())
-        settings = read_settings(
-            KEY, region=None, base_url=base_url, allow_http=False, headers=None, strict=False
+        settings = read_options(
+            Secret(KEY), region=None, base_url=base_url, allow_http=False, headers=None, strict=False
         )
         slept: list[float] = []
         policy = {"clock": lambda: sum(slept), "jitter": lambda: 0.0, **policy}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, assert_type
 
 import httpx
-from millis_api.models import AgentConfig, AgentConfigOverride, Metadata, UserMessage
+from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage, Metadata, UserMessage
 from millis_api.types import Unset
 
 from millis_wrapper import (
@@ -24,9 +24,11 @@ from millis_wrapper import (
     DuplicatedAgent,
     FieldError,
     Millis,
+    MillisError,
     RetryPolicy,
     StreamError,
     Timeout,
+    UnexpectedResponseError,
     UnprocessableEntityError,
     __version__,
 )
@@ -47,12 +49,24 @@ def a_client_takes() -> None:
         "key", region="eu", timeout=30, max_retries=0, headers={"x-team": "a"}, allow_http=True, strict=True
     )
     Millis(base_url="http://127.0.0.1:8000", timeout=Timeout(idle=10), max_retries=RetryPolicy(max_retries=5))
+    Millis(require_end=True)
     Millis(http_client=httpx.Client())
     AsyncMillis(http_client=httpx.AsyncClient())
+    Millis(max_retries=1.5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    Millis(timeout=httpx.Timeout(4))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     Millis(region="asia")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     Millis(http_client=httpx.AsyncClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     version: str = __version__
     print(version)
+
+
+def a_client_shows(millis: Millis, async_millis: AsyncMillis) -> None:
+    assert_type(millis.base_url, str)
+    assert_type(millis.timeout, Timeout)
+    assert_type(millis.closed, bool)
+    assert_type(async_millis.base_url, str)
+    assert_type(async_millis.timeout, Timeout)
+    assert_type(async_millis.closed, bool)
 
 
 def a_stream_yields(millis: Millis) -> None:
@@ -67,6 +81,9 @@ def a_stream_yields(millis: Millis) -> None:
             assert_type(chunk.finish_reason, str | None)
         assert_type(stream.until_done(), None)
     assert_type(stream.get_final_reply(), ChatReply)
+    assert_type(stream.reply, ChatReply)
+    assert_type(millis.chat.stream("Hello", agent_id="-O").open(), ChatStream)
+    assert_type(stream.close(), None)
 
 
 async def an_async_stream_yields(millis: AsyncMillis) -> None:
@@ -78,6 +95,10 @@ async def an_async_stream_yields(millis: AsyncMillis) -> None:
         async for chunk in stream:
             assert_type(chunk, ChatChunk)
     assert_type(await stream.get_final_reply(), ChatReply)
+    assert_type(stream.reply, ChatReply)
+    assert_type(await millis.chat.stream("Hello", agent_id="-O").open(), AsyncChatStream)
+    assert_type(await stream.close(), None)
+    assert_type(await stream.aclose(), None)
     assert_type(await millis.chat.send("Hello", agent_id="-O"), ChatReply)
     assert_type(await millis.agents.duplicate("-O"), DuplicatedAgent)
     assert_type(millis.chat.conversation(agent_id="-O"), AsyncConversation)
@@ -95,6 +116,7 @@ def messages_may_be(millis: Millis) -> None:
     millis.chat.send([{"role": "user", "content": "Hello"}], agent_id="-O")
     millis.chat.send([UserMessage(content="Hello")], agent_id="-O")
     millis.chat.send([UserMessage(content="Hello"), {"role": "assistant", "content": "Hi"}], agent_id="-O")
+    millis.chat.send([UserMessage(content="Hello"), AssistantMessage(content="Hi")], agent_id="-O")
     millis.chat.send(7, agent_id="-O")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
@@ -105,6 +127,14 @@ def a_reply_holds(reply: ChatReply) -> None:
     assert_type(reply.usage, dict[str, Any] | None)
     assert_type(reply.tool_calls, list[dict[str, Any]])
     assert_type(reply.message, dict[str, Any])
+    assert_type(reply.to_dict(), dict[str, Any])
+
+
+def a_chunk_holds(chunk: ChatChunk) -> None:
+    assert_type(chunk.text, str)
+    assert_type(chunk.event, str)
+    assert_type(chunk.finish_reason, str | None)
+    assert_type(chunk.to_dict(), dict[str, Any])
 
 
 def a_conversation_gives(talk: Conversation) -> None:
@@ -120,22 +150,32 @@ def a_copy_holds(copy: DuplicatedAgent) -> None:
     assert_type(copy.created_at, datetime | None)
     assert_type(copy.config, AgentConfig | None)
     assert_type(copy.raw, dict[str, Any])
+    assert_type(copy.to_dict(), dict[str, Any])
     if copy.config is not None:
         assert_type(copy.config.prompt, str | None | Unset)
         assert_type(copy.config.to_dict(), dict[str, Any])
 
 
 def errors_hold(
+    any_error: MillisError,
     status: APIStatusError,
     fields: UnprocessableEntityError,
     connection: APIConnectionError,
     stream: StreamError,
+    unexpected: UnexpectedResponseError,
 ) -> None:
+    assert_type(any_error.maybe_processed, bool)
     assert_type(status.status_code, int)
+    assert_type(status.headers, Mapping[str, str])
+    assert_type(status.body, str)
     assert_type(status.retry_after, float | None)
     assert_type(fields.errors, tuple[FieldError, ...])
     assert_type(connection.maybe_processed, bool)
+    assert_type(connection.is_permanent, bool)
+    assert_type(connection.body, str)
     assert_type(stream.reply, ChatReply)
+    assert_type(unexpected.body, str)
+    assert_type(unexpected.headers, Mapping[str, str])
 
 
 def configs_are(saved: AgentConfig, override: AgentConfigOverride, metadata: Metadata) -> None:

@@ -1,22 +1,21 @@
-"""The async client: a thin shell that sends what the cores decided, and hands them what came."""
+"""The client: arguments in, replies and copies out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
 from millis_wrapper import _http
-from millis_wrapper.chat import ReplyBuilder
-from millis_wrapper.conversation import AsyncConversation, Turn
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.options import Region, Timeout, as_timeout, read_settings
-from millis_wrapper.request import PreparedRequest, agent_arguments, chat_call, duplicate_call, message_dicts
-from millis_wrapper.response import DuplicatedAgent, read_duplicated_agent
+from millis_wrapper.options import Region, Timeout, as_timeout, mask_headers, read_key, read_options, wrap_key
+from millis_wrapper.request import agent_arguments, message_dicts, prepare_chat, prepare_duplicate
+from millis_wrapper.response import DuplicatedAgent, prepare_reading, read_duplicated_agent
 from millis_wrapper.retry import RetryPolicy
 
+from .conversation import AsyncConversation
 from .stream import AsyncChatStream
 from .transport import AsyncTransport
 
@@ -44,31 +43,34 @@ class AsyncChat:
     ) -> AsyncChatStream:
         """Send `messages` to an agent, and stream its reply.
 
-        Nothing is sent before the stream is entered or read.
+        Nothing is sent before the stream is opened or read.
 
         Args:
-            messages: a str (said by the user), or the whole history as a list of dicts or generated message
-                models; the service keeps none.
-            agent_id: a saved agent.
+            messages: a str (the user's message), or the whole history as a list of dicts or generated
+                message models; the service keeps none.
+            agent_id: the id of a saved agent.
             agent_config: a config (dict or generated model) of its own or, beside an `agent_id`, what to
                 override of the saved one (probably by whole top-level keys). Only what is in it is sent.
             metadata: values for the `{name}` placeholders of prompt and messages.
             include_metadata_in_prompt: whether the agent is shown the metadata.
             end_of_session: whether this is the last turn.
-            timeout: seconds for each wait, or a Timeout; None is the client's.
+            timeout: seconds for each wait, or a Timeout; None means the client's.
 
-        Raises ConfigurationError at once for arguments that cannot be right, and warns (UnknownFieldWarning)
-        of config keys that the contract does not know.
+        Raises:
+            ConfigurationError: an argument cannot be right; nothing was sent.
+
+        Warns:
+            UnknownFieldWarning: the contract does not know a config key.
         """
         agent = agent_arguments(
             agent_id=agent_id,
             agent_config=agent_config,
             metadata=metadata,
             include_metadata_in_prompt=include_metadata_in_prompt,
-            strict=self._transport.settings.strict,
+            strict=self._transport.options.strict,
         )
-        call = chat_call(agent, message_dicts(messages), end_of_session=end_of_session)
-        return self._stream(lambda: call, timeout)
+        prepared = prepare_chat(agent, message_dicts(messages), end_of_session=end_of_session)
+        return AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._transport.timeout))
 
     async def send(
         self,
@@ -81,8 +83,23 @@ class AsyncChat:
         end_of_session: bool = False,
         timeout: float | Timeout | None = None,
     ) -> ChatReply:
-        """Send `messages` to an agent, and return its whole reply; arguments as in `stream`, errors as in
-        `stream` and in reading it.
+        """Send `messages` to an agent, and return its whole reply.
+
+        Args:
+            messages: a str (the user's message), or the whole history; as in `stream`.
+            agent_id: the id of a saved agent.
+            agent_config: a config of its own, or what to override of the saved one.
+            metadata: values for the `{name}` placeholders of prompt and messages.
+            include_metadata_in_prompt: whether the agent is shown the metadata.
+            end_of_session: whether this is the last turn.
+            timeout: seconds for each wait, or a Timeout; None means the client's.
+
+        Raises:
+            ConfigurationError: an argument cannot be right; nothing was sent.
+            APIStatusError: the service answered with an error status.
+            APIConnectionError: there was no answer.
+            StreamError: the reply is not whole; `.reply` holds what had come.
+            UnexpectedResponseError: the answer was not a stream of events.
         """
         async with self.stream(
             messages,
@@ -104,37 +121,26 @@ class AsyncChat:
         include_metadata_in_prompt: bool | None = None,
         timeout: float | Timeout | None = None,
     ) -> AsyncConversation:
-        """Begin a conversation, which keeps the history and sends it whole with each turn; arguments as in
-        `stream`, and the errors of the arguments at once.
+        """Begin a conversation, which keeps the history and sends it whole with each turn.
+
+        Args:
+            agent_id: the id of a saved agent.
+            agent_config: a config of its own, or what to override of the saved one.
+            metadata: values for the `{name}` placeholders of prompt and messages.
+            include_metadata_in_prompt: whether the agent is shown the metadata.
+            timeout: seconds for each wait of each turn, or a Timeout; None means the client's.
+
+        Raises:
+            ConfigurationError: an argument cannot be right.
         """
         agent = agent_arguments(
             agent_id=agent_id,
             agent_config=agent_config,
             metadata=metadata,
             include_metadata_in_prompt=include_metadata_in_prompt,
-            strict=self._transport.settings.strict,
+            strict=self._transport.options.strict,
         )
-        limits = as_timeout(timeout, self._transport.timeout)
-
-        def open_turn(turn: Turn[AsyncChatStream], timeout: float | Timeout | None) -> AsyncChatStream:
-            return self._stream(
-                lambda: chat_call(agent, turn.begin(), end_of_session=turn.end_of_session),
-                as_timeout(timeout, limits),
-                turn.over,
-            )
-
-        return AsyncConversation(open_turn)
-
-    def _stream(
-        self,
-        make_call: Callable[[], PreparedRequest],
-        timeout: float | Timeout | None,
-        when_over: Callable[[ReplyBuilder], None] | None = None,
-    ) -> AsyncChatStream:
-        transport = self._transport
-        limits = as_timeout(timeout, transport.timeout)
-        core = ReplyBuilder(redact=transport.settings.key.redact, when_over=when_over)
-        return AsyncChatStream(transport, make_call, limits, core)
+        return AsyncConversation(self._transport, agent, as_timeout(timeout, self._transport.timeout))
 
 
 class AsyncAgents:
@@ -150,45 +156,57 @@ class AsyncAgents:
         was refused with 429.
 
         Args:
-            agent_id: the agent to copy.
-            timeout: seconds for each wait, or a Timeout; None is the client's.
+            agent_id: the id of the agent to copy.
+            timeout: seconds for each wait, or a Timeout; None means the client's.
 
-        Raises APIStatusError (NotFoundError for an unknown agent), APIConnectionError, whose `maybe_processed`
-        tells whether a copy may exist, UnexpectedResponseError for an answer without an id, and
-        ConfigurationError before anything is sent.
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+            APIStatusError: the service answered with an error status (NotFoundError for an unknown agent).
+            APIConnectionError: there was no whole answer; `maybe_processed` tells whether a copy may exist.
+            UnexpectedResponseError: the answer holds no id.
         """
-        limits = as_timeout(timeout, self._transport.timeout)
-        body = await self._transport.read(duplicate_call(agent_id), limits)
-        return read_duplicated_agent(body, redact=self._transport.settings.key.redact)
+        prepared = prepare_duplicate(agent_id)
+        prepare_reading()
+        body, headers = await self._transport.read(prepared, as_timeout(timeout, self._transport.timeout))
+        return read_duplicated_agent(body, redact=self._transport.options.key.redact, headers=headers)
 
 
 class AsyncMillis:
-    """The async client of the Millis AI service.
+    """The client of the Millis AI service.
+
+    May be shared by threads and event loops. Close it with `aclose()`, or use it in `async with`.
 
     Args:
-        api_key: your private key; else MILLIS_API_KEY.
+        api_key: your private key; without it, MILLIS_API_KEY.
         region: "us" or "eu".
-        base_url: the host, in place of a region; else MILLIS_BASE_URL, else the US.
-        timeout: seconds for each wait, or a Timeout; None is Timeout(), never "for ever".
-        max_retries: how often to send again what may be sent again, or a RetryPolicy.
-        http_client: an httpx.AsyncClient of your own (proxy, transport); it is used as it is, and you close
-            it.
-        headers: sent with each request, on top of ours.
-        allow_http: whether the key may go in the clear to another machine.
+        base_url: the address of the host, in place of a region; without both, MILLIS_BASE_URL, else the US.
+        timeout: seconds for each wait, or a Timeout; None means Timeout(), never "for ever".
+        max_retries: how often to send again where that is safe, or a RetryPolicy.
+        http_client: an httpx.AsyncClient of your own (proxy, transport). It is used as it is, you close it,
+            and what httpx does not give back of its connections after cancelled calls, it does not give
+            back. It belongs to the process that made the client: after a fork, make a new one.
+        headers: headers to send with each request, on top of ours.
+        allow_http: whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
         strict: whether config keys that the contract does not know are errors instead of warnings.
+        require_end: whether a reply that ends without `[DONE]` and finish_reason counts as cut. None: from
+            the moment on that this client has seen one reply end with such a mark.
 
-    Raises ConfigurationError, naming the argument and what to do.
-
-    May be used in more than one event loop. `aclose()` it, or use it in `async with`.
+    Raises:
+        ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
 
     Example:
-        >>> async def main() -> str:
+        >>> async def main():
         ...     async with AsyncMillis() as millis:
         ...         reply = await millis.chat.send("Hello", agent_id="-OabCdEfGhIjKlMnOpQr")
-        ...     return reply.text
+        ...     return reply.text, reply.ended
         >>> asyncio.run(main())
-        'Hello'
+        ('Hello', 'done')
     """
+
+    chat: AsyncChat
+    """Talking to an agent by text."""
+    agents: AsyncAgents
+    """Saved agents."""
 
     def __init__(
         self,
@@ -202,26 +220,61 @@ class AsyncMillis:
         headers: Mapping[str, str] | None = None,
         allow_http: bool = False,
         strict: bool = False,
+        require_end: bool | None = None,
     ) -> None:
+        wrapped, api_key = wrap_key(api_key), None
+        headers = mask_headers(headers)
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise ConfigurationError(
                 f"http_client: must be an httpx.AsyncClient, not {type(http_client).__name__}"
             )
-        self._settings = read_settings(
-            api_key, region=region, base_url=base_url, allow_http=allow_http, headers=headers, strict=strict
+        options = read_options(
+            read_key(wrapped),
+            region=region,
+            base_url=base_url,
+            allow_http=allow_http,
+            headers=headers,
+            strict=strict,
+            require_end=require_end,
         )
-        _http.ensure_valid_host(self._settings.base_url)
-        policy = max_retries if isinstance(max_retries, RetryPolicy) else RetryPolicy(max_retries=max_retries)
-        self._transport = AsyncTransport(self._settings, as_timeout(timeout, Timeout()), policy, http_client)
+        _http.ensure_valid_host(options.base_url)
+        self._transport = AsyncTransport(
+            options, as_timeout(timeout, Timeout()), _http.retry_policy(max_retries), http_client
+        )
         self.chat = AsyncChat(self._transport)
         self.agents = AsyncAgents(self._transport)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings.base_url!r}, api_key={self._settings.key!r})"
+    @property
+    def base_url(self) -> str:
+        """The address that requests go to."""
+        return self._transport.options.base_url
 
-    async def aclose(self) -> None:
-        """Close the client's connections; those of a client that was handed in stay open."""
+    @property
+    def timeout(self) -> Timeout:
+        """The time limits of calls that set none of their own."""
+        return self._transport.timeout
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._transport.is_closed
+
+    def __repr__(self) -> str:
+        transport: AsyncTransport | None = getattr(self, "_transport", None)
+        if transport is None:  # its construction failed, and a traceback shows it
+            return f"<{type(self).__name__}, not constructed>"
+        return f"{type(self).__name__}({self.base_url!r}, api_key={transport.options.key!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is not pickled or copied: make a new client in the other process or place"
+        )
+
+    async def close(self) -> None:
+        """Close the client's connections; those of an httpx client that was handed in stay open."""
         await self._transport.close()
+
+    aclose = close
 
     async def __aenter__(self) -> Self:
         return self
@@ -229,4 +282,4 @@ class AsyncMillis:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self.close()

@@ -1,57 +1,83 @@
-"""The async stream: a thin shell round `ReplyBuilder`."""
+"""The stream of one reply: a thin shell around `ReplyBuilder`."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import anyio
-import httpx
-
-from millis_wrapper._http import DRAIN_BYTES, DRAIN_SECONDS, Deadline, is_plain, own_network
-from millis_wrapper._http_errors import READING_ERRORS, stream_failure
+from millis_wrapper import _http, _http_errors
 from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
+
+from . import io
 
 if TYPE_CHECKING:
     from millis_wrapper.options import Timeout
     from millis_wrapper.request import PreparedRequest
 
-    from .transport import AsyncTransport
+    from .transport import AsyncTransport, OpenResponse
 
 
 class AsyncChatStream:
     """A reply as it arrives; made by `millis.chat.stream(...)`.
 
-    Entering the `async with` block sends the request, and raises what the answer's status tells
-    (APIStatusError, APIConnectionError). Reading raises StreamInterruptedError, StreamFailedError and
-    UnexpectedResponseError. Leaving the block closes the stream at once, and breaking out of a loop over it
-    as soon as the event loop turns: `reply` then holds what had come, and is not whole.
+    Nothing is sent before the stream is opened: by `async with`, by `open()`, or by reading it. Opening it
+    raises what the answer's status says (APIStatusError, APIConnectionError). Reading raises
+    StreamInterruptedError, StreamFailedError and UnexpectedResponseError. Leaving the `async with` block,
+    or breaking out of a loop over the stream, closes it: `reply` then holds what had come, and is not
+    whole. One thread or task reads it; another one may close it.
+
+    Example:
+        >>> async def main():
+        ...     async with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
+        ...         words = [text async for text in stream.text_stream]
+        ...     return words, stream.reply.ended
+        >>> asyncio.run(main())
+        (['Hello'], 'done')
     """
 
-    def __init__(
-        self,
-        transport: AsyncTransport,
-        make_call: Callable[[], PreparedRequest],
-        limits: Timeout,
-        core: ReplyBuilder,
-    ) -> None:
+    def __init__(self, transport: AsyncTransport, prepared: PreparedRequest, timeout: Timeout) -> None:
         self._transport = transport
-        self._make_call = make_call
-        self._limits = limits
-        self._core = core
+        self._prepared = prepared
+        self._timeout = timeout
+        self._builder = ReplyBuilder(redact=transport.options.key.redact)
+        # Both are only ever tried, never waited for, so no lock that a fork leaves held can hang a child.
         self._opening = threading.Lock()  # taken once: a stream is sent once
-        self._response: httpx.Response | None = None
-        self._deadline: Deadline | None = None
+        self._reading = threading.Lock()
+        self._answer: OpenResponse | None = None
         self._chunks: AsyncGenerator[ChatChunk] | None = None
+
+    def __del__(self) -> None:
+        answer: OpenResponse | None = getattr(self, "_answer", None)
+        if answer is None or answer.is_foreign or answer.response.is_closed:
+            return
+        warnings.warn(
+            "a chat stream was opened and neither read to its end nor closed: use it in a `with` block, or"
+            " close it",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+        transport = self._transport
+        answer.loop.call_soon(lambda: transport.release(answer))
 
     @property
     def reply(self) -> ChatReply:
         """What has come so far; `ended` is None until it is whole."""
-        return self._core.reply
+        return self._builder.reply
+
+    @property
+    def outcome(self) -> tuple[ChatReply, bool] | None:
+        """What became of the reply: as far as it came, and whether it broke; None while it may still grow."""
+        builder = self._builder
+        if not builder.is_over:
+            return None
+        return builder.reply, builder.failed
 
     @property
     async def text_stream(self) -> AsyncGenerator[str]:
@@ -61,29 +87,74 @@ class AsyncChatStream:
                 if chunk.text:
                     yield chunk.text
 
+    async def open(self) -> Self:
+        """Send the request, and return the stream when the answer has begun.
+
+        A web server opens it before its own status goes out. `async with` and reading do it as well;
+        opening it again does nothing.
+
+        Raises:
+            APIStatusError: the service answered with an error status.
+            APIConnectionError: there was no answer.
+            ConfigurationError: another thread or task is opening it, or it belongs to another process.
+            StreamInterruptedError: it was closed before.
+        """
+        if self._answer is None:
+            if self._builder.is_over:
+                self._builder.final_reply()  # raises: the stream was closed, or could not be sent
+            if not self._opening.acquire(blocking=False):
+                raise ConfigurationError(
+                    "stream: another thread or task is opening it; open it first, then read it"
+                )
+            try:
+                answer = await self._transport.open(self._prepared, self._timeout, self._builder)
+            except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
+                self._builder.fail(error)
+                raise
+            self._builder.was_sent = True
+            self._answer = answer
+            if not _http.is_plain(answer.response):
+                self._builder.unreadable_coding = answer.response.headers.get("content-encoding")
+            if self._builder.is_over:
+                await self._transport.release(answer)
+                self._builder.final_reply()  # raises: it was closed meanwhile
+        return self
+
     async def until_done(self) -> None:
-        """Read the stream to its end; raises what breaks it."""
-        async with self:
-            async for _ in self._rest():
-                pass
-        self._core.final_reply()  # raises unless it ended well
+        """Read the stream to its end.
+
+        Raises:
+            StreamError: the reply is not whole; `.reply` holds what had come.
+            UnexpectedResponseError: the answer was not a stream of events.
+            ConfigurationError: another thread or task is reading it.
+        """
+        async for _ in self._read():
+            pass
 
     async def get_final_reply(self) -> ChatReply:
-        """Read the stream to its end and return the whole reply; raises what broke it, or
-        StreamInterruptedError when it was left early.
+        """Read the stream to its end, and return the whole reply.
+
+        Raises:
+            StreamError: the reply is not whole, or the stream was left early; `.reply` holds what had come.
+            UnexpectedResponseError: the answer was not a stream of events.
+            ConfigurationError: another thread or task is reading it.
         """
         await self.until_done()
-        return self._core.final_reply()
+        return self._builder.final_reply()
 
     async def close(self) -> None:
-        """Close the connection; a reply that is not whole stays so. May be called at any time and more than
-        once.
+        """Close the connection; a reply that is not whole stays so.
+
+        May be called at any time, from any thread or task, and more than once.
         """
-        self._core.leave()
-        if self._response is not None and not self._response.is_closed:
-            # A cancelled task has to give its connection back all the same.
-            with anyio.CancelScope(shield=True):
-                await self._response.aclose()
+        self._builder.close()
+        answer = self._answer
+        if answer is None or answer.is_foreign:
+            return
+        if self._reading.locked():
+            io.wake_reader(answer.response)
+        if not answer.response.is_closed or answer.response in answer.pool.under_way:
+            await self._transport.release(answer)
 
     aclose = close
 
@@ -91,21 +162,7 @@ class AsyncChatStream:
         return self._read()
 
     async def __aenter__(self) -> Self:
-        if self._response is None:
-            if self._core.over:
-                self._core.final_reply()  # raises: the stream was closed, or could not be sent
-            if not self._opening.acquire(blocking=False):
-                raise ConfigurationError("stream: another task is opening it; enter it first, then read it")
-            try:
-                self._response = await self._transport.open(self._make_call(), self._limits, self._core)
-            except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
-                self._core.fail(error)
-                raise
-            if self._core.over:
-                await self._response.aclose()
-                self._core.final_reply()  # raises: another task closed the stream meanwhile
-            self._deadline = self._transport.deadline(self._limits)
-        return self
+        return await self.open()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -113,54 +170,82 @@ class AsyncChatStream:
         await self.close()
 
     async def _read(self) -> AsyncGenerator[ChatChunk]:
-        async with self:
-            async for chunk in self._rest():
+        await self.open()
+        # One generator for all readers, so that one that comes later goes on where the one before it left.
+        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
+        try:
+            while (chunk := await self._next(chunks)) is not None:
                 yield chunk
-        self._core.final_reply()  # raises unless it ended well
+        except _SecondReaderError:
+            raise ConfigurationError(
+                "stream: another thread or task is reading it; read it in one place"
+            ) from None
+        except BaseException:
+            await self.close()
+            raise
+        await self.close()
+        self._builder.final_reply()  # raises unless it ended well
 
-    def _rest(self) -> AsyncIterator[ChatChunk]:
-        # One generator for all readers, so that a second one goes on where the first is.
-        self._chunks = self._chunks or self._chunks_as_they_come()
-        return self._chunks
+    async def _next(self, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | None:
+        if self._answer is not None and self._answer.is_foreign:
+            raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
+        if not self._reading.acquire(blocking=False):
+            raise _SecondReaderError
+        try:
+            return await anext(chunks, None)
+        finally:
+            self._reading.release()
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
-        response, deadline = self._response, self._deadline
-        if response is None or deadline is None or self._core.over:
+        answer, builder = self._answer, self._builder
+        if answer is None or builder.is_over:
             return
-        pieces = response.aiter_raw() if is_plain(response) else response.aiter_bytes()
-        failure: Exception | None = None
+        response, deadline = answer.response, answer.deadline
+        pieces: Any = response.aiter_raw() if _http.is_plain(response) else response.aiter_bytes()
         try:
-            async for piece in pieces:
-                for chunk in self._core.feed(piece):
+            while (piece := await io.next_piece(pieces, response, deadline)) is not None:
+                for chunk in builder.feed(piece):
                     yield chunk
-                if self._core.over:
+                    if builder.is_finishing:
+                        deadline.end_within("finish", _http.FINISH_SECONDS)
+                if builder.is_over:
                     break
-                deadline.check()
+                deadline.piece_came()
             else:
-                for chunk in self._core.end():
+                for chunk in builder.end(require_end=self._transport.require_end):
                     yield chunk
-        except READING_ERRORS as error:
-            failure = stream_failure(error, self._core, deadline)
         except GeneratorExit:
             raise
+        except Exception as error:
+            if not _http_errors.is_transport_error(error):
+                builder.fail(error)
+                raise
+            _http_errors.stream_failed(error, builder, self._transport.options, deadline)
         except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
-            self._core.fail(error)
+            builder.fail(error)
             raise
-        if failure is not None:
-            raise failure
-        if self._core.done:
-            await _drain(response, pieces)
+        if builder.has_end_mark:
+            self._transport.end_marks_seen = True
+        if builder.state == "done":
+            await self._drain(answer, pieces)
+
+    async def _drain(self, answer: OpenResponse, pieces: Any) -> None:
+        """Read on to the body's end, so that the connection can be used again; within limits, and whatever
+        happens, since the reply is whole.
+        """
+        if _http.own_network(answer.response) is None:
+            return
+        answer.deadline.end_within("drain", _http.DRAIN_SECONDS)
+        read = 0
+        try:
+            while (piece := await io.next_piece(pieces, answer.response, answer.deadline)) is not None:
+                read += len(piece)
+                if read > _http.DRAIN_BYTES or os.getpid() != answer.process:
+                    return
+        except Exception as error:
+            if not _http_errors.is_transport_error(error):
+                raise
 
 
-async def _drain(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
-    """Read on to the body's end, so that the connection can be used again; within limits, and whatever
-    happens, since the reply is whole.
-    """
-    if own_network(response) is None:
-        return
-    read = 0
-    with anyio.move_on_after(DRAIN_SECONDS), suppress(httpx.RequestError):
-        async for piece in pieces:
-            read += len(piece)
-            if read > DRAIN_BYTES:
-                break
+class _SecondReaderError(Exception):
+    """Another thread or task is reading the stream."""

@@ -1,165 +1,264 @@
-"""Sends calls, async: once, or again where that is safe."""
+"""Sends requests: once, or again where that is safe."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import os
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from typing import Any
+from weakref import WeakKeyDictionary
 
-import anyio
+import attrs
 import httpx
-from anyio.lowlevel import RunVar
 
-from millis_wrapper import _http
-from millis_wrapper._http_errors import READING_ERRORS, SENDING_ERRORS, reading_failure, sending_failure
+from millis_wrapper import _http, _http_errors
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
-from millis_wrapper.options import Settings, Timeout
+from millis_wrapper.options import Options, Timeout
 from millis_wrapper.request import PreparedRequest
+from millis_wrapper.response import shown_headers
 from millis_wrapper.retry import Attempts, RetryPolicy
 
-
-class _Loop:
-    """Stands for an event loop: asyncio and trio have no type in common."""
-
-    def __init__(self) -> None:
-        self._asyncio: ReferenceType[asyncio.AbstractEventLoop] | None = None
-        with suppress(RuntimeError):  # trio: no client holds on to its loop there
-            self._asyncio = ref(asyncio.get_running_loop())
-
-    def is_closed(self) -> bool:
-        loop = self._asyncio() if self._asyncio is not None else None
-        return loop is not None and loop.is_closed()
+from . import io
 
 
-_loop: RunVar[_Loop] = RunVar("millis_wrapper.loop")
+@attrs.define(eq=False)
+class Pool:
+    """An httpx client, and what is under way on it."""
+
+    client: httpx.AsyncClient
+    is_own: bool
+    under_way: set[object] = attrs.field(factory=set[object])
 
 
-def _this_loop() -> _Loop:
-    loop = _loop.get(None)
-    if loop is None:
-        loop = _Loop()
-        _loop.set(loop)
-    return loop
+@attrs.define(eq=False)
+class OpenResponse:
+    """An answer whose body is not read yet."""
+
+    response: httpx.Response
+    deadline: _http.Deadline
+    pool: Pool
+    loop: io.Loop
+    process: int
+    """The process that opened it: a forked child shares the socket, and must not touch it."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process opened it."""
+        return self.process != os.getpid()
 
 
 class AsyncTransport:
-    """Sends one call, again where that is safe; the only place that does."""
+    """Sends requests, again where that is safe; the only place that does.
+
+    Args:
+        options: where to, with which key and headers.
+        timeout: the time limits where a call sets none.
+        policy: when to send again.
+        http_client: the caller's httpx client; None to make one of our own at the first use.
+        sleep: waits for a number of seconds; for tests.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        options: Options,
         timeout: Timeout,
         policy: RetryPolicy,
-        http: httpx.AsyncClient | None,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        http_client: httpx.AsyncClient | None,
+        sleep: Callable[[float], Awaitable[None]] = io.sleep,
     ) -> None:
-        self.settings = settings
+        self.options = options
         self.timeout = timeout
         self.policy = policy
-        self._given = http
-        self._auth = _http.KeyAuth(settings.key)
-        # Owned by the transport, so that a client that nobody closed goes when the transport goes.
-        self._own = WeakKeyDictionary[_Loop, httpx.AsyncClient]()
-        self._lock = threading.Lock()
+        self.end_marks_seen = False
+        """Whether a reply of this host has ended with a mark; then one without a mark was cut."""
+        self._auth = _http.KeyAuth(options.key)
+        self._lent = Pool(http_client, is_own=False) if http_client is not None else None
+        self._process = os.getpid()
+        # By event loop, and by process below it: after a fork, the child makes a pool of its own and never
+        # touches the parent's sockets. No locks: one that another thread holds at a fork stays held.
+        self._pools = WeakKeyDictionary[io.Loop, dict[int, Pool]]()
+        self._retired: list[Pool] = []
         self._closed = False
         self._sleep = sleep
 
     @property
-    def http(self) -> httpx.AsyncClient:
-        """The httpx client: the caller's, or one for each event loop, since a connection belongs to the
-        loop that opened it.
-        """
-        if self._given is not None:
-            return self._given
-        loop = _this_loop()
-        client = self._own.get(loop)
-        if client is None:
-            client = _http.own_client(httpx.AsyncClient, self.settings)
-            with self._lock:
-                # A client holds on to its loop: without this, each `asyncio.run` would leave one behind.
-                for other in [other for other in self._own if other.is_closed()]:
-                    del self._own[other]
-                self._own[loop] = client
-        return client
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    @property
+    def require_end(self) -> bool:
+        """Whether a reply that ends without a mark counts as cut."""
+        required = self.options.require_end
+        return self.end_marks_seen if required is None else required
 
     async def open(
-        self, call: PreparedRequest, limits: Timeout, core: ReplyBuilder | None = None
-    ) -> httpx.Response:
-        """Return the answer to `call`, a success with its body unread.
+        self, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder | None = None
+    ) -> OpenResponse:
+        """Return the answer to a request, a success with its body unread.
 
-        `core`: of the stream that is to read it; once that is over, the call is not sent again.
+        Args:
+            prepared: the request.
+            timeout: its time limits.
+            builder: of the stream that is to read it; once that is over, the request is not sent again.
+
+        Raises:
+            MillisError: there was no answer, or one with an error status.
         """
-        attempts = Attempts(call.operation, self.policy)
+        attempts = Attempts(prepared.operation, self.policy)
         while True:
             began = self.policy.clock()
             try:
-                response = await self._open_once(call, limits)
+                answer = await self._open_once(prepared, timeout, attempts.number)
             except MillisError as error:
-                _http.log_attempt(call, attempts, began, error)
+                _http.log_attempt(prepared, attempts, began, error)
                 delay = attempts.delay_after(error)
                 if delay is None:
                     raise
                 failure = error
             else:
-                _http.log_attempt(call, attempts, began, response.status_code)
-                return response
+                _http.log_attempt(prepared, attempts, began, answer.response.status_code)
+                return answer
             await self._sleep(delay)
-            if core is not None and core.over:
+            if builder is not None and builder.is_over:
                 raise failure
 
-    async def read(self, call: PreparedRequest, limits: Timeout) -> bytes:
-        """Return the body of a success."""
-        response = await self.open(call, limits)
-        body = _http.Body(_http.MAX_BODY_BYTES, self.deadline(limits))
+    async def read(self, prepared: PreparedRequest, timeout: Timeout) -> tuple[bytes, dict[str, str]]:
+        """Return the body of a success, and the headers as errors show them.
+
+        Raises:
+            MillisError: there was no answer, one with an error status, or one that broke off.
+        """
+        answer = await self.open(prepared, timeout)
+        body = _http.Body(_http.MAX_BODY_BYTES, answer.deadline)
         failure: Exception | None = None
-        async with aclosing(response):
-            try:
-                async for piece in response.aiter_bytes():
-                    if not body.add(piece):
-                        break
-            except READING_ERRORS as error:
-                # A copy that was made is not lost because only the answer's ending is.
-                if not body.is_json:
-                    failure = reading_failure(error, self.settings, call, body)
+        try:
+            await self._read_into(body, answer)
+        except Exception as error:
+            if not _http_errors.is_transport_error(error):
+                raise
+            # A copy that was made is not lost because only the answer's ending is.
+            if not body.is_json:
+                failure = _http_errors.reading_failure(error, self.options, prepared, body)
+        finally:
+            await self.release(answer)
         if failure is not None:
             raise failure
-        return bytes(body.data)
+        headers = shown_headers(answer.response.headers.items(), self.options.key)
+        return bytes(body.data), headers
 
-    def deadline(self, limits: Timeout) -> _http.Deadline:
-        """Start the clock for the whole of an answer."""
-        return _http.Deadline(limits, self.policy)
+    async def release(self, answer: OpenResponse) -> None:
+        """Close an answer, and give its connection back."""
+        if answer.is_foreign:
+            return
+        pool = answer.pool
+        try:
+            await io.close_response(answer.response)
+        except BaseException:
+            # Cancelled a second time: the connection is lost to this pool.
+            self._retire(pool)
+            raise
+        finally:
+            pool.under_way.discard(answer.response)
+            if self._retired:
+                answer.loop.call_soon(self._sweep)
 
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
         self._closed = True
-        client = self._own.get(_this_loop())
-        if client is not None:
-            await client.aclose()
+        pools = self._pools.get(io.this_loop(), {})
+        pool = pools.get(os.getpid())
+        if pool is not None:
+            await io.close_client(pool.client)
+        for retired in self._retired[:]:
+            await io.close_client(retired.client)
 
-    async def _open_once(self, call: PreparedRequest, limits: Timeout) -> httpx.Response:
-        http = self.http
-        _http.ensure_open(self._closed or http.is_closed)
-        request = _http.build_request(http, self.settings, call, limits)
+    def _pool(self) -> Pool:
+        """Return the caller's httpx client, or one for each event loop, made at its first use."""
+        if self._lent is not None:
+            if self._process != os.getpid():
+                raise _http_errors.foreign_process()
+            return self._lent
+        loop = io.this_loop()
+        pools = self._pools.get(loop)
+        if pools is None:
+            # A client holds on to its loop: without this, each `asyncio.run` would leave one behind.
+            for other in list(self._pools):
+                if other.is_closed:
+                    self._pools.pop(other, None)
+            pools = self._pools.setdefault(loop, {})
+        pool = pools.get(os.getpid())
+        if pool is None:
+            new = Pool(_http.own_client(httpx.AsyncClient, self.options), is_own=True)
+            pool = pools.setdefault(os.getpid(), new)
+        return pool
+
+    def _retire(self, pool: Pool) -> None:
+        """Send nothing more on this pool, since a slot of it is lost; it is closed when its last answer is.
+
+        httpcore does not give back a slot when a call is cancelled while it waits for a connection or right
+        after one was made, when a task is cancelled twice, or when TLS fails behind a proxy.
+        """
+        pools = self._pools.get(io.this_loop(), {})
+        if pool.is_own and pools.get(os.getpid()) is pool:
+            del pools[os.getpid()]
+            self._retired.append(pool)
+
+    async def _sweep(self) -> None:
+        """Close the retired pools that nobody uses any more."""
+        for pool in self._retired[:]:
+            if not pool.under_way:
+                self._retired.remove(pool)
+                await io.close_client(pool.client)
+
+    async def _open_once(self, prepared: PreparedRequest, timeout: Timeout, attempt: int) -> OpenResponse:
+        pool = self._pool()
+        _http.ensure_open(self._closed or pool.client.is_closed)
+        deadline = _http.Deadline(timeout, self.policy.clock)
+        trace = io.Trace(deadline, io.limit_reads)
+        request = _http.build_request(pool.client, self.options, prepared, deadline, trace)
+        failure: MillisError | None = None
+        pool.under_way.add(request)
         try:
-            response = await http.send(request, stream=True, auth=self._auth, follow_redirects=False)
-        except SENDING_ERRORS as error:
-            failure = sending_failure(error, request, self.settings, call, limits)
-        else:
-            _http.begin_body(response, limits)
-            if response.is_success:
-                return response
-            failure = await self._refusal(call, response, limits)
-        raise failure
+            response = await pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            pool.under_way.add(response)
+        except Exception as error:
+            if not _http_errors.is_transport_error(error):
+                raise
+            failure = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
+            if trace.peer not in (None, self.options.host):
+                self._retire(pool)
+        except BaseException:
+            self._retire(pool)
+            raise
+        finally:
+            pool.under_way.discard(request)
+            if self._retired:
+                io.this_loop().call_soon(self._sweep)
+        if failure is not None:
+            raise failure
+        answer = OpenResponse(response, deadline, pool, io.this_loop(), os.getpid())
+        _http.begin_body(response, deadline)
+        if (network := response.extensions.get("network_stream")) is not None:
+            io.limit_reads(network, timeout.connect)
+        if response.is_success:
+            return answer
+        raise await self._refusal(prepared, answer, attempt)
 
-    async def _refusal(self, call: PreparedRequest, response: httpx.Response, limits: Timeout) -> MillisError:
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, self.deadline(limits))
-        # The status is the message; a body that breaks off takes nothing from it.
-        async with aclosing(response):
-            with suppress(httpx.RequestError):
-                async for piece in response.aiter_bytes():
-                    if not body.add(piece):
-                        break
-        return _http.status_error(self.settings, call, response, body)
+    async def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
+        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)
+        try:
+            await self._read_into(body, answer)
+        except Exception as error:
+            # The status is the message; a body that breaks off takes nothing from it.
+            if not _http_errors.is_transport_error(error):
+                raise
+        finally:
+            await self.release(answer)
+        return _http.status_error(self.options, prepared, answer.response, body, attempt)
+
+    async def _read_into(self, body: _http.Body, answer: OpenResponse) -> None:
+        pieces: Any = answer.response.aiter_bytes()
+        while (piece := await io.next_piece(pieces, answer.response, answer.deadline)) is not None:
+            if not body.add(piece):
+                return

@@ -16,8 +16,8 @@ from ._failures import line_for
 from ._output import note
 
 if TYPE_CHECKING:
+    from millis_wrapper import Conversation
     from millis_wrapper._sync.stream import ChatStream
-    from millis_wrapper.conversation import Conversation
 
     Messages: TypeAlias = list[dict[str, Any]]
 

@@ -65,17 +65,17 @@ def assert_well_made(error: MillisError) -> None:
 
 def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
     over: list[ReplyBuilder] = []
-    core = ReplyBuilder(redact=Secret(KEY).redact, when_over=over.append)
+    builder = ReplyBuilder(redact=Secret(KEY).redact, when_over=over.append)
     text: list[str] = []
 
     def read() -> ChatReply:
         for piece in pieces:
-            text.extend(chunk.text for chunk in core.feed(piece))
-        text.extend(chunk.text for chunk in core.end())
-        return core.final_reply()
+            text.extend(chunk.text for chunk in builder.feed(piece))
+        text.extend(chunk.text for chunk in builder.end())
+        return builder.final_reply()
 
     outcome = result_or_error(read)
-    assert over == [core]
+    assert over == [builder]
     return "".join(text), outcome
 
 

@@ -27,7 +27,7 @@ from millis_wrapper._async.client import AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._sync.client import Chat
 from millis_wrapper._sync.transport import Transport
-from millis_wrapper.options import Settings, read_settings
+from millis_wrapper.options import Options, Secret, read_options
 
 pytestmark = pytest.mark.anyio
 
@@ -190,7 +190,7 @@ async def test_of_two_tasks_that_open_a_stream_one_sends() -> None:
     assert isinstance(first, ChatReply)
     assert first.text == "Hello"
     assert isinstance(second, ConfigurationError)
-    assert "another task is opening it" in str(second)
+    assert "another thread or task is opening it" in str(second)
     assert len(server.requests) == 1
 
 
@@ -203,7 +203,7 @@ def test_of_two_threads_that_open_a_stream_one_sends() -> None:
         first = threading.Thread(target=lambda: texts.append(stream.get_final_reply().text))
         first.start()
         assert server.asked.wait(5)
-        with pytest.raises(ConfigurationError, match="another thread is opening it"):
+        with pytest.raises(ConfigurationError, match="another thread or task is opening it"):
             stream.get_final_reply()
         go_on.set()
         first.join(5)
@@ -211,8 +211,10 @@ def test_of_two_threads_that_open_a_stream_one_sends() -> None:
     assert len(server.requests) == 1
 
 
-def settings_for(server: Loopback) -> Settings:
-    return read_settings(KEY, region=None, base_url=server.url, allow_http=False, headers=None, strict=False)
+def settings_for(server: Loopback) -> Options:
+    return read_options(
+        Secret(KEY), region=None, base_url=server.url, allow_http=False, headers=None, strict=False
+    )
 
 
 async def test_a_stream_that_a_task_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:

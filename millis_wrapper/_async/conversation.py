@@ -1,0 +1,158 @@
+"""A conversation: the history that the service does not keep, sent whole with each turn."""
+
+from __future__ import annotations
+
+import copy
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import attrs
+
+from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.options import Timeout, as_timeout
+from millis_wrapper.request import message_dicts, prepare_chat
+
+from .stream import AsyncChatStream
+
+if TYPE_CHECKING:
+    from millis_wrapper.chat import ChatReply
+    from millis_wrapper.request import Messages
+
+    from .transport import AsyncTransport
+
+
+class _Turn(NamedTuple):
+    text: str
+    stream: AsyncChatStream
+
+
+class AsyncConversation:
+    """A conversation with one agent; made by `millis.chat.conversation(...)`.
+
+    Usable in `async with`: leaving the block closes a stream that is still open, and sends nothing.
+
+    Example:
+        >>> async def main():
+        ...     async with millis.chat.conversation(agent_id="-OabCdEfGhIjKlMnOpQr") as talk:
+        ...         first = await talk.send("Hello")
+        ...         second = await talk.send("And tomorrow?", end_of_session=True)
+        ...     return [message["role"] for message in talk.messages]
+        >>> asyncio.run(main())
+        ['user', 'assistant', 'user', 'assistant']
+    """
+
+    def __init__(self, transport: AsyncTransport, agent: dict[str, Any], timeout: Timeout) -> None:
+        self._transport = transport
+        self._agent = agent
+        self._timeout = timeout
+        self._messages: list[dict[str, Any]] = []
+        self._left_early: set[int] = set()
+        # The latest turn, until its outcome is taken: one at most. Taking it out of the list is one step, so
+        # that two threads that ask at once do not take it twice.
+        self._turns: list[_Turn] = []
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The history as it would be sent: a copy."""
+        self._settle()
+        return copy.deepcopy(self._messages)
+
+    @property
+    def left_early(self) -> tuple[int, ...]:
+        """The indexes in `messages` of replies that the caller left before their end, and that are therefore
+        not whole.
+        """
+        self._settle()
+        return tuple(sorted(self._left_early))
+
+    def load(self, messages: Messages) -> None:
+        """Replace the history.
+
+        Args:
+            messages: the new history, a list of messages; an empty one begins anew.
+
+        Raises:
+            ConfigurationError: the service would refuse the messages, or a reply is still being read.
+        """
+        self._ensure_no_turn()
+        self._messages = copy.deepcopy(message_dicts(messages, may_be_empty=True))
+        self._left_early.clear()
+
+    def stream(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> AsyncChatStream:
+        """Send `text` as the user's next message, and stream the agent's reply.
+
+        The turn is added to the history when the reply is whole. One that failed or was interrupted adds
+        nothing, so that it can be sent again; one that you leave early is kept as far as you read it, and
+        its index is in `left_early`.
+
+        Args:
+            text: the user's message.
+            end_of_session: whether this is the last turn.
+            timeout: seconds for each wait, or a Timeout; None means the conversation's.
+
+        Raises:
+            ConfigurationError: an argument is wrong, or the reply before is still being read.
+        """
+        self._ensure_no_turn()
+        if not isinstance(text, str):
+            raise ConfigurationError(f"text: must be a str, not {type(text).__name__}")
+        messages = [*self._messages, {"role": "user", "content": text}]
+        prepared = prepare_chat(self._agent, messages, end_of_session=end_of_session)
+        stream = AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._timeout))
+        self._turns.append(_Turn(text, stream))
+        return stream
+
+    async def send(
+        self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
+    ) -> ChatReply:
+        """Send `text` as the user's next message, and return the agent's whole reply.
+
+        Args:
+            text: the user's message.
+            end_of_session: whether this is the last turn.
+            timeout: seconds for each wait, or a Timeout; None means the conversation's.
+
+        Raises:
+            MillisError: as `stream` and reading it do; the history is then as it was.
+        """
+        async with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
+            return await stream.get_final_reply()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for turn in self._turns[:]:
+            await turn.stream.close()
+
+    def _ensure_no_turn(self) -> None:
+        self._settle()
+        if self._turns:
+            raise ConfigurationError(
+                "conversation: a reply is still being read; read it to its end, or close its stream, first"
+            )
+
+    def _settle(self) -> None:
+        """Take the outcome of the latest turn if it has one.
+
+        The turn is kept if its reply is whole, or was left by the caller after some of it was read.
+        """
+        turns = self._turns[:]
+        outcome = turns[0].stream.outcome if turns else None
+        if outcome is None:
+            return
+        try:
+            self._turns.remove(turns[0])
+        except ValueError:  # another thread has taken it
+            return
+        reply, failed = outcome
+        if reply.ended is None:
+            if failed or not reply.text:
+                return
+            reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
+            self._left_early.add(len(self._messages) + 1)
+        self._messages += [{"role": "user", "content": turns[0].text}, copy.deepcopy(reply.message)]

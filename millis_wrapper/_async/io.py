@@ -1,0 +1,137 @@
+"""What differs between asynchronous and synchronous code; `_sync/io.py` has the same names.
+
+Both are written by hand; every other module of `_sync` is made from the one here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+from weakref import ReferenceType, ref
+
+import anyio
+import httpx
+from anyio.lowlevel import RunVar
+
+from millis_wrapper import _http
+from millis_wrapper._http import Deadline, ReadLimit
+
+sleep = anyio.sleep
+
+
+class Loop:
+    """Stands for an event loop, since a connection belongs to the loop that opened it.
+
+    asyncio and trio have no type in common.
+    """
+
+    def __init__(self) -> None:
+        self._asyncio: ReferenceType[asyncio.AbstractEventLoop] | None = None
+        with suppress(RuntimeError):  # trio: no client holds on to its loop there
+            self._asyncio = ref(asyncio.get_running_loop())
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the loop is gone, and with it the connections that it opened."""
+        loop = self._asyncio() if self._asyncio is not None else None
+        return loop is not None and loop.is_closed()
+
+    def call_soon(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Call `function` in a task of its own; from any thread, and where no loop runs any more, not at
+        all.
+        """
+        loop = self._asyncio() if self._asyncio is not None else None
+        if loop is None or not loop.is_running():
+            return
+
+        def start() -> None:
+            # asyncio itself holds on to tasks only weakly.
+            task = asyncio.ensure_future(function())
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+
+        loop.call_soon_threadsafe(start)
+
+
+_tasks = set[asyncio.Future[None]]()
+_loop: RunVar[Loop] = RunVar("millis_wrapper.loop")
+
+
+def this_loop() -> Loop:
+    """Return what stands for the running event loop."""
+    loop = _loop.get(None)
+    if loop is None:
+        loop = Loop()
+        _loop.set(loop)
+    return loop
+
+
+class Trace(_http.Trace):
+    """httpcore's `trace` extension, which is awaited in async code."""
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of one event of httpcore."""
+        self.note(event, info)
+
+
+def limit_reads(network: Any, handshake_seconds: float) -> None:
+    """Make a network stream ask the deadline of each answer before each read; see `ReadLimit`.
+
+    `read` and its parameters are httpcore's public interface; it is replaced on this one connection.
+
+    Args:
+        network: httpcore's network stream.
+        handshake_seconds: seconds for a read without any limit: a SOCKS handshake, which httpcore does not
+            limit.
+    """
+    read = getattr(network, "read", None)
+    if read is None or isinstance(getattr(read, "__self__", None), _LimitedRead):
+        return
+    with suppress(AttributeError):
+        network.read = _LimitedRead(read, handshake_seconds).read
+
+
+class _LimitedRead:
+    def __init__(self, read: Callable[..., Awaitable[bytes]], handshake_seconds: float) -> None:
+        self._read = read
+        self._seconds_without_limit: float | None = handshake_seconds
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if isinstance(timeout, ReadLimit):
+            self._seconds_without_limit = None
+            timeout = _http.seconds_for_read(timeout.deadline)
+        elif timeout is None:
+            timeout = self._seconds_without_limit
+        return await self._read(max_bytes, timeout)
+
+
+async def next_piece(
+    pieces: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
+) -> bytes | None:
+    """Return the next piece of a body, or None at its end.
+
+    Raises:
+        TimeoutError: a limit has passed that the transport does not hold by itself.
+    """
+    if not deadline.is_tight or "network_stream" in response.extensions:
+        return await anext(pieces, None)
+    with anyio.fail_after(max(0.0, deadline.seconds_left())):
+        return await anext(pieces, None)
+
+
+async def close_response(response: httpx.Response) -> None:
+    """Close an answer; a cancelled task has to give its connection back all the same."""
+    with anyio.CancelScope(shield=True):
+        await response.aclose()
+
+
+async def close_client(client: httpx.AsyncClient) -> None:
+    """Close an httpx client, also in a cancelled task."""
+    with anyio.CancelScope(shield=True):
+        await client.aclose()
+
+
+def wake_reader(response: httpx.Response) -> None:
+    """Do nothing: closing an answer wakes the task that reads it."""

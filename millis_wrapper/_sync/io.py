@@ -1,0 +1,101 @@
+"""What differs between synchronous and asynchronous code; `_async/io.py` has the same names.
+
+Both are written by hand; every other module here is made from the one in `_async`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from millis_wrapper import _http
+from millis_wrapper._http import Deadline, ReadLimit
+
+sleep = time.sleep
+
+
+class Loop:
+    """Stands for the event loop, of which synchronous code has none: there is one for all threads."""
+
+    is_closed = False
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call `function` now."""
+        function()
+
+
+_loop = Loop()
+
+
+def this_loop() -> Loop:
+    """Return the one that there is."""
+    return _loop
+
+
+class Trace(_http.Trace):
+    """httpcore's `trace` extension."""
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of one event of httpcore."""
+        self.note(event, info)
+
+
+def limit_reads(network: Any, handshake_seconds: float) -> None:
+    """Make a network stream ask the deadline of each answer before each read; see `ReadLimit`.
+
+    `read` and its parameters are httpcore's public interface; it is replaced on this one connection.
+
+    Args:
+        network: httpcore's network stream.
+        handshake_seconds: seconds for a read without any limit: a SOCKS handshake, which httpcore does not
+            limit.
+    """
+    read = getattr(network, "read", None)
+    if read is None or isinstance(getattr(read, "__self__", None), _LimitedRead):
+        return
+    with suppress(AttributeError):
+        network.read = _LimitedRead(read, handshake_seconds).read
+
+
+class _LimitedRead:
+    def __init__(self, read: Callable[..., bytes], handshake_seconds: float) -> None:
+        self._read = read
+        self._seconds_without_limit: float | None = handshake_seconds
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if isinstance(timeout, ReadLimit):
+            self._seconds_without_limit = None
+            timeout = _http.seconds_for_read(timeout.deadline)
+        elif timeout is None:
+            timeout = self._seconds_without_limit
+        return self._read(max_bytes, timeout)
+
+
+def next_piece(pieces: Iterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
+    """Return the next piece of a body, or None at its end."""
+    return next(pieces, None)
+
+
+def close_response(response: httpx.Response) -> None:
+    """Close an answer."""
+    response.close()
+
+
+def close_client(client: httpx.Client) -> None:
+    """Close an httpx client."""
+    client.close()
+
+
+def wake_reader(response: httpx.Response) -> None:
+    """End the wait of the thread that is reading: closing a socket does not."""
+    network = _http.own_network(response)
+    connection = network.get_extra_info("socket") if network is not None else None
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):
+            # socket's own method: SSLSocket's would pull the TLS state from under the thread that is reading.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
