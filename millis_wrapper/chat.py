@@ -6,18 +6,20 @@ written down anywhere, so each may be missing, null, or of another type.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ._json import NOT_JSON, is_array, is_object, read_json, read_json_row, write_json
+from ._json import NOT_JSON, is_array, is_object, read_json, read_json_row
 from ._text import join_surrogate_pairs, shorten
 from ._tool_calls import ToolCalls
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .response import body_start, reason_in, stated_reason
-from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
+from .sse import EventTooLargeError, IgnoredLine, ServerSentEvent, SSEDecoder
 
 Ended: TypeAlias = Literal["done", "finish_reason", "eof"]
 State: TypeAlias = Literal["open", "done", "finish_reason", "eof", "failed", "closed"]
@@ -27,6 +29,8 @@ END_MARK = "[DONE]"
 MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
 
 _HEAD_BYTES = 8_000  # of the body's start, kept for an error
+_PART_BYTES = 64 * 1024  # of which the decoder loses no ignored line; as much as httpcore reads at once
+_MAX_LOOSE_BYTES = 64 * 1024
 _KEEP_ALIVE = 200  # characters at most of a payload in words that is not taken for a part of the reply
 # After these, the service may go on in the same stream with what the tool gave it.
 _TOOL_REASONS = ("tool_calls", "function_call")
@@ -130,7 +134,8 @@ class ReplyBuilder:
         self._object_seen = False
         self._delta_seen = False
         self._unreadable: str | None = None  # the start of the first event that could not be read
-        self._loose_lines: list[str] = []  # lines outside of any event that are not fields
+        self._loose_lines: list[str] = []  # lines that are neither fields nor comments, at most 64 KiB
+        self._loose_size = 0
         self._texts: list[str] = []
         self._joined = (0, "")  # how many of them, and their text
         self._joiner = SurrogatePairJoiner()
@@ -180,6 +185,10 @@ class ReplyBuilder:
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """Yield the chunks that `data` completes, until the reply is over."""
+        if len(data) > _PART_BYTES:
+            for start in range(0, len(data), _PART_BYTES):
+                yield from self.feed(data[start : start + _PART_BYTES])
+            return
         if self.is_over:
             return
         if not self._texts and len(self._head) < _HEAD_BYTES:
@@ -187,10 +196,14 @@ class ReplyBuilder:
         try:
             events = self._decoder.feed(data)
         except EventTooLargeError as error:
+            self._look_at_ignored(self._decoder.take_ignored())
             self._too_large(_event_beyond(error))
             return
-        for event in events:
-            if self.state != "open":  # the caller left between two chunks
+        ignored = self._decoder.take_ignored()
+        for number, event in enumerate(events):
+            if ignored:
+                ignored = self._look_at_ignored(ignored, number)
+            if self.state != "open":  # it broke, or the caller left between two chunks
                 return
             value = read_json(event.data)
             if type(value) is dict:
@@ -198,8 +211,7 @@ class ReplyBuilder:
                     yield chunk
             else:
                 yield from self._other_chunks(event, value)
-        if self._decoder.ignored and self.state == "open":
-            self._take_loose_lines()
+        self._look_at_ignored(ignored)
         if not self._event_seen:
             self._bytes_before_first_event += len(data)
             if self._bytes_before_first_event > MAX_BYTES_BEFORE_FIRST_EVENT:
@@ -216,9 +228,10 @@ class ReplyBuilder:
         try:
             unfinished = self._decoder.end()
         except EventTooLargeError as error:
+            self._look_at_ignored(self._decoder.take_ignored())
             self._too_large(_event_beyond(error))
             return
-        self._take_loose_lines()
+        self._look_at_ignored(self._decoder.take_ignored())
         if self.is_over:
             return
         if unfinished is not None and (self._event_seen or unfinished.data):
@@ -332,9 +345,7 @@ class ReplyBuilder:
         """Yield the chunks of an event that is not one JSON object."""
         text = event.data.strip()
         if text == END_MARK:
-            self._take_loose_lines()
-            if not self.is_over:
-                yield from self._finish("done")
+            yield from self._finish("done")
             return
         self._event_seen = True
         if event.event == "error":
@@ -355,9 +366,8 @@ class ReplyBuilder:
         values, rest = read_json_row(text)
         if len(values) == 1 and is_array(values[0]):
             values = values[0]
-        if values and not all(is_object(value) for value in values) or rest not in ("", END_MARK):
+        if not (values and all(is_object(value) for value in values) and rest in ("", END_MARK)):
             self._note_unreadable(event.data)
-        if not values:
             yield ChatChunk("", event.data, event.event)
         for value in values:
             if self.state != "open":
@@ -373,21 +383,34 @@ class ReplyBuilder:
             self._texts.append(text)
         return text
 
-    def _take_loose_lines(self) -> None:
-        """Look at the lines that the decoder ignored: the standard does, but an error may be among them."""
-        for line in self._decoder.take_ignored():
+    def _look_at_ignored(self, lines: list[IgnoredLine], number: float = math.inf) -> list[IgnoredLine]:
+        """Look for an error in the lines that came before event `number`; return those that came after it.
+
+        The standard says to ignore them all, so they add nothing to the reply.
+        """
+        for at, (line, position) in enumerate(lines):
+            if position > number:
+                return lines[at:]
+            if self.is_over:
+                break
             name, colon, value = line.partition(":")
             if colon and name.strip() == "error":
                 if value.strip() not in ("", "null"):
                     self._service_failed(value.strip())
-                    return
             elif line.strip() and not _FIELD_LINE.fullmatch(line):
-                self._loose_lines.append(line)
+                self._keep_loose_line(line)
                 if self._event_seen and line.lstrip().startswith("{"):
                     data = read_json(line)
                     if is_object(data) and _is_error(data, choice_0(data)):
                         self._service_failed(data)
-                        return
+        return []
+
+    def _keep_loose_line(self, line: str) -> None:
+        self._loose_size += len(line)
+        if self._loose_size <= _MAX_LOOSE_BYTES:
+            self._loose_lines.append(line)
+        else:
+            self._note_unreadable(self._loose_lines[0] if self._loose_lines else line)
 
     def _said_nothing(self) -> bool:
         return not (self._texts or self._joiner.waiting or self._tool_calls or self.finish_reason)
@@ -404,7 +427,7 @@ class ReplyBuilder:
             elif self._event_seen and _is_error(answer, choice_0(answer)):
                 self._service_failed(answer)
                 return
-            elif self._said_nothing() and not _is_error(answer, choice_0(answer)) and choice_0(answer):
+            elif self._said_nothing() and _is_completion(answer):
                 if (chunk := self._object_chunk("message", answer)) is not None:
                     yield chunk
                 if ended == "eof" and self.finish_reason:
@@ -430,7 +453,11 @@ class ReplyBuilder:
             self._unreadable = text[:1000]
 
     def _service_failed(self, payload: str | dict[str, Any]) -> None:
-        shown = self._redact_text(payload if isinstance(payload, str) else write_json(payload))
+        shown = self._redact_text(
+            payload
+            if isinstance(payload, str)
+            else json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        )
         error = read_json(shown)
         choice = choice_0(error) if is_object(error) else None
         reason = stated_reason(error) or stated_reason(choice) or shorten(shown, 300)
@@ -488,6 +515,12 @@ def _is_error(data: dict[str, Any], choice: dict[str, Any] | None) -> bool:
     if "choices" in data:
         return False
     return bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
+
+
+def _is_completion(data: dict[str, Any]) -> bool:
+    """Return whether `data` is a chat completion: a whole answer, in place of a stream."""
+    choice = choice_0(data)
+    return choice is not None and not _is_error(data, choice) and ("message" in choice or "text" in choice)
 
 
 def _event_beyond(error: EventTooLargeError) -> str:

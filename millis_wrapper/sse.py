@@ -19,7 +19,8 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 _MAX_RETRY_DIGITS = 640
 # Long lines are faster read one by one than split as a row.
 _MAX_ROW_BYTES = 64 * 1024
-_MAX_IGNORED_BYTES = 64 * 1024
+_MAX_IGNORED_LINE_BYTES = 64 * 1024
+_MAX_IGNORED_LINES = 64 * 1024
 # decode() takes a larger chunk in parts, so as never to hold all its events at once.
 _PART_BYTES = 2 * 1024 * 1024
 
@@ -42,6 +43,15 @@ _new: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], Server
 _new = tuple[str | int | None, ...].__new__
 
 
+class IgnoredLine(NamedTuple):
+    """A line that the standard says to ignore, because its field is unknown."""
+
+    text: str
+    """The line, without its line end; at most its first 64 KiB."""
+    position: int
+    """How many of the events that the same call of `feed` returned were complete before it."""
+
+
 class EventTooLargeError(ValueError):
     """One event, or one line, of the stream holds more than `limit` bytes."""
 
@@ -57,7 +67,7 @@ class SSEDecoder:
     """Turns the bytes of one stream, cut anywhere, into events.
 
     Comments and unknown fields add nothing to an event. The lines of unknown fields can be asked for with
-    `take_ignored`, since a service may have meant one of them as more than that.
+    `take_ignored` after each `feed`, since a service may have meant one of them as more than that.
 
     Args:
         max_event_bytes: bytes that each line, and all field lines of one event together, may hold, without
@@ -79,9 +89,7 @@ class SSEDecoder:
         self._id = ""
         self._retry: int | None = None
         self._size = 0  # bytes of its field lines; 0 means that it has not begun
-        self.ignored: list[str] = []
-        """Lines of unknown fields since the last `take_ignored`, of at most 64 KiB in all."""
-        self._room_for_ignored = _MAX_IGNORED_BYTES
+        self._ignored: list[IgnoredLine] = []
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes; return the events that they complete.
@@ -128,9 +136,14 @@ class SSEDecoder:
         self._size = 0
         return self._take() if begun else None
 
-    def take_ignored(self) -> list[str]:
-        """Return the lines of unknown fields that came since the last call; the first 64 KiB of a stream."""
-        ignored, self.ignored = self.ignored, []
+    def take_ignored(self) -> list[IgnoredLine]:
+        """Return the lines of unknown fields that the last call of `feed` or `end` met, and forget them.
+
+        At most 65,536 lines are kept, so none is lost when `feed` gets at most 64 KiB at a time.
+        """
+        ignored = self._ignored
+        if ignored:
+            self._ignored = []
         return ignored
 
     def _whole_lines(self, data: bytes) -> bytes:
@@ -168,6 +181,7 @@ class SSEDecoder:
     def _read(self, lines: bytes) -> list[ServerSentEvent]:
         """Interpret whole lines, each ended by LF, by the standard's rules."""
         events: list[ServerSentEvent] = []
+        self.take_ignored()
         data = self._data
         size = self._size
         for line in BytesIO(lines):
@@ -193,7 +207,7 @@ class SSEDecoder:
                 self._set_retry(value[:-1])
             elif len(line) - 1 <= self._limit:
                 if name:  # an unknown field; without a name it is a comment
-                    self._keep_ignored(line)
+                    self._keep_ignored(line, len(events))
                 continue
             size += len(line) - 1
             if size > self._limit:
@@ -214,11 +228,10 @@ class SSEDecoder:
         self._retry = None
         return event
 
-    def _keep_ignored(self, line: bytes) -> None:
-        kept = line[: self._room_for_ignored].rstrip(b"\n")
-        if kept:
-            self._room_for_ignored -= len(kept)
-            self.ignored.append(kept.decode("utf-8", "replace"))
+    def _keep_ignored(self, line: bytes, position: int) -> None:
+        if len(self._ignored) < _MAX_IGNORED_LINES:
+            text = line[:_MAX_IGNORED_LINE_BYTES].rstrip(b"\n").decode("utf-8", "replace")
+            self._ignored.append(IgnoredLine(text, position))
 
     def _set_retry(self, value: bytes) -> None:
         digits = value.lstrip(b"0")

@@ -174,6 +174,7 @@ def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
 def test_a_stream_that_was_left_is_not_whole() -> None:
     """What had been read is kept; the final reply is an error, not a shorter reply."""
     builder = ReplyBuilder()
+    builder.was_sent = True
     chunks = builder.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
     next(chunks)
     builder.close()

@@ -7,17 +7,19 @@ import itertools
 import pytest
 from sse_helpers import cut, outcome, peak_of
 
-from millis_wrapper.sse import ServerSentEvent, SSEDecoder
+from millis_wrapper.sse import IgnoredLine, ServerSentEvent, SSEDecoder
 
 LIMIT = 64 * 1024
 
 
 def ignored_of(*chunks: bytes) -> list[str]:
     decoder = SSEDecoder()
+    lines: list[str] = []
     for chunk in chunks:
         decoder.feed(chunk)
+        lines += [line.text for line in decoder.take_ignored()]
     decoder.end()
-    return decoder.take_ignored()
+    return lines + [line.text for line in decoder.take_ignored()]
 
 
 @pytest.mark.parametrize(
@@ -45,15 +47,28 @@ def test_lines_of_unknown_fields_are_kept(stream: bytes, lines: list[str]) -> No
 
 
 def test_what_was_taken_is_not_given_again() -> None:
-    """Each line is handed over once, and the decoder says whether there is one."""
+    """Each line is handed over once; what nobody took is forgotten when the next lines come."""
     decoder = SSEDecoder()
-    assert (decoder.ignored, decoder.take_ignored()) == ([], [])
+    assert decoder.take_ignored() == []
     decoder.feed(b"x: 1\ny: 2\n")
-    assert decoder.ignored == ["x: 1", "y: 2"]
-    assert decoder.take_ignored() == ["x: 1", "y: 2"]
+    assert decoder.take_ignored() == [IgnoredLine("x: 1", 0), IgnoredLine("y: 2", 0)]
     decoder.feed(b"z: 3\n")
-    assert decoder.take_ignored() == ["z: 3"]
-    assert (decoder.ignored, decoder.take_ignored()) == ([], [])
+    decoder.feed(b"a: 4\n")
+    assert decoder.take_ignored() == [IgnoredLine("a: 4", 0)]
+    assert decoder.take_ignored() == []
+
+
+def test_a_line_says_which_events_were_before_it() -> None:
+    """Its position counts the events that the same bytes completed before it."""
+    decoder = SSEDecoder()
+    assert len(decoder.feed(b"a\ndata: 1\nb\n\nc\ndata: 2\n\nd\ndata: 3\ne\n")) == 2
+    assert [(line.text, line.position) for line in decoder.take_ignored()] == [
+        ("a", 0),
+        ("b", 0),
+        ("c", 1),
+        ("d", 2),
+        ("e", 2),
+    ]
 
 
 def test_ignored_lines_add_nothing_to_an_event() -> None:
@@ -63,28 +78,33 @@ def test_ignored_lines_add_nothing_to_an_event() -> None:
         assert outcome(chunks).events == [ServerSentEvent(data="a\nb")]
 
 
-@pytest.mark.parametrize("line", [b"x", b"xy", b"x: y", b"x" * 1000, b"x" * (LIMIT - 1), b"x" * LIMIT])
-def test_64_kib_of_them_are_kept(line: bytes) -> None:
-    """Of more, in one stream, nothing is kept: the rest is ignored for good."""
+@pytest.mark.parametrize("line", [b"", b"x", b"x: y", b"x" * 1000])
+def test_none_of_64_kib_is_lost(line: bytes) -> None:
+    """However short the lines are, and also in a stream that has had many of them before."""
     decoder = SSEDecoder()
-    chunk = (line + b"\n") * max(1, LIMIT // len(line) // 2)
-    kept: list[str] = []
-    for _ in range(4):
-        decoder.feed(chunk)
-        kept += decoder.take_ignored()
+    lines = LIMIT // (len(line) + 1)
+    for _ in range(3):
+        decoder.feed((line + b"\n") * lines)
+        assert len(decoder.take_ignored()) == (lines if line else 0)
     assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
-    assert 0 < sum(map(len, kept)) <= LIMIT
-    assert "".join(kept) == ((line * len(kept)).decode())[: sum(map(len, kept))]
+
+
+def test_more_than_65536_lines_at_once_are_not_all_kept() -> None:
+    """The first of them are, so that a hostile stream cannot fill the memory."""
+    decoder = SSEDecoder()
+    decoder.feed(b"first\n" + b"x\n" * 100_000)
+    ignored = decoder.take_ignored()
+    assert (len(ignored), ignored[0].text) == (65_536, "first")
 
 
 def test_a_line_beyond_what_is_kept_is_shortened() -> None:
-    """Of one long line the start is kept, a broken letter at the cut included, and nothing follows it."""
-    assert [len(line) for line in ignored_of(b"x: " + b"a" * 2 * LIMIT + b"\nmore: b\n")] == [LIMIT]
+    """Of one long line the start is kept, a broken letter at the cut included; lines after it are kept whole."""
+    assert [len(line) for line in ignored_of(b"x: " + b"a" * 2 * LIMIT + b"\nmore: b\n")] == [LIMIT, 7]
     assert ignored_of(b"x" * (LIMIT - 1) + "é\n".encode()) == ["x" * (LIMIT - 1) + "\ufffd"]
 
 
 @pytest.mark.parametrize("line", [b"x", b"xy", b"x: y", b"x: " + b"y" * 1000])
 def test_a_million_ignored_lines_leave_no_trace(line: bytes) -> None:
-    """Comments and unknown fields take neither memory nor the event's room, however short the lines are."""
+    """Comments and unknown fields take no more memory than those of the last bytes do."""
     chunk = (b":\n%s\n\n" % line) * (LIMIT // (len(line) + 4))
-    assert peak_of(lambda: outcome(itertools.repeat(chunk, 64), limit=2000)) < 1_000_000
+    assert peak_of(lambda: outcome(itertools.repeat(chunk, 64), limit=2000)) < 5_000_000
