@@ -24,8 +24,9 @@ _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Header names whose values are shown masked: whoever adds one of them mostly adds a secret.
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
-# The characters of RFC 3986, without those that begin a query or a fragment; and no longer than servers take.
-_BASE_URL = re.compile(r"[\w.~:/\[\]@!$&'()*+,;=%-]{1,1000}", re.ASCII)
+# The characters of RFC 3986, without "@" and those that begin a query or a fragment; and no longer than servers
+# take.
+_BASE_URL = re.compile(r"[\w.~:/\[\]!$&'()*+,;=%-]{1,1000}", re.ASCII)
 # What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
 _LONGEST_SECONDS = 1_000_000
 
@@ -226,11 +227,11 @@ def _fault_of_key(secret: Secret) -> str | None:
     # The key is not shown in any of these messages: a mistyped key is mostly a key.
     if not key:
         return "is empty: set it to your private key"
-    if re.match(r"bearer\b", key, re.IGNORECASE):
+    if re.match(r"bearer(?![\w-])", key, re.IGNORECASE):
         return 'begins with "Bearer": pass the private key alone, the service takes it without that word'
     if key[0] in "\"'`" or key[-1] in "\"'`":
         return "has quotes around it: pass the private key without them"
-    if re.match(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=", key):
+    if re.match(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^=\s]", key):
         return "is a whole NAME=value line: pass what stands behind the ="
     if _NOT_IN_A_HEADER.search(key) or "\t" in key:
         return "holds a control or non-ASCII character: copy the private key anew"
@@ -272,6 +273,8 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     if not isinstance(url, str):
         raise ConfigurationError(f"{example}, not {type(url).__name__}")
     url = url.strip()
+    if "@" in url:  # not shown: what stands before it may be a password
+        raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
         raise ConfigurationError(
             f"{source}: {shorten(repr(url), 100)} must begin with http:// or https://, as in"
@@ -280,11 +283,8 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{example} ({error})") from None
-    if parts.username is not None:
-        # Not shown: it may well be a secret.
-        raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
+    except ValueError:
+        raise ConfigurationError(f"{example}; its host or its port is not valid") from None
     if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
         raise ConfigurationError(f"{example}, not {shorten(repr(url), 100)}")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):

@@ -15,6 +15,7 @@ from ._text import shorten
 from .chat import ChatReply
 from .contract._paths import children
 from .errors import ConfigurationError, UnknownFieldWarning
+from .response import DuplicatedAgent
 from .retry import Operation
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def prepare_chat(
 ) -> PreparedRequest:
     """Return the chat request for `agent` and `messages`, both checked before.
 
-    Raises ConfigurationError for an `end_of_session` that is no bool, and for values that JSON does not have.
+    Raises:
+        ConfigurationError: `end_of_session` is not a bool, or a value cannot be written as JSON.
     """
     if not isinstance(end_of_session, bool):
         raise ConfigurationError(f"end_of_session: must be True or False, not {_shown(end_of_session)}")
@@ -104,11 +106,11 @@ def validate_agent_id(agent_id: str) -> str:
     """Return `agent_id`; raises ConfigurationError when it cannot be one."""
     if not isinstance(agent_id, str):
         raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
-    # White space and controls are slips of copying, and half a surrogate pair no URL can hold. "." and ".."
+    # White space and controls are slips of copying, and half of a surrogate pair cannot stand in a URL. "." and ".."
     # would be taken out of the address, which then names something else.
     if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
-            f"agent_id: {_shown(agent_id)} is no agent's id: pass that of a saved agent"
+            f"agent_id: {_shown(agent_id)} is not a valid agent id: pass that of a saved agent"
             " (20 letters, digits, - and _)"
         )
     return agent_id
@@ -134,12 +136,16 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
 def config_dict(config: Config) -> dict[str, Any]:
     """Return a config, given as a dict or a generated model, as a dict.
 
-    Raises ConfigurationError for anything else.
+    Raises:
+        ConfigurationError: it is something else, or the whole answer of duplicate.
     """
     value = _as_mapping(config)
     if value is None:
+        hint = "; pass its .config" if isinstance(config, DuplicatedAgent) else ""
         given = type(config).__name__
-        raise ConfigurationError(f"agent_config: must be a dict or a generated model, not {given}")
+        raise ConfigurationError(f"agent_config: must be a dict or a generated model, not {given}{hint}")
+    if "id" in value and is_mapping(value.get("config")):
+        raise ConfigurationError("agent_config: this is the whole answer of duplicate; pass the config in it")
     return dict(value)
 
 
@@ -169,7 +175,10 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
 def _as_mapping(value: object) -> Mapping[str, Any] | None:
     if is_mapping(value):
         return value
-    to_dict = None if isinstance(value, type) else getattr(value, "to_dict", None)
+    # Others have a to_dict, too: a reply is not a message, and a copied agent is not a config.
+    if type(value).__module__.partition(".")[0] != "millis_api":
+        return None
+    to_dict = getattr(value, "to_dict", None)
     plain: object = to_dict() if callable(to_dict) else None
     return plain if is_mapping(plain) else None
 
@@ -237,8 +246,8 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
             return _unsendable(child, place, depth + 1)
     if is_object(value):
         key = next(key for key in value if not _is_sendable({key: None}))
-        return f"{path}: has a key that is no text: {shorten(repr(key), 40)}"
+        return f"{path}: has a key that is not text: {shorten(repr(key), 40)}"
     if isinstance(value, str):
-        return f"{path}: holds half a surrogate pair, which is no text"
+        return f"{path}: holds half of a surrogate pair, which is not text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
     return f"{path}: {what} cannot be sent as JSON"

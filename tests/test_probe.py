@@ -133,7 +133,7 @@ def test_nothing_is_sent_without_leave(
         ("MILLIS_API_KEY", " ", "MILLIS_API_KEY is empty"),
         ("MILLIS_AGENT_ID", None, "set MILLIS_AGENT_ID"),
         ("MILLIS_AGENT_ID", "  ", "set MILLIS_AGENT_ID"),
-        ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID is no agent's id"),
+        ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID is not a valid agent id"),
         ("MILLIS_BASE_URL", "http://example.org", "in the clear"),
         ("MILLIS_BASE_URL", "nonsense", "MILLIS_BASE_URL"),
     ],

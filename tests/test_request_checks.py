@@ -25,7 +25,7 @@ def test_an_agent_has_to_be_named() -> None:
 )
 def test_anything_but_an_agents_id_is_refused(agent_id: str) -> None:
     """Empty, with white space or controls, unending, or a step of a path: the same for chat and duplicate."""
-    words = "is no agent's id: pass that of a saved agent (20 letters, digits, - and _)"
+    words = "is not a valid agent id: pass that of a saved agent (20 letters, digits, - and _)"
     for what in (lambda: agent(agent_id=agent_id), lambda: prepare_duplicate(agent_id)):
         assert refusal(what).startswith("agent_id: '")
         assert refusal(what).endswith(words)

@@ -35,19 +35,19 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
         ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be sent as JSON"),
         ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be sent as JSON"),
         ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be sent as JSON"),
-        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is no text: ('a', 'b')"),
+        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is not text: ('a', 'b')"),
         (
             {"metadata": {"we ird\x1b": b""}},
             'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be sent as JSON',
         ),
         (
             {"metadata": {"x": "half \ud83d"}},
-            "agent.metadata.x: holds half a surrogate pair, which is no text",
+            "agent.metadata.x: holds half of a surrogate pair, which is not text",
         ),
-        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is no text: '\\ud83d'"),
+        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is not text: '\\ud83d'"),
         (
             {"agent_config": {"prompt": "\udc00"}},
-            "agent.agent_config.prompt: holds half a surrogate pair, which is no text",
+            "agent.agent_config.prompt: holds half of a surrogate pair, which is not text",
         ),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -74,7 +74,7 @@ def test_a_value_that_holds_itself_is_refused_by_place(arguments: dict[str, Any]
 def test_half_a_surrogate_pair_in_a_message_is_refused_by_place() -> None:
     """Text that no encoding can carry does not come as a UnicodeError."""
     assert refusal(lambda: call([*HELLO, {"role": "user", "content": "a\udfffb"}], agent_id="x")) == (
-        "messages[1].content: holds half a surrogate pair, which is no text"
+        "messages[1].content: holds half of a surrogate pair, which is not text"
     )
 
 

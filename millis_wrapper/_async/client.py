@@ -70,7 +70,9 @@ class AsyncChat:
             strict=self._transport.options.strict,
         )
         prepared = prepare_chat(agent, message_dicts(messages), end_of_session=end_of_session)
-        return AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._transport.timeout))
+        transport = self._transport
+        timeout = as_timeout(timeout, transport.timeout)
+        return AsyncChatStream(transport, prepared, timeout, transport.new_builder())
 
     async def send(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -15,7 +16,7 @@ from millis_wrapper.request import message_dicts, prepare_chat
 from .stream import AsyncChatStream
 
 if TYPE_CHECKING:
-    from millis_wrapper.chat import ChatReply
+    from millis_wrapper.chat import ChatReply, ReplyBuilder
     from millis_wrapper.request import Messages
 
     from .transport import AsyncTransport
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 class _Turn(NamedTuple):
     text: str
-    stream: AsyncChatStream
+    builder: ReplyBuilder
+    # Weak, so that a stream that nobody holds any more is closed, and its turn is over.
+    stream: weakref.ref[AsyncChatStream]
 
 
 class AsyncConversation:
@@ -100,8 +103,9 @@ class AsyncConversation:
             raise ConfigurationError(f"text: must be a str, not {type(text).__name__}")
         messages = [*self._messages, {"role": "user", "content": text}]
         prepared = prepare_chat(self._agent, messages, end_of_session=end_of_session)
-        stream = AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._timeout))
-        self._turns.append(_Turn(text, stream))
+        builder = self._transport.new_builder()
+        stream = AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._timeout), builder)
+        self._turns.append(_Turn(text, builder, weakref.ref(stream)))
         return stream
 
     async def send(
@@ -127,13 +131,15 @@ class AsyncConversation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for turn in self._turns[:]:
-            await turn.stream.close()
+            if (stream := turn.stream()) is not None:
+                await stream.close()
 
     def _ensure_no_turn(self) -> None:
         self._settle()
         if self._turns:
             raise ConfigurationError(
-                "conversation: a reply is still being read; read it to its end, or close its stream, first"
+                "conversation: a reply is still being read, or is not yet asked for; read its stream to the end,"
+                " or close it, first"
             )
 
     def _settle(self) -> None:
@@ -142,16 +148,16 @@ class AsyncConversation:
         The turn is kept if its reply is whole, or was left by the caller after some of it was read.
         """
         turns = self._turns[:]
-        outcome = turns[0].stream.outcome if turns else None
-        if outcome is None:
+        if not (turns and turns[0].builder.is_over):
             return
         try:
             self._turns.remove(turns[0])
         except ValueError:  # another thread has taken it
             return
-        reply, failed = outcome
+        builder = turns[0].builder
+        reply = builder.reply
         if reply.ended is None:
-            if failed or not reply.text:
+            if builder.failed or not reply.text:
                 return
             reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
             self._left_early.add(len(self._messages) + 1)

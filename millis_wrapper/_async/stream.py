@@ -41,11 +41,13 @@ class AsyncChatStream:
         (['Hello'], 'done')
     """
 
-    def __init__(self, transport: AsyncTransport, prepared: PreparedRequest, timeout: Timeout) -> None:
+    def __init__(
+        self, transport: AsyncTransport, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder
+    ) -> None:
         self._transport = transport
         self._prepared = prepared
         self._timeout = timeout
-        self._builder = ReplyBuilder(redact=transport.options.key.redact)
+        self._builder = builder
         # Both are only ever tried, never waited for, so no lock that a fork leaves held can hang a child.
         self._opening = threading.Lock()  # taken once: a stream is sent once
         self._reading = threading.Lock()
@@ -54,6 +56,8 @@ class AsyncChatStream:
 
     def __del__(self) -> None:
         answer: OpenResponse | None = getattr(self, "_answer", None)
+        if (builder := getattr(self, "_builder", None)) is not None:
+            builder.close()
         if answer is None or answer.is_foreign or answer.response.is_closed:
             return
         warnings.warn(
@@ -70,14 +74,6 @@ class AsyncChatStream:
     def reply(self) -> ChatReply:
         """What has come so far; `ended` is None until it is whole."""
         return self._builder.reply
-
-    @property
-    def outcome(self) -> tuple[ChatReply, bool] | None:
-        """What became of the reply: as far as it came, and whether it broke; None while it may still grow."""
-        builder = self._builder
-        if not builder.is_over:
-            return None
-        return builder.reply, builder.failed
 
     @property
     async def text_stream(self) -> AsyncGenerator[str]:

@@ -92,6 +92,10 @@ class AsyncTransport:
         required = self.options.require_end
         return self.end_marks_seen if required is None else required
 
+    def new_builder(self) -> ReplyBuilder:
+        """Return what builds one reply."""
+        return ReplyBuilder(redact=self.options.key.redact)
+
     async def open(
         self, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder | None = None
     ) -> OpenResponse:

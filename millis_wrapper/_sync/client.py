@@ -72,7 +72,9 @@ class Chat:
             strict=self._transport.options.strict,
         )
         prepared = prepare_chat(agent, message_dicts(messages), end_of_session=end_of_session)
-        return ChatStream(self._transport, prepared, as_timeout(timeout, self._transport.timeout))
+        transport = self._transport
+        timeout = as_timeout(timeout, transport.timeout)
+        return ChatStream(transport, prepared, timeout, transport.new_builder())
 
     def send(
         self,

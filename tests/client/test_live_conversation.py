@@ -123,14 +123,13 @@ async def test_a_second_turn_is_refused_while_a_stream_is_open(twins: Twins) -> 
     """One turn at a time: the second is not sent, and the first goes on."""
     with Loopback([STREAM + said("Hel"), said("lo"), END]) as server:
         talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
-        prepared = talk.stream("Too early")
         async with talk.stream("Hi") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
             with pytest.raises(ConfigurationError, match="a reply is still being read"):
                 await talk.send("And?")
             with pytest.raises(ConfigurationError, match="a reply is still being read"):
-                await prepared.until_done()
+                talk.stream("And?")
             with pytest.raises(ConfigurationError, match="a reply is still being read"):
                 talk.load([])
             assert [text async for text in texts] == ["lo"]
@@ -139,12 +138,24 @@ async def test_a_second_turn_is_refused_while_a_stream_is_open(twins: Twins) -> 
     assert len(server.requests) == 2
 
 
+async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(twins: Twins) -> None:
+    """A second one is refused; a stream that was dropped before it was opened is forgotten."""
+    with Loopback(reply("Hello")) as server:
+        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        stream = talk.stream("Hi")
+        with pytest.raises(ConfigurationError, match="or is not yet asked for"):
+            talk.stream("And?")
+        assert (await stream.get_final_reply()).text == "Hello"
+        talk.stream("Never said")
+        await talk.send("And?")
+    assert histories(server) == [[user("Hi")], [user("Hi"), agent("Hello"), user("And?")]]
+
+
 async def test_leaving_the_block_closes_the_stream_that_is_open(twins: Twins) -> None:
-    """Also when another one was made after it and never used."""
+    """What was read of it is kept."""
     with Loopback([STREAM + said("Once "), until_left]) as server:
         async with twins.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             stream = talk.stream("A story")
-            talk.stream("Never said")
             texts = stream.text_stream
             assert await anext(texts) == "Once "
         assert server.left.wait(5)

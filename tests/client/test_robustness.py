@@ -64,8 +64,7 @@ def assert_well_made(error: MillisError) -> None:
 
 
 def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
-    over: list[ReplyBuilder] = []
-    builder = ReplyBuilder(redact=Secret(KEY).redact, when_over=over.append)
+    builder = ReplyBuilder(redact=Secret(KEY).redact)
     text: list[str] = []
 
     def read() -> ChatReply:
@@ -75,7 +74,7 @@ def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
         return builder.final_reply()
 
     outcome = result_or_error(read)
-    assert over == [builder]
+    assert builder.is_over
     return "".join(text), outcome
 
 
@@ -118,8 +117,9 @@ def test_any_status_with_any_body_is_an_error(
     status: int, body: bytes, retry_after: str | None, operation: Any
 ) -> None:
     """The reader of errors raises nothing itself, and what it makes is well made."""
+    headers = {} if retry_after is None else {"retry-after": retry_after}
     hidden = Secret(KEY).redact(body)
-    error = error_for_status(operation, status, hidden, retry_after=retry_after, now=NOW)
+    error = error_for_status(operation, status, hidden, headers=headers, now=NOW)
     assert isinstance(error, APIStatusError)
     assert error.status_code == status
     assert error.retry_after is None or error.retry_after >= 0

@@ -114,6 +114,6 @@ async def test_a_body_without_events_does_not_go_on_for_ever(twins: Twins) -> No
         while True:
             peer.send(chunk(b": " + b"x" * 60_000 + b"\n"))
 
-    with Loopback([STREAM, comments]) as server, pytest.raises(UnexpectedResponseError, match="no stream"):
+    with Loopback([STREAM, comments]) as server, pytest.raises(UnexpectedResponseError, match="not a stream"):
         await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert len(server.requests) == 1

@@ -59,8 +59,7 @@ async def test_a_body_that_does_not_end_after_the_mark_is_left(
     twins: Twins, after: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply that is whole does not wait for a service that keeps the connection open."""
-    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 0.05)
-    monkeypatch.setattr("millis_wrapper._async.stream.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.05)
     with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
         millis = twins.client(server.url)
         answer = await millis.chat.send("Hi", agent_id="-Oabc")
@@ -74,8 +73,7 @@ async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
     twins: Twins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For the sake of a connection some is read, and not twenty megabytes."""
-    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 30)
-    monkeypatch.setattr("millis_wrapper._async.stream.DRAIN_SECONDS", 30)
+    monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 30)
     flood = [said("x" * 100_000)] * 200
     with Loopback([STREAM + said("Hello") + DONE, *flood, END], reply("again")) as server:
         millis = twins.client(server.url)
@@ -95,7 +93,7 @@ async def test_a_connection_lost_after_the_mark_takes_nothing_away(twins: Twins)
 
 def test_a_connection_that_is_shared_is_not_cut_after_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP/2 other replies use the same socket: leaving one of them must not touch it."""
-    monkeypatch.setattr("millis_wrapper._sync.stream.DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.01)
     ours, theirs = socket.socketpair()
     with ours, theirs:
 

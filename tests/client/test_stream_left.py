@@ -85,7 +85,7 @@ async def test_a_stream_that_was_closed_sends_nothing_any_more(twins: Twins) -> 
         stream = twins.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         await stream.close()
         for use in (stream.__aenter__, stream.until_done, stream.get_final_reply):
-            with pytest.raises(StreamInterruptedError, match="closed before its end"):
+            with pytest.raises(StreamInterruptedError, match="closed before it was opened; nothing was sent"):
                 await use()
     assert server.requests == []
 
