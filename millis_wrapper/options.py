@@ -24,8 +24,8 @@ _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Header names whose values are shown masked: whoever adds one of them mostly adds a secret.
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
-# The characters of RFC 3986, without "@" and those that begin a query or a fragment; and no longer than servers
-# take.
+# The characters of RFC 3986, without "@" and those that begin a query or a fragment; and no longer than
+# servers take.
 _BASE_URL = re.compile(r"[\w.~:/\[\]!$&'()*+,;=%-]{1,1000}", re.ASCII)
 # What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
 _LONGEST_SECONDS = 1_000_000

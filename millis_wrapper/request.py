@@ -106,8 +106,8 @@ def validate_agent_id(agent_id: str) -> str:
     """Return `agent_id`; raises ConfigurationError when it cannot be one."""
     if not isinstance(agent_id, str):
         raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
-    # White space and controls are slips of copying, and half of a surrogate pair cannot stand in a URL. "." and ".."
-    # would be taken out of the address, which then names something else.
+    # White space and controls are slips of copying, and half of a surrogate pair cannot stand in a URL. "."
+    # and ".." would be taken out of the address, which then names something else.
     if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
             f"agent_id: {_shown(agent_id)} is not a valid agent id: pass that of a saved agent"

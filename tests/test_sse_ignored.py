@@ -98,7 +98,7 @@ def test_more_than_65536_lines_at_once_are_not_all_kept() -> None:
 
 
 def test_a_line_beyond_what_is_kept_is_shortened() -> None:
-    """Of one long line the start is kept, a broken letter at the cut included; lines after it are kept whole."""
+    """The start of a long line is kept, a letter that is cut included; lines after it are kept whole."""
     assert [len(line) for line in ignored_of(b"x: " + b"a" * 2 * LIMIT + b"\nmore: b\n")] == [LIMIT, 7]
     assert ignored_of(b"x" * (LIMIT - 1) + "é\n".encode()) == ["x" * (LIMIT - 1) + "\ufffd"]
 

@@ -138,8 +138,8 @@ class AsyncConversation:
         self._settle()
         if self._turns:
             raise ConfigurationError(
-                "conversation: a reply is still being read, or is not yet asked for; read its stream to the end,"
-                " or close it, first"
+                "conversation: a reply is still being read, or is not yet asked for; read its stream to the"
+                " end, or close it, first"
             )
 
     def _settle(self) -> None:

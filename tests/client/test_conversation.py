@@ -17,7 +17,10 @@ from millis_wrapper.errors import ConfigurationError, MillisError, StreamError
 DONE = b"data: [DONE]\n\n"
 HI, HELLO = event(delta("Hi")), event(delta("Hello"))
 CALL = {"index": 0, "id": "a", "function": {"name": "look", "arguments": "{}"}}
-STILL_READ = r"^conversation: a reply is still being read, or is not yet asked for; read its stream to the end, or close it, first$"
+STILL_READ = (
+    r"^conversation: a reply is still being read, or is not yet asked for; read its stream to the end, or"
+    r" close it, first$"
+)
 
 
 def user(text: str) -> dict[str, Any]:

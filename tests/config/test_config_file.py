@@ -103,7 +103,7 @@ def test_what_an_alias_names_is_not_shared(tmp_path: Path) -> None:
         ("a", "Be kind.", ": holds a string; a config is an object"),
         ("a.json", '{"vad_threshold": NaN}', ": vad_threshold: nan is no number in JSON"),
         ("a.json", '{"tools": [{"timeout": 1e999}]}', ": tools[0].timeout: inf is no number in JSON"),
-        ("a.json", '{"prompt": "\\ud83d"}', ": prompt: holds half of a surrogate pair, which is not text"),
+        ("a.json", '{"prompt": "\\ud83d"}', ": prompt: holds half a surrogate pair, which is no text"),
         ("a.json", "[" * 102 + "]" * 102, ": is nested more than 100 levels deep"),
         ("a.json", '{"x": ' + "1" * 5000 + "}", ": a number has too many digits"),
     ],
