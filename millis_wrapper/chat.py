@@ -189,29 +189,31 @@ class ReplyBuilder:
             for start in range(0, len(data), _PART_BYTES):
                 yield from self.feed(data[start : start + _PART_BYTES])
             return
-        if self.is_over:
+        if self.state != "open":
             return
         if not self._texts and len(self._head) < _HEAD_BYTES:
             self._head += data[: _HEAD_BYTES - len(self._head)]
+        decoder = self._decoder
         try:
-            events = self._decoder.feed(data)
+            events = decoder.feed(data)
         except EventTooLargeError as error:
-            self._look_at_ignored(self._decoder.take_ignored())
+            self._look_at_ignored(decoder.take_ignored())
             self._too_large(_event_beyond(error))
             return
-        ignored = self._decoder.take_ignored()
+        ignored = decoder.take_ignored() if decoder.has_ignored else None
         for number, event in enumerate(events):
             if ignored:
                 ignored = self._look_at_ignored(ignored, number)
             if self.state != "open":  # it broke, or the caller left between two chunks
                 return
             value = read_json(event.data)
-            if type(value) is dict:
+            if value.__class__ is dict:
                 if (chunk := self._object_chunk(event.event, value)) is not None:
                     yield chunk
             else:
                 yield from self._other_chunks(event, value)
-        self._look_at_ignored(ignored)
+        if ignored:
+            self._look_at_ignored(ignored)
         if not self._event_seen:
             self._bytes_before_first_event += len(data)
             if self._bytes_before_first_event > MAX_BYTES_BEFORE_FIRST_EVENT:
@@ -238,7 +240,7 @@ class ReplyBuilder:
             # JSON that is cut in half cannot be read, so an object or a string that can be came whole. Plain
             # text has no such sign, and half a number is a number.
             value = read_json(unfinished.data)
-            if not (isinstance(value, dict | str) or unfinished.data.strip() == END_MARK):
+            if not (is_object(value) or isinstance(value, str) or unfinished.data.strip() == END_MARK):
                 shown = shorten(self._redact_text(unfinished.data), 80)
                 self.cut(f"the stream ended in the middle of an event, of which {shown!r} had come")
                 return
@@ -317,25 +319,31 @@ class ReplyBuilder:
             self._service_failed(data)
             return None
         self._object_seen = True
-        if (usage := data.get("usage")) is not None and is_object(usage):
+        usage = data.get("usage")
+        if usage is not None and is_object(usage):
             self._usage = usage
         if choice is None:
             return ChatChunk("", data, event)
         finish_reason = choice.get("finish_reason")
-        if isinstance(finish_reason, str) and finish_reason:
-            self.finish_reason = finish_reason
-        else:
-            finish_reason = None
-        delta = choice.get("delta")
-        if is_object(delta):
+        if finish_reason is not None:
+            if isinstance(finish_reason, str) and finish_reason:
+                self.finish_reason = finish_reason
+            else:
+                finish_reason = None
+        delta: dict[str, Any] | None = None
+        given = choice.get("delta")
+        if given.__class__ is dict:
+            delta = given
             self._delta_seen = True
-        else:
+        elif not self._delta_seen:
             # A service that answers whole sends `message` or `text` in place of deltas; one that streams may
             # send the whole once more at the end.
-            delta = None if self._delta_seen else choice.get("message", {"content": choice.get("text")})
+            message = choice.get("message", {"content": choice.get("text")})
+            delta = message if is_object(message) else None
         text = ""
-        if is_object(delta):
-            text = self._add_text(content_text(delta.get("content")))
+        if delta is not None:
+            content = delta.get("content")
+            text = self._add_text(content if isinstance(content, str) else content_text(content))
             if calls := delta.get("tool_calls"):
                 self._tool_calls = self._tool_calls or ToolCalls()
                 self._tool_calls.add(calls)
@@ -378,7 +386,8 @@ class ReplyBuilder:
             yield from self._finish("done")
 
     def _add_text(self, text: str) -> str:
-        text = self._joiner.add(text)
+        if self._joiner.waiting or not text.isascii():
+            text = self._joiner.add(text)
         if text:
             self._texts.append(text)
         return text
@@ -486,10 +495,12 @@ class ReplyBuilder:
 
 def choice_0(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the choice of which the reply is made; None when the chunk is about something else."""
-    choices = data.get("choices")
-    for choice in choices if is_array(choices) else ():
-        if is_object(choice) and choice.get("index", 0) in (0, None):
-            return choice
+    choices: Any = data.get("choices")
+    # Calls of `is_object` and `is_array` would be felt here: this runs for each event.
+    if choices.__class__ is list:
+        for choice in choices:
+            if choice.__class__ is dict and not choice.get("index"):
+                return choice
     return None
 
 
@@ -507,8 +518,11 @@ def _part_text(part: Any) -> str:
 
 def _is_error(data: dict[str, Any], choice: dict[str, Any] | None) -> bool:
     """Return whether a chunk reports an error."""
-    if choice is not None and (choice.get("error") or choice.get("finish_reason") == "error"):
-        return True
+    if choice is not None:
+        if choice.get("error") or choice.get("finish_reason") == "error":
+            return True
+        if "error" not in data:
+            return False
     # {"error": null} beside choices is the way of some services to say that there is none.
     if "error" in data:
         return bool(data["error"]) or "choices" not in data

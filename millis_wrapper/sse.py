@@ -90,6 +90,8 @@ class SSEDecoder:
         self._retry: int | None = None
         self._size = 0  # bytes of its field lines; 0 means that it has not begun
         self._ignored: list[IgnoredLine] = []
+        self.has_ignored = False
+        """Whether `take_ignored` would return any."""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes; return the events that they complete.
@@ -144,6 +146,7 @@ class SSEDecoder:
         ignored = self._ignored
         if ignored:
             self._ignored = []
+            self.has_ignored = False
         return ignored
 
     def _whole_lines(self, data: bytes) -> bytes:
@@ -232,6 +235,7 @@ class SSEDecoder:
         if len(self._ignored) < _MAX_IGNORED_LINES:
             text = line[:_MAX_IGNORED_LINE_BYTES].rstrip(b"\n").decode("utf-8", "replace")
             self._ignored.append(IgnoredLine(text, position))
+            self.has_ignored = True
 
     def _set_retry(self, value: bytes) -> None:
         digits = value.lstrip(b"0")

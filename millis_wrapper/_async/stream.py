@@ -167,30 +167,29 @@ class AsyncChatStream:
 
     async def _read(self) -> AsyncGenerator[ChatChunk]:
         await self.open()
-        # One generator for all readers, so that one that comes later goes on where the one before it left.
-        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
-        try:
-            while (chunk := await self._next(chunks)) is not None:
-                yield chunk
-        except _SecondReaderError:
-            raise ConfigurationError(
-                "stream: another thread or task is reading it; read it in one place"
-            ) from None
-        except BaseException:
-            await self.close()
-            raise
-        await self.close()
-        self._builder.final_reply()  # raises unless it ended well
-
-    async def _next(self, chunks: AsyncGenerator[ChatChunk]) -> ChatChunk | None:
         if self._answer is not None and self._answer.is_foreign:
             raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
-        if not self._reading.acquire(blocking=False):
-            raise _SecondReaderError
-        try:
-            return await anext(chunks, None)
-        finally:
-            self._reading.release()
+        # One generator for all readers, so that one that comes later goes on where the one before it left.
+        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
+        reading = self._reading
+        while reading.acquire(blocking=False):
+            try:
+                chunk = await anext(chunks, None)
+            except BaseException:
+                reading.release()
+                await self.close()
+                raise
+            reading.release()
+            if chunk is None:
+                await self.close()
+                self._builder.final_reply()  # raises unless it ended well
+                return
+            try:
+                yield chunk
+            except BaseException:  # the caller left the loop
+                await self.close()
+                raise
+        raise ConfigurationError("stream: another thread or task is reading it; read it in one place")
 
     async def _chunks_as_they_come(self) -> AsyncGenerator[ChatChunk]:
         answer, builder = self._answer, self._builder
@@ -202,10 +201,10 @@ class AsyncChatStream:
             while (piece := await io.next_piece(pieces, response, deadline)) is not None:
                 for chunk in builder.feed(piece):
                     yield chunk
-                    if builder.is_finishing:
-                        deadline.end_within("finish", _http.FINISH_SECONDS)
-                if builder.is_over:
+                if builder.state != "open":
                     break
+                if builder.finish_reason is not None and builder.is_finishing:
+                    deadline.end_within("finish", _http.FINISH_SECONDS)
                 deadline.piece_came()
             else:
                 for chunk in builder.end(require_end=self._transport.require_end):
@@ -241,7 +240,3 @@ class AsyncChatStream:
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
-
-
-class _SecondReaderError(Exception):
-    """Another thread or task is reading the stream."""

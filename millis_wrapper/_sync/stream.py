@@ -165,30 +165,29 @@ class ChatStream:
 
     def _read(self) -> Generator[ChatChunk]:
         self.open()
-        # One generator for all readers, so that one that comes later goes on where the one before it left.
-        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
-        try:
-            while (chunk := self._next(chunks)) is not None:
-                yield chunk
-        except _SecondReaderError:
-            raise ConfigurationError(
-                "stream: another thread or task is reading it; read it in one place"
-            ) from None
-        except BaseException:
-            self.close()
-            raise
-        self.close()
-        self._builder.final_reply()  # raises unless it ended well
-
-    def _next(self, chunks: Generator[ChatChunk]) -> ChatChunk | None:
         if self._answer is not None and self._answer.is_foreign:
             raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
-        if not self._reading.acquire(blocking=False):
-            raise _SecondReaderError
-        try:
-            return next(chunks, None)
-        finally:
-            self._reading.release()
+        # One generator for all readers, so that one that comes later goes on where the one before it left.
+        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
+        reading = self._reading
+        while reading.acquire(blocking=False):
+            try:
+                chunk = next(chunks, None)
+            except BaseException:
+                reading.release()
+                self.close()
+                raise
+            reading.release()
+            if chunk is None:
+                self.close()
+                self._builder.final_reply()  # raises unless it ended well
+                return
+            try:
+                yield chunk
+            except BaseException:  # the caller left the loop
+                self.close()
+                raise
+        raise ConfigurationError("stream: another thread or task is reading it; read it in one place")
 
     def _chunks_as_they_come(self) -> Generator[ChatChunk]:
         answer, builder = self._answer, self._builder
@@ -200,10 +199,10 @@ class ChatStream:
             while (piece := io.next_piece(pieces, response, deadline)) is not None:
                 for chunk in builder.feed(piece):
                     yield chunk
-                    if builder.is_finishing:
-                        deadline.end_within("finish", _http.FINISH_SECONDS)
-                if builder.is_over:
+                if builder.state != "open":
                     break
+                if builder.finish_reason is not None and builder.is_finishing:
+                    deadline.end_within("finish", _http.FINISH_SECONDS)
                 deadline.piece_came()
             else:
                 for chunk in builder.end(require_end=self._transport.require_end):
@@ -239,7 +238,3 @@ class ChatStream:
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
-
-
-class _SecondReaderError(Exception):
-    """Another thread or task is reading the stream."""
