@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -215,8 +216,11 @@ class DuplicatedAgent:
     """The answer's JSON as it came."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the copy as data for `json.dumps`, the time as ISO 8601 text."""
+        """Return the copy as data for `json.dumps`: its fields, the time as ISO 8601 text, and whatever else
+        came beside them.
+        """
         return {
+            **copy.deepcopy(self.raw),
             "id": self.id,
             "name": self.name,
             "created_at": self.created_at.isoformat() if self.created_at else None,

@@ -99,10 +99,11 @@ def test_a_copy_as_data(example: str) -> None:
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: str(case["name"]))
 def test_an_odd_copy_as_data(case: dict[str, Any]) -> None:
-    """Whatever else was odd about the answer, the data has its id and can be written."""
+    """Whatever else was odd about the answer, the data has its id, what came beside, and can be written."""
     agent = read_duplicated_agent(json.dumps(case["answer"]).encode())
     data = through_json(agent.to_dict())
-    assert set(data) == {"id", "name", "created_at", "config"}
+    assert set(data) == {"id", "name", "created_at", "config"} | set(case["answer"])
+    assert all(data[key] == case["answer"][key] for key in set(data) - {"id", "name", "created_at", "config"})
     assert data["id"] == case["id"]
     assert data["created_at"] is None or data["created_at"].endswith("+00:00")
 
