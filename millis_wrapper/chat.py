@@ -36,6 +36,8 @@ _KEEP_ALIVE = 200  # characters at most of a payload in words that is not taken 
 _TOOL_REASONS = ("tool_calls", "function_call")
 # What the standard calls a field: one that is unknown is ignored. Anything else was not meant as one.
 _FIELD_LINE = re.compile(r"[A-Za-z][\w.-]*\s*(:.*)?", re.DOTALL)
+# Words do not hold it: what does is a chunk that has lost its beginning.
+_CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)"\s*:')
 
 
 # Not frozen: that takes twice as long to make, and there is one for each event.
@@ -360,7 +362,7 @@ class ReplyBuilder:
             self._service_failed(event.data)
         elif text.startswith(("{", "[")):
             yield from self._row_of_chunks(event, text)
-        elif self._object_seen and len(text) > _KEEP_ALIVE:
+        elif (self._object_seen and len(text) > _KEEP_ALIVE) or _CHUNK_KEY.search(text):
             self._note_unreadable(event.data)
             yield ChatChunk("", event.data, event.event)
         elif self._object_seen or event.event != "message":
@@ -406,7 +408,7 @@ class ReplyBuilder:
             if colon and name.strip() == "error":
                 if value.strip() not in ("", "null"):
                     self._service_failed(value.strip())
-            elif line.strip() and not _FIELD_LINE.fullmatch(line):
+            elif line.strip() and (_CHUNK_KEY.search(value) or not _FIELD_LINE.fullmatch(line)):
                 self._keep_loose_line(line)
                 if self._event_seen and line.lstrip().startswith("{"):
                     data = read_json(line)
