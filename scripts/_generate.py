@@ -1,7 +1,7 @@
-"""What `scripts/regenerate` does: makes everything that is made from openapi/millis.yaml.
+"""What `scripts/regenerate` does: makes the code of the contract, and the sync client from the async one.
 
-    scripts/regenerate            writes generated/millis_api (whole, so that nothing stale stays) and
-                                  openapi/REFERENCE.md
+    scripts/regenerate            writes generated/millis_api (whole, so that nothing stale stays),
+                                  openapi/REFERENCE.md, and millis_wrapper/_sync but for its io.py
     scripts/regenerate --check    changes nothing; shows how the files there differ from what would be
                                   written, and fails if they do
 
@@ -27,7 +27,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from . import _reference
+from . import _reference, _sync
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("generated/millis_api")
@@ -77,6 +77,7 @@ def make(project: Path, target: Path) -> None:
     _write(package / "contract" / "millis.json", json.dumps(contract, ensure_ascii=False, indent=1) + "\n")
     (target / REFERENCE).parent.mkdir()
     _write(target / REFERENCE, _reference.render(contract))
+    _sync.make(project, target)
 
 
 def _write(file: Path, text: str) -> None:
@@ -139,6 +140,7 @@ def check_tools(project: Path) -> None:
 def files(root: Path) -> dict[str, bytes]:
     """The made files below `root`, by path; Python's caches do not count."""
     found = [file for file in (root / PACKAGE).rglob("*") if "__pycache__" not in file.parts]
+    found += [file for file in (root / _sync.TARGET).glob("*.py") if file.name not in _sync.BY_HAND]
     found = [file for file in [*found, root / REFERENCE] if file.is_file()]
     return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(found)}
 
@@ -163,6 +165,8 @@ def replace(project: Path, made: Path) -> None:
     shutil.rmtree(project / PACKAGE, ignore_errors=True)
     shutil.copytree(made / PACKAGE, project / PACKAGE)
     shutil.copyfile(made / REFERENCE, project / REFERENCE)
+    for file in (made / _sync.TARGET).glob("*.py"):
+        shutil.copyfile(file, project / _sync.TARGET / file.name)
 
 
 def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:

@@ -19,6 +19,8 @@ def project(tmp_path: Path) -> Path:
     """A copy of what regenerating reads and writes, somewhere else."""
     for part in ("openapi", "generated"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("_async", "_sync"):
+        shutil.copytree(ROOT / "millis_wrapper" / part, tmp_path / "millis_wrapper" / part)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -155,3 +157,16 @@ def test_a_kind_of_value_that_the_template_cannot_read_stops_the_generator(proje
     )
     with pytest.raises(_generate.RegenerateError, match=r"template_model_py_jinja_cannot_read"):
         _generate.make(project, project / "made")
+
+
+def test_a_line_that_is_gone_from_the_async_client_is_drift_until_the_sync_client_is_made_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Promise 5: sync and async are the same library, and `--check` fails as soon as they are not."""
+    source = project / "millis_wrapper" / "_async" / "conversation.py"
+    edit(source, "    async def __aexit__(", "    async def __leave__(")
+    assert _generate.main(["--check"], project) == 1
+    assert "+    def __leave__(" in capsys.readouterr().out
+    assert _generate.main([], project) == 0
+    assert "def __leave__(" in (project / "millis_wrapper" / "_sync" / "conversation.py").read_text("utf-8")
+    assert _generate.main(["--check"], project) == 0

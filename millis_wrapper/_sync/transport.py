@@ -223,15 +223,15 @@ class Transport:
         deadline = _http.Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline, io.limit_reads)
         request = _http.build_request(pool.client, self.options, prepared, deadline, trace)
-        failure: MillisError | None = None
+        outcome: httpx.Response | MillisError
         pool.under_way.add(request)
         try:
-            response = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
-            pool.under_way.add(response)
+            outcome = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            pool.under_way.add(outcome)
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
-            failure = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
+            outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 self._retire(pool)
         except BaseException:
@@ -241,13 +241,14 @@ class Transport:
             pool.under_way.discard(request)
             if self._retired:
                 io.this_loop().call_soon(self._sweep)
-        if failure is not None:
-            raise failure
-        answer = OpenResponse(response, deadline, pool, io.this_loop(), os.getpid())
-        _http.begin_body(response, deadline)
-        if (network := response.extensions.get("network_stream")) is not None:
+        # Raised outside the `except`: httpx's error, whose frames hold the key, must not become its context.
+        if isinstance(outcome, MillisError):
+            raise outcome
+        answer = OpenResponse(outcome, deadline, pool, io.this_loop(), os.getpid())
+        _http.begin_body(outcome, deadline)
+        if (network := outcome.extensions.get("network_stream")) is not None:
             io.limit_reads(network, timeout.connect)
-        if response.is_success:
+        if outcome.is_success:
             return answer
         raise self._refusal(prepared, answer, attempt)
 

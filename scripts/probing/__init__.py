@@ -1,1 +1,0 @@
-"""The live service, asked what nobody could look up: what `scripts/probe` runs."""
