@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ from millis_wrapper.mock._server import listen
 RECIPES = ROOT / "tests" / "recipes"
 
 
-@pytest.mark.parametrize("name", ["relay", "ci_suite", "thirty_copies"])
+@pytest.mark.parametrize("name", ["relay", "thirty_copies"])
 def test_a_recipe_is_short(name: str) -> None:
     """Each is read in a minute."""
     assert len((RECIPES / f"{name}.py").read_text("utf-8").splitlines()) < 80
@@ -189,9 +188,3 @@ def test_the_script_runs_as_a_program(service: MockMillis, tmp_path: Path) -> No
     )
     assert (first.returncode, first.stdout) == (1, "1 of 2 customers have a copy.\n")
     assert (second.returncode, second.stdout, second.stderr) == (0, "2 of 2 customers have a copy.\n", "")
-
-
-def test_the_suite_passes_on_the_mock(pytester: pytest.Pytester) -> None:
-    """The suite runs without an account."""
-    shutil.copy(RECIPES / "ci_suite.py", pytester.path / "test_agent.py")
-    pytester.runpytest_subprocess("-q").assert_outcomes(passed=5)
