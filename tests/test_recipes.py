@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_a_recipe_is_short(name: str) -> None:
 
 
 @contextmanager
-def relayed(monkeypatch: pytest.MonkeyPatch, service: str) -> Iterator[str]:
+def relayed(monkeypatch: pytest.MonkeyPatch, service: str) -> Generator[str]:
     """Run the relay in front of `service`, and yield its address."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")
     monkeypatch.setenv("MILLIS_BASE_URL", service)
