@@ -7,8 +7,6 @@ import sys
 
 
 def give_up() -> None:
-    """Let nothing more come of it: what is left in the buffer would be written at the interpreter's exit, and
-    fail there once more.
-    """
+    """Send the rest to nowhere: the interpreter writes its buffer at exit, and would fail once more."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -11,7 +11,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def escape_control_characters(text: str) -> str:
-    """Return `text` with control characters written out (`\\x1b`) in place of acting on the terminal."""
+    """Return `text` with control characters written out, as a repr does, so that a terminal obeys none."""
     return _UNSAFE.sub(_written_out, text)
 
 

@@ -55,8 +55,9 @@ class ToolCalls:
                 self._add_one(delta)
 
     def whole(self) -> list[dict[str, Any]]:
-        """Return the calls so far, as `assistant` messages carry them: {id, type, function: {name,
-        arguments}}.
+        """Return the calls so far as `assistant` messages carry them.
+
+        Each is {id, type, function: {name, arguments}}, with the arguments as JSON text.
         """
         return [call.as_sent() for call in self._calls]
 

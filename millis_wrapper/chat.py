@@ -427,8 +427,10 @@ class ReplyBuilder:
         return not (self._texts or self._joiner.waiting or self._tool_calls or self.finish_reason)
 
     def _finish(self, ended: Ended, *, require_end: bool = False) -> Iterator[ChatChunk]:
-        """End the reply if all that came was understood; yield the chunks of an answer that is not a
-        stream.
+        """End the reply if all that came was understood.
+
+        Yields:
+            The chunks of an answer that is not a stream.
         """
         if self._loose_lines:
             values, rest = read_json_row("\n".join(self._loose_lines).strip())

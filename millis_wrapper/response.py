@@ -117,9 +117,7 @@ def body_start(body: bytes) -> str:
 
 
 def stated_reason(value: Any) -> str | None:
-    """Return the reason that a JSON answer states under `detail` or `error`, in one line; None when it
-    states none.
-    """
+    """Return the reason that a JSON answer states under `detail` or `error`, in one line, or None."""
     if not is_object(value):
         return None
     for key in ("detail", "error", "message"):
@@ -200,8 +198,9 @@ _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 @attrs.frozen
 class DuplicatedAgent:
-    """The copy that `duplicate` made; each field but `id` and `raw` is None where the answer held nothing
-    readable.
+    """The copy that `duplicate` made.
+
+    Each field but `id` and `raw` is None where the answer held nothing readable.
     """
 
     id: str
@@ -216,8 +215,9 @@ class DuplicatedAgent:
     """The answer's JSON as it came."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the copy as data for `json.dumps`: its fields, the time as ISO 8601 text, and whatever else
-        came beside them.
+        """Return the copy as data for `json.dumps`.
+
+        It holds the fields, the time as ISO 8601 text, and whatever else came beside them.
         """
         return {
             **copy.deepcopy(self.raw),

@@ -251,7 +251,7 @@ class SSEDecoder:
 
 
 def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[ServerSentEvent]:
-    """Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
+    r"""Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
 
     Args:
         chunks: the bytes of the stream, cut anywhere.
@@ -264,7 +264,7 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
         EventTooLargeError: an event or a line is too large.
 
     Example:
-        >>> [event.data for event in decode([b"data: Hel", b"lo\\n\\n"])]
+        >>> [event.data for event in decode([b"data: Hel", b"lo\n\n"])]
         ['Hello']
     """
     decoder = SSEDecoder(max_event_bytes=max_event_bytes)

@@ -72,15 +72,3 @@ def test_an_import_loads_only_what_it_needs(statement: str, absent: tuple[str, .
     code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
-
-
-def test_only_the_transport_modules_know_httpx() -> None:
-    """The other modules do no I/O, so that sync and async can share them."""
-    for path in PACKAGE.glob("*.py"):
-        if path.stem in {"_http", "_http_errors", "testing"}:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names.append(node.module or "")
-            assert not {name.partition(".")[0] for name in names} & {"httpx", "httpcore"}, path.name

@@ -62,9 +62,7 @@ class AsyncConversation:
 
     @property
     def left_early(self) -> tuple[int, ...]:
-        """The indexes in `messages` of replies that the caller left before their end, and that are therefore
-        not whole.
-        """
+        """The indexes in `messages` of replies that the caller left early, and that are not whole."""
         self._settle()
         return tuple(sorted(self._left_early))
 

@@ -39,9 +39,7 @@ class Loop:
         return loop is not None and loop.is_closed()
 
     def call_soon(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Call `function` in a task of its own; from any thread, and where no loop runs any more, not at
-        all.
-        """
+        """Call `function` in a task of its own, from any thread; do nothing if no loop runs any more."""
         loop = self._asyncio() if self._asyncio is not None else None
         if loop is None or not loop.is_running():
             return

@@ -225,8 +225,9 @@ class AsyncChatStream:
             await self._drain(answer, pieces)
 
     async def _drain(self, answer: OpenResponse, pieces: Any) -> None:
-        """Read on to the body's end, so that the connection can be used again; within limits, and whatever
-        happens, since the reply is whole.
+        """Read on to the body's end, within limits, so that the connection can be used again.
+
+        The reply is whole, so no failure here matters.
         """
         if _http.own_network(answer.response) is None:
             return

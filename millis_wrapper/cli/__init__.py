@@ -1,5 +1,6 @@
-"""The `millis` command (extra `cli`). This file imports nothing beyond the stdlib, so that it can always say
-what is missing.
+"""The `millis` command (extra `cli`).
+
+This file imports nothing beyond the standard library, so that it can always say what is missing.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ _COMMANDS = frozenset({"chat", "demo", "duplicate"})
 
 
 def ids_last(arguments: Sequence[str]) -> list[str]:
-    """Return `arguments` with the agent ids that begin with `-`, and what else is no option, moved behind a
-    `--`, where nothing is taken for one.
+    """Return `arguments` with the agent ids that begin with `-`, and what is not an option, behind a `--`.
 
     Only commands that take an id are changed, and an option's value stays where it is.
     """

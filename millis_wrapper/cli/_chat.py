@@ -52,7 +52,7 @@ def chat(
       /save FILE   write the history to a new FILE, as JSON
       Ctrl-C       stop the reply; at the prompt, twice: leave
       Ctrl-D       leave, and send nothing
-    """
+    """  # noqa: D301  (click's mark for lines that it must not wrap)
     from millis_wrapper._sync.client import Millis
 
     values = read_metadata(metadata)

@@ -70,9 +70,7 @@ def _write_list(title: str, fields: Iterable[Field]) -> None:
 
 
 def _find(path: str) -> Iterator[tuple[Field, list[str]]]:
-    """The fields that `path` names, of the first component that has any, with the keys that each of them
-    holds.
-    """
+    """Yield the fields that `path` names in the first component that has any, each with its keys."""
     from millis_wrapper.contract import fields
 
     asked = _plain(path)

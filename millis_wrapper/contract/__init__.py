@@ -77,8 +77,7 @@ class Contract:
         return schema
 
     def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
-        """Find the keys in `value`, at every depth, that `component` does not name; raises KeyError as
-        `component` does.
+        """Find the keys in `value`, at every depth, that `component` does not name.
 
         Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
         """
@@ -86,7 +85,6 @@ class Contract:
 
     def fields(self, component: str) -> Iterator[Field]:
         """List every field of `component` at every depth; an object's fields follow the field that holds it.
-        Raises KeyError as `component` does.
 
         Where one of several objects may stand (a message), a path comes once for each of them.
         """

@@ -138,8 +138,14 @@ class MockMillis:
         return [agent.id for agent in self.agents.load(path)]
 
     def start(self, *, host: str = "127.0.0.1", port: int = 0) -> Self:
-        """Run it in a thread; port 0 is any free one. Raises ConfigurationError for an address that cannot be
-        had, and when it runs already.
+        """Run it in a thread.
+
+        Args:
+            host: the address to listen at.
+            port: the port; 0 is any free one.
+
+        Raises:
+            ConfigurationError: the address cannot be had, or it runs already.
         """
         if self._server is not None:
             raise ConfigurationError(f"the mock runs already, at {self.url}")
