@@ -30,7 +30,7 @@ PRIVATE = {
 
 
 def _record(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scripts.recording", *arguments]
+    command = [sys.executable, "-m", "scripts._record", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "tests", **env}, capture_output=True, text=True
     )

@@ -14,7 +14,7 @@ from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import shorten
 from millis_wrapper.contract import UnknownKey, fields, unknown_keys
 from millis_wrapper.contract._paths import join_path
-from millis_wrapper.contract._validation import Fault, faults
+from millis_wrapper.contract._validation import Violation, violations
 
 from ._data import is_answer, kind_of, plain
 from ._rules import LIKE_SECONDS, Level, rules_by_path, unfilled
@@ -73,9 +73,9 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
 
 def _against_contract(data: dict[str, Any], component: str) -> Iterator[Finding]:
     unknown = {key.path: key for key in unknown_keys(data, component)}
-    for fault in faults(data, component):
-        path = _path(fault.place)
-        if fault.kind == "extra" and path in unknown:
+    for violation in violations(data, component):
+        path = _path(violation.path)
+        if violation.kind == "extra" and path in unknown:
             near = unknown.pop(path).closest_match
             yield Finding(
                 path,
@@ -83,12 +83,12 @@ def _against_contract(data: dict[str, Any], component: str) -> Iterator[Finding]
                 "the service refuses a key that it does not know",
                 _spelling(near) or "remove it",
             )
-        elif fault.kind == "missing":
-            yield Finding(path, "error", "is required", _misspelt(fault, unknown) or "add it")
-        elif fault.kind == "type":
-            yield Finding(path, "error", *_wrong_type(fault))
+        elif violation.kind == "missing":
+            yield Finding(path, "error", "is required", _misspelt(violation, unknown) or "add it")
+        elif violation.kind == "type":
+            yield Finding(path, "error", *_wrong_type(violation))
         else:
-            yield Finding(path, "error", shorten(fault.words, 200))
+            yield Finding(path, "error", shorten(violation.words, 200))
     for path, key in unknown.items():
         yield Finding(
             path,
@@ -102,10 +102,10 @@ def _spelling(near: str | None) -> str | None:
     return f"rename it to {near}, as the service spells it" if near else None
 
 
-def _misspelt(fault: Fault, unknown: dict[str, UnknownKey]) -> str | None:
-    """Take the unknown key that was to be the missing one out of `unknown`: that is one fault, not two."""
-    *above, missing = fault.place
-    for key in fault.value:
+def _misspelt(violation: Violation, unknown: dict[str, UnknownKey]) -> str | None:
+    """Take the unknown key that was to be the missing one out of `unknown`: that is one mistake, not two."""
+    *above, missing = violation.path
+    for key in violation.value:
         path = join_path(_path(above), key)
         if path in unknown and unknown[path].closest_match == missing:
             del unknown[path]
@@ -113,13 +113,13 @@ def _misspelt(fault: Fault, unknown: dict[str, UnknownKey]) -> str | None:
     return None
 
 
-def _wrong_type(fault: Fault) -> tuple[str, str | None]:
-    value, path = fault.value, _path(fault.place, form=True)
+def _wrong_type(violation: Violation) -> tuple[str, str | None]:
+    value, path = violation.value, _path(violation.path, form=True)
     if path == "llm" and isinstance(value, str):
         model = json.dumps({"model": shorten(value, 60)}, ensure_ascii=False)
         return "a bare model name is an older form, which the service refuses", f"write {model}"
-    wanted = " or ".join(_ARTICLES[kind] for kind in fault.wanted)
-    return f"must be {wanted}, not {kind_of(value)}", _type_fix(path, set(fault.wanted), value)
+    wanted = " or ".join(_ARTICLES[kind] for kind in violation.wanted)
+    return f"must be {wanted}, not {kind_of(value)}", _type_fix(path, set(violation.wanted), value)
 
 
 def _type_fix(path: str, wanted: set[str], value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Data held against a component of the contract: which places are at fault, and in what way.
+"""Data held against a component of the contract: where it violates the schema, and how.
 
 The words are left to the caller: the config tools speak to a person, the mock speaks as the service does.
 """
@@ -15,37 +15,44 @@ from millis_wrapper.errors import ConfigurationError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-Place: TypeAlias = tuple[str | int, ...]
+Path: TypeAlias = tuple[str | int, ...]
 
 
-class Fault(NamedTuple):
-    """One place at which data does not fit the contract, found by `faults`."""
+class Violation(NamedTuple):
+    """One path at which data does not fit the contract, found by `violations`."""
 
-    place: Place
-    """The way to it, by keys and list indexes: `("tools", 0, "name")`. A missing key counts as the place."""
+    path: Path
+    """The way to it, by keys and list indexes: `("tools", 0, "name")`. A missing key counts as the path."""
     kind: Literal["missing", "extra", "type", "constant", "other"]
     """A required key that is not there, a key that is refused, a value of another type, a value that is not
     the one allowed, or something else that `words` tells."""
     wanted: tuple[Any, ...]
-    """The JSON types (`integer`) or the constants that would have been right, where that is the fault."""
+    """The JSON types (`integer`) or the constants that would have been right, where that is the violation."""
     value: Any
     """What is there; for a missing key, the object that lacks it."""
     words: str
-    """The fault in jsonschema's words, which may quote the value."""
+    """The violation in jsonschema's words, which may quote the value."""
 
 
-def faults(value: object, component: str) -> Iterator[Fault]:
+def violations(value: object, component: str) -> Iterator[Violation]:
     """Find where `value`, as JSON data of dicts and lists, does not fit the component of the contract.
 
-    Where one of several forms may stand, the faults are those of the one form that was meant, if that can be
-    told. Raises ConfigurationError when jsonschema (extra `contract`) is not installed.
+    Where one of several forms may stand, the violations are those of the one form that was meant, if that can
+    be told.
+
+    Args:
+        value: the data.
+        component: the name of the component.
+
+    Raises:
+        ConfigurationError: jsonschema (extra `contract`) is not installed.
     """
-    seen: set[tuple[Place, str]] = set()
-    for fault in _faults(_errors_finder(component)(value), ()):
+    seen: set[tuple[Path, str]] = set()
+    for violation in _violations(_errors_finder(component)(value), ()):
         # jsonschema tells of missing keys once for each, and each time without saying which one.
-        if (fault.place, fault.kind) not in seen:
-            seen.add((fault.place, fault.kind))
-            yield fault
+        if (violation.path, violation.kind) not in seen:
+            seen.add((violation.path, violation.kind))
+            yield violation
 
 
 def _errors_finder(component: str) -> Callable[[object], Iterator[ValidationError]]:
@@ -71,29 +78,29 @@ def _made_errors_finder(
     return find
 
 
-def _faults(errors: Iterable[ValidationError], above: Place) -> Iterator[Fault]:
+def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Violation]:
     for error in errors:
-        place = (*above, *error.path)
+        path = (*above, *error.path)
         if error.validator == "required":
             for key in _wanted(error):
                 if key not in _instance(error):
-                    yield Fault((*place, key), "missing", (), error.instance, error.message)
+                    yield Violation((*path, key), "missing", (), error.instance, error.message)
         elif error.validator == "additionalProperties":
             for key, value in _instance(error).items():
                 if key not in _schema(error).get("properties", {}):
-                    yield Fault((*place, key), "extra", (), value, error.message)
+                    yield Violation((*path, key), "extra", (), value, error.message)
         elif error.validator == "anyOf":
-            yield from _faults_in_union(error, place)
+            yield from _violations_in_union(error, path)
         elif error.validator == "const":
-            yield Fault(place, "constant", (_wanted(error),), error.instance, error.message)
+            yield Violation(path, "constant", (_wanted(error),), error.instance, error.message)
         elif error.validator == "type":
-            yield Fault(place, "type", _types(error), error.instance, error.message)
+            yield Violation(path, "type", _types(error), error.instance, error.message)
         else:
-            yield Fault(place, "other", (), error.instance, error.message)
+            yield Violation(path, "other", (), error.instance, error.message)
 
 
-def _faults_in_union(error: ValidationError, place: Place) -> Iterator[Fault]:
-    """Tell the faults of the one form that the value was meant to have; those of all would be a riddle."""
+def _violations_in_union(error: ValidationError, path: Path) -> Iterator[Violation]:
+    """Yield the violations of the one form that the value was meant to have; those of all forms confuse."""
     forms: dict[Any, list[ValidationError]] = {}
     for each in error.context:
         forms.setdefault(each.schema_path[0], []).append(each)
@@ -102,15 +109,15 @@ def _faults_in_union(error: ValidationError, place: Place) -> Iterator[Fault]:
     right_kind = [form for form in right_type if not any(map(_is_wrong_constant, form))]
     if right_kind:
         fewest, *_ = sorted(right_kind, key=len)
-        yield from _faults(fewest, place)
+        yield from _violations(fewest, path)
     elif right_type:
         wrong = [each for form in right_type for each in form if _is_wrong_constant(each)]
         constants = tuple(_wanted(each) for each in wrong)
-        yield Fault((*place, *wrong[0].path), "constant", constants, wrong[0].instance, wrong[0].message)
+        yield Violation((*path, *wrong[0].path), "constant", constants, wrong[0].instance, wrong[0].message)
     else:
         misfits = [each for each in error.context if _is_wrong_type(each)]
         wanted = dict.fromkeys(kind for each in misfits for kind in _types(each))
-        yield Fault(place, "type", tuple(wanted), error.instance, error.message)
+        yield Violation(path, "type", tuple(wanted), error.instance, error.message)
 
 
 def _is_wrong_type(error: ValidationError) -> bool:

@@ -16,7 +16,7 @@ import attrs
 
 from millis_wrapper._json import is_object
 from millis_wrapper.contract._paths import format_path
-from millis_wrapper.contract._validation import faults
+from millis_wrapper.contract._validation import violations
 from millis_wrapper.errors import ConfigurationError
 
 from ._faults import ID_LENGTH, MAGIC_IDS
@@ -131,7 +131,9 @@ def _checked_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
         saved: dict[str, Any] = json.loads(json.dumps(whole, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"agent {agent_id}: config: must be a JSON object: {error}") from error
-    wrong = [f"{format_path(fault.place)}: {fault.words}" for fault in faults(saved, "AgentConfig")]
+    wrong = [
+        f"{format_path(violation.path)}: {violation.words}" for violation in violations(saved, "AgentConfig")
+    ]
     if wrong:
         raise ConfigurationError(f"agent {agent_id}: config: {'; '.join(wrong)}")
     return saved

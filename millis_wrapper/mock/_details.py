@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from millis_wrapper.contract._validation import Fault, faults
+from millis_wrapper.contract._validation import Violation, violations
 
 MAX_DETAILS = 50  # of one request; a list of a million wrong items is wrong enough after these
 
-# JSON Schema's type -> pydantic's words and its code for the fault.
+# JSON Schema's type -> pydantic's words and its code for the violation.
 _TYPES = {
     "string": ("Input should be a valid string", "string_type"),
     "integer": ("Input should be a valid integer", "int_type"),
@@ -23,25 +23,25 @@ _FRACTION = ("Input should be a valid integer, got a number with a fractional pa
 
 
 def details_of(body: object, component: str) -> list[dict[str, Any]]:
-    """Return an item for each fault of `body` as a `component` of the contract."""
-    return [_detail(fault) for fault in islice(faults(body, component), MAX_DETAILS)]
+    """Return an item for each violation of `body` as a `component` of the contract."""
+    return [_detail(violation) for violation in islice(violations(body, component), MAX_DETAILS)]
 
 
-def _detail(fault: Fault) -> dict[str, Any]:
-    msg, kind = _words(fault)
-    return {"loc": ["body", *fault.place], "msg": msg, "type": kind}
+def _detail(violation: Violation) -> dict[str, Any]:
+    msg, kind = _words(violation)
+    return {"loc": ["body", *violation.path], "msg": msg, "type": kind}
 
 
-def _words(fault: Fault) -> tuple[str, str]:
-    if fault.kind == "missing":
+def _words(violation: Violation) -> tuple[str, str]:
+    if violation.kind == "missing":
         return "Field required", "missing"
-    if fault.kind == "extra":
+    if violation.kind == "extra":
         return "Extra inputs are not permitted", "extra_forbidden"
-    if fault.kind == "constant":
-        *others, last = map(repr, fault.wanted)
+    if violation.kind == "constant":
+        *others, last = map(repr, violation.wanted)
         listed = f"{', '.join(others)} or {last}" if others else last
         return f"Input should be {listed}", "literal_error"
-    if fault.kind == "type":
-        fraction = "integer" in fault.wanted and isinstance(fault.value, float)
-        return _FRACTION if fraction else _TYPES[fault.wanted[0]]
-    return fault.words, "value_error"
+    if violation.kind == "type":
+        fraction = "integer" in violation.wanted and isinstance(violation.value, float)
+        return _FRACTION if fraction else _TYPES[violation.wanted[0]]
+    return violation.words, "value_error"

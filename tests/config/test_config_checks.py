@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas import CORPUS, read_json
 
 from millis_wrapper.config._checks import Finding, Kind, findings
-from millis_wrapper.contract._validation import faults
+from millis_wrapper.contract._validation import violations
 
 FILES = sorted((CORPUS / "config").glob("*.json"))
 CASES = [pytest.param(case, id=f"{file.stem}: {case['why']}") for file in FILES for case in read_json(file)]
@@ -63,7 +63,7 @@ def test_an_error_is_found_in_all_that_the_contract_refuses(config: Any, kind: K
     component = {"agent": "AgentConfig", "override": "AgentConfigOverride"}[kind]
     errors = [finding.path for finding in findings(config, kind, None) if finding.level == "error"]
     assert len(errors) == len(set(errors))
-    assert len(errors) >= len(list(faults(config, component)))
+    assert len(errors) >= len(list(violations(config, component)))
 
 
 @pytest.mark.parametrize(

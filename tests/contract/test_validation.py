@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from paths import EXAMPLES
 
-from millis_wrapper.contract._validation import Fault, faults
+from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.errors import ConfigurationError
 
 
-def config_faults(config: object) -> list[Fault]:
-    return list(faults(config, "AgentConfigOverride"))
+def config_violations(config: object) -> list[Violation]:
+    return list(violations(config, "AgentConfigOverride"))
 
 
-def message_faults(*messages: object) -> list[Fault]:
-    return list(faults({"agent": {}, "messages": list(messages)}, "ChatCompletionRequest"))
+def message_violations(*messages: object) -> list[Violation]:
+    return list(violations({"agent": {}, "messages": list(messages)}, "ChatCompletionRequest"))
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ def message_faults(*messages: object) -> list[Fault]:
         ("validation-error", "HTTPValidationError"),
     ],
 )
-def test_what_fits_the_contract_has_no_fault(name: str, component: str) -> None:
+def test_what_fits_the_contract_has_no_violation(name: str, component: str) -> None:
     """The contract's own examples fit it, values that nobody knows yet among them."""
-    assert list(faults(json.loads((EXAMPLES / f"{name}.json").read_text()), component)) == []
+    assert list(violations(json.loads((EXAMPLES / f"{name}.json").read_text()), component)) == []
 
 
 def test_a_missing_key_is_a_place_of_its_own() -> None:
     """Each missing key is told once, at its own place, with the object that lacks it."""
-    found = config_faults({"voice": {}, "tools": [{"name": "book"}]})
-    assert [(fault.place, fault.kind, fault.value) for fault in found] == [
+    found = config_violations({"voice": {}, "tools": [{"name": "book"}]})
+    assert [(violation.path, violation.kind, violation.value) for violation in found] == [
         (("voice", "provider"), "missing", {}),
         (("voice", "voice_id"), "missing", {}),
         (("tools", 0, "description"), "missing", {"name": "book"}),
@@ -47,13 +47,16 @@ def test_a_missing_key_is_a_place_of_its_own() -> None:
 
 def test_a_refused_key_is_a_place_of_its_own() -> None:
     """Each key that an object refuses is told once, with its value."""
-    found = config_faults({"prompt": "Be kind.", "promt": 1, "x": None})
-    assert [fault[:4] for fault in found] == [(("promt",), "extra", (), 1), (("x",), "extra", (), None)]
+    found = config_violations({"prompt": "Be kind.", "promt": 1, "x": None})
+    assert [violation[:4] for violation in found] == [
+        (("promt",), "extra", (), 1),
+        (("x",), "extra", (), None),
+    ]
 
 
 def test_a_saved_config_refuses_no_key() -> None:
     """What the service answers with may hold keys that nobody knows."""
-    assert list(faults({"prompt": "", "voice": None, "x": 1}, "AgentConfig")) == []
+    assert list(violations({"prompt": "", "voice": None, "x": 1}, "AgentConfig")) == []
 
 
 @pytest.mark.parametrize(
@@ -67,17 +70,17 @@ def test_a_saved_config_refuses_no_key() -> None:
         ({"knowledge_base": {"files": ["a", 1]}}, ("knowledge_base", "files", 1), ("string",)),
     ],
 )
-def test_a_wrong_type_names_all_that_would_be_right(config: Any, place: Any, wanted: Any) -> None:
-    """Where no form of a union has the value's type, one fault names the types of all forms, each once."""
-    assert [fault[:3] for fault in config_faults(config)] == [(place, "type", wanted)]
+def test_a_wrong_type_names_all_right_ones(config: Any, place: Any, wanted: Any) -> None:
+    """Where no form of a union fits the type, one violation names the types of all forms, once each."""
+    assert [violation[:3] for violation in config_violations(config)] == [(place, "type", wanted)]
 
 
 def test_a_union_tells_the_faults_of_the_form_that_was_meant() -> None:
     """A value that has the type of one form is held against that form alone."""
-    found = config_faults(
+    found = config_violations(
         {"session_data_webhook": {"url": 1}, "flow": {"response_delay": {"generic_delay": "x"}}}
     )
-    assert [fault[:3] for fault in found] == [
+    assert [violation[:3] for violation in found] == [
         (("flow", "response_delay", "generic_delay"), "type", ("integer", "null")),
         (("session_data_webhook", "url"), "type", ("string",)),
     ]
@@ -85,28 +88,30 @@ def test_a_union_tells_the_faults_of_the_form_that_was_meant() -> None:
 
 def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
     """A tool's message lacks what tools' messages need, not what others need."""
-    found = message_faults({"role": "tool", "content": "7"})
-    assert [fault[:3] for fault in found] == [(("messages", 0, "tool_call_id"), "missing", ())]
+    found = message_violations({"role": "tool", "content": "7"})
+    assert [violation[:3] for violation in found] == [(("messages", 0, "tool_call_id"), "missing", ())]
 
 
 def test_a_message_without_a_role_lacks_that_and_nothing_else() -> None:
-    """Where several forms are equally right, the one that is nearest to the value tells the faults."""
-    found = message_faults({"content": "Hello"})
-    assert [fault[:2] for fault in found] == [(("messages", 0, "role"), "missing")]
+    """Where several forms are equally right, the one that is nearest to the value tells the violations."""
+    found = message_violations({"content": "Hello"})
+    assert [violation[:2] for violation in found] == [(("messages", 0, "role"), "missing")]
 
 
 def test_an_unknown_role_names_the_known_ones() -> None:
-    """A constant that no form has is one fault, with the constants of all forms."""
-    found = message_faults({"role": "system", "content": "Be kind."})
-    assert [fault[:4] for fault in found] == [
+    """A constant that no form has is one violation, with the constants of all forms."""
+    found = message_violations({"role": "system", "content": "Be kind."})
+    assert [violation[:4] for violation in found] == [
         (("messages", 0, "role"), "constant", ("user", "assistant", "tool"), "system")
     ]
 
 
 def test_a_lone_constant_and_any_other_rule_have_words() -> None:
-    """A fault of a kind without a name of its own is told in jsonschema's words."""
-    assert [fault[1:3] for fault in faults("DONE", "ChatStreamEnd")] == [("constant", ("[DONE]",))]
-    assert [fault[1:3] + fault[4:] for fault in faults("x", "VoicemailAction")] == [
+    """A violation of a kind without a name of its own is told in jsonschema's words."""
+    assert [violation[1:3] for violation in violations("DONE", "ChatStreamEnd")] == [
+        ("constant", ("[DONE]",))
+    ]
+    assert [violation[1:3] + violation[4:] for violation in violations("x", "VoicemailAction")] == [
         ("other", (), "'x' is not one of ['hangup', 'message']")
     ]
 
@@ -115,4 +120,4 @@ def test_without_jsonschema_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     """Whoever lacks the library is told what to install."""
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(ConfigurationError, match=r'pip install "millis-wrapper\[contract\]"'):
-        config_faults({})
+        config_violations({})

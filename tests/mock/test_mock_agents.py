@@ -11,7 +11,7 @@ import pytest
 from asgi import CHAT, chat_body, duplicate_path, post
 
 from millis_wrapper import ConfigurationError
-from millis_wrapper.contract._validation import faults
+from millis_wrapper.contract._validation import violations
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
 
 
@@ -29,7 +29,7 @@ async def test_a_copy_is_a_new_agent_with_the_same_config() -> None:
     answer = await post(mock.app, duplicate_path(original))
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert list(faults(answer.json, "DuplicateAgentResponse")) == []
+    assert list(violations(answer.json, "DuplicateAgentResponse")) == []
     assert list(answer.json) == ["id", "name", "config", "created_at"]
     assert re.fullmatch(r"-[A-Za-z0-9_-]{19}", answer.json["id"])
     assert answer.json["id"] != original

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgi import CHAT, chat_body, duplicate_path, post
 
-from millis_wrapper.contract._validation import faults
+from millis_wrapper.contract._validation import violations
 from millis_wrapper.mock import MockMillis
 from millis_wrapper.mock._requests import MAX_BODY_BYTES
 
@@ -99,7 +99,7 @@ async def test_a_request_that_does_not_fit_is_refused_with_the_place(
     """The 422 names the one faulty place, in the service's form and words."""
     answer = await post(mock.app, CHAT, body)
     assert answer.status == 422
-    assert list(faults(answer.json, "HTTPValidationError")) == []
+    assert list(violations(answer.json, "HTTPValidationError")) == []
     first, *_ = answer.json["detail"]
     assert (first["loc"], first["type"]) == (loc, kind)
     assert msg in first["msg"]
@@ -137,7 +137,7 @@ async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind
     """No body at all, half a one, and numbers that JSON does not have: each is a 422."""
     answer = await post(mock.app, CHAT, content)
     assert answer.status == 422
-    assert list(faults(answer.json, "HTTPValidationError")) == []
+    assert list(violations(answer.json, "HTTPValidationError")) == []
     assert answer.json["detail"][0]["type"] == kind
     assert answer.json["detail"][0]["loc"] == ["body"]
 
