@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def test_each_block_runs_as_it_is_shown(
     """What README and guide show works as it is shown, and prints something."""
     monkeypatch.setenv("MILLIS_API_KEY", "any-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    # What a block does to logging is undone.
+    for logger in (logging.getLogger(), logging.getLogger("millis_wrapper")):
+        monkeypatch.setattr(logger, "handlers", [])
+        monkeypatch.setattr(logger, "level", logger.level)
     exec(compile(block, "block", "exec"), {})
     assert capsys.readouterr().out.strip()
 

@@ -233,12 +233,12 @@ async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
     """An httpx client of ours checks certificates; where there is no TLS it trusts none, and loads none."""
     made: list[dict[str, Any]] = []
 
-    def note(**options: Any) -> None:
+    def note(self: object, **options: Any) -> None:
         made.append(options)
         raise LookupError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(httpx, "Client" if twins.kind == "sync" else "AsyncClient", note)
+        patch.setattr(httpx.Client if twins.kind == "sync" else httpx.AsyncClient, "__init__", note)
         with pytest.raises(LookupError):
             await call(twins.client(base_url), "duplicate")
     (options,) = made

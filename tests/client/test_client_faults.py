@@ -222,7 +222,7 @@ async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
         "length": b"content-length: %d\r\n\r\n" % (len(answer) + 1) + answer,
     }[framing]
     with Loopback([b"HTTP/1.1 200 OK\r\n" + head, linger(0.05), *ending]) as server:
-        made = await twins.client(server.url, timeout=Timeout(idle=0.3)).agents.duplicate("-Oabc")
+        made = await twins.client(server.url, timeout=Timeout(idle=1)).agents.duplicate("-Oabc")
     assert made.id == "-Onew"
     assert len(server.requests) == 1
 

@@ -78,9 +78,9 @@ async def test_the_wait_between_two_pieces_is_limited_by_idle_alone(
 @WHOSE
 async def test_the_limit_on_the_first_byte_does_not_cut_a_slow_reply(twins: Twins, whose: str) -> None:
     """Once the headers are there, a pause longer than `first_byte` is none of its business."""
-    slow: Answer = [STREAM, linger(0.35), said("Hello") + END]
+    slow: Answer = [STREAM, linger(1.2), said("Hello") + END]
     with Loopback(slow) as server:
-        client = twins.client(server.url, timeout=Timeout(first_byte=0.3), **lent(twins, whose))
+        client = twins.client(server.url, timeout=Timeout(first_byte=1), **lent(twins, whose))
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
 
 
@@ -90,7 +90,7 @@ async def test_a_limit_of_the_call_goes_before_the_clients(twins: Twins, operati
     with Loopback([until_left], [linger(0.25), *FINE[operation]]) as server:
         client = twins.client(server.url)
         with pytest.raises(APITimeoutError):
-            await call(client, operation, timeout=0.2)
+            await call(client, operation, timeout=1)
         await call(client, operation)
     assert len(server.requests) == 2
 
