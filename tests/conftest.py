@@ -3,9 +3,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-# httpx loads it late and keeps its exceptions: a pytester run in this process that loads it first, and then
-# forgets its modules, would leave httpx with the exceptions of a copy that nobody raises.
-import httpcore as httpcore
 import pytest
 from twins import Twins
 

@@ -30,7 +30,7 @@ def test_the_test_on_the_page_passes(user: pytest.Pytester) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert example.count("\n") <= 10
     user.makepyfile(example)
-    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=1)
 
 
 def test_both_clients_work_in_any_kind_of_test(user: pytest.Pytester) -> None:
@@ -65,7 +65,7 @@ def test_both_clients_work_in_any_kind_of_test(user: pytest.Pytester) -> None:
         """
     )
     user.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
-    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=4)
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=4)
 
 
 def test_nothing_reaches_the_next_test(user: pytest.Pytester) -> None:
@@ -88,7 +88,7 @@ def test_nothing_reaches_the_next_test(user: pytest.Pytester) -> None:
             assert millis.chat.send("Hello", agent_id="-mock-agent---------").text == "Hello"
         """
     )
-    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=2)
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
 def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None:
@@ -107,7 +107,7 @@ def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None
             assert len(millis_mock.requests) == 3
         """
     )
-    user.runpytest_inprocess(*ALONE).assert_outcomes(passed=2)
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
 def test_an_unused_plugin_loads_nothing(user: pytest.Pytester) -> None:
@@ -154,5 +154,5 @@ def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
 @pytest.mark.parametrize("name", ["millis_mock", "millis", "async_millis"])
 def test_every_fixture_is_described(user: pytest.Pytester, name: str) -> None:
     """`pytest --fixtures` tells what each is for."""
-    result = user.runpytest_inprocess("--fixtures", "-p", "millis_wrapper.testing")
+    result = user.runpytest_subprocess("--fixtures", "-p", "millis_wrapper.testing")
     result.stdout.re_match_lines([rf"{name} -- .*testing\.py:\d+", r"    \w.*"], consecutive=True)

@@ -69,8 +69,8 @@ async def test_no_error_tells_the_key(
 ) -> None:
     """Message, repr, arguments, causes, their requests, all logs at DEBUG, and the locals of every frame."""
     caplog.set_level(logging.DEBUG)
+    timeout = LIMITS if until_left in answer else None
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
-        timeout = LIMITS if until_left in answer else None
         await call(twins.client(server.url, timeout=timeout), operation)
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
