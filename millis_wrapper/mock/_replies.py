@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import anyio.to_thread
 import attrs
 
-from millis_wrapper._json import is_mapping, is_object
+from millis_wrapper._json import is_array, is_mapping, is_object
 from millis_wrapper._text import shorten
 from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import ConfigurationError
@@ -83,14 +83,15 @@ async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGener
         reply: object = await anyio.to_thread.run_sync(function, body, abandon_on_cancel=True)
     except Exception as error:  # whatever the user's function raises is shown to the user
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
+    if _is_iterable(reply) and not isinstance(reply, str | Mapping):
+        return _pieces(reply)  # which are looked at one by one, as they come
     try:
-        reply = _as_reply(reply, may_be_lazy=True)
+        return _pieces(_as_reply(reply))
     except ConfigurationError as error:
         raise ReplyError(f"the reply function returned what is not a reply: {error}") from error
-    return _pieces(reply)
 
 
-async def _pieces(reply: Reply) -> AsyncGenerator[Piece]:
+async def _pieces(reply: Reply | Iterable[object]) -> AsyncGenerator[Piece]:
     if isinstance(reply, str):
         for token in _tokens(reply):
             yield token
@@ -102,13 +103,16 @@ async def _pieces(reply: Reply) -> AsyncGenerator[Piece]:
     else:
         source, end = iter(reply), object()
         while (piece := await _next(source, end)) is not end:
-            if not isinstance(piece, str | Mapping):
+            if isinstance(piece, str):
+                yield piece
+            elif is_mapping(piece):
+                yield dict(piece)
+            else:
                 kind = type(piece).__name__
                 raise ReplyError(f"the reply function gave a {kind} as a piece: it must be a str or a dict")
-            yield piece if isinstance(piece, str) else dict(piece)
 
 
-async def _next(source: Any, end: object) -> Any:
+async def _next(source: Iterator[object], end: object) -> object:
     try:
         return await anyio.to_thread.run_sync(next, source, end, abandon_on_cancel=True)
     except Exception as error:  # as above
@@ -146,17 +150,15 @@ def _not_a_function(reply: Reply | ReplyFunction) -> Reply:
     return reply
 
 
-def _as_reply(reply: object, *, may_be_lazy: bool = False) -> Reply:
-    """Return `reply`, checked; with `may_be_lazy`, pieces are looked at when they are sent."""
+def _as_reply(reply: object) -> Reply:
+    """Return `reply`, checked."""
     if isinstance(reply, str | ChatReply):
         return reply
     if is_mapping(reply):
         is_reply = bool(reply) and reply.keys() <= _CHAT_REPLY_KEYS
         return _chat_reply(dict(reply)) if is_reply else reply
-    if isinstance(reply, Iterable):
-        if may_be_lazy:
-            return reply
-        pieces: list[object] = list(reply)
+    if _is_iterable(reply):
+        pieces = list(reply)
         checked = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
         if checked and len(checked) == len(pieces):
             return checked
@@ -166,8 +168,16 @@ def _as_reply(reply: object, *, may_be_lazy: bool = False) -> Reply:
     )
 
 
+def _is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterable)
+
+
 def _chat_reply(fields: dict[str, Any]) -> ChatReply:
-    calls = fields.get("tool_calls") or []
-    if not isinstance(calls, list) or not all(is_object(call) for call in calls):
+    calls: Any = fields.get("tool_calls") or []
+    usage: Any = fields.get("usage")
+    if not is_array(calls) or not all(is_object(call) for call in calls):
         raise ConfigurationError("tool_calls: must be a list of {id, type, function: {name, arguments}}")
-    return ChatReply(**{**fields, "text": str(fields.get("text") or ""), "tool_calls": calls})
+    if not (usage is None or is_object(usage)):
+        raise ConfigurationError("usage: must be an object")
+    reason = fields.get("finish_reason")
+    return ChatReply(str(fields.get("text") or ""), reason, usage=usage, tool_calls=calls)

@@ -97,12 +97,12 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _is_failure(record: logging.LogRecord) -> bool:
+def is_failure(record: logging.LogRecord) -> bool:
     """Keep a log record unless it reports an answer that was cut on purpose, or by the stop."""
     return not (record.exc_info and isinstance(record.exc_info[1], CutError | asyncio.CancelledError))
 
 
-log.addFilter(_is_failure)
+log.addFilter(is_failure)
 
 
 def _url(host: str, port: int) -> str:

@@ -16,7 +16,7 @@ from asgi import CHAT, PATIENCE, Exchange, chat_body, duplicate_path, post
 
 from millis_wrapper import AsyncMillis, ConfigurationError
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
-from millis_wrapper.mock._server import _is_failure, listen
+from millis_wrapper.mock._server import is_failure, listen
 from millis_wrapper.mock._streams import CutError
 
 STALLING = "-mock-stall---------"
@@ -188,7 +188,7 @@ def test_a_real_failure_of_the_mock_stays_in_the_log() -> None:
         exc_info = None if error is None else (type(error), error, None)
         return logging.LogRecord("millis_wrapper.mock", logging.ERROR, "", 1, "", (), exc_info)
 
-    assert [_is_failure(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
+    assert [is_failure(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
     assert logging.getLogger("uvicorn.access").propagate
 
 
