@@ -80,13 +80,13 @@ async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGener
         ReplyError: it raised; the iterator raises it too, when the pieces do.
     """
     try:
-        reply: object = await anyio.to_thread.run_sync(function, body, abandon_on_cancel=True)
+        said: object = await anyio.to_thread.run_sync(function, body, abandon_on_cancel=True)
     except Exception as error:  # whatever the user's function raises is shown to the user
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
-    if _is_iterable(reply) and not isinstance(reply, str | Mapping):
-        return _pieces(reply)  # which are looked at one by one, as they come
+    if _is_iterable(said) and not (isinstance(said, str) or is_mapping(said)):
+        return _pieces(said)  # which are looked at one by one, as they come
     try:
-        return _pieces(_as_reply(reply))
+        return _pieces(_as_reply(said))
     except ConfigurationError as error:
         raise ReplyError(f"the reply function returned what is not a reply: {error}") from error
 
@@ -96,8 +96,8 @@ async def _pieces(reply: Reply | Iterable[object]) -> AsyncGenerator[Piece]:
         for token in _tokens(reply):
             yield token
     elif isinstance(reply, ChatReply):
-        for piece in _chunks_of(reply):
-            yield piece
+        for part in _chunks_of(reply):
+            yield part
     elif is_mapping(reply):
         yield dict(reply)
     else:
