@@ -98,14 +98,14 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
 
 def _unknown(level: Level, words: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
     near = key.closest_match
-    fix = _renamed(key, data)
+    fix = _renamed(key, data, level)
     if near and not fix:
         words += f", and which looks like {near}"
     return Finding(key.path, level, words, fix or (None if near or level != "error" else "remove it"))
 
 
-def _renamed(key: UnknownKey, data: dict[str, Any]) -> str | None:
-    """Return the fix that gives an unknown key its right name, unless that would make more findings."""
+def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:
+    """Return the fix that gives an unknown key its right name, if that makes no more findings or errors."""
     *above, _ = key.steps
     near = key.closest_match
     if near is None:
@@ -113,10 +113,13 @@ def _renamed(key: UnknownKey, data: dict[str, Any]) -> str | None:
     value: Any = data
     for step in key.steps:
         value = value[step]
-    found = len(list(_found_at((*above, near), value)))
+    found = list(_found_at((*above, near), value))
+    count = len(found)
     if not above:  # one more list of functions, say, may hold names that are there already
-        found += len([*between_fields({**data, near: value})]) - len([*between_fields(data)])
-    return f"rename it to {near}, as the service spells it" if found <= 1 else None
+        count += len([*between_fields({**data, near: value})]) - len([*between_fields(data)])
+    if count > 1 or (level != "error" and any(finding.level == "error" for finding in found)):
+        return None
+    return f"rename it to {near}, as the service spells it"
 
 
 def _misspelt(violation: Violation, data: dict[str, Any], unknown: dict[str, UnknownKey]) -> str | None:
@@ -124,7 +127,11 @@ def _misspelt(violation: Violation, data: dict[str, Any], unknown: dict[str, Unk
     *above, missing = violation.path
     for key in violation.value:
         path = join_path(format_path(above), key)
-        if path in unknown and unknown[path].closest_match == missing and _renamed(unknown[path], data):
+        if (
+            path in unknown
+            and unknown[path].closest_match == missing
+            and _renamed(unknown[path], data, "error")
+        ):
             del unknown[path]
             return f"rename {path} to {missing}, as the service spells it"
     return None

@@ -37,6 +37,9 @@ _LONGEST_SHOWN = 40  # characters of a text that a message quotes
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
+# IANA's alphabet, which has no way out of the folder of time zones, and without what else lies in there.
+_ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
+_LONGEST_ZONE = 64
 _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
 # The service's own variables, in telephone calls (the vendor's page about variables).
 _PREDEFINED = ("FromPhone", "ToPhone")
@@ -178,21 +181,20 @@ def _within(low: float, high: float, value: Any) -> Remark | None:
 
 
 def _time_zone(value: Any) -> Remark | None:
-    if not isinstance(value, str) or not value or value in _time_zones():
+    if not isinstance(value, str) or not value or _is_time_zone(value):
         return None
     return Remark(
         "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
     )
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    """Return the names in this system's data, which some lack, and in the copy that dateutil brings along."""
-    from zoneinfo import available_timezones
+def _is_time_zone(name: str) -> bool:
+    if len(name) > _LONGEST_ZONE or not _ZONE.fullmatch(name):
+        return False
+    from dateutil import tz
 
-    from dateutil.zoneinfo import get_zonefile_instance
-
-    return frozenset({*available_timezones(), *get_zonefile_instance().zones} - {"localtime"})
+    # Of another name gettz makes a zone by a POSIX rule (`UTC+3`), or the machine's own zone.
+    return isinstance(tz.gettz(name), tz.tzfile | tz.tzutc)
 
 
 def _phone(none: bool, value: Any) -> Remark | None:

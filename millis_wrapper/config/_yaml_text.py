@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -63,12 +64,15 @@ class _Loader(yaml.SafeLoader):
         for kind, firsts, form in _PLAIN
         for first in firsts
     }
-    yaml_constructors = {}  # noqa: RUF012  # none but those below: no sets, no dates, no binary data
+    # None but these and those below: no sets, no dates, no binary data.
+    yaml_constructors = {  # noqa: RUF012
+        f"{_TAG}{kind}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{kind}"] for kind in ("seq", "map")
+    }
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return an object whose keys are text as it is written, each there once."""
         lines: dict[str, int] = {}
-        data: dict[str, Any] = {}
+        data: dict[Hashable, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key that is not text", key)
@@ -109,6 +113,4 @@ _Loader.add_constructor(f"{_TAG}null", _Loader.construct_none)
 _Loader.add_constructor(f"{_TAG}bool", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}float", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}str", _Loader.construct_text)
-_Loader.add_constructor(f"{_TAG}seq", _Loader.construct_yaml_seq)
-_Loader.add_constructor(f"{_TAG}map", _Loader.construct_yaml_map)
 _Loader.add_constructor(None, _Loader.refuse)
