@@ -75,7 +75,7 @@ def test_no_fix_of_the_corpus_adds_a_finding(kind: Kind) -> None:
 
 def merged(configs: list[dict[str, Any]]) -> dict[str, Any]:
     """One config with the mistakes of all; lists are put together, objects merged."""
-    return json.loads(json.dumps(_merged({}, configs)))
+    return _merged({}, copy.deepcopy(configs))
 
 
 def _merged(base: dict[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
