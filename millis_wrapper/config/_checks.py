@@ -24,6 +24,7 @@ Kind: TypeAlias = Literal["agent", "override"]
 _COMPONENTS = {"agent": "AgentConfig", "override": "AgentConfigOverride"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
+_PLACEHOLDER = re.compile(r"<(string|number|boolean|integer|any)>")
 _WORDS_FOR_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _LONGEST_FIX = 1000  # characters of a value that is shown whole
 _ARTICLES = {
@@ -149,8 +150,7 @@ def _found_at(steps: Path, value: Any) -> Iterator[Finding]:
 
 def _wrong_type(path: str, violation: Violation) -> Finding:
     value, wanted = violation.value, violation.wanted
-    is_short = not isinstance(value, dict | list)
-    given = shown(value) if is_short and value is not None else kind_of(value)
+    given = kind_of(value) if value is None or is_object(value) or is_array(value) else shown(value)
     message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, not {given}"
     form = _form(violation.path)
     if form == "llm" and isinstance(value, str):
@@ -231,6 +231,10 @@ def _against_rules(data: dict[str, Any], kind: Kind, names: Collection[object] |
             words = f"must be {_ARTICLES[_fields()[form].type]} in a request, not null"
             default = json.dumps(_fields()[form].default)
             yield Finding(path, "error", words, f"remove it, or write {default}, the service's default")
+        if isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
+            words = f"{value} is a placeholder of the documentation"
+            yield Finding(path, "hint", words, "write the value, or remove it")
+            continue
         for rule in rules.get(form, ()):
             if remark := rule(value):
                 yield Finding(path, *remark)

@@ -161,7 +161,7 @@ def _milliseconds(value: Any) -> Remark | None:
 
 
 def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Remark | None:
-    if not isinstance(value, str) or value in known:
+    if not isinstance(value, str) or value in known or not (value or closed):
         return None
     near = closest_match(value, known)
     listed = f" ({', '.join(known)})" if len(known) <= 5 else ""

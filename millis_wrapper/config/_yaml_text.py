@@ -72,8 +72,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return an object whose keys are text as it is written, each there once."""
         lines: dict[str, int] = {}
-        data: dict[Hashable, Any] = {}
-        for key, value in node.value:
+        for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key that is not text", key)
             name = self.construct_text(key)
@@ -82,8 +81,8 @@ class _Loader(yaml.SafeLoader):
             if name in lines:
                 raise _refusal(repeated_key(name, lines[name]), key)
             lines[name] = key.start_mark.line + 1
-            data[name] = self.construct_object(value, deep=deep)
-        return data
+            key.tag = f"{_TAG}str"  # whatever it looks like
+        return super().construct_mapping(node, deep)
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
         # A letter beyond 16 bits may be escaped as JSON does, in two halves, which PyYAML leaves apart.

@@ -9,7 +9,7 @@ import pytest
 from config_cases import bounded, odd_configs
 from hypothesis import given
 from hypothesis import strategies as st
-from schemas import CORPUS, at, paths, read_json
+from schemas import CORPUS, at, is_list, is_object, paths, read_json
 
 from millis_wrapper.config import Finding, check_config
 from millis_wrapper.config._checks import Kind
@@ -82,9 +82,9 @@ def _merged(base: dict[str, Any], configs: list[dict[str, Any]]) -> dict[str, An
     for config in configs:
         for key, value in config.items():
             before = base.get(key)
-            if isinstance(before, dict) and isinstance(value, dict):
-                base[key] = _merged(dict(before), [value])
-            elif isinstance(before, list) and isinstance(value, list):
+            if is_object(before) and is_object(value):
+                base[key] = _merged(before, [value])
+            elif is_list(before) and is_list(value):
                 base[key] = [*before, *value]
             else:
                 base[key] = value
@@ -101,6 +101,10 @@ def misspelt(config: dict[str, Any], number: int, name: str) -> dict[str, Any]:
     return config
 
 
+def with_stray(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return {**config, key: value}
+
+
 def one_of(choices: list[Any]) -> st.SearchStrategy[Any]:
     """Like `sampled_from`, whose failures would print all the choices."""
     return st.integers(0, len(choices) - 1).map(choices.__getitem__)
@@ -111,7 +115,7 @@ names = one_of(["KEYs", "_KEY", "KEYx", "tool", "millisFunctions", "Memory", "us
 nearly = one_of(["millis_function", "tool", "memry", "flwo", "voise", "privacySettings"])
 many_mistakes = st.builds(merged, st.lists(one_of(CONFIGS), min_size=1, max_size=6))
 slips = st.builds(misspelt, odd_configs | many_mistakes, st.integers(0, 200), names)
-strays = st.builds(lambda config, key, value: {**config, key: value}, many_mistakes, nearly, one_of(VALUES))
+strays = st.builds(with_stray, many_mistakes, nearly, one_of(VALUES))
 
 
 @bounded
