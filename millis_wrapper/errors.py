@@ -216,5 +216,18 @@ class UnexpectedResponseError(MillisError):
         self.headers = dict(headers or {})
 
 
+def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
+    """Return the error for an optional dependency that is not installed.
+
+    Args:
+        what: what needs it.
+        package: the package that is missing.
+        extra: the extra that brings it.
+    """
+    return ConfigurationError(
+        f"{what} needs {package}: in a clone of millis-wrapper, pip install '.[{extra}]'"
+    )
+
+
 class UnknownFieldWarning(UserWarning):
     """A config key that the contract does not know; it is sent all the same."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import loopback
@@ -25,7 +27,7 @@ from millis_wrapper.mock._server import listen
 RECIPES = ROOT / "tests" / "recipes"
 
 
-@pytest.mark.parametrize("name", ["relay", "thirty_copies"])
+@pytest.mark.parametrize("name", ["relay", "ci_suite", "thirty_copies"])
 def test_a_recipe_is_short(name: str) -> None:
     """Each is read in a minute."""
     assert len((RECIPES / f"{name}.py").read_text("utf-8").splitlines()) < 80
@@ -188,3 +190,30 @@ def test_the_script_runs_as_a_program(service: MockMillis, tmp_path: Path) -> No
     )
     assert (first.returncode, first.stdout) == (1, "1 of 2 customers have a copy.\n")
     assert (second.returncode, second.stdout, second.stderr) == (0, "2 of 2 customers have a copy.\n", "")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    shutil.copy(RECIPES / "ci_suite.py", pytester.path / "test_agent.py")
+    return pytester
+
+
+def test_the_suite_passes_on_the_mock(suite: pytest.Pytester) -> None:
+    """The suite runs without an account."""
+    suite.runpytest_subprocess("-q").assert_outcomes(passed=5)
+
+
+def test_the_suite_asks_the_live_agent(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one option the same tests are about the agent; here a mock on another port is the service."""
+
+    def agent(body: dict[str, Any]) -> str:
+        asked = body["messages"][-1]["content"]
+        return "This is Chez Ada." if "restaurant" in asked else "Hello, Ada."
+
+    with MockMillis() as live:
+        live.reply_with(agent)
+        monkeypatch.setenv("MILLIS_API_KEY", "a-key")
+        monkeypatch.setenv("MILLIS_BASE_URL", live.url)
+        monkeypatch.setenv("MILLIS_AGENT_ID", DEFAULT_AGENT_ID)
+        suite.runpytest_subprocess("-q", "--millis-live").assert_outcomes(passed=4, skipped=1)
+        assert len(live.requests) == 4

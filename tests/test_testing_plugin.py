@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from importlib.resources import files
 
 import pytest
+
+from millis_wrapper.mock import MockMillis
 
 pytest_plugins = ["pytester"]
 
@@ -110,6 +113,81 @@ def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
+SUITE = """
+import pytest
+
+def test_talks(millis, millis_agent_id):
+    assert millis.chat.send("Hello", agent_id=millis_agent_id).text
+
+@pytest.mark.anyio
+async def test_talks_async(async_millis, millis_agent_id):
+    assert (await async_millis.chat.send("Hello", agent_id=millis_agent_id)).text
+
+def test_copies(millis, millis_agent_id):
+    assert millis.agents.duplicate(millis_agent_id).id
+
+@pytest.mark.anyio
+async def test_copies_async(async_millis, millis_agent_id):
+    assert (await async_millis.agents.duplicate(millis_agent_id)).id
+
+def test_needs_the_mock(millis, millis_mock, millis_agent_id):
+    millis_mock.reply_with("Scripted.")
+    assert millis.chat.send("Hello", agent_id=millis_agent_id).text == "Scripted."
+"""
+
+
+@pytest.fixture
+def suite(user: pytest.Pytester) -> pytest.Pytester:
+    """A suite of a user that runs on the mock and on the live service."""
+    user.makepyfile(SUITE)
+    user.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
+    return user
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockMillis]:
+    """A mock on another port that stands in for the service."""
+    with MockMillis(api_key="the-live-key") as service:
+        monkeypatch.setenv("MILLIS_API_KEY", "the-live-key")
+        monkeypatch.setenv("MILLIS_BASE_URL", service.url)
+        monkeypatch.setenv("MILLIS_AGENT_ID", service.add_agent("-TheLiveAgent"))
+        yield service
+
+
+def test_a_suite_runs_on_the_mock(suite: pytest.Pytester, live: MockMillis) -> None:
+    """Without an option nothing reaches the service, whatever the environment says."""
+    suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=5)
+    assert live.requests == []
+
+
+def test_the_same_suite_runs_on_the_live_agent_and_copies_nothing(
+    suite: pytest.Pytester, live: MockMillis
+) -> None:
+    """The agent is the one in MILLIS_AGENT_ID; what needs the mock, or makes copies, is skipped."""
+    result = suite.runpytest_subprocess(*ALONE, "--millis-live", "-rs")
+    result.assert_outcomes(passed=2, skipped=3)
+    result.stdout.fnmatch_lines(["*needs the mock server*"])
+    result.stdout.fnmatch_lines(["*--millis-live-copies allows it*"])
+    assert [(one.operation, one.agent_id) for one in live.requests] == [("chat", "-TheLiveAgent")] * 2
+
+
+def test_live_copies_are_made_only_when_allowed(suite: pytest.Pytester, live: MockMillis) -> None:
+    """A copy is real, and has to be deleted by somebody."""
+    result = suite.runpytest_subprocess(*ALONE, "--millis-live", "--millis-live-copies")
+    result.assert_outcomes(passed=4, skipped=1)
+    assert [one.operation for one in live.requests].count("duplicate") == 2
+
+
+def test_a_live_run_without_an_agent_says_what_to_set(
+    suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is named, and nothing is sent."""
+    monkeypatch.delenv("MILLIS_AGENT_ID")
+    result = suite.runpytest_subprocess(*ALONE, "--millis-live")
+    result.stdout.fnmatch_lines(["*set MILLIS_AGENT_ID*"])
+    assert live.requests == []
+
+
 def test_an_unused_plugin_loads_nothing(user: pytest.Pytester) -> None:
     """A test run that does not use it imports no server, no HTTP client and no schema library."""
     user.makepyfile("def test_nothing(): pass")
@@ -147,11 +225,11 @@ def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
     user.makeconftest("import sys\nsys.modules['starlette'] = None\n")
     result = user.runpytest_subprocess(*ALONE)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(['*the mock needs starlette: pip install "millis-wrapper?mock?"*'])
+    result.stdout.fnmatch_lines(["*the mock needs starlette: in a clone *, pip install '.?mock?'*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-@pytest.mark.parametrize("name", ["millis_mock", "millis", "async_millis"])
+@pytest.mark.parametrize("name", ["millis_mock", "millis", "async_millis", "millis_agent_id"])
 def test_every_fixture_is_described(user: pytest.Pytester, name: str) -> None:
     """`pytest --fixtures` tells what each is for."""
     result = user.runpytest_subprocess("--fixtures", "-p", "millis_wrapper.testing")

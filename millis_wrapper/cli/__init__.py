@@ -20,7 +20,7 @@ def main() -> None:
                 raise
             print(
                 f"millis: this command needs {error.name}, which is not installed:"
-                ' pip install "millis-wrapper[cli]"',
+                " in a clone of millis-wrapper, pip install '.[cli]'",
                 file=sys.stderr,
             )
             sys.exit(2)

@@ -1,4 +1,4 @@
-"""`millis mock` and `millis demo`: the service in a box, from millis_wrapper.mock."""
+"""`millis mock` and `millis demo`: the mock server, from millis_wrapper.mock."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def mock(
         str | None, typer.Option(metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
     ] = None,
     pace: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Between two words.")] = 0.02,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line on stderr for each request.")] = False,
     debug: Debug = False,
 ) -> None:
     """Run a mock of the service, until Ctrl-C.
@@ -30,7 +31,7 @@ def mock(
     from millis_wrapper.mock.__main__ import serve
 
     with writing():
-        serve(host=host, port=port, agents=agents, script=script, pace=pace)
+        serve(host=host, port=port, agents=agents, script=script, pace=pace, quiet=quiet)
 
 
 def demo(

@@ -6,7 +6,7 @@ import os
 from typing import IO, Any, TypeAlias
 
 from millis_wrapper._json import is_object
-from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.errors import ConfigurationError, missing_extra
 
 from ._data import is_answer, kind_of, plain
 from ._json_text import ParseError, read_json
@@ -51,7 +51,7 @@ def _parsed(name: str, text: str) -> Any:
     try:
         from ._yaml_text import read_yaml
     except ImportError:
-        raise ParseError('reading YAML needs PyYAML: pip install "millis-wrapper[contract]"') from None
+        raise ParseError(str(missing_extra("reading YAML", "PyYAML", "contract"))) from None
     return read_yaml(text)
 
 

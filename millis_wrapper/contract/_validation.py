@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from millis_wrapper import contract
-from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.errors import missing_extra
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -59,9 +59,7 @@ def _errors_finder(component: str) -> Callable[[object], Iterator[ValidationErro
     try:
         import jsonschema
     except ImportError:
-        raise ConfigurationError(
-            'holding data against the contract needs jsonschema: pip install "millis-wrapper[contract]"'
-        ) from None
+        raise missing_extra("holding data against the contract", "jsonschema", "contract") from None
     return _made_errors_finder(jsonschema.Draft202012Validator, component)
 
 

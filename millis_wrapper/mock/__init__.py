@@ -1,4 +1,4 @@
-"""The service in a box: both endpoints on loopback, for demos and tests (extra `mock`)."""
+"""A mock server: both endpoints of the service on this machine, for demos and tests (extra `mock`)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._agents import DEFAULT_AGENT_ID as DEFAULT_AGENT_ID
-    from ._faults import MAGIC_IDS as MAGIC_IDS
     from ._requests import MockRequest as MockRequest
-    from ._service import MockMillis as MockMillis
+    from ._scenarios import MAGIC_IDS as MAGIC_IDS
+    from ._server import MockMillis as MockMillis
 
 __all__ = ["DEFAULT_AGENT_ID", "MAGIC_IDS", "MockMillis", "MockRequest"]
 
-_ROOMS = {
+_MODULES = {
     "DEFAULT_AGENT_ID": "_agents",
-    "MAGIC_IDS": "_faults",
-    "MockMillis": "_service",
+    "MAGIC_IDS": "_scenarios",
+    "MockMillis": "_server",
     "MockRequest": "_requests",
 }
 _EXTRA = ("jsonschema", "starlette", "uvicorn")
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     _need_extra()
-    value = getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value
 
@@ -40,8 +40,6 @@ def __dir__() -> list[str]:
 def _need_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        from millis_wrapper.errors import ConfigurationError
+        from millis_wrapper.errors import missing_extra
 
-        raise ConfigurationError(
-            f'the mock needs {" and ".join(missing)}: pip install "millis-wrapper[mock]"'
-        )
+        raise missing_extra("the mock", " and ".join(missing), "mock")

@@ -1,14 +1,15 @@
-"""`python -m millis_wrapper.mock`: the service in a box, until Ctrl-C."""
+"""`python -m millis_wrapper.mock`: the mock server, until Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 from millis_wrapper._stdout import give_up
 from millis_wrapper.errors import ConfigurationError
@@ -36,16 +37,25 @@ def serve(
     agents: str | None = None,
     script: str | None = None,
     pace: float = 0.02,
+    quiet: bool = False,
 ) -> None:
     """Run the mock, and say where on stdout, until Ctrl-C or SIGTERM; also called by `millis mock`.
 
-    `port`: 0 is any free one. `agents`, `script`: JSON files. `pace`: seconds between two words. Raises
-    ConfigurationError for an address that cannot be had, and for a file that cannot be read.
+    Args:
+        host: the address to listen at.
+        port: the port; 0 is any free one.
+        agents: a JSON file with agents.
+        script: a JSON file with replies.
+        pace: seconds between two words.
+        quiet: whether the line for each request on stderr is left out.
+
+    Raises:
+        ConfigurationError: the address cannot be had, or a file cannot be read.
     """
     from . import DEFAULT_AGENT_ID, MockMillis
 
     if not 0 <= pace < math.inf:
-        raise ConfigurationError(f"--pace: {pace} is no number of seconds, 0 or more")
+        raise ConfigurationError(f"--pace: must be a number of seconds, 0 or more, not {pace}")
     mock = MockMillis(pace=pace)
     if agents is not None:
         mock.load_agents(agents)
@@ -53,12 +63,29 @@ def serve(
         mock.load_script(script)
     # So that a container, or a supervisor, stops it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), mock.start(host=host, port=port):
-        print(f"The mock of Millis AI is at {mock.url} (Ctrl-C ends it).")
-        print(f"Any key will do. An agent to talk to: {DEFAULT_AGENT_ID}")
-        print(f"The ids of agents that fail on purpose: {mock.url}/", flush=True)
+    with suppress(KeyboardInterrupt), _requests_shown(quiet), mock.start(host=host, port=port):
+        print(f"A mock of Millis AI runs at {mock.url} (Ctrl-C ends it).")
+        print(f"Its agent is {DEFAULT_AGENT_ID}; those that fail on purpose are listed at {mock.url}/")
+        print("In another terminal:")
+        print(f"export MILLIS_BASE_URL={mock.url}")
+        print("export MILLIS_API_KEY=any-key", flush=True)
         while True:
             time.sleep(3600)
+
+
+@contextmanager
+def _requests_shown(quiet: bool) -> Generator[None]:
+    """Show the mock's line for each request on stderr while this lasts, unless `quiet`."""
+    log, handler = logging.getLogger("millis_wrapper.mock"), logging.StreamHandler()
+    level = log.level
+    if not quiet:
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="between two words (default: %(default)s)",
     )
+    parser.add_argument("--quiet", action="store_true", help="no line on stderr for each request")
     return parser
 
 
@@ -83,7 +111,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
     return value
 
 

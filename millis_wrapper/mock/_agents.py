@@ -19,8 +19,8 @@ from millis_wrapper.contract._paths import format_path
 from millis_wrapper.contract._validation import violations
 from millis_wrapper.errors import ConfigurationError
 
-from ._faults import ID_LENGTH, MAGIC_IDS
-from ._json_data import load_list
+from ._files import load_list
+from ._scenarios import ID_LENGTH, MAGIC_IDS
 
 DEFAULT_AGENT_ID = "-mock-agent---------"
 
@@ -28,7 +28,7 @@ _ID_LETTERS = string.ascii_letters + string.digits + "-_"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
 _DEFAULT_CONFIG: dict[str, Any] = {
-    "prompt": "You answer for a mock of the service, and repeat what you are told.",
+    "prompt": "You answer for a mock server, and repeat the last message.",
     "voice": {"provider": "elevenlabs", "voice_id": "mock-voice"},
     "flow": {"user_start_first": True},
     "llm": {"model": "gpt-4o", "temperature": 0},
@@ -38,12 +38,13 @@ _DEFAULT_CONFIG: dict[str, Any] = {
 
 @attrs.frozen
 class SavedAgent:
-    """One agent; `created_at` in milliseconds since the epoch."""
+    """One agent."""
 
     id: str
     name: str
     config: dict[str, Any]
     created_at: int
+    """Milliseconds since the epoch."""
 
     def answer(self) -> dict[str, Any]:
         """Return the agent as `duplicate` answers with it, for the caller to change at will."""
@@ -57,9 +58,10 @@ def new_agent_id() -> str:
 
 @attrs.define
 class Agents:
-    """The saved agents by id; `clock` gives seconds since the epoch."""
+    """The saved agents by id."""
 
     clock: Callable[[], float] = time.time
+    """Returns seconds since the epoch."""
     new_id: Callable[[], str] = new_agent_id
     _saved: dict[str, SavedAgent] = attrs.field(init=False, factory=dict[str, SavedAgent])
 
@@ -68,6 +70,10 @@ class Agents:
         for agent_id in (DEFAULT_AGENT_ID, *MAGIC_IDS):
             self._saved[agent_id] = SavedAgent(agent_id, "Mock agent", _DEFAULT_CONFIG, now)
 
+    def names(self) -> list[str]:
+        """Return the ids of those that are there to be talked to: not of those that fail on purpose."""
+        return [agent_id for agent_id in self._saved if agent_id not in MAGIC_IDS]
+
     def get(self, agent_id: str) -> SavedAgent | None:
         """Return the agent of that id, or None."""
         return self._saved.get(agent_id)
@@ -75,12 +81,7 @@ class Agents:
     def add(
         self, agent_id: str | None = None, *, name: str = "Agent", config: Mapping[str, Any] | None = None
     ) -> SavedAgent:
-        """Save an agent, and return it.
-
-        `agent_id`: None makes a new one. `config`: an agent config; a `prompt` and a `voice` are put in
-        where it has none. Raises ConfigurationError for an id that is taken or is none, and for a config
-        that is not of the contract's form.
-        """
+        """Save an agent, and return it; see `MockMillis.add_agent`."""
         agent_id = self._free_id(agent_id)
         whole = _checked_config(agent_id, _DEFAULT_CONFIG if config is None else config)
         agent = SavedAgent(agent_id, name, whole, self._now())
@@ -94,10 +95,7 @@ class Agents:
         return copied
 
     def load(self, path: str | Path) -> list[SavedAgent]:
-        """Save the agents in a JSON file: a list of objects of the form `{"id", "name", "config"}`.
-
-        Raises ConfigurationError, naming the file and the agent, when one of them cannot be saved.
-        """
+        """Save the agents in a JSON file; see `MockMillis.load_agents`."""
         items = load_list(path, '[{"id": "-agent", "name": "Agent", "config": {"prompt": "Be brief."}}]')
         return [self._load_one(f"{path}[{number}]", item) for number, item in enumerate(items)]
 
@@ -118,7 +116,7 @@ class Agents:
     def _free_id(self, agent_id: str | None) -> str:
         agent_id = self.new_id() if agent_id is None else agent_id
         if not _ID.fullmatch(agent_id):
-            raise ConfigurationError(f"{agent_id!r} is no agent id: letters, digits, - and _ make one")
+            raise ConfigurationError(f"{agent_id!r} is not a valid agent id: it has letters, digits, - and _")
         if agent_id in self._saved:
             raise ConfigurationError(f"the agent id {agent_id!r} is taken")
         return agent_id

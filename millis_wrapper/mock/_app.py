@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -10,38 +11,41 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from millis_wrapper._text import shorten
+
 from . import _streams as streams
-from ._answers import Answer
-from ._details import details_of
-from ._faults import Fault, Refusal, refuse
 from ._replies import ReplyError, pieces_of
-from ._requests import MAX_BODY_BYTES, Body, named_agent, read_body, remembered
+from ._requests import MAX_BODY_BYTES, Body, details_of, named_agent, read_body, remembered
+from ._scenarios import Refusal, Scenario, refuse
+from ._state import Sleep, State
 
 if TYPE_CHECKING:
-    from ._service import MockMillis
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("millis_wrapper.mock")
 
 
 class RefusedError(Exception):
     """The request is answered with an error status."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.status)
+        super().__init__(refusal.status_code)
         self.refusal = refusal
 
 
-def create_app(mock: MockMillis) -> Starlette:
-    """Return the application that answers from the state of `mock`."""
-    endpoints = _Endpoints(mock)
-    return Starlette(
+def create_app(state: State) -> ASGIApp:
+    """Return the application that answers from `state`."""
+    endpoints = _Endpoints(state)
+    app = Starlette(
         routes=[
             Route("/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/agents/{agent_id}/duplicate", endpoints.duplicate, methods=["POST"]),
             Route("/openapi.json", _contract_as_json),
             Route("/openapi.yaml", _contract_as_yaml),
-            Route("/", _page_of_magic_ids),
+            Route("/", _page_of_scenarios),
         ],
         exception_handlers={
             RefusedError: endpoints.refused,
@@ -49,50 +53,86 @@ def create_app(mock: MockMillis) -> Starlette:
             ClientDisconnect: _nobody_there,
         },
     )
+    return _logged(app)
+
+
+def _logged(app: ASGIApp) -> ASGIApp:
+    """Have one line logged for each request that is answered: method, path and status."""
+
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                log.info("%s %s -> %s", scope["method"], shorten(scope["path"], 100), message["status"])
+            await send(message)
+
+        await app(scope, receive, noted)
+
+    return logged
+
+
+class _LateResponse(StreamingResponse):
+    """An answer in pieces, whose first byte comes late."""
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes], *, media_type: str, sleep: Sleep, delay_seconds: float
+    ) -> None:
+        super().__init__(pieces, headers={"cache-control": "no-store"}, media_type=media_type)
+        self._sleep = sleep
+        self._delay_seconds = delay_seconds
+
+    async def stream_response(self, send: Send) -> None:
+        if self._delay_seconds:
+            await self._sleep(self._delay_seconds)
+        await super().stream_response(send)
 
 
 class _Endpoints:
-    def __init__(self, mock: MockMillis) -> None:
-        self._mock = mock
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     async def chat(self, request: Request) -> Response:
         body = await _read(request)
         agent_id = named_agent(body)
-        self._mock.remember(remembered("chat", request.headers, body, agent_id))
+        self._state.remember(remembered("chat", request.headers, body, agent_id))
         # The service declares the key as optional, so it looks for it only once the request is in order.
         chat = _checked(body)
         self._check_key(request)
-        fault = self._fault(agent_id)
+        scenario = self._scenario(agent_id)
         if agent_id is None and chat["agent"].get("agent_config") is None:
             raise RefusedError(refuse(404, "No agent: there is neither an agent_id nor an agent_config"))
-        if agent_id is not None and self._mock.agents.get(agent_id) is None:
-            raise RefusedError(refuse(404, "Agent not found"))
+        if agent_id is not None and self._state.agents.get(agent_id) is None:
+            raise RefusedError(self._unknown(agent_id))
         try:
-            pieces = await pieces_of(self._mock.reply, chat)
+            pieces = await pieces_of(self._state.reply, chat)
         except ReplyError as error:
             raise RefusedError(refuse(500, str(error))) from error
-        return self._answer(fault, self._reply(fault, pieces), "text/event-stream")
+        return self._answer(scenario, self._reply(scenario, pieces), "text/event-stream")
 
     async def duplicate(self, request: Request) -> Response:
         agent_id = request.path_params["agent_id"]
         body = await _read(request)
-        self._mock.remember(remembered("duplicate", request.headers, body, agent_id))
+        self._state.remember(remembered("duplicate", request.headers, body, agent_id))
         self._check_key(request)
-        fault = self._fault(agent_id)
-        agent = self._mock.agents.get(agent_id)
+        scenario = self._scenario(agent_id)
+        agent = self._state.agents.get(agent_id)
         if agent is None:
-            raise RefusedError(Refusal(404, b""))  # without a body, as the contract has it
-        copy = self._mock.agents.duplicate(agent)
-        return self._answer(fault, fault.duplicate(copy.answer()), "application/json")
+            raise RefusedError(self._unknown(agent_id))
+        copy = self._state.agents.duplicate(agent)
+        return self._answer(scenario, scenario.duplicate(copy.answer()), "application/json")
 
     async def refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
         refusal = error.refusal
-        response = Response(refusal.body, refusal.status, media_type=refusal.media_type)
+        response = Response(refusal.body, refusal.status_code, media_type=refusal.media_type)
         if refusal.asks_to_wait:
-            wait = self._mock.retry_after if refusal.wait is None else refusal.wait
+            wait = self._state.retry_after if refusal.wait is None else refusal.wait
             response.headers["retry-after"] = str(wait)
         return response
+
+    def _unknown(self, agent_id: str) -> Refusal:
+        # The service says less: of duplicate nothing at all. But here the id is mostly a slip of a test.
+        known = ", ".join(self._state.agents.names())
+        return refuse(404, f"The mock has no agent {shorten(agent_id, 40)}; it has {shorten(known, 200)}")
 
     def _check_key(self, request: Request) -> None:
         key = request.headers.get("authorization", "").strip()
@@ -100,36 +140,35 @@ class _Endpoints:
             raise RefusedError(refuse(401, "No key: the header authorization is missing"))
         if key.partition(" ")[0].lower() == "bearer":
             raise RefusedError(refuse(401, "Invalid key: it is sent as it is, without Bearer before it"))
-        if self._mock.api_key not in (None, key):
+        if self._state.api_key not in (None, key):
             raise RefusedError(refuse(401, "Invalid key"))
 
-    def _fault(self, agent_id: str | None) -> Fault:
-        fault = self._mock.next_fault(agent_id)
-        if fault.refusal is not None:
-            raise RefusedError(fault.refusal)
-        return fault
+    def _scenario(self, agent_id: str | None) -> Scenario:
+        scenario = self._state.next_scenario(agent_id)
+        if scenario.refusal is not None:
+            raise RefusedError(scenario.refusal)
+        return scenario
 
-    def _answer(self, fault: Fault, pieces: AsyncGenerator[bytes], media_type: str) -> Answer:
-        return Answer(
+    def _answer(self, scenario: Scenario, pieces: AsyncGenerator[bytes], media_type: str) -> Response:
+        return _LateResponse(
             pieces,
-            media_type=fault.media_type or media_type,
-            under_way=self._mock.under_way,
-            sleep=self._mock.sleep,
-            delay=self._mock.slow if fault.slow else 0,
+            media_type=scenario.media_type or media_type,
+            sleep=self._state.sleep,
+            delay_seconds=self._state.slow if scenario.slow else 0,
         )
 
-    async def _reply(self, fault: Fault, pieces: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
+    async def _reply(self, scenario: Scenario, pieces: streams.Pieces) -> AsyncGenerator[bytes]:
         try:
-            async for written in fault.chat(self._paced(pieces)):
+            async for written in scenario.chat(self._paced(pieces)):
                 yield written
         except ReplyError as error:
             yield streams.event({"error": {"message": str(error)}})
 
-    async def _paced(self, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    async def _paced(self, pieces: streams.Pieces) -> streams.Pieces:
         first = True
         async for piece in pieces:
-            if self._mock.pace and not first:
-                await self._mock.sleep(self._mock.pace)
+            if self._state.pace and not first:
+                await self._state.sleep(self._state.pace)
             first = False
             yield piece
 
@@ -164,7 +203,7 @@ async def _contract_as_yaml(request: Request) -> Response:
     return _file("millis_api", "contract/millis.yaml", "application/yaml")
 
 
-async def _page_of_magic_ids(request: Request) -> Response:
+async def _page_of_scenarios(request: Request) -> Response:
     return _file("millis_wrapper.mock", "README.md", "text/markdown")
 
 

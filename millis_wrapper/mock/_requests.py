@@ -1,33 +1,47 @@
-"""What came in: requests as the mock reads them, and as it remembers them."""
+"""What came in: requests as the mock reads, checks and remembers them."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import attrs
 
 from millis_wrapper._json import is_object
+from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.retry import Operation
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_REMEMBERED = 1000
+MAX_DETAILS = 50  # of one request; a list of a million wrong items is wrong enough after these
+
+# JSON Schema's type -> pydantic's words and its code for the violation.
+_TYPES = {
+    "string": ("Input should be a valid string", "string_type"),
+    "integer": ("Input should be a valid integer", "int_type"),
+    "number": ("Input should be a valid number", "float_type"),
+    "boolean": ("Input should be a valid boolean", "bool_type"),
+    "array": ("Input should be a valid list", "list_type"),
+    "object": ("Input should be a valid dictionary", "dict_type"),
+    "null": ("Input should be None", "none_required"),
+}
+_FRACTION = ("Input should be a valid integer, got a number with a fractional part", "int_from_float")
 
 
 @attrs.frozen
 class MockRequest:
-    """One request that came to an endpoint.
-
-    `agent_id`: which agent it named, or None. `headers`: by lower-case name, the key masked. `body`: the
-    JSON value that was sent; text where that was no JSON, None where there was nothing.
-    """
+    """One request that came to an endpoint."""
 
     operation: Operation
     agent_id: str | None
+    """The agent that it named, or None."""
     headers: dict[str, str]
+    """Its headers by lower-case name, the key masked."""
     body: Any = None
+    """The JSON value that was sent; text where that was not JSON, None where there was nothing."""
 
 
 class Body(NamedTuple):
@@ -65,7 +79,7 @@ def named_agent(body: Body) -> str | None:
 
 
 def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON")  # though Python reads it
+    raise ValueError(f"{constant} is not JSON")  # though Python reads it
 
 
 def _finite(digits: str) -> float:
@@ -73,3 +87,28 @@ def _finite(digits: str) -> float:
     if math.isinf(value):
         raise ValueError("a number is too large")  # it could not be sent back
     return value
+
+
+def details_of(body: object, component: str) -> list[dict[str, Any]]:
+    """Return the `detail` of FastAPI's 422: an item for each violation of `component` by `body`."""
+    return [_detail(violation) for violation in islice(violations(body, component), MAX_DETAILS)]
+
+
+def _detail(violation: Violation) -> dict[str, Any]:
+    msg, kind = _words(violation)
+    return {"loc": ["body", *violation.path], "msg": msg, "type": kind}
+
+
+def _words(violation: Violation) -> tuple[str, str]:
+    if violation.kind == "missing":
+        return "Field required", "missing"
+    if violation.kind == "extra":
+        return "Extra inputs are not permitted", "extra_forbidden"
+    if violation.kind == "constant":
+        *others, last = map(repr, violation.wanted)
+        listed = f"{', '.join(others)} or {last}" if others else last
+        return f"Input should be {listed}", "literal_error"
+    if violation.kind == "type":
+        fraction = "integer" in violation.wanted and isinstance(violation.value, float)
+        return _FRACTION if fraction else _TYPES[violation.wanted[0]]
+    return violation.words, "value_error"

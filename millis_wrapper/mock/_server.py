@@ -1,25 +1,29 @@
-"""uvicorn on a socket of ours, in a thread."""
+"""`MockMillis`: the state and the application of the mock, on uvicorn in a thread."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from millis_wrapper.errors import ConfigurationError
 
-from ._answers import not_a_cut
+from ._agents import new_agent_id
+from ._app import create_app, log
+from ._state import Sleep, State
+from ._streams import CutError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-log = logging.getLogger("millis_wrapper.mock")
-log.addFilter(not_a_cut)
 
 _START_SECONDS = 30.0
 
@@ -27,14 +31,18 @@ _START_SECONDS = 30.0
 class Server:
     """An ASGI application on an address of this machine.
 
-    `host`, `port`: where to listen; port 0 is any free one. `before_stop`: called in the event loop, to end
-    what would keep the server from stopping. Raises ConfigurationError when the address cannot be had.
+    Args:
+        app: the application.
+        host: the address to listen at.
+        port: the port; 0 is any free one.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, before_stop: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._socket = listen(host, port)
-        port = self._socket.getsockname()[1]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = _url(host, self._socket.getsockname()[1])
         config = uvicorn.Config(
             app,
             # The same pieces everywhere, whatever faster ones are installed.
@@ -47,7 +55,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
         )
-        self._server = _Uvicorn(config, before_stop)
+        self._server = _Uvicorn(config)
         self._thread = threading.Thread(
             target=self._server.run, args=[[self._socket]], name="millis-mock", daemon=True
         )
@@ -74,25 +82,44 @@ class _Protocol(H11Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
-        self._before_stop = before_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._before_stop()
+        # uvicorn's own `timeout_graceful_shutdown` does this too, and logs an error each time.
+        for task in list(self.server_state.tasks):
+            task.cancel()
         await super().shutdown(sockets)
 
 
+def is_failure(record: logging.LogRecord) -> bool:
+    """Keep a log record unless it reports an answer that was cut on purpose, or by the stop."""
+    return not (record.exc_info and isinstance(record.exc_info[1], CutError | asyncio.CancelledError))
+
+
+log.addFilter(is_failure)
+
+
+def _url(host: str, port: int) -> str:
+    # "All addresses" is not one to connect to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is replaced)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that takes connections; raises ConfigurationError when the address cannot be had."""
+    """Return a socket that takes connections.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= 65535:
-        raise ConfigurationError(f"port {port} is none: they go from 1 to 65535, and 0 is any free one")
+        raise ConfigurationError(f"port {port} is not valid: pass 1 to 65535, or 0 for any free one")
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
@@ -101,3 +128,96 @@ def listen(host: str, port: int) -> socket.socket:
     # made; without it each answer waits 40 ms for the client's acknowledgement of its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+class MockMillis(State):
+    """A mock server: both endpoints of the service, true to the contract, on this machine.
+
+    `with MockMillis() as mock:` runs it at `mock.url`, in a thread, on a free port; `start` before it chooses
+    the address.
+
+    Args:
+        pace: seconds between two pieces of a reply.
+        slow: seconds that the agent which is slow takes.
+        retry_after: seconds that a refusal asks to wait.
+        api_key: the only key that is accepted; None accepts any.
+        sleep: waits for a number of seconds (async); for tests.
+        clock: returns seconds since the epoch; for tests.
+        new_id: returns the ids of copies; for tests.
+
+    Example:
+        >>> with MockMillis() as mock, Millis("any-key", base_url=mock.url) as millis:
+        ...     mock.reply_with("Good evening.")
+        ...     print(millis.chat.send("Hello", agent_id="-mock-agent---------").text)
+        Good evening.
+    """
+
+    def __init__(
+        self,
+        *,
+        pace: float = 0.0,
+        slow: float = 2.0,
+        retry_after: int = 1,
+        api_key: str | None = None,
+        sleep: Sleep = anyio.sleep,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = new_agent_id,
+    ) -> None:
+        super().__init__(
+            pace=pace,
+            slow=slow,
+            retry_after=retry_after,
+            api_key=api_key,
+            sleep=sleep,
+            clock=clock,
+            new_id=new_id,
+        )
+        self.app: ASGIApp = create_app(self)
+        self._server: Server | None = None
+
+    def __repr__(self) -> str:
+        where = f"at {self._server.url}" if self._server is not None else "not running"
+        agents, requests = len(self.agents.names()), len(self.requests)
+        return f"<MockMillis {where}: {agents} agents, {requests} requests>"
+
+    @property
+    def url(self) -> str:
+        """The address where it runs, for a client's `base_url`.
+
+        Raises:
+            ConfigurationError: it does not run.
+        """
+        if self._server is None:
+            raise ConfigurationError("the mock does not run: start() it, or use it in `with`")
+        return self._server.url
+
+    def start(self, *, host: str = "127.0.0.1", port: int = 0) -> Self:
+        """Run it in a thread.
+
+        Args:
+            host: the address to listen at.
+            port: the port; 0 is any free one.
+
+        Raises:
+            ConfigurationError: the address cannot be had, or it runs already.
+        """
+        if self._server is not None:
+            raise ConfigurationError(f"the mock runs already, at {self.url}")
+        server = Server(self.app, host, port)
+        server.start()
+        self._server = server
+        return self
+
+    def stop(self) -> None:
+        """End it, and the answers under way; nothing happens when it does not run."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self if self._server is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

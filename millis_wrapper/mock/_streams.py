@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import anyio
 
-Pieces: TypeAlias = AsyncGenerator[str]
+# A text that is added to the reply, or the whole data of one event.
+Piece: TypeAlias = str | dict[str, Any]
+Pieces: TypeAlias = AsyncGenerator[Piece]
 Bytes: TypeAlias = AsyncGenerator[bytes]
 Writer: TypeAlias = Callable[[Pieces], Bytes]
 
@@ -30,9 +32,9 @@ def event(data: Any, name: str | None = None) -> bytes:
     return written if name is None else f"event: {name}\n".encode() + written
 
 
-def chunk(text: str) -> dict[str, Any]:
-    """Return the data of an event that adds `text` to a reply, in the form that is documented."""
-    return {"choices": [{"delta": {"content": text}}]}
+def chunk(piece: Piece) -> dict[str, Any]:
+    """Return the data of an event that adds `piece` to a reply, in the form that is documented."""
+    return {"choices": [{"delta": {"content": piece}}]} if isinstance(piece, str) else piece
 
 
 async def as_documented(pieces: Pieces) -> Bytes:
@@ -88,9 +90,8 @@ async def unknown_fields(pieces: Pieces) -> Bytes:
     yield event({"mock_kind": "greeting", "choices": []}, "mock_event")
     async for piece in pieces:
         delta = {"content": piece, "mock_tone": "calm"}
-        yield b"id: 1\n" + event(
-            {"choices": [{"delta": delta, "mock_score": 0.5}], "mock_trace": {"step": 1}}
-        )
+        odd = {"choices": [{"delta": delta, "mock_score": 0.5}], "mock_trace": {"step": 1}}
+        yield b"id: 1\n" + event(odd if isinstance(piece, str) else piece)
     yield END
 
 
@@ -98,14 +99,16 @@ async def nulls(pieces: Pieces) -> Bytes:
     envelope = dict.fromkeys(("id", "object", "created", "model", "usage", "error"))
     async for piece in pieces:
         delta = {"role": None, "content": piece, "tool_calls": None}
-        yield event({"choices": [{"index": None, "delta": delta, "finish_reason": None}], **envelope})
+        odd = {"choices": [{"index": None, "delta": delta, "finish_reason": None}], **envelope}
+        yield event(odd if isinstance(piece, str) else piece)
     yield END
 
 
 async def new_values(pieces: Pieces) -> Bytes:
     envelope = {"object": "mock.new_object", "model": "mock-new-model"}
     async for piece in pieces:
-        yield event({"choices": [{"delta": {"role": "mock_new_role", "content": piece}}], **envelope})
+        odd = {"choices": [{"delta": {"role": "mock_new_role", "content": piece}}], **envelope}
+        yield event(odd if isinstance(piece, str) else piece)
     yield event({"choices": [{"delta": {}, "finish_reason": "mock_new_reason"}], **envelope})
     yield END
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUESTION = "Hello! Who is there?"
 ANSWER = (
-    "A mock of the service, on your own machine. These words came one by one, over real HTTP, as an agent's "
+    "A mock server, on your own machine. These words came one by one, over real HTTP, as an agent's "
     "would: no key was needed, nobody was called, and nothing was charged."
 )
 PACE = 0.06  # seconds between two words: slow enough to be seen
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demo with the agent id in `arguments`, if there is one; return the exit status."""
     # No argparse: an agent id usually begins with a hyphen.
     if len(arguments) > 1 or set(arguments) & {"-h", "--help"}:
-        print("usage: scripts/demo [AGENT_ID]  (with an agent id, on the live service: set MILLIS_API_KEY)")
+        print("usage: demo [AGENT_ID]  (with an agent id, on the live service: set MILLIS_API_KEY)")
         return 2
     try:
         run(arguments[0] if arguments else None, sys.stdout)
@@ -47,8 +47,12 @@ def main(arguments: Sequence[str]) -> int:
 def run(agent_id: str | None, out: TextIO) -> None:
     """Stream a reply of an agent to `out`, then copy the agent and name the copy.
 
-    `agent_id`: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
-    Raises MillisError.
+    Args:
+        agent_id: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
+        out: where to write to.
+
+    Raises:
+        MillisError: a call failed.
     """
     from millis_wrapper import Millis
 
@@ -64,7 +68,7 @@ def run(agent_id: str | None, out: TextIO) -> None:
         print(f"A mock of the service runs at {mock.url}.\n", file=out)
         _show(millis, DEFAULT_AGENT_ID, out)
     if os.environ.get("MILLIS_API_KEY"):
-        print("\nFor the same on the live service, name one of your agents: scripts/demo AGENT_ID", file=out)
+        print("\nFor the same on the live service, add the id of one of your agents.", file=out)
 
 
 def _show(millis: Millis, agent_id: str, out: TextIO) -> None:

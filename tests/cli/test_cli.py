@@ -140,7 +140,7 @@ def test_an_unknown_config_key_is_one_line_and_sent(
         ("-mock-401-----------", "[401 Unauthorized] Invalid private key", "MILLIS_API_KEY)"),
         ("-mock-404-----------", "[404 Not Found] the service gave no reason", "--region or MILLIS_BASE_URL"),
         ("-mock-422-----------", "[422 ", "] messages[0].content: field required"),
-        ("-unknown------------", "[404 Not Found] Agent not found", "--region or MILLIS_BASE_URL"),
+        ("-unknown------------", "[404 Not Found] The mock has no agent", "--region or MILLIS_BASE_URL"),
     ],
 )
 def test_a_refusal_is_one_line_and_1(cli: Cli, agent_id: str, words: str, advice: str) -> None:

@@ -20,7 +20,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     ("config", "check"): {"--override", "--metadata", "--debug"},
     ("config", "diff"): {"--debug"},
     ("contract",): {"--debug"},
-    ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--debug"},
+    ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--quiet", "--debug"},
     ("demo",): {"--debug"},
 }
 

@@ -39,14 +39,14 @@ def test_mock_answers_until_ctrl_c() -> None:
         ) as process,
     ):
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(5)]
         found = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
         assert found
         with Millis(KEY, base_url=found.group()) as millis:
             assert millis.chat.send("Hello", agent_id=AGENT).text == "Hello"
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=30)
-    assert (process.returncode, rest, errors) == (0, "", "")
+    assert (process.returncode, rest, errors) == (0, "", "POST /chat/completions -> 200\n")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_demo_streams_a_reply_and_copies_an_agent(cli: Cli, monkeypatch: pytest.
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     ran = cli("demo")
     assert (ran.code, ran.err) == (0, "")
-    assert "Agent: A mock of the service" in ran.out
+    assert "Agent: A mock server" in ran.out
     assert "The copy's id is -" in ran.out
 
 

@@ -166,7 +166,8 @@ def test_a_missing_extra_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        'millis: this command needs typer, which is not installed: pip install "millis-wrapper[cli]"\n'
+        "millis: this command needs typer, which is not installed: in a clone of millis-wrapper,"
+        " pip install '.[cli]'\n"
     )
 
 

@@ -74,7 +74,7 @@ async def test_agents_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> 
         ('[{"id": "-a", "name": 7}]', "name must be strings"),
         ('[{"id": "-a", "config": []}]', "config an object"),
         ('[{"id": "-a"}, {"id": "-a"}]', r"\[1\]: the agent id '-a' is taken"),
-        ('[{"id": "no/slash"}]', "is no agent id"),
+        ('[{"id": "no/slash"}]', "is not a valid agent id"),
         ('[{"id": "-a", "config": {"flow": {"response_delay": "x"}}}]', r"flow\.response_delay"),
     ],
 )

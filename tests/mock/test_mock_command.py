@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cli_runs import ctrl_c_is_heeded
 
 from millis_wrapper import Millis
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis, demo
@@ -22,16 +23,24 @@ def mock() -> MockMillis:
     return MockMillis()
 
 
+@pytest.mark.parametrize("quiet", [False, True], ids=["", "quiet"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_runs_the_mock_until_it_is_ended(end: signal.Signals, tmp_path: Path) -> None:
-    """It prints where it is, speaks as told, and ends without a traceback."""
+def test_the_command_runs_the_mock_until_it_is_ended(
+    end: signal.Signals, quiet: bool, tmp_path: Path
+) -> None:
+    """It prints where it is and what to set, shows each request, and ends without a traceback."""
     script, agents = tmp_path / "script.json", tmp_path / "agents.json"
     script.write_text('["From the file."]')
     agents.write_text('[{"id": "-from-file"}]')
     command = [sys.executable, "-m", "millis_wrapper.mock", "--port", "0", "--pace", "0"]
     command += ["--script", str(script), "--agents", str(agents)]
+    command += ["--quiet"] if quiet else []
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process, ExitStack() as stack:
+    with (
+        ctrl_c_is_heeded(),
+        subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
+        ExitStack() as stack,
+    ):
         stack.callback(process.kill)  # so that a failure here is not a wait for ever
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
@@ -39,11 +48,18 @@ def test_the_command_runs_the_mock_until_it_is_ended(end: signal.Signals, tmp_pa
         with Millis("k", base_url=found.group()) as millis:
             assert millis.chat.send("Hello", agent_id="-from-file").text == "From the file."
         # Once it has printed all it has to print, it waits for the signal.
-        assert process.stdout.readline()
-        assert process.stdout.readline()
+        assert DEFAULT_AGENT_ID in process.stdout.readline()
+        lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(end)
         rest, errors = process.communicate(timeout=30)
-    assert (process.returncode, rest, errors) == (0, "", "")
+    assert process.returncode == 0
+    assert lines == [
+        "In another terminal:\n",
+        f"export MILLIS_BASE_URL={found.group()}\n",
+        "export MILLIS_API_KEY=any-key\n",
+    ]
+    assert rest == ""
+    assert errors == ("" if quiet else "POST /chat/completions -> 200\n")
 
 
 @pytest.mark.parametrize(
@@ -53,9 +69,9 @@ def test_the_command_runs_the_mock_until_it_is_ended(end: signal.Signals, tmp_pa
         (["--script", "/nowhere"], "/nowhere: No such file"),
         (["--port", "65536"], "port 65536"),
         (["--port", "x"], "--port"),
-        (["--pace", "-1"], "'-1' is no number of seconds"),
-        (["--pace", "soon"], "'soon' is no number of seconds"),
-        (["--pace", "inf"], "'inf' is no number of seconds"),
+        (["--pace", "-1"], "'-1' is not a number of seconds"),
+        (["--pace", "soon"], "'soon' is not a number of seconds"),
+        (["--pace", "inf"], "'inf' is not a number of seconds"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_its_arguments(
@@ -175,4 +191,4 @@ def test_the_demo_fails_with_one_line(
     assert "MILLIS_API_KEY" in capsys.readouterr().err
     assert demo.main(["-Oabc", "-Odef"]) == 2
     assert demo.main(["--help"]) == 2
-    assert "usage: scripts/demo" in capsys.readouterr().out
+    assert "usage: demo" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from asgi import CHAT, chat_body, duplicate_path, post
 
 from millis_wrapper.contract._validation import violations
-from millis_wrapper.mock import MockMillis
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 from millis_wrapper.mock._requests import MAX_BODY_BYTES
 
 
@@ -177,11 +177,13 @@ async def test_the_key_is_looked_for_only_when_the_request_is_in_order(mock: Moc
 
 @pytest.mark.anyio
 async def test_an_unknown_agent_is_not_found(mock: MockMillis) -> None:
-    """Chat says so in a detail, duplicate without a body, as the contract has it."""
+    """The detail names the agents that there are, since a wrong id is mostly a slip of a test."""
+    mock.add_agent("-mine")
+    detail = {"detail": f"The mock has no agent -nobody; it has {DEFAULT_AGENT_ID}, -mine"}
     answer = await post(mock.app, CHAT, chat_body(agent_id="-nobody"))
-    assert (answer.status, answer.json) == (404, {"detail": "Agent not found"})
+    assert (answer.status, answer.json) == (404, detail)
     answer = await post(mock.app, duplicate_path("-nobody"))
-    assert (answer.status, answer.body) == (404, b"")
+    assert (answer.status, answer.json) == (404, detail)
     nobody: dict[str, Any] = {**chat_body(), "agent": {"agent_id": None, "agent_config": None}}
     answer = await post(mock.app, CHAT, nobody)
     assert answer.status == 404

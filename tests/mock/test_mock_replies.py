@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 from asgi import CHAT, Exchange, chat_body, post, texts
 
-from millis_wrapper import ConfigurationError
+from millis_wrapper import ChatReply, ConfigurationError, Millis, StreamFailedError
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
-from millis_wrapper.mock._replies import echo
+from millis_wrapper.mock._replies import Reply, echo
 
 SLOW = "-mock-slow----------"
 
@@ -96,7 +97,7 @@ async def test_a_function_that_fails_is_reported_to_the_caller(mock: MockMillis)
         return 7
 
     mock.reply_with(of_no_kind)
-    assert "returned a int" in (await post(mock.app, CHAT, chat_body())).json["detail"]
+    assert "what is not a reply: 7" in (await post(mock.app, CHAT, chat_body())).json["detail"]
 
 
 @pytest.mark.anyio
@@ -177,3 +178,63 @@ async def test_the_slow_agent_waits_before_its_first_byte() -> None:
     answer = await post(mock.app, CHAT, chat_body(agent_id=SLOW), watch=watch)
     assert seen == [(1.5, 0)]
     assert texts(answer.body) == ["Hello"]
+
+
+CALLS = [
+    {"id": "call_1", "type": "function", "function": {"name": "book", "arguments": '{"day": "Friday"}'}},
+    {"id": "call_2", "type": "function", "function": {"name": "pay", "arguments": "{}"}},
+]
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+@pytest.mark.parametrize("from_file", [False, True], ids=["in Python", "in a script file"])
+def test_a_whole_reply_is_said_in_pieces_and_comes_back_whole(
+    millis: Millis, millis_mock: MockMillis, tmp_path: Path, from_file: bool
+) -> None:
+    """Tool calls, finish_reason and usage can be tested: what the mock is given is what the client reads."""
+    wanted = ChatReply("One moment.", "tool_calls", "done", USAGE, CALLS)
+    if from_file:
+        script = tmp_path / "script.json"
+        script.write_text(json.dumps([wanted.to_dict()]), "utf-8")
+        millis_mock.load_script(script)
+    else:
+        millis_mock.reply_with(wanted)
+    with millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID) as stream:
+        chunks = list(stream)
+    assert stream.get_final_reply() == wanted
+    arguments = [chunk for chunk in chunks if "arguments" in json.dumps(chunk.data)]
+    assert len(arguments) > len(CALLS)  # as services do, in several pieces each
+
+
+def test_chunks_are_sent_as_they_are(millis: Millis, millis_mock: MockMillis) -> None:
+    """Whatever a service may send can be put to the client, among texts or alone."""
+    odd = {"choices": [{"delta": {"content": "!"}}], "x_trace": [1, None]}
+    millis_mock.reply_with(["Hello", odd], {"error": {"message": "no"}})
+    with millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID) as stream:
+        assert [chunk.data for chunk in stream][1] == odd
+    assert stream.get_final_reply().text == "Hello!"
+    with pytest.raises(StreamFailedError, match="no"):
+        millis.chat.send("Hello", agent_id=DEFAULT_AGENT_ID)
+
+
+def test_a_function_may_return_any_kind_of_reply(millis: Millis, millis_mock: MockMillis) -> None:
+    """The tool is called once, and its result is answered in words."""
+
+    def agent(body: dict[str, Any]) -> Reply:
+        if body["messages"][-1]["role"] == "tool":
+            return ["Booked ", {"choices": [{"delta": {"content": "it."}}]}]
+        return ChatReply(tool_calls=CALLS[:1], finish_reason="tool_calls")
+
+    millis_mock.reply_with(agent)
+    first = millis.chat.send("Book Friday", agent_id=DEFAULT_AGENT_ID)
+    assert (first.tool_calls, first.finish_reason, first.ended) == (CALLS[:1], "tool_calls", "done")
+    result = {"role": "tool", "content": "ok", "tool_call_id": "call_1"}
+    history = [{"role": "user", "content": "Book Friday"}, first.message, result]
+    assert millis.chat.send(history, agent_id=DEFAULT_AGENT_ID).text == "Booked it."
+
+
+@pytest.mark.parametrize("reply", [{"tool_calls": 5}, {"tool_calls": ["book"]}, {1, 2}, 7, None, []])
+def test_a_reply_in_a_wrong_form_is_refused(reply: Any) -> None:
+    """It is refused where it is set."""
+    with pytest.raises(ConfigurationError, match=r"is not a reply|tool_calls"):
+        MockMillis().reply_with(reply)

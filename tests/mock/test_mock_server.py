@@ -16,8 +16,7 @@ from asgi import CHAT, PATIENCE, Exchange, chat_body, duplicate_path, post
 
 from millis_wrapper import AsyncMillis, ConfigurationError
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
-from millis_wrapper.mock._answers import not_a_cut
-from millis_wrapper.mock._server import listen
+from millis_wrapper.mock._server import is_failure, listen
 from millis_wrapper.mock._streams import CutError
 
 STALLING = "-mock-stall---------"
@@ -149,15 +148,21 @@ def test_a_cut_answer_is_cut_on_the_wire_and_not_in_the_log(
     assert caplog.text == ""
 
 
-def test_requests_leave_no_trace_in_the_log(
+def test_requests_are_logged_in_one_line_without_the_key(
     millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log of the program that the mock runs in stays its own, and holds no key."""
+    """One line each, on the mock's own logger, and nothing of it is shown unless somebody asks for it."""
     caplog.set_level(logging.DEBUG)
     for path in (CHAT, duplicate_path(), "/nowhere"):
         headers = {"authorization": "s3cret"}
         httpx.post(millis_mock.url + path, json=chat_body(), headers=headers, trust_env=False)
-    assert [record.name for record in caplog.records if not record.name.startswith("http")] == []
+    lines = [record for record in caplog.records if not record.name.startswith("http")]
+    assert [(record.name, record.levelname) for record in lines] == [("millis_wrapper.mock", "INFO")] * 3
+    assert [record.getMessage() for record in lines] == [
+        f"POST {CHAT} -> 200",
+        f"POST {duplicate_path()} -> 200",
+        "POST /nowhere -> 404",
+    ]
     assert "s3cret" not in caplog.text
 
 
@@ -183,7 +188,7 @@ def test_a_real_failure_of_the_mock_stays_in_the_log() -> None:
         exc_info = None if error is None else (type(error), error, None)
         return logging.LogRecord("millis_wrapper.mock", logging.ERROR, "", 1, "", (), exc_info)
 
-    assert [not_a_cut(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
+    assert [is_failure(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
     assert logging.getLogger("uvicorn.access").propagate
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from asgi import CHAT, chat_body, duplicate_path, post, texts
 
-from millis_wrapper import ConfigurationError
+from millis_wrapper import ConfigurationError, Millis
 from millis_wrapper.mock import MockMillis
 from millis_wrapper.mock._requests import MAX_REMEMBERED, MockRequest
 
@@ -57,17 +58,20 @@ async def test_the_next_requests_can_be_made_to_fail(mock: MockMillis) -> None:
     assert (await post(mock.app, CHAT, chat_body())).body.endswith(b"[DONE]\n\n")
 
 
-@pytest.mark.parametrize("fault", [200, 299, 600, True, "nope", "-mock-agent---------"])
-def test_a_fault_that_does_not_exist_is_refused(mock: MockMillis, fault: int | str) -> None:
+@pytest.mark.parametrize("scenario", [200, 299, 600, True, None, 5.0, "nope", "-mock-agent---------"])
+def test_a_scenario_that_does_not_exist_is_refused(mock: MockMillis, scenario: Any) -> None:
     """A typing error does not become a test that passes for nothing."""
-    with pytest.raises(ConfigurationError, match=re.escape(repr(fault))):
-        mock.fail_next(fault)
+    with pytest.raises(ConfigurationError, match=re.escape(repr(scenario))):
+        mock.fail_next(scenario)
 
 
 def test_a_failure_that_would_not_be_as_asked_is_refused(mock: MockMillis) -> None:
     """No times at all, and a Retry-After that nothing would carry, are mistakes."""
-    with pytest.raises(ConfigurationError, match="times"):
-        mock.fail_next(times=0)
+    for times in (0, True, "2", None):
+        with pytest.raises(ConfigurationError, match="times must be"):
+            mock.fail_next(times=times)  # type: ignore[arg-type]  # what a type checker would find
+    with pytest.raises(ConfigurationError, match="retry_after must be"):
+        mock.fail_next(429, retry_after=1.5)  # type: ignore[arg-type]  # as above
     with pytest.raises(ConfigurationError, match="retry_after"):
         mock.fail_next("cut", retry_after=1)
 
@@ -88,3 +92,20 @@ async def test_reset_makes_the_mock_as_new() -> None:
     refused = await post(mock.app, CHAT, chat_body(agent_id="-mock-429-1-then-ok-"))
     assert (refused.status, refused.headers["retry-after"]) == (429, "5")
     assert texts((await post(mock.app, CHAT, chat_body())).body) == ["Hello"]
+
+
+def test_the_repr_says_where_it_runs_and_what_it_has(mock: MockMillis) -> None:
+    """A failing test shows at once what the mock knew and was asked."""
+    mock.add_agent()
+    assert repr(mock) == "<MockMillis not running: 2 agents, 0 requests>"
+    mock.remember(MockRequest("duplicate", "-x", {}))
+    with mock:
+        assert repr(mock) == f"<MockMillis at {mock.url}: 2 agents, 1 requests>"
+
+
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
+def test_the_address_is_one_to_connect_to(mock: MockMillis, host: str, shown: str) -> None:
+    """Nobody can connect to "all addresses"."""
+    with mock.start(host=host), Millis("any-key", base_url=mock.url) as millis:
+        assert re.fullmatch(rf"http://{re.escape(shown)}:\d+", mock.url)
+        assert millis.agents.duplicate("-mock-agent---------").id

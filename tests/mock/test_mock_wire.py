@@ -11,7 +11,7 @@ from asgi import CHAT, Exchange, chat_body, duplicate_path, post
 
 from millis_wrapper import contract
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
-from millis_wrapper.mock._faults import FAULTS, fault_named
+from millis_wrapper.mock._scenarios import SCENARIOS, scenario_named
 
 TEXT = "one two three four"
 
@@ -31,11 +31,11 @@ STREAMS = {
 
 
 async def chat(name: str) -> Exchange:
-    return await post(MockMillis().app, CHAT, chat_body(TEXT, fault_named(name).agent_id))
+    return await post(MockMillis().app, CHAT, chat_body(TEXT, scenario_named(name).agent_id))
 
 
 async def duplicate(name: str) -> Exchange:
-    return await post(MockMillis().app, duplicate_path(fault_named(name).agent_id))
+    return await post(MockMillis().app, duplicate_path(scenario_named(name).agent_id))
 
 
 @pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_a_refusal_is_as_the_page_says(name: str) -> None:
 )
 async def test_refusals_are_counted_over_both_calls(name: str, times: int) -> None:
     """After that many the agent is fine, for good."""
-    app, agent_id = MockMillis().app, fault_named(name).agent_id
+    app, agent_id = MockMillis().app, scenario_named(name).agent_id
     statuses = [(await post(app, duplicate_path(agent_id))).status for _ in range(times - 1)]
     statuses += [(await post(app, CHAT, chat_body(TEXT, agent_id))).status for _ in range(3)]
     assert statuses == [429] * times + [200, 200]
@@ -121,7 +121,7 @@ async def test_a_copy_with_nulls_has_null_for_every_key_that_is_not_set() -> Non
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["nulls", "new-values", "unknown-fields"])
 async def test_a_copy_goes_wrong_whatever_config_it_has(name: str) -> None:
-    """A fault works on any agent, also one whose config is sparse or full of other forms."""
+    """A scenario works on any agent, also one whose config is sparse or full of other forms."""
     mock = MockMillis()
     other_forms = {"voice": None, "flow": {"response_delay": 300}, "session_data_webhook": "https://x"}
     agent_id = mock.add_agent(config=other_forms)
@@ -133,9 +133,9 @@ async def test_a_copy_goes_wrong_whatever_config_it_has(name: str) -> None:
 
 @pytest.mark.anyio
 async def test_a_copy_of_an_agent_that_fails_is_an_ordinary_agent() -> None:
-    """The fault is the id's, and neither the agent's nor its config's."""
+    """The scenario is the id's, and neither the agent's nor its config's."""
     mock = MockMillis()
-    copy = (await post(mock.app, duplicate_path(fault_named("unknown-fields").agent_id))).json
+    copy = (await post(mock.app, duplicate_path(scenario_named("unknown-fields").agent_id))).json
     assert "mock_mood" in copy["config"]
     assert (await post(mock.app, CHAT, chat_body(TEXT, copy["id"]))).body.endswith(b"data: [DONE]\n\n")
     ordinary = (await post(mock.app, duplicate_path())).json
@@ -145,12 +145,14 @@ async def test_a_copy_of_an_agent_that_fails_is_an_ordinary_agent() -> None:
 def test_magic_ids_are_of_the_service_s_form_and_unlike() -> None:
     """They are ids that the service itself could have given."""
     assert all(re.fullmatch(r"-[A-Za-z0-9_-]{19}", agent_id) for agent_id in MAGIC_IDS)
-    assert len(MAGIC_IDS) == len({fault.name for fault in FAULTS.values()})
+    assert len(MAGIC_IDS) == len({scenario.name for scenario in SCENARIOS.values()})
 
 
 def test_the_page_lists_exactly_the_magic_ids_of_the_code() -> None:
     """No id is missing from the page, none is there that does nothing, and the words are the code's."""
     page = (files("millis_wrapper.mock") / "README.md").read_text("utf-8")
     listed = [line for line in page.splitlines() if line.startswith("| `-mock-")]
-    assert listed == [f"| `{fault.agent_id}` | {fault.does} | {fault.where} |" for fault in FAULTS.values()]
+    assert listed == [
+        f"| `{scenario.agent_id}` | {scenario.does} | {scenario.where} |" for scenario in SCENARIOS.values()
+    ]
     assert f"`{DEFAULT_AGENT_ID}`" in page

@@ -27,7 +27,7 @@ from millis_wrapper import (
     UnprocessableEntityError,
 )
 from millis_wrapper.mock import MockMillis
-from millis_wrapper.mock._faults import FAULTS, fault_named
+from millis_wrapper.mock._scenarios import SCENARIOS, scenario_named
 
 TEXT = "one two three four"
 BEGINNING = "one two"
@@ -119,11 +119,11 @@ COPIES: dict[str, Outcome] = {
 
 
 def names() -> list[str]:
-    return [fault.name for fault in FAULTS.values()]
+    return [scenario.name for scenario in SCENARIOS.values()]
 
 
 def test_every_fault_has_its_expected_outcome() -> None:
-    """No fault is added without saying what the client makes of it."""
+    """No scenario is added without saying what the client makes of it."""
     assert list(CHATS) == names()
     assert set(COPIES) <= set(names())
 
@@ -133,11 +133,11 @@ def test_every_fault_has_its_expected_outcome() -> None:
 async def test_the_client_takes_a_chat_that_goes_wrong(
     twins: Twins, millis_mock: MockMillis, name: str
 ) -> None:
-    """Each fault ends in the one right error or reply, after the right number of attempts."""
+    """Each scenario ends in the one right error or reply, after the right number of attempts."""
     millis_mock.slow = 30
     outcome = CHATS[name]
     client = twins.patient(millis_mock.url, timeout=LIMITS.get(name))
-    agent_id = fault_named(name).agent_id
+    agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         hold(await client.chat.send(TEXT, agent_id=agent_id), outcome)
     else:
@@ -152,11 +152,11 @@ async def test_the_client_takes_a_chat_that_goes_wrong(
 async def test_the_client_takes_a_copy_that_goes_wrong(
     twins: Twins, millis_mock: MockMillis, name: str
 ) -> None:
-    """Each fault ends in the one right error or copy, and nothing is copied twice."""
+    """Each scenario ends in the one right error or copy, and nothing is copied twice."""
     millis_mock.slow = 30
     outcome = COPIES.get(name, COPIED)
     client = twins.patient(millis_mock.url, timeout=LIMITS.get(name))
-    agent_id = fault_named(name).agent_id
+    agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         copy = await client.agents.duplicate(agent_id)
         hold(copy, outcome)
@@ -185,7 +185,7 @@ async def test_a_slow_agent_is_fine_for_who_waits(twins: Twins, millis_mock: Moc
     """Slow is late, and not lost."""
     millis_mock.slow = 0.01
     client = twins.patient(millis_mock.url)
-    agent_id = fault_named("slow").agent_id
+    agent_id = scenario_named("slow").agent_id
     assert (await client.chat.send(TEXT, agent_id=agent_id)).text == TEXT
     assert (await client.agents.duplicate(agent_id)).name == "Mock agent (copy)"
 
@@ -202,7 +202,7 @@ async def test_what_a_copy_holds_beyond_the_contract_is_kept(
     twins: Twins, millis_mock: MockMillis, name: str, places: list[tuple[str, ...]]
 ) -> None:
     """Keys and values that nobody foresaw are in `raw`, at every depth."""
-    copy = await twins.patient(millis_mock.url).agents.duplicate(fault_named(name).agent_id)
+    copy = await twins.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     for place in places:
         value: Any = copy.raw
         for key in place:
@@ -217,7 +217,7 @@ async def test_the_moment_of_a_copy_is_read_in_every_form(
 ) -> None:
     """Milliseconds, seconds and text name one and the same moment, to the second."""
     millis_mock.agents.clock = lambda: 1_700_000_000.0
-    copy = await twins.patient(millis_mock.url).agents.duplicate(fault_named(name).agent_id)
+    copy = await twins.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     assert copy.raw["created_at"] in (1_700_000_000, "2023-11-14T22:13:20+00:00")
     assert copy.created_at is not None
     assert copy.created_at.timestamp() == 1_700_000_000.0

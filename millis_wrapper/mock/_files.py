@@ -1,4 +1,4 @@
-"""Lists of things in JSON files."""
+"""Lists in JSON files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from millis_wrapper.errors import ConfigurationError
 
 
 def load_list(path: str | Path, example: str) -> list[Any]:
-    """Return the list in a JSON file, which has to hold something.
+    """Return the list in a JSON file, which must not be empty.
 
-    Raises ConfigurationError, naming the file and showing `example`.
+    Raises:
+        ConfigurationError: there is none; the message names the file and shows `example`.
     """
     try:
         items = json.loads(Path(path).read_bytes())

@@ -1,0 +1,71 @@
+"""An agent tested by text: free and offline on each push, and the live agent at night, with the same tests.
+
+    pytest ci_suite.py                                                        # the mock server
+    MILLIS_API_KEY=... MILLIS_AGENT_ID=... pytest ci_suite.py --millis-live   # the service
+
+On the mock, a test says itself what the agent answers: that shows that the suite and your own code work, and
+nothing about the agent. On the live agent, ask for what must hold however it puts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from millis_wrapper import Millis, StreamInterruptedError
+from millis_wrapper.config import check_config
+from millis_wrapper.mock import MockMillis
+
+CONFIG = {
+    "prompt": "You take bookings for {restaurant}. Be brief, and never promise a table without asking.",
+    "first_message": "Good evening, {restaurant}. How may I help?",
+    "language": "en-US",
+    "flow": {"response_delay": 500, "user_start_first": False},
+}
+
+
+@pytest.fixture
+def says(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Set the mock's next replies; the live agent speaks for itself."""
+    if request.config.getoption("--millis-live"):
+        return lambda *replies: None
+    mock: MockMillis = request.getfixturevalue("millis_mock")
+    return mock.reply_with
+
+
+def test_the_config_has_no_mistake() -> None:
+    assert [str(finding) for finding in check_config(CONFIG, kind="override")] == []
+
+
+def test_it_answers(millis: Millis, millis_agent_id: str) -> None:
+    reply = millis.chat.send("Hello", agent_id=millis_agent_id)
+    assert reply.text.strip()
+    assert reply.ended in ("done", "finish_reason")
+
+
+def test_it_remembers_the_name(millis: Millis, millis_agent_id: str, says: Callable[..., None]) -> None:
+    says("Good evening, Ada.", "Your name is Ada.")
+    with millis.chat.conversation(agent_id=millis_agent_id) as talk:
+        talk.send("Good evening, my name is Ada.")
+        reply = talk.send("What is my name?", end_of_session=True)
+    assert "Ada" in reply.text
+
+
+def test_it_knows_the_restaurant(millis: Millis, millis_agent_id: str, says: Callable[..., None]) -> None:
+    says("This is Chez Ada.")
+    reply = millis.chat.send(
+        "Which restaurant is this?",
+        agent_id=millis_agent_id,
+        agent_config=CONFIG,
+        metadata={"restaurant": "Chez Ada"},
+    )
+    assert "Chez Ada" in reply.text
+
+
+def test_a_reply_that_is_cut_is_never_taken_for_whole(millis: Millis, millis_mock: MockMillis) -> None:
+    millis_mock.reply_with("We have a table at eight, but not at nine.")
+    millis_mock.fail_next("cut")
+    with pytest.raises(StreamInterruptedError) as caught:
+        millis.chat.send("Have you a table?", agent_config=CONFIG)
+    assert "not at nine" not in caught.value.reply.text
