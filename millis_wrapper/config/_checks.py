@@ -11,19 +11,22 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper._text import shorten
-from millis_wrapper.contract import UnknownKey, fields, unknown_keys
-from millis_wrapper.contract._paths import join_path
-from millis_wrapper.contract._validation import Violation, violations
+from millis_wrapper._text import escape_control_characters, shorten
+from millis_wrapper.contract import Field, UnknownKey, fields, unknown_keys
+from millis_wrapper.contract._paths import format_path, join_path
+from millis_wrapper.contract._validation import Path, Violation, violations
 
 from ._data import is_answer, kind_of, plain
-from ._rules import LIKE_SECONDS, Level, rules_by_path, unfilled
+from ._rules import LIKE_SECONDS, Level, between_fields, null_refused, rules_by_path, shown, unfilled
 
 Kind: TypeAlias = Literal["agent", "override"]
 
 _COMPONENTS = {"agent": "AgentConfig", "override": "AgentConfigOverride"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
-_JSON_VALUE = re.compile(r"true|false|-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
+_PLACEHOLDER = re.compile(r"<(string|number|boolean|integer|any)>")
+_WORDS_FOR_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_LONGEST_FIX = 1000  # characters of a value that is shown whole
 _ARTICLES = {
     "string": "a string",
     "integer": "a whole number",
@@ -37,11 +40,14 @@ _ARTICLES = {
 
 @attrs.frozen
 class Finding:
-    """One thing that there is to say of a config.
+    """One thing that there is to say of a config; `attrs.asdict` makes JSON data of it.
 
-    `path` is where (`tools[0].timeout`; empty for the config as a whole). `level` is `error` for what the
-    service refuses, `warning` for what is most likely a mistake, `hint` for what may be one. `message` says
-    what is wrong, `fix` what to do, where that can be told.
+    Attributes:
+        path: where (`tools[0].timeout`; empty for the config as a whole).
+        level: `error` for what the service refuses, `warning` for what is most likely a mistake, `hint` for
+            what may be one.
+        message: what is wrong.
+        fix: what to do, where that can be said. After `write`, a value is JSON.
     """
 
     path: str
@@ -57,7 +63,10 @@ class Finding:
 def findings(config: object, kind: Kind, names: Collection[object] | None) -> list[Finding]:
     """Return all that there is to say of `config`: errors first, then warnings, then hints, each by path.
 
-    `names` are the metadata's keys, or None when the metadata is not known.
+    Args:
+        config: the config.
+        kind: whether it is a whole one or a partial one.
+        names: the metadata's keys, or None when the metadata is not known.
     """
     data, odd = plain(config)
     found = [Finding(path, "error", words) for path, words in odd]
@@ -67,82 +76,171 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
         return [
             Finding("", "error", "this is the answer of duplicate, which holds a config", "pass its `config`")
         ]
-    found += [*_against_contract(data, _COMPONENTS[kind]), *_against_rules(data, names)]
+    found += [*_against_contract(data, kind), *_against_rules(data, kind, names)]
     return sorted(_without_echoes(found), key=_order)
 
 
-def _against_contract(data: dict[str, Any], component: str) -> Iterator[Finding]:
+def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
+    component = _COMPONENTS[kind]
     unknown = {key.path: key for key in unknown_keys(data, component)}
     for violation in violations(data, component):
-        path = _path(violation.path)
+        path = format_path(violation.path)
         if violation.kind == "extra" and path in unknown:
-            near = unknown.pop(path).closest_match
-            yield Finding(
-                path,
-                "error",
-                "the service refuses a key that it does not know",
-                _spelling(near) or "remove it",
-            )
+            yield _unknown("error", "is a key that the service refuses", unknown.pop(path), data)
         elif violation.kind == "missing":
-            yield Finding(path, "error", "is required", _misspelt(violation, unknown) or "add it")
+            yield Finding(path, "error", "is required", _misspelt(violation, data, unknown) or "add it")
         elif violation.kind == "type":
-            yield Finding(path, "error", *_wrong_type(violation))
+            yield _wrong_type(path, violation)
         else:
             yield Finding(path, "error", shorten(violation.words, 200))
-    for path, key in unknown.items():
-        yield Finding(
-            path,
-            "warning",
-            "the contract does not know this key",
-            _spelling(key.closest_match),
-        )
+    for key in unknown.values():
+        yield _unknown("warning", "is a key that the contract does not know", key, data)
 
 
-def _spelling(near: str | None) -> str | None:
-    return f"rename it to {near}, as the service spells it" if near else None
+def _unknown(level: Level, words: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
+    near = key.closest_match
+    fix = _renamed(key, data, level)
+    if near and not fix:
+        words += f", and which looks like {near}"
+    return Finding(key.path, level, words, fix or (None if near or level != "error" else "remove it"))
 
 
-def _misspelt(violation: Violation, unknown: dict[str, UnknownKey]) -> str | None:
+def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:
+    """Return the fix that gives an unknown key its right name, if that makes no more findings or errors."""
+    *above, _ = key.steps
+    near = key.closest_match
+    if near is None:
+        return None
+    value: Any = data
+    for step in key.steps:
+        value = value[step]
+    found = list(_found_at((*above, near), value))
+    count = len(found)
+    if not above:  # one more list of functions, say, may hold names that are there already
+        count += len([*between_fields({**data, near: value})]) - len([*between_fields(data)])
+    if count > 1 or (level != "error" and any(finding.level == "error" for finding in found)):
+        return None
+    return f"rename it to {near}, as the service spells it"
+
+
+def _misspelt(violation: Violation, data: dict[str, Any], unknown: dict[str, UnknownKey]) -> str | None:
     """Take the unknown key that was to be the missing one out of `unknown`: that is one mistake, not two."""
     *above, missing = violation.path
     for key in violation.value:
-        path = join_path(_path(above), key)
-        if path in unknown and unknown[path].closest_match == missing:
+        path = join_path(format_path(above), key)
+        if (
+            path in unknown
+            and unknown[path].closest_match == missing
+            and _renamed(unknown[path], data, "error")
+        ):
             del unknown[path]
             return f"rename {path} to {missing}, as the service spells it"
     return None
 
 
-def _wrong_type(violation: Violation) -> tuple[str, str | None]:
-    value, path = violation.value, _path(violation.path, form=True)
-    if path == "llm" and isinstance(value, str):
-        model = json.dumps({"model": shorten(value, 60)}, ensure_ascii=False)
-        return "a bare model name is an older form, which the service refuses", f"write {model}"
-    wanted = " or ".join(_ARTICLES[kind] for kind in violation.wanted)
-    return f"must be {wanted}, not {kind_of(value)}", _type_fix(path, set(violation.wanted), value)
+def _found_at(steps: Path, value: Any) -> Iterator[Finding]:
+    """Find what would be said of `value` alone, if it stood at this place."""
+    path = format_path(0 if isinstance(step, int) else step for step in steps)
+    for step in reversed(steps):
+        value = {step: value} if isinstance(step, str) else [value]
+    for finding in (*_against_contract(value, "override"), *_against_rules(value, "override", None)):
+        if finding.path.startswith(path):
+            yield finding
 
 
-def _type_fix(path: str, wanted: set[str], value: Any) -> str | None:
+def _wrong_type(path: str, violation: Violation) -> Finding:
+    value, wanted = violation.value, violation.wanted
+    given = kind_of(value) if value is None or is_object(value) or is_array(value) else shown(value)
+    message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, not {given}"
+    form = _form(violation.path)
+    if form == "llm" and isinstance(value, str):
+        message = "a bare model name is an older form, which the service refuses"
+    for candidate, most, note in _candidates(form, set(wanted), value):
+        found = list(_found_at(violation.path, candidate))
+        if len(found) <= most and not any(finding.level == "error" for finding in found):
+            return Finding(path, "error", message, _written(candidate) + note)
+    return Finding(path, "error", message)
+
+
+def _written(value: Any) -> str:
+    text = escape_control_characters(json.dumps(value, ensure_ascii=False))
+    if len(text) <= _LONGEST_FIX:
+        return f"write {text}"
+    return "put it in a list" if is_array(value) else f"put it in an object, under {shown(next(iter(value)))}"
+
+
+def _candidates(form: str, wanted: set[str], value: Any) -> Iterator[tuple[Any, int, str]]:
+    """Yield what may have been meant: each with how many findings it may have, and words for its fix."""
     if isinstance(value, float) and "integer" in wanted:
-        seconds = 0 < value < LIKE_SECONDS and _units().get(path) == "milliseconds"
-        return f"write {round(value * 1000)}, in milliseconds" if seconds else f"write {round(value) or 1}"
-    if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
-        return "write it without the quotes" if _JSON_VALUE.fullmatch(value) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and "string" in wanted:
-        return "put it in quotes"
-    if value is not None and "array" in wanted:
-        return "put it in a list"
+        if 0 < value < LIKE_SECONDS and _fields()[form].unit == "milliseconds":
+            yield round(value * 1000), 1, ", in milliseconds"
+        yield round(value) or 1, 1, ""
+    elif isinstance(value, str):
+        if "boolean" in wanted and value.lower() in _WORDS_FOR_BOOLS:
+            yield _WORDS_FOR_BOOLS[value.lower()], 1, ", without quotes"
+        if wanted & {"integer", "number"} and _JSON_NUMBER.fullmatch(value):
+            yield json.loads(value), 1, ", without quotes"
+        if "object" in wanted and (key := _obvious_key(form, value)):
+            yield {key: value}, 1, ""
+    elif isinstance(value, int | float) and not isinstance(value, bool) and "string" in wanted:
+        yield json.dumps(value), 1, ", in quotes"
+    if "array" in wanted and value is not None:
+        if is_object(value) and is_object(value.get("properties")):
+            yield _list_of_params(value), 1, ""
+        yield [value], 0, ""
+
+
+def _obvious_key(form: str, value: str) -> str | None:
+    """Return the key of the object at `form` that `value` alone was meant for, if there is no doubt."""
+    inside = {
+        field.path.rpartition(".")[2]: field
+        for field in _fields().values()
+        if field.path.rpartition(".")[0] == form
+    }
+    required = [key for key, field in inside.items() if field.required]
+    for key, field in inside.items():
+        if "string" in field.type and (value in field.known or required == [key] or len(inside) == 1):
+            return key
     return None
 
 
-def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> Iterator[Finding]:
+def _list_of_params(schema: dict[str, Any]) -> list[Any]:
+    """Return the parameters that a JSON Schema describes, as the service wants them."""
+    required = schema.get("required")
+    return [
+        {
+            "name": name,
+            "required": is_array(required) and name in required,
+            "type": "number" if one.get("type") == "integer" else _text(one.get("type")) or "string",
+            "description": _text(one.get("description")),
+        }
+        for name, one in schema["properties"].items()
+        if is_object(one)
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _against_rules(data: dict[str, Any], kind: Kind, names: Collection[object] | None) -> Iterator[Finding]:
     rules = rules_by_path()
+    refused = null_refused() if kind == "override" else ()
     for path, form, value in _values(data, "", ""):
+        if value is None and form in refused:
+            words = f"must be {_ARTICLES[_fields()[form].type]} in a request, not null"
+            default = json.dumps(_fields()[form].default)
+            yield Finding(path, "error", words, f"remove it, or write {default}, the service's default")
+        if isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
+            words = f"{value} is a placeholder of the documentation"
+            yield Finding(path, "hint", words, "write the value, or remove it")
+            continue
         for rule in rules.get(form, ()):
             if remark := rule(value):
                 yield Finding(path, *remark)
         if names is not None and form in ("prompt", "first_message") and isinstance(value, str):
             yield from (Finding(path, *remark) for remark in unfilled(value, names))
+    yield from (Finding(path, *remark) for path, remark in between_fields(data))
 
 
 def _values(value: Any, path: str, form: str) -> Iterator[tuple[str, str, Any]]:
@@ -173,13 +271,13 @@ def _order(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
     return _LEVELS.index(finding.level), steps
 
 
-def _path(place: Iterable[str | int], *, form: bool = False) -> str:
+def _form(steps: Path) -> str:
     path = ""
-    for step in place:
-        path = join_path(path, step) if isinstance(step, str) else f"{path}[{'' if form else step}]"
+    for step in steps:
+        path = join_path(path, step) if isinstance(step, str) else f"{path}[]"
     return path
 
 
 @cache
-def _units() -> dict[str, str | None]:
-    return {field.path: field.unit for field in fields("AgentConfigOverride")}
+def _fields() -> dict[str, Field]:
+    return {field.path: field for field in fields("AgentConfigOverride")}

@@ -10,7 +10,7 @@ from typing import Any
 _TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|[{}\[\]]')
 
 
-class TextFault(ValueError):
+class ParseError(ValueError):
     """What is wrong with a text, and in which `line`, counted from 1, where that is known."""
 
     def __init__(self, words: str, line: int | None = None) -> None:
@@ -19,15 +19,15 @@ class TextFault(ValueError):
 
 
 def read_json(text: str) -> Any:
-    """Return the data of a JSON text; raises TextFault for what is no JSON, and for repeated keys."""
+    """Return the data of a JSON text; raises ParseError for what is no JSON, and for repeated keys."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise TextFault(f"no JSON: {error.msg} at column {error.colno}", error.lineno) from None
+        raise ParseError(f"not valid JSON: {error.msg} at column {error.colno}", error.lineno) from None
     except ValueError:
-        raise TextFault("a number has too many digits") from None
+        raise ParseError("a number has too many digits") from None
     except RecursionError:
-        raise TextFault("nested too deeply") from None
+        raise ParseError("nested too deeply") from None
     _refuse_repeated_keys(text)
     return data
 
@@ -51,5 +51,5 @@ def _refuse_repeated_keys(text: str) -> None:
             line, counted = line + text.count("\n", counted, token.start()), token.start()
             key = json.loads(token["text"])
             if key in objects[-1]:
-                raise TextFault(repeated_key(key, objects[-1][key]), line)
+                raise ParseError(repeated_key(key, objects[-1][key]), line)
             objects[-1][key] = line

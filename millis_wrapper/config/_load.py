@@ -9,7 +9,7 @@ from millis_wrapper._json import is_object
 from millis_wrapper.errors import ConfigurationError, missing_extra
 
 from ._data import is_answer, kind_of, plain
-from ._json_text import TextFault, read_json
+from ._json_text import ParseError, read_json
 
 Source: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
 
@@ -32,7 +32,7 @@ def load_config(source: Source) -> dict[str, Any]:
     name, text = _read(source)
     try:
         data, odd = plain(_parsed(name, text))
-    except TextFault as fault:
+    except ParseError as fault:
         place = name if fault.line is None else f"{name}, line {fault.line}"
         raise ConfigurationError(f"{place}: {fault}") from None
     if odd:
@@ -51,7 +51,7 @@ def _parsed(name: str, text: str) -> Any:
     try:
         from ._yaml_text import read_yaml
     except ImportError:
-        raise TextFault(str(missing_extra("reading YAML", "PyYAML", "contract"))) from None
+        raise ParseError(str(missing_extra("reading YAML", "PyYAML", "contract"))) from None
     return read_yaml(text)
 
 

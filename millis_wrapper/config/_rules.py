@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -9,7 +10,8 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from millis_wrapper._text import shorten
+from millis_wrapper._json import is_array, is_object
+from millis_wrapper._text import escape_control_characters
 from millis_wrapper.contract import Field, fields
 from millis_wrapper.contract._paths import closest_match
 
@@ -30,8 +32,11 @@ Rule: TypeAlias = Callable[[Any], Remark | None]
 # 10 milliseconds nobody would hear.
 _LIKE_MILLISECONDS = 1000
 LIKE_SECONDS = 10
+_LONGEST_SESSION = 24 * 3600  # seconds
+_LONGEST_SHOWN = 40  # characters of a text that a message quotes
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+_FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 # IANA's alphabet, which has no way out of the folder of time zones, and without what else lies in there.
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
@@ -48,12 +53,20 @@ def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
     for field in fields("AgentConfigOverride"):
         rules[field.path] = (*_rules_of_contract(field), *_RULES.get(field.path, ()))
         if field.path == "language":
-            rules["switch_language.languages[]"] = (partial(_known, field.known),)
+            rules["switch_language.languages[]"] = (partial(_known, field.known, False),)
     return rules
 
 
+@cache
+def null_refused() -> frozenset[str]:
+    """Return the paths at which a saved config may hold null, and a request may not."""
+    return frozenset(
+        field.path for field in fields("AgentConfigOverride") if field.nullable and not field.null_in_requests
+    )
+
+
 def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
-    """Find the placeholders in `text` that no metadata key in `names` fills in; each is told once."""
+    """Find the placeholders in `text` that no metadata key in `names` fills in, each once."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
         if not {name, name.partition(".")[0]} & {*names, *_PREDEFINED}:
             near = closest_match(name, (key for key in names if isinstance(key, str)))
@@ -64,34 +77,76 @@ def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
             )
 
 
+def between_fields(config: dict[str, Any]) -> Iterator[tuple[str, Remark]]:
+    """Find fields that do not go together, each with its path."""
+    owners: dict[str, str] = {}
+    for key in ("tools", "millis_functions"):
+        functions = config.get(key)
+        for number, function in enumerate(functions if is_array(functions) else ()):
+            name, place = _at(function, "name"), f"{key}[{number}]"
+            if not isinstance(name, str) or not _FUNCTION_NAME.fullmatch(name):
+                continue
+            owner = owners.setdefault(name, place)
+            if owner != place:
+                words = f"{shown(name)} is the name of {owner} too, and a name calls one function only"
+                yield f"{place}.name", Remark("warning", words, "rename one of them")
+    voicemail = _at(config, "flow", "voicemail")
+    if _at(voicemail, "action") == "message" and not _at(voicemail, "message"):
+        words = "is missing, and the voicemail action is to leave one"
+        yield "flow.voicemail.message", Remark("warning", words, 'add it, or write "hangup" as the action')
+    person = _at(config, "memory", "user_identifier_key")
+    opted_out = _at(config, "privacy_settings", "opt_out_data_collection")
+    if isinstance(person, str) and person and opted_out is True:
+        words = "cannot work beside privacy_settings.opt_out_data_collection, which keeps nothing to remember"
+        yield "memory", Remark("warning", words, "remove one of the two")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: text in quotes, cut where it is long."""
+    if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
+        value = value[: _LONGEST_SHOWN - 1] + "…"
+    return escape_control_characters(json.dumps(value, ensure_ascii=False))
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if is_object(value) else None
+    return value
+
+
 def _rules_of_contract(field: Field) -> Iterable[Rule]:
     whole = "integer" in field.type.split(" or ")
     if whole:
         yield _whole
     if field.unit == "seconds":
-        yield partial(_seconds, whole)
+        yield partial(
+            _seconds, whole, _LONGEST_SESSION if field.path == "session_timeout.max_duration" else 0
+        )
     if field.unit == "milliseconds":
         yield _milliseconds
     if field.known:
-        yield partial(_known, field.known)
+        # The contract has one set of types for all parameters; a form may ask for one more.
+        form = ("email",) if field.path == "millis_functions[].data.param.type" else ()
+        yield partial(_known, (*field.known, *form), field.closed_in_requests)
 
 
 def _whole(value: Any) -> Remark | None:
     # To JSON Schema 500.0 is a whole number, to the service it is a float.
     if isinstance(value, float) and value.is_integer():
-        return Remark("error", "must be a whole number, without a decimal point", f"write {int(value)}")
+        words = f"must be a whole number without a decimal point, not {value}"
+        return Remark("error", words, f"write {int(value)}")
     return None
 
 
-def _seconds(whole: bool, value: Any) -> Remark | None:
-    if not _is_number(value) or value < _LIKE_MILLISECONDS:
+def _seconds(whole: bool, longest: int, value: Any) -> Remark | None:
+    if not _is_number(value) or value < _LIKE_MILLISECONDS or value <= longest:
         return None
     long, unit = (value / 3600, "hours") if value >= 7200 else (value / 60, "minutes")
-    meant = -(-value // 1000) if whole else value / 1000
+    meant = str(-(-value // 1000)) if whole else f"{value / 1000:.12g}"
     return Remark(
         "warning",
         f"{value} seconds are {long:.3g} {unit}; this field counts seconds, not milliseconds",
-        f"write {meant:.12g} if milliseconds were meant",
+        f"write {meant} if milliseconds were meant" + (f", else at most {longest}" if longest else ""),
     )
 
 
@@ -105,33 +160,31 @@ def _milliseconds(value: Any) -> Remark | None:
     )
 
 
-def _known(known: tuple[Any, ...], value: Any) -> Remark | None:
-    if not isinstance(value, str) or value in known:
+def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Remark | None:
+    if not isinstance(value, str) or value in known or not (value or closed):
         return None
     near = closest_match(value, known)
     listed = f" ({', '.join(known)})" if len(known) <= 5 else ""
+    then = "most likely refuses it" if closed else "may know it all the same"
     return Remark(
-        "hint",
-        f"{_shown(value)} is not among the known values{listed}; the service may know it all the same",
-        f"write {near} if that was meant" if near else None,
+        "warning" if closed else "hint",
+        f"{shown(value)} is not among the known values{listed}; the service {then}",
+        f"write {shown(near)} if that was meant" if near else None,
     )
 
 
-def _share(value: Any) -> Remark | None:
-    if not _is_number(value) or 0 <= value <= 1:
+def _within(low: float, high: float, value: Any) -> Remark | None:
+    if not _is_number(value) or low <= value <= high:
         return None
-    percent = f"write {value / 100:.12g} if {value} percent were meant" if 1 < value <= 100 else None
-    return Remark("warning", f"{value} is outside of 0 to 1", percent)
+    percent = f"write {value / 100:.12g} if {value} percent were meant" if 1 == high < value <= 100 else None
+    return Remark("warning", f"{value} is outside of {low} to {high}", percent)
 
 
 def _time_zone(value: Any) -> Remark | None:
-    if not isinstance(value, str) or _is_time_zone(value):
+    if not isinstance(value, str) or not value or _is_time_zone(value):
         return None
-    near = _zone_like(value)
     return Remark(
-        "warning",
-        f"there is no time zone {_shown(value)} among IANA's",
-        f"write {near}" if near else "write a name such as Europe/Berlin",
+        "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
     )
 
 
@@ -140,75 +193,89 @@ def _is_time_zone(name: str) -> bool:
         return False
     from dateutil import tz
 
-    # Of a name that is none, gettz makes a zone by a POSIX rule (`UTC+3`), or the machine's own zone.
+    # Of another name gettz makes a zone by a POSIX rule (`UTC+3`), or the machine's own zone.
     return isinstance(tz.gettz(name), tz.tzfile | tz.tzutc)
 
 
-def _zone_like(name: str) -> str | None:
-    from zoneinfo import available_timezones
-
-    # Not Etc: what others call GMT+3 is Etc/GMT-3.
-    zones = {zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")}
-    cities = {zone.rpartition("/")[2].lower(): zone for zone in sorted(zones)}
-    name = name[:_LONGEST_ZONE]
-    return cities.get(name.lower().replace(" ", "_")) or closest_match(name, zones, 0.85)
-
-
-def _phone(value: Any) -> Remark | None:
-    if not isinstance(value, str) or _E164.fullmatch(value):
+def _phone(none: bool, value: Any) -> Remark | None:
+    if not isinstance(value, str) or _E164.fullmatch(value) or (none and not value):
         return None
-    digits = re.sub(r"[\s().\-/]", "", value)
-    digits = "+" + digits[2:] if digits.startswith("00") else digits
     return Remark(
         "warning",
-        "is no phone number in E.164 form, which is + and up to 15 digits",
-        f"write {digits}"
-        if _E164.fullmatch(digits)
-        else "write it like +14155550100, with the country's code",
+        f"{shown(value)} is not a phone number in E.164 form",
+        "write + and up to 15 digits, country code first, as in +14155550100",
     )
 
 
-def _url(schemes: tuple[str, str], none: bool, value: Any) -> Remark | None:
-    if not isinstance(value, str) or _is_url(value, schemes) or (none and not value):
+def _function_name(value: Any) -> Remark | None:
+    if not isinstance(value, str) or _FUNCTION_NAME.fullmatch(value):
         return None
+    near = re.sub(r"[^a-zA-Z0-9_-]+", "_", value).strip("_-")
+    near = f"_{near}" if near[:1].isdigit() or near[:1] == "-" else near
+    words = "is empty" if not value else f"{shown(value)} is a name that language models refuse"
+    usable = f"write {json.dumps(near)}" if near and len(near) <= 64 else "write a name"
+    return Remark("warning", words, f"{usable}: letters, digits, _ and -, and no digit at the start")
+
+
+def _url(schemes: tuple[str, str], value: Any) -> Remark | None:
+    if not isinstance(value, str) or not value:
+        return None  # an empty text means none
     plain, secure = schemes
-    return Remark(
-        "warning", f"is no {plain} or {secure} URL", f"write it in full, as in {secure}://example.com/path"
-    )
+    host = _host(value, schemes)
+    if host is None:
+        return Remark(
+            "warning",
+            f"{shown(value)} is not a valid {plain} or {secure} URL",
+            f"write it in full, as in {secure}://example.com/path",
+        )
+    if _is_private(host):
+        words = f"the service cannot reach {shown(host)}, which is an address of your own machine or network"
+        return Remark("warning", words, "write a public address, for instance that of a tunnel")
+    return None
 
 
-def _is_url(value: str, schemes: tuple[str, str]) -> bool:
+def _host(value: str, schemes: tuple[str, str]) -> str | None:
+    """Return the host of a valid URL with one of `schemes`, or None."""
     if not value.isprintable() or _NOT_IN_URLS.search(value):
-        return False
+        return None
     try:
         parts = urlsplit(value)
-        _ = parts.port  # raises for one that is no number
+        _ = parts.port  # raises for one that is not a number
     except ValueError:
-        return False
-    return parts.scheme in schemes and bool(parts.hostname)
+        return None
+    return (parts.hostname or None) if parts.scheme in schemes else None
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.rpartition(".")[2] in ("localhost", "local", "internal")
+    return not address.is_global
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: str) -> str:
-    return json.dumps(shorten(value, 40), ensure_ascii=False)
+_webhook = partial(_url, ("http", "https"))
 
-
-_HTTP = ("http", "https")
-_WEBSOCKET = ("ws", "wss")
-
-# What the contract says in words only. Where it says that an empty string means none, one is fine.
+# What the contract says in words only.
 _RULES: Mapping[str, tuple[Rule, ...]] = {
-    "vad_threshold": (_share,),
+    "vad_threshold": (partial(_within, 0, 1),),
+    "llm.temperature": (partial(_within, 0, 2),),
     "timezone": (_time_zone,),
-    "flow.call_transfer.phone": (_phone,),
-    "flow.call_transfer.phones[].phone": (_phone,),
-    "custom_llm_websocket": (partial(_url, _WEBSOCKET, False),),
-    "tools[].webhook": (partial(_url, _HTTP, False),),
-    "session_data_webhook": (partial(_url, _HTTP, True),),
-    "session_data_webhook.url": (partial(_url, _HTTP, False),),
-    "extra_prompt_webhook": (partial(_url, _HTTP, True),),
-    "extra_prompt_webhook.url": (partial(_url, _HTTP, False),),
+    "flow.call_transfer.phone": (partial(_phone, True),),
+    "flow.call_transfer.phones[].phone": (partial(_phone, False),),
+    "custom_llm_websocket": (partial(_url, ("ws", "wss")),),
+    "tools[].webhook": (_webhook,),
+    "session_data_webhook": (_webhook,),
+    "session_data_webhook.url": (_webhook,),
+    "extra_prompt_webhook": (_webhook,),
+    "extra_prompt_webhook.url": (_webhook,),
+    "tools[].name": (_function_name,),
+    "tools[].params[].name": (_function_name,),
+    "millis_functions[].name": (_function_name,),
+    "millis_functions[].params[].name": (_function_name,),
+    "millis_functions[].data.param.name": (_function_name,),
 }

@@ -9,114 +9,107 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeAlias
+from collections.abc import Hashable
+from typing import Any
 
 import yaml
 
-from ._json_text import TextFault, repeated_key
+from ._json_text import ParseError, repeated_key
 
-_TAG = "tag:yaml.org,2002:"
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
-
-Made: TypeAlias = dict[int, Any]
+# First characters, and what a plain scalar that begins so may be.
+_PLAIN = (
+    ("null", ("n", "N", "~", ""), "null|Null|NULL|~|"),
+    ("bool", ("t", "T", "f", "F"), "true|True|TRUE|false|False|FALSE"),
+    ("float", tuple("-0123456789"), _NUMBER),
+)
+_TAG = "tag:yaml.org,2002:"
 
 
 def read_yaml(text: str) -> Any:
     """Return the data of one YAML document, in which an alias is the very object that it names.
 
-    Raises TextFault for what is no YAML, or holds what JSON cannot say.
+    Args:
+        text: the document.
+
+    Raises:
+        ParseError: it is not YAML, or holds what JSON cannot say.
     """
     try:
-        node = yaml.compose(text, _Loader)
-        return None if node is None else _data(node, {})
+        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise TextFault("a control character, which YAML does not allow", line) from None
+        raise ParseError("a control character, which YAML does not allow", line) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        words = error.problem or error.context or "no YAML"
-        raise TextFault(words, mark.line + 1 if mark else None) from None
+        raise _parse_error(error, text) from None
     except RecursionError:
-        raise TextFault("nested too deeply") from None
+        raise ParseError("nested too deeply") from None
 
 
-# First characters, and what a plain scalar that begins so may be. The tags are our own, which tells a plain
-# `true` from a text that somebody has tagged as `!!bool`.
-_PLAIN = (
-    (("n", "N", "~", ""), "plain null", "null|Null|NULL|~|"),
-    (("t", "T"), "plain true", "true|True|TRUE"),
-    (("f", "F"), "plain false", "false|False|FALSE"),
-    (tuple("-0123456789"), "plain number", _NUMBER),
-)
+def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
+    words = error.problem or error.context or "not valid YAML"
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return ParseError(words)
+    if not isinstance(error, yaml.constructor.ConstructorError):
+        is_tab = text[mark.index : mark.index + 1] == "\t"
+        cure = "indent with spaces, not with tabs" if is_tab else "if it is text, put it in quotes"
+        words = f"{words} at column {mark.column + 1}; {cure}"
+    return ParseError(words, mark.line + 1)
 
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's way to say this
-        first: [(tag, re.compile(rf"(?:{form})\Z"))] for firsts, tag, form in _PLAIN for first in firsts
+        first: [(f"{_TAG}{kind}", re.compile(rf"(?:{form})\Z"))]
+        for kind, firsts, form in _PLAIN
+        for first in firsts
+    }
+    # None but these and those below: no sets, no dates, no binary data.
+    yaml_constructors = {  # noqa: RUF012
+        f"{_TAG}{kind}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{kind}"] for kind in ("seq", "map")
     }
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return an object whose keys are text as it is written, each there once."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refusal("a key that is not text", key)
+            name = self.construct_text(key)
+            if name == "<<" and key.style is None:
+                raise _refusal("`<<` is no longer part of YAML; write the keys out", key)
+            if name in lines:
+                raise _refusal(repeated_key(name, lines[name]), key)
+            lines[name] = key.start_mark.line + 1
+            key.tag = f"{_TAG}str"  # whatever it looks like
+        return super().construct_mapping(node, deep)
 
-def _data(node: yaml.Node, made: Made) -> Any:
-    if id(node) in made:
-        if made[id(node)] is node:
-            raise _fault("an alias that stands inside of what it names", node)
-        return made[id(node)]
-    made[id(node)] = node
-    made[id(node)] = data = _new_data(node, made)
-    return data
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        # A letter beyond 16 bits may be escaped as JSON does, in two halves, which PyYAML leaves apart.
+        return str(node.value).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
+    def construct_json(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return json.loads(node.value.lower())
+        except json.JSONDecodeError:
+            raise _refusal(f"{node.value!r} is not a JSON value; leave the tag out", node) from None
+        except ValueError:
+            raise _refusal("a number has too many digits", node) from None
 
-def _new_data(node: yaml.Node, made: Made) -> Any:
-    if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-        return _object(node, made)
-    if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-        return [_data(item, made) for item in node.value]
-    if isinstance(node, yaml.ScalarNode):
-        match node.tag.removeprefix(_TAG):
-            case "str":
-                return _text(node)
-            case "plain null":
-                return None
-            case "plain true":
-                return True
-            case "plain false":
-                return False
-            case "plain number":
-                return _number(node)
-            case _:
-                pass
-    raise _fault(f"the tag {node.tag.replace(_TAG, '!!')} has no meaning in JSON; leave it out", node)
+    def construct_none(self, node: yaml.ScalarNode) -> None:
+        """Return null."""
 
-
-def _object(node: yaml.MappingNode, made: Made) -> dict[str, Any]:
-    lines: dict[str, int] = {}
-    data: dict[str, Any] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise _fault("a key that is no text", key)
-        name = _text(key)
-        if name == "<<" and key.style is None:
-            raise _fault("`<<` is no longer part of YAML; write the keys out", key)
-        if name in lines:
-            raise _fault(repeated_key(name, lines[name]), key)
-        lines[name] = key.start_mark.line + 1
-        data[name] = _data(value, made)
-    return data
+    def refuse(self, node: yaml.Node) -> Any:
+        tag = node.tag.replace(_TAG, "!!")
+        raise _refusal(f"the tag {tag} has no meaning in JSON; leave it out", node)
 
 
-def _text(node: yaml.ScalarNode) -> str:
-    # A letter beyond 16 bits may be escaped as JSON does, as two halves, which PyYAML does not put together.
-    text: str = node.value
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+def _refusal(words: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, words, node.start_mark)
 
 
-def _number(node: yaml.ScalarNode) -> int | float:
-    try:
-        number: int | float = json.loads(node.value)
-    except ValueError:
-        raise _fault("a number has too many digits", node) from None
-    return number
-
-
-def _fault(words: str, node: yaml.Node) -> TextFault:
-    return TextFault(words, node.start_mark.line + 1)
+_Loader.add_constructor(f"{_TAG}null", _Loader.construct_none)
+_Loader.add_constructor(f"{_TAG}bool", _Loader.construct_json)
+_Loader.add_constructor(f"{_TAG}float", _Loader.construct_json)
+_Loader.add_constructor(f"{_TAG}str", _Loader.construct_text)
+_Loader.add_constructor(None, _Loader.refuse)

@@ -14,9 +14,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from millis_wrapper._json import is_mapping, is_sequence
 
-from ._paths import closest_match, join_path
+from ._paths import closest_match, format_path
 
 Schema: TypeAlias = Mapping[str, Any]
+
+# Unknown keys of one object that a known one is looked for: nobody reads more, and each takes its time.
+_MOST_GUESSES = 100
 
 
 class UnknownKey(NamedTuple):
@@ -28,6 +31,8 @@ class UnknownKey(NamedTuple):
     """The key itself: `nmae`."""
     closest_match: str | None
     """The known key of the same object that is most like it, if any is."""
+    steps: tuple[str | int, ...]
+    """The way to it, by keys and list indexes: `("tools", 0, "params", 1, "nmae")`."""
 
 
 class Field(NamedTuple):
@@ -47,7 +52,11 @@ class Field(NamedTuple):
     unit: str | None
     """What a number counts: `milliseconds`, `tokens`."""
     known: tuple[Any, ...]
-    """The known values of a field whose set of values is open: another value is valid too."""
+    """The known values; the service may know others by now, and what is read may hold any."""
+    closed_in_requests: bool
+    """Whether the service most likely refuses a request with a value that it does not know."""
+    null_in_requests: bool
+    """Whether a request may hold null there; an answer may where `nullable` says so."""
     origin: tuple[str, ...]
     """Where it is known from: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs`
     or `inferred`."""
@@ -81,7 +90,7 @@ class Contract:
 
         Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
         """
-        return self._unknown(value, [self.component(component)], "")
+        return self._unknown(value, [self.component(component)], ())
 
     def fields(self, component: str) -> Iterator[Field]:
         """List every field of `component` at every depth; an object's fields follow the field that holds it.
@@ -90,26 +99,31 @@ class Contract:
         """
         return self._fields(self.component(component), component, None, ())
 
-    def _unknown(self, value: object, schemas: Sequence[Schema], path: str) -> Iterator[UnknownKey]:
+    def _unknown(
+        self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
+    ) -> Iterator[UnknownKey]:
         leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
         if is_mapping(value):
             objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
             if not objects or any(_is_free(leaf) for leaf in leaves):
                 return
             objects = [properties for properties in objects if _fits(value, properties)] or objects
+            names = {name for properties in objects for name in properties} - value.keys()
+            guesses = _MOST_GUESSES
             for key, child in value.items():
-                place = join_path(path, str(key))
+                steps = (*above, str(key))
                 if known := [properties[key] for properties in objects if key in properties]:
-                    yield from self._unknown(child, known, place)
+                    yield from self._unknown(child, known, steps)
                 else:
-                    names = {name for properties in objects for name in properties} - value.keys()
-                    yield UnknownKey(place, str(key), closest_match(str(key), names))
+                    guesses -= 1
+                    near = closest_match(str(key), names) if guesses >= 0 else None
+                    yield UnknownKey(format_path(steps), str(key), near, steps)
         elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             if not items:
                 return  # the value may be as deep as it likes, or hold itself
             for number, item in enumerate(value):
-                yield from self._unknown(item, items, f"{path}[{number}]")
+                yield from self._unknown(item, items, (*above, number))
 
     def _fields(
         self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
@@ -126,6 +140,7 @@ class Contract:
 
     def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
         leaves = list(self._leaves(schema))
+        nullable = any("null" in _types(leaf) for _, leaf in leaves)
         origin = tuple(schema.get("x-origin", ()))
         if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
             origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
@@ -134,11 +149,13 @@ class Contract:
             path=f"{holder.path}.{key}" if holder else key,
             component=component,
             type=self._words(leaves),
-            nullable=any("null" in _types(leaf) for _, leaf in leaves),
+            nullable=nullable,
             required=required,
             default=schema.get("x-service-default"),
             unit=schema.get("x-unit"),
             known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
+            closed_in_requests=any(leaf.get("x-closed-in-requests") is True for _, leaf in leaves),
+            null_in_requests=nullable and schema.get("x-null-in-requests") is not False,
             origin=origin,
             description=str(schema.get("description", "")).strip(),
         )

@@ -35,15 +35,15 @@ def format_path(steps: Iterable[str | int]) -> str:
     return path
 
 
-def closest_match(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Return the one of `known` that is most like `word`, if one is by `likeness` (0 to 1).
+def closest_match(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that is most like `word`, if one is.
 
     `maxDuration` is altogether like `max_duration`.
     """
     from difflib import get_close_matches  # slow to import, and mostly there is nothing to guess
 
     spelling = {_letters(name): name for name in sorted(known)}
-    near = get_close_matches(_letters(word), spelling, 1, likeness)
+    near = get_close_matches(_letters(word), spelling, 1)
     return spelling[near[0]] if near else None
 
 

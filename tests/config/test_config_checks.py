@@ -9,11 +9,14 @@ import pytest
 from config_cases import any_json, bounded, full_config, odd_configs
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import EXAMPLES
 from schemas import CORPUS, read_json
 
+from millis_wrapper.config import load_config
 from millis_wrapper.config._checks import Finding, Kind, findings
 from millis_wrapper.contract._validation import violations
 
+CONFIG_FILES: dict[str, Any] = read_json(CORPUS / "config_files.json")
 FILES = sorted((CORPUS / "config").glob("*.json"))
 CASES = [pytest.param(case, id=f"{file.stem}: {case['why']}") for file in FILES for case in read_json(file)]
 KINDS: tuple[Kind, ...] = ("agent", "override")
@@ -27,6 +30,40 @@ def found(config: Any, kind: Kind, metadata: Any = None) -> list[str]:
 def test_a_config_gives_exactly_these_findings(case: Any) -> None:
     """Each case of the corpus gives its findings, in their order, and no others."""
     assert found(case["config"], case["kind"], case.get("metadata")) == case["finds"]
+
+
+@pytest.mark.parametrize("name", CONFIG_FILES)
+def test_a_realistic_config_gives_what_was_planted_in_it(name: str) -> None:
+    """Configs as editors and scripts make them give no finding but those that were planted."""
+    config = load_config(CORPUS / "config_files" / name)
+    assert found(config, CONFIG_FILES[name]["kind"]) == CONFIG_FILES[name]["finds"]
+
+
+def test_every_realistic_config_is_checked() -> None:
+    """There are twenty of them, each in the list."""
+    assert {file.name for file in (CORPUS / "config_files").iterdir()} == set(CONFIG_FILES)
+    assert len(CONFIG_FILES) == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        # The page shows 123 for every number; what is of tomorrow is not known yet.
+        ("chat-request-full", ["vad_threshold"]),
+        ("chat-request-minimal", []),
+        ("chat-request-other-forms", ["language", "llm.model", "speech_to_text.provider", "voice.provider"]),
+        ("agent-full", ["vad_threshold"]),
+        ("agent-minimal", []),
+        ("agent-nulls", []),
+    ],
+)
+def test_the_contracts_examples_give_no_false_alarm(name: str, warned: list[str]) -> None:
+    """The rules find nothing in openapi/examples but what is odd on purpose there."""
+    example = read_json(EXAMPLES / f"{name}.json")
+    config = example["agent"].get("agent_config", {}) if "agent" in example else example["config"]
+    kind: Kind = "override" if "agent" in example else "agent"
+    remarks = [finding for finding in findings(config, kind, None) if finding.level != "hint"]
+    assert [(finding.level, finding.path) for finding in remarks] == [("warning", path) for path in warned]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -29,6 +29,27 @@ def test_each_rule_is_for_a_field_of_the_contract() -> None:
     }
 
 
+def test_the_contract_says_where_requests_are_stricter() -> None:
+    """The sets that are closed in requests, and the places of no null, are marks of the contract."""
+    fields = {field.path: field for field in contract.fields("AgentConfigOverride")}
+    assert {path for path, field in fields.items() if field.closed_in_requests} == {
+        "voice.provider",
+        "llm.model",
+        "language",
+        "speech_to_text.provider",
+        "flow.voicemail.action",
+        "tools[].response_mode",
+        "millis_functions[].response_mode",
+    }
+    assert config_rules.null_refused() == {
+        "llm.temperature",
+        "flow.dtmf_dial.enabled",
+        "privacy_settings.do_not_call_detection",
+        "call_settings.enable_recording",
+        "memory.user_identifier_key",
+    }
+
+
 @pytest.mark.parametrize(
     ("unit", "paths"),
     [
@@ -55,7 +76,7 @@ def test_each_rule_is_for_a_field_of_the_contract() -> None:
 def test_each_field_with_a_unit_has_its_rule(unit: str, paths: set[str]) -> None:
     """The contract's units decide which fields may have been given in the wrong one."""
     assert {field.path for field in contract.fields("AgentConfigOverride") if field.unit == unit} == paths
-    odd = {"seconds": 5000, "milliseconds": 5}[unit]
+    odd = {"seconds": 500_000, "milliseconds": 5}[unit]
     for path in paths:
         remarks = [remark for rule in config_rules.rules_by_path()[path] if (remark := rule(odd))]
         assert [remark.level for remark in remarks] == ["warning"]
@@ -65,7 +86,7 @@ def test_each_field_with_a_unit_has_its_rule(unit: str, paths: set[str]) -> None
 @pytest.mark.parametrize(
     "name",
     [
-        *("", "/etc/passwd", "/usr/share/zoneinfo/UTC", "../../etc/passwd", "a/../../x", ":/etc/passwd"),
+        *("/etc/passwd", "/usr/share/zoneinfo/UTC", "../../etc/passwd", "a/../../x", ":/etc/passwd"),
         *("posixrules", "posix/UTC", "right/UTC", "localtime", "C:\\x", "x\0y", "x" * 5000),
     ],
 )

@@ -8,7 +8,7 @@ from config_cases import any_json, bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millis_wrapper.config._json_text import TextFault, read_json
+from millis_wrapper.config._json_text import ParseError, read_json
 
 
 @bounded
@@ -41,17 +41,17 @@ def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, 
             'the key "\\u001b[2J" comes twice in one object, first in line 1;',
             1,
         ),
-        ('{\n "a": 1,\n "b" 2\n}', "no JSON: Expecting ':' delimiter at column 6", 3),
-        ('{"a": 1}\n// why', "no JSON: Extra data at column 1", 2),
-        ("{'a': 1}", "no JSON: Expecting property name enclosed in double quotes at column 2", 1),
-        ("", "no JSON: Expecting value at column 1", 1),
+        ('{\n "a": 1,\n "b" 2\n}', "not valid JSON: Expecting ':' delimiter at column 6", 3),
+        ('{"a": 1}\n// why', "not valid JSON: Extra data at column 1", 2),
+        ("{'a': 1}", "not valid JSON: Expecting property name enclosed in double quotes at column 2", 1),
+        ("", "not valid JSON: Expecting value at column 1", 1),
         ("1" * 5000, "a number has too many digits", None),
         ("[" * 200_000, "nested too deeply", None),
     ],
 )
 def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
     """What is no JSON, and a key that would be lost, is found and placed."""
-    with pytest.raises(TextFault) as caught:
+    with pytest.raises(ParseError) as caught:
         read_json(text)
     assert str(caught.value).startswith(words)
     assert caught.value.line == line

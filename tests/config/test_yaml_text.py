@@ -8,7 +8,7 @@ import yaml
 from config_cases import any_json, bounded
 from hypothesis import given
 
-from millis_wrapper.config._json_text import TextFault
+from millis_wrapper.config._json_text import ParseError
 from millis_wrapper.config._yaml_text import read_yaml
 
 
@@ -95,16 +95,26 @@ def test_no_document_is_null() -> None:
         ("a: 1\nb: 2\na: 3", 'the key "a" comes twice in one object, first in line 1; remove one of them', 3),
         ("x:\n  - a: 1\n    'a': 2", 'the key "a" comes twice in one object, first in line 2;', 3),
         ("{1: a, '1': b}", 'the key "1" comes twice in one object, first in line 1;', 1),
-        ("a: 1\n  b: 2", "mapping values are not allowed here", 2),
+        (
+            "a: 1\n  b: 2",
+            "mapping values are not allowed here at column 4; if it is text, put it in quotes",
+            2,
+        ),
+        (
+            "a:\n\tb: 1",
+            "found character '\\t' that cannot start any token at column 1; indent with spaces",
+            2,
+        ),
+        ('a: "b" c', "expected <block end>, but found '<scalar>' at column 8; if it is text, put it in", 1),
+        ("a: @b", "found character '@' that cannot start any token at column 4; if it is text, put it in", 1),
         ("a: [1\nb: 2", "expected ',' or ']'", 2),
         ("a: *x", "found undefined alias 'x'", 1),
         ("a: 1\n---\nb: 2", "but found another document", 2),
         ("a: 1\nb: \x1b[2J", "a control character, which YAML does not allow", 2),
-        ("\na: &x [*x]", "an alias that stands inside of what it names", 2),
         ("a: &x 1\n<<: {b: 1}", "`<<` is no longer part of YAML; write the keys out", 2),
-        ("? [a]\n: 1", "a key that is no text", 1),
+        ("? [a]\n: 1", "a key that is not text", 1),
         ("\na: !!python/object:os.system x", "the tag !!python/object:os.system has no meaning in JSON", 2),
-        ("a: !!bool yes", "the tag !!bool has no meaning in JSON; leave it out", 1),
+        ("a: !!bool yes", "'yes' is not a JSON value; leave the tag out", 1),
         ("a: !!binary aGk=", "the tag !!binary has no meaning in JSON", 1),
         ("a: !!set {b}", "the tag !!set has no meaning in JSON", 1),
         ("a: !!omap [b: 1]", "the tag !!omap has no meaning in JSON", 1),
@@ -115,7 +125,7 @@ def test_no_document_is_null() -> None:
 )
 def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
     """What is no YAML, has no form in JSON, or would lose a key, is found and placed."""
-    with pytest.raises(TextFault) as caught:
+    with pytest.raises(ParseError) as caught:
         read_yaml(text)
     assert str(caught.value).startswith(words)
     assert caught.value.line == line

@@ -10,6 +10,7 @@ from schemas import CORPUS, at, document, is_object, paths, read_json
 
 from millis_wrapper import contract
 from millis_wrapper.contract import Contract, Field, UnknownKey
+from millis_wrapper.contract._paths import format_path
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
@@ -56,32 +57,34 @@ def test_what_the_pages_show_has_no_unknown_keys(value: object, component: str) 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({"promt": 1}, UnknownKey("promt", "promt", "prompt")),
+        ({"promt": 1}, ("promt", "promt", "prompt")),
         (
             {"flow": {"interruption": {"first_message": True}}},
-            UnknownKey("flow.interruption.first_message", "first_message", "first_messsage"),
+            ("flow.interruption.first_message", "first_message", "first_messsage"),
         ),
         (
             {"tools": [{"params": [{}, {"nmae": 1}]}]},
-            UnknownKey("tools[0].params[1].nmae", "nmae", "name"),
+            ("tools[0].params[1].nmae", "nmae", "name"),
         ),
-        ({"sessionTimeout": {}}, UnknownKey("sessionTimeout", "sessionTimeout", "session_timeout")),
-        ({"zzzzzz": 1}, UnknownKey("zzzzzz", "zzzzzz", None)),
+        ({"sessionTimeout": {}}, ("sessionTimeout", "sessionTimeout", "session_timeout")),
+        ({"zzzzzz": 1}, ("zzzzzz", "zzzzzz", None)),
         (
             {"flow": {"response_delay": {"generic_dellay": 1}}},
-            UnknownKey("flow.response_delay.generic_dellay", "generic_dellay", "generic_delay"),
+            ("flow.response_delay.generic_dellay", "generic_dellay", "generic_delay"),
         ),
-        ({"session_data_webhook": {"uri": ""}}, UnknownKey("session_data_webhook.uri", "uri", "url")),
-        ({"a.b\x1b": 1}, UnknownKey('["a.b\\u001b"]', "a.b\x1b", None)),
-        ({"voice": {"x y": 1}}, UnknownKey('voice["x y"]', "x y", None)),
-        ({7: 1}, UnknownKey('["7"]', "7", None)),
+        ({"session_data_webhook": {"uri": ""}}, ("session_data_webhook.uri", "uri", "url")),
+        ({"a.b\x1b": 1}, ('["a.b\\u001b"]', "a.b\x1b", None)),
+        ({"voice": {"x y": 1}}, ('voice["x y"]', "x y", None)),
+        ({7: 1}, ('["7"]', "7", None)),
     ],
 )
 def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(
-    value: object, expected: UnknownKey
+    value: object, expected: tuple[str, str, str | None]
 ) -> None:
     """A key that the contract does not name is found at any depth; odd keys are quoted and made harmless."""
-    assert unknown(value) == [expected]
+    (found,) = unknown(value)
+    assert (found.path, found.key, found.closest_match) == expected
+    assert format_path(found.steps) == found.path
 
 
 @pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)

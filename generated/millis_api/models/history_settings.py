@@ -19,7 +19,7 @@ class HistorySettings:
     history_message_limit: int | None | Unset = UNSET
     """ At most this many of the latest messages. """
     history_tool_result_limit: int | None | Unset = UNSET
-    """ At most this many of the latest results of tools. """
+    """ The model is shown a tool's result only while it is among this many of the latest messages. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
     """ The keys that have no field of their own, as they came. """
 

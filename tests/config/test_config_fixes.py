@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import pytest
+from config_cases import bounded, odd_configs
+from hypothesis import given
+from hypothesis import strategies as st
+from schemas import CORPUS, at, is_list, is_object, paths, read_json
+
+from millis_wrapper.config import Finding, check_config
+from millis_wrapper.config._checks import Kind
+from millis_wrapper.contract._paths import format_path
+
+CASES = [case for file in sorted((CORPUS / "config").glob("*.json")) for case in read_json(file)]
+CONFIGS: list[dict[str, Any]] = [case["config"] for case in CASES if isinstance(case["config"], dict)]
+KINDS: tuple[Kind, ...] = ("agent", "override")
+
+
+def applied(config: dict[str, Any], finding: Finding) -> dict[str, Any] | None:
+    """The config after the fix of a finding, as a reader would do it; None where it takes thinking."""
+    fix = finding.fix or ""
+    config = copy.deepcopy(config)
+    ways = {format_path(way): way for way in paths(config)}
+    if rename := re.fullmatch(r"rename (.+) to (\S+), as the service spells it", fix):
+        *above, key = ways[finding.path if rename[1] == "it" else rename[1]]
+        holder = at(config, tuple(above))
+        holder[rename[2]] = holder.pop(key)
+        return config
+    if finding.path not in ways:
+        return None
+    *above, key = ways[finding.path]
+    holder = at(config, tuple(above))
+    if fix == "remove it" or fix.startswith("remove it, or"):
+        del holder[key]
+    elif fix == "put it in a list":
+        holder[key] = [holder[key]]
+    elif fix.startswith("write "):
+        try:
+            holder[key], _ = json.JSONDecoder().raw_decode(fix.removeprefix("write "))
+        except json.JSONDecodeError:
+            return None
+    else:
+        return None
+    return config
+
+
+def assert_no_fix_adds_a_finding(config: dict[str, Any], kind: Kind) -> int:
+    found = check_config(config, kind)
+    count = 0
+    for finding in found:
+        changed = applied(config, finding)
+        if changed is not None:
+            count += 1
+            after = check_config(changed, kind)
+            assert len(after) <= len(found), (finding, after)
+            assert errors(after) <= errors(found), (finding, after)
+            assert finding not in after
+    return count
+
+
+def errors(found: list[Finding]) -> int:
+    return sum(finding.level == "error" for finding in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_fix_of_the_corpus_adds_a_finding(kind: Kind) -> None:
+    """Each fix in the corpus takes its finding away and brings no more, and none with a value is left out."""
+    tried = sum(assert_no_fix_adds_a_finding(config, kind) for config in CONFIGS)
+    assert tried > 60
+
+
+def merged(configs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One config with the mistakes of all; lists are put together, objects merged."""
+    return _merged({}, copy.deepcopy(configs))
+
+
+def _merged(base: dict[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
+    for config in configs:
+        for key, value in config.items():
+            before = base.get(key)
+            if is_object(before) and is_object(value):
+                base[key] = _merged(before, [value])
+            elif is_list(before) and is_list(value):
+                base[key] = [*before, *value]
+            else:
+                base[key] = value
+    return base
+
+
+def misspelt(config: dict[str, Any], number: int, name: str) -> dict[str, Any]:
+    """A copy in which one key, counted through all places, has another name."""
+    config = copy.deepcopy(config)
+    ways = [way for way in paths(config) if way and isinstance(way[-1], str)] or [("prompt",)]
+    *above, key = ways[number % len(ways)]
+    holder = at(config, tuple(above))
+    holder[name.replace("KEY", str(key))] = holder.pop(key, None)
+    return config
+
+
+def with_stray(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return {**config, key: value}
+
+
+def one_of(choices: list[Any]) -> st.SearchStrategy[Any]:
+    """Like `sampled_from`, whose failures would print all the choices."""
+    return st.integers(0, len(choices) - 1).map(choices.__getitem__)
+
+
+VALUES = [value for config in CONFIGS for value in config.values()]
+names = one_of(["KEYs", "_KEY", "KEYx", "tool", "millisFunctions", "Memory", "userIdentifierKey"])
+nearly = one_of(["millis_function", "tool", "memry", "flwo", "voise", "privacySettings"])
+many_mistakes = st.builds(merged, st.lists(one_of(CONFIGS), min_size=1, max_size=6))
+slips = st.builds(misspelt, odd_configs | many_mistakes, st.integers(0, 200), names)
+strays = st.builds(with_stray, many_mistakes, nearly, one_of(VALUES))
+
+
+@bounded
+@given(many_mistakes | odd_configs | slips | strays, one_of(list(KINDS)))
+def test_no_fix_adds_a_finding(config: dict[str, Any], kind: Kind) -> None:
+    """A fix, applied, takes its finding away and never raises the number of findings, nor of errors.
+
+    What stands under a misspelt key is looked at before the key is given its right name.
+    """
+    assert_no_fix_adds_a_finding(config, kind)
