@@ -119,19 +119,21 @@ def show_json(stream: ChatStream) -> None:
 
 def _said(text: str | None) -> str | None:
     """Return what to say in one turn: `text`, else what stdin holds; None when stdin is a terminal."""
-    source = "TEXT"
-    if text is None:
-        if sys.stdin is None:
-            raise ConfigurationError("stdin: is closed; pass TEXT")
-        if sys.stdin.isatty():
-            return None
-        source = "stdin"
-        try:
-            piped = sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(f"stdin: is not UTF-8 text: {error}") from None
-        # `echo Hello |` ends its text like a line; the agent gets the text.
-        text = piped.rstrip("\r\n")
+    if text is not None:
+        return _not_empty(text, "TEXT")
+    if sys.stdin is None:
+        raise ConfigurationError("stdin: is closed; pass TEXT")
+    if sys.stdin.isatty():
+        return None
+    try:
+        piped = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"stdin: is not UTF-8 text: {error}") from None
+    # `echo Hello |` ends its text like a line; the agent gets the text.
+    return _not_empty(piped.rstrip("\r\n"), "stdin")
+
+
+def _not_empty(text: str, source: str) -> str:
     if not text.strip():
         raise ConfigurationError(f"{source}: is empty, so there is nothing to say")
     return text
