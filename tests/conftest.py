@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-from twins import Twins
+from clients import Clients
 
 pytest_plugins = ["pytester"]
 
@@ -15,7 +15,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(params=["sync", "async"])
-async def twins(request: pytest.FixtureRequest) -> AsyncIterator[Twins]:
+async def clients(request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
     """What makes the clients of a test that is written once and run on both kinds."""
     async with AsyncExitStack() as stack:
-        yield Twins(str(request.param), stack)
+        yield Clients(str(request.param), stack)

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from clients import KEY, Clients, call
 from loopback import Loopback, copied, http, reply
-from twins import KEY, Twins, call
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
 
@@ -22,21 +22,21 @@ OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 FINE = {"chat": reply("Hello"), "duplicate": copied()}
 
 
-async def test_chat_sends_exactly_what_was_said(twins: Twins) -> None:
+async def test_chat_sends_exactly_what_was_said(clients: Clients) -> None:
     """A chat is one POST of the agent, the messages, and nothing that the caller did not write."""
     with Loopback(reply("Hello", " there")) as server:
-        answer = await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        answer = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert answer.text == "Hello there"
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/chat/completions")
     assert request.json == {"agent": {"agent_id": "-Oabc"}, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-async def test_chat_sends_each_argument_in_its_place(twins: Twins) -> None:
+async def test_chat_sends_each_argument_in_its_place(clients: Clients) -> None:
     """Overrides, nulls, metadata and the end of the session go out as they were written."""
     history = [{"role": "user", "content": "é"}, {"role": "assistant", "content": ""}]
     with Loopback(reply("Hello")) as server:
-        await twins.client(server.url).chat.send(
+        await clients.client(server.url).chat.send(
             history,
             agent_id="-Oabc",
             agent_config={"prompt": None, "llm": {"model": "new"}},
@@ -58,10 +58,10 @@ async def test_chat_sends_each_argument_in_its_place(twins: Twins) -> None:
     ]
 
 
-async def test_duplicate_sends_the_id_in_the_path_and_no_body(twins: Twins) -> None:
+async def test_duplicate_sends_the_id_in_the_path_and_no_body(clients: Clients) -> None:
     """A duplicate is one POST to the agent's address; whatever the id holds stays one part of the path."""
     with Loopback(copied("-Onew")) as server:
-        copy = await twins.client(server.url).agents.duplicate("-O/a?b")
+        copy = await clients.client(server.url).agents.duplicate("-O/a?b")
     assert copy.id == "-Onew"
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/agents/-O%2Fa%3Fb/duplicate")
@@ -69,11 +69,11 @@ async def test_duplicate_sends_the_id_in_the_path_and_no_body(twins: Twins) -> N
 
 
 @OPERATIONS
-async def test_headers_say_what_is_sent_and_what_is_wanted(twins: Twins, operation: str) -> None:
+async def test_headers_say_what_is_sent_and_what_is_wanted(clients: Clients, operation: str) -> None:
     """The key goes raw, an event stream is asked for where one comes, and the caller's headers are on top."""
     with Loopback(FINE[operation]) as server:
-        await call(twins.client(server.url, headers={"X-Team": " blue "}), operation)
-        await call(twins.client(server.url, headers={"User-Agent": "mine", "Accept": "*/*"}), operation)
+        await call(clients.client(server.url, headers={"X-Team": " blue "}), operation)
+        await call(clients.client(server.url, headers={"User-Agent": "mine", "Accept": "*/*"}), operation)
     plain, own = (request.headers for request in server.requests)
     assert plain["authorization"] == KEY
     assert plain["accept"] == {"chat": "text/event-stream", "duplicate": "application/json"}[operation]
@@ -115,20 +115,20 @@ def test_a_host_that_cannot_exist_is_refused_at_once(
     ],
 )
 async def test_an_environment_that_allows_no_client_is_named(
-    twins: Twins, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+    clients: Clients, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What httpx raises for the environment's proxies and certificates is an error of ours, too."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"no HTTP client can be made.*{variable}"):
-        await call(twins.client("https://millis.invalid"), operation)
+        await call(clients.client("https://millis.invalid"), operation)
 
 
 @OPERATIONS
 async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
-    twins: Twins, operation: str
+    clients: Clients, operation: str
 ) -> None:
     """Of a client that was handed in, the headers go along; its auth, base URL, and limits do not."""
-    theirs = twins.httpx_client(
+    theirs = clients.httpx_client(
         auth=("someone", "else"),
         base_url="http://192.0.2.1/",
         follow_redirects=True,
@@ -136,7 +136,7 @@ async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
         headers={"x-theirs": "1", "accept": "text/html", "authorization": "old"},
     )
     with Loopback(FINE[operation]) as server:
-        await call(twins.client(server.url, http_client=theirs), operation)
+        await call(clients.client(server.url, http_client=theirs), operation)
     (request,) = server.requests
     assert request.headers["authorization"] == KEY
     assert request.headers["x-theirs"] == "1"
@@ -144,12 +144,12 @@ async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
     assert theirs.headers["authorization"] == "old"
 
 
-async def test_an_http_client_of_the_callers_is_not_closed(twins: Twins) -> None:
+async def test_an_http_client_of_the_callers_is_not_closed(clients: Clients) -> None:
     """Closing Millis leaves the caller's httpx client, and its connection, open."""
-    theirs = twins.httpx_client()
+    theirs = clients.httpx_client()
     with Loopback(copied()) as server:
         for _ in range(2):
-            millis = twins.client(server.url, http_client=theirs)
+            millis = clients.client(server.url, http_client=theirs)
             await millis.agents.duplicate("-Oabc")
             await millis.aclose()
         assert not theirs.is_closed
@@ -157,14 +157,14 @@ async def test_an_http_client_of_the_callers_is_not_closed(twins: Twins) -> None
 
 
 @OPERATIONS
-async def test_a_transport_for_tests_works_as_it_is(twins: Twins, operation: str) -> None:
+async def test_a_transport_for_tests_works_as_it_is(clients: Clients, operation: str) -> None:
     """An httpx.MockTransport is all that a user's test needs."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=b"data: Hello\n\n" if operation == "chat" else b'{"id": "-Onew"}')
 
-    theirs = twins.httpx_client(transport=httpx.MockTransport(respond))
-    assert await call(twins.client("https://millis.invalid", http_client=theirs), operation)
+    theirs = clients.httpx_client(transport=httpx.MockTransport(respond))
+    assert await call(clients.client("https://millis.invalid", http_client=theirs), operation)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_an_http_client_of_the_wrong_kind_is_refused(make: Callable[[], object],
 
 
 @OPERATIONS
-async def test_a_closed_client_says_so(twins: Twins, operation: str) -> None:
+async def test_a_closed_client_says_so(clients: Clients, operation: str) -> None:
     """After closing, a call is refused before anything is sent, whosever the httpx client is."""
     with Loopback(FINE[operation]) as server:
-        for arguments in ({}, {"http_client": twins.httpx_client()}):
-            millis = twins.client(server.url, **arguments)
+        for arguments in ({}, {"http_client": clients.httpx_client()}):
+            millis = clients.client(server.url, **arguments)
             await call(millis, operation)
             await millis.aclose()
             await millis.aclose()
@@ -194,20 +194,20 @@ async def test_a_closed_client_says_so(twins: Twins, operation: str) -> None:
     assert len(server.requests) == 2
 
 
-async def test_a_closed_http_client_of_the_callers_says_so(twins: Twins) -> None:
+async def test_a_closed_http_client_of_the_callers_says_so(clients: Clients) -> None:
     """A client that its owner closed is a ConfigurationError, not httpx's RuntimeError."""
-    theirs = twins.httpx_client()
+    theirs = clients.httpx_client()
     if isinstance(theirs, httpx.AsyncClient):
         await theirs.aclose()
     else:
         theirs.close()
     with pytest.raises(ConfigurationError, match="the client is closed"):
-        await call(twins.client("http://127.0.0.1:1", http_client=theirs), "duplicate")
+        await call(clients.client("http://127.0.0.1:1", http_client=theirs), "duplicate")
 
 
 @OPERATIONS
 async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
-    twins: Twins, operation: str, monkeypatch: pytest.MonkeyPatch
+    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key goes to this machine in the clear, so it passes through no proxy on its way."""
     with Loopback(FINE[operation]) as server, Loopback([http(502)]) as proxy:
@@ -215,7 +215,7 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
         monkeypatch.delenv("no_proxy", raising=False)
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        await call(twins.client(server.url), operation)
+        await call(clients.client(server.url), operation)
     assert (len(server.requests), proxy.connections) == (1, 0)
 
 
@@ -228,7 +228,7 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
     ],
 )
 async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
-    twins: Twins, base_url: str, tls: bool, environment: bool
+    clients: Clients, base_url: str, tls: bool, environment: bool
 ) -> None:
     """An httpx client of ours checks certificates; where there is no TLS it trusts none, and loads none."""
     made: list[dict[str, Any]] = []
@@ -238,9 +238,9 @@ async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
         raise LookupError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(httpx.Client if twins.kind == "sync" else httpx.AsyncClient, "__init__", note)
+        patch.setattr(httpx.Client if clients.kind == "sync" else httpx.AsyncClient, "__init__", note)
         with pytest.raises(LookupError):
-            await call(twins.client(base_url), "duplicate")
+            await call(clients.client(base_url), "duplicate")
     (options,) = made
     assert options["trust_env"] is environment
     if tls:
@@ -252,12 +252,12 @@ async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
 
 @OPERATIONS
 async def test_the_log_has_one_line_for_each_attempt(
-    twins: Twins, operation: str, caplog: pytest.LogCaptureFixture
+    clients: Clients, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At DEBUG, method, path, outcome, attempt and milliseconds; no body."""
     caplog.set_level(logging.DEBUG, "millis_wrapper")
     with Loopback([http(429, "secret reason")], FINE[operation]) as server:
-        await call(twins.patient(server.url), operation)
+        await call(clients.patient(server.url), operation)
     records = [record for record in caplog.records if record.name == "millis_wrapper"]
     assert {record.levelno for record in records} == {logging.DEBUG}
     lines = [record.getMessage() for record in records]

@@ -6,6 +6,7 @@ import threading
 
 import httpx
 import pytest
+from clients import Clients, call
 from loopback import (
     END,
     STREAM,
@@ -24,7 +25,6 @@ from loopback import (
     said,
     until_left,
 )
-from twins import Twins, call
 
 from millis_wrapper import (
     APIConnectionError,
@@ -58,11 +58,11 @@ NO_ANSWER: dict[str, Answer] = {
 @OPERATIONS
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
 async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
-    twins: Twins, operation: str, answer: Answer
+    clients: Clients, operation: str, answer: Answer
 ) -> None:
     """Once it is on its way it counts as done: the error says what may have happened."""
     with Loopback(answer, FINE[operation]) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
             await call(client, operation)
     assert caught.value.maybe_processed
@@ -71,9 +71,9 @@ async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
 
 
 @OPERATIONS
-async def test_a_refused_connection_is_tried_again(twins: Twins, operation: str) -> None:
+async def test_a_refused_connection_is_tried_again(clients: Clients, operation: str) -> None:
     """Where there was no connection nothing was sent, so it is tried again, after waits that double."""
-    client = twins.patient(f"http://{nowhere()}", max_retries=4)
+    client = clients.patient(f"http://{nowhere()}", max_retries=4)
     with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
         await call(client, operation)
     assert not caught.value.maybe_processed
@@ -82,11 +82,11 @@ async def test_a_refused_connection_is_tried_again(twins: Twins, operation: str)
 
 @OPERATIONS
 async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
-    twins: Twins, operation: str
+    clients: Clients, operation: str
 ) -> None:
     """A handshake that fails has carried no request, so it is tried again, and counted."""
     with Loopback(FINE[operation]) as server:
-        client = twins.patient(f"https://{server.address}")
+        client = clients.patient(f"https://{server.address}")
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
             await call(client, operation)
     assert not caught.value.maybe_processed
@@ -113,7 +113,7 @@ async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
     ],
 )
 async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
-    twins: Twins,
+    clients: Clients,
     operation: str,
     failure: type[httpx.RequestError],
     kind: type[APIConnectionError],
@@ -126,8 +126,8 @@ async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
         asked.append(request)
         raise failure("")
 
-    theirs = twins.httpx_client(transport=httpx.MockTransport(fail))
-    client = twins.patient("https://millis.invalid", http_client=theirs)
+    theirs = clients.httpx_client(transport=httpx.MockTransport(fail))
+    client = clients.patient("https://millis.invalid", http_client=theirs)
     with pytest.raises(APIConnectionError) as caught:
         await call(client, operation)
     assert type(caught.value) is kind
@@ -146,11 +146,11 @@ CUT: dict[str, Answer] = {
 
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT.keys())
 async def test_half_an_answer_to_duplicate_is_handed_over_and_not_asked_for_again(
-    twins: Twins, answer: Answer
+    clients: Clients, answer: Answer
 ) -> None:
     """The copy may exist, and its id may have come: the error holds what had come."""
     with Loopback(answer, copied()) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         with pytest.raises(APIConnectionError, match="a copy may exist") as caught:
             await call(client, "duplicate")
     assert caught.value.maybe_processed
@@ -160,11 +160,11 @@ async def test_half_an_answer_to_duplicate_is_handed_over_and_not_asked_for_agai
 
 
 @pytest.mark.parametrize("broken", [close, reset])
-async def test_a_chat_that_breaks_off_is_not_sent_again(twins: Twins, broken: Step) -> None:
+async def test_a_chat_that_breaks_off_is_not_sent_again(clients: Clients, broken: Step) -> None:
     """After the first byte of a reply there is no second attempt; the text so far is handed over."""
     rest: Answer = [STREAM + said("Hel"), broken]
     with Loopback(rest, reply("Hello")) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         with pytest.raises(StreamInterruptedError) as caught:
             await call(client, "chat")
     assert caught.value.reply.text in ("Hel", "") if broken is reset else caught.value.reply.text == "Hel"
@@ -174,12 +174,12 @@ async def test_a_chat_that_breaks_off_is_not_sent_again(twins: Twins, broken: St
 
 @OPERATIONS
 async def test_a_connection_that_the_server_closed_while_idle_is_not_used(
-    twins: Twins, operation: str
+    clients: Clients, operation: str
 ) -> None:
     """A close that has arrived by the time of the next call costs a new connection, and no error."""
     closed = threading.Event()
     with Loopback([*FINE[operation], close, lambda _: closed.set()], FINE[operation]) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         await call(client, operation)
         assert closed.wait(5)
         await call(client, operation)
@@ -189,11 +189,11 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used(
 @OPERATIONS
 @pytest.mark.parametrize("broken", [close, reset])
 async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_counts_as_sent(
-    twins: Twins, operation: str, broken: Step
+    clients: Clients, operation: str, broken: Step
 ) -> None:
     """Nobody can tell whether the service read it, so it is not sent again."""
     with Loopback([*FINE[operation], Peer.begins, broken], FINE[operation]) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         await call(client, operation)
         with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
             await call(client, operation)
@@ -203,17 +203,17 @@ async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_coun
 
 @pytest.mark.parametrize("answer", [[http(200)], [http(204)], [STREAM + END], [http(200, "null")]])
 @OPERATIONS
-async def test_an_empty_success_is_an_error(twins: Twins, operation: str, answer: Answer) -> None:
+async def test_an_empty_success_is_an_error(clients: Clients, operation: str, answer: Answer) -> None:
     """A success that says nothing is an UnexpectedResponseError, and is not asked for again."""
     with Loopback(answer, FINE[operation]) as server, pytest.raises(UnexpectedResponseError):
-        await call(twins.patient(server.url), operation)
+        await call(clients.patient(server.url), operation)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("ending", [[close], [reset], [until_left]], ids=["closed", "reset", "stalled"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
-    twins: Twins, framing: str, ending: Answer
+    clients: Clients, framing: str, ending: Answer
 ) -> None:
     """A duplicate that worked hands over its id: JSON that can be read came whole."""
     answer = b'{"config": {"prompt": "%s"}, "id": "-Onew"}' % (b"x" * 5000)
@@ -222,21 +222,21 @@ async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
         "length": b"content-length: %d\r\n\r\n" % (len(answer) + 1) + answer,
     }[framing]
     with Loopback([b"HTTP/1.1 200 OK\r\n" + head, linger(0.05), *ending]) as server:
-        made = await twins.client(server.url, timeout=Timeout(idle=1)).agents.duplicate("-Oabc")
+        made = await clients.client(server.url, timeout=Timeout(idle=1)).agents.duplicate("-Oabc")
     assert made.id == "-Onew"
     assert len(server.requests) == 1
 
 
-async def test_all_that_came_of_an_answer_that_broke_off_is_handed_over(twins: Twins) -> None:
+async def test_all_that_came_of_an_answer_that_broke_off_is_handed_over(clients: Clients) -> None:
     """The id of a copy that was made may be anywhere in it."""
     answer = b'{"config": {"prompt": "%s"}, "id": "-Onew", "name": "' % (b"x" * 5000)
     cut: Answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + answer, close]
     with Loopback(cut) as server, pytest.raises(APIConnectionError) as caught:
-        await call(twins.client(server.url), "duplicate")
+        await call(clients.client(server.url), "duplicate")
     assert caught.value.body == answer.decode()
 
 
-async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twice(twins: Twins) -> None:
+async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twice(clients: Clients) -> None:
     """Its failure says nothing of our request, which was answered."""
 
     def report(response: httpx.Response) -> None:
@@ -245,15 +245,15 @@ async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twic
     async def report_async(response: httpx.Response) -> None:
         report(response)
 
-    theirs = twins.httpx_client()
-    theirs.event_hooks = {"response": [report_async if twins.kind == "async" else report]}
+    theirs = clients.httpx_client()
+    theirs.event_hooks = {"response": [report_async if clients.kind == "async" else report]}
     with Loopback(copied()) as server, pytest.raises(APIConnectionError, match="a copy may exist") as caught:
-        await call(twins.client(server.url, http_client=theirs), "duplicate")
+        await call(clients.client(server.url, http_client=theirs), "duplicate")
     assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
 
-async def test_a_hook_of_the_callers_may_take_out_the_key(twins: Twins) -> None:
+async def test_a_hook_of_the_callers_may_take_out_the_key(clients: Clients) -> None:
     """Whoever logs requests may well do so; the copy is handed over all the same."""
 
     def remove(response: httpx.Response) -> None:
@@ -262,16 +262,16 @@ async def test_a_hook_of_the_callers_may_take_out_the_key(twins: Twins) -> None:
     async def remove_async(response: httpx.Response) -> None:
         remove(response)
 
-    theirs = twins.httpx_client()
-    theirs.event_hooks = {"response": [remove_async if twins.kind == "async" else remove]}
+    theirs = clients.httpx_client()
+    theirs.event_hooks = {"response": [remove_async if clients.kind == "async" else remove]}
     with Loopback(copied("-Onew")) as server:
-        made = await twins.client(server.url, http_client=theirs).agents.duplicate("-Oabc")
+        made = await clients.client(server.url, http_client=theirs).agents.duplicate("-Oabc")
     assert made.id == "-Onew"
 
 
 @OPERATIONS
 async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
-    twins: Twins, operation: str
+    clients: Clients, operation: str
 ) -> None:
     """What it took cannot be read twice; that is an error of ours as well."""
 
@@ -281,7 +281,7 @@ async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
     async def read_away_async(response: httpx.Response) -> None:
         _ = [piece async for piece in response.aiter_raw()]
 
-    theirs = twins.httpx_client()
-    theirs.event_hooks = {"response": [read_away_async if twins.kind == "async" else read_away]}
+    theirs = clients.httpx_client()
+    theirs.event_hooks = {"response": [read_away_async if clients.kind == "async" else read_away]}
     with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
-        await call(twins.client(server.url, http_client=theirs), operation)
+        await call(clients.client(server.url, http_client=theirs), operation)

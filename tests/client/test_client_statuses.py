@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from clients import Clients, call
 from loopback import Answer, Loopback, Peer, chunk, close, copied, http, reply, reset
-from twins import Twins, call
 
 from millis_wrapper import (
     APIStatusError,
@@ -23,13 +23,15 @@ FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 
 @OPERATIONS
 @pytest.mark.parametrize("location", ["/elsewhere", "http://a:b/", "mailto:x", "javascript:1", "x" * 70_000])
-async def test_a_redirect_is_an_error_wherever_it_leads(twins: Twins, operation: str, location: str) -> None:
+async def test_a_redirect_is_an_error_wherever_it_leads(
+    clients: Clients, operation: str, location: str
+) -> None:
     """No redirect is followed, and an address that is none does not come out as an httpx error."""
     with (
         Loopback([http(307, "moved", {"location": location})], FINE[operation]) as server,
         pytest.raises(MillisError, match=r"redirect|location header") as caught,
     ):
-        await call(twins.patient(server.url), operation)
+        await call(clients.patient(server.url), operation)
     assert len(server.requests) == 1
     if location == "/elsewhere":
         assert isinstance(caught.value, APIStatusError)
@@ -45,12 +47,12 @@ STATUSES = [302, 400, 401, 403, 404, 408, 409, 418, 422, 425, 429, 500, 502, 503
 @pytest.mark.parametrize("retry_after", [None, "7"])
 @pytest.mark.parametrize("status", STATUSES)
 async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
-    twins: Twins, operation: str, status: int, retry_after: str | None
+    clients: Clients, operation: str, status: int, retry_after: str | None
 ) -> None:
     """429 for both, 503 with a Retry-After for chat; any other status is reported at once."""
     headers = {} if retry_after is None else {"retry-after": retry_after}
     with Loopback([http(status, '{"detail": "no"}', headers)], FINE[operation]) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         if status == 429 or (operation, status, retry_after) == ("chat", 503, "7"):
             await call(client, operation)
             assert client.slept == [7.0 if retry_after else 0.5]
@@ -65,10 +67,10 @@ async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
 
 
 @OPERATIONS
-async def test_a_429_that_stays_is_reported_after_the_last_attempt(twins: Twins, operation: str) -> None:
+async def test_a_429_that_stays_is_reported_after_the_last_attempt(clients: Clients, operation: str) -> None:
     """Two retries by default; then the last answer is the error."""
     with Loopback([http(429, "slow down", {"retry-after": "7"})]) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         with pytest.raises(RateLimitError, match="slow down") as caught:
             await call(client, operation)
     assert caught.value.retry_after == 7.0
@@ -86,11 +88,11 @@ async def test_a_429_that_stays_is_reported_after_the_last_attempt(twins: Twins,
     ],
 )
 async def test_retry_after_is_obeyed_within_the_bounds(
-    twins: Twins, retry_after: str, slept: list[float]
+    clients: Clients, retry_after: str, slept: list[float]
 ) -> None:
     """Seconds or a date are waited for, up to the longest wait and the total."""
     with Loopback([http(429, "", {"retry-after": retry_after})]) as server:
-        client = twins.patient(server.url, max_retries=5)
+        client = clients.patient(server.url, max_retries=5)
         with pytest.raises(RateLimitError):
             await call(client, "duplicate")
     assert client.slept == slept
@@ -98,10 +100,10 @@ async def test_retry_after_is_obeyed_within_the_bounds(
 
 
 @OPERATIONS
-async def test_no_retries_means_one_attempt(twins: Twins, operation: str) -> None:
+async def test_no_retries_means_one_attempt(clients: Clients, operation: str) -> None:
     """`max_retries=0` sends once, whatever comes."""
     with Loopback([http(429, "", {"retry-after": "0"})]) as server, pytest.raises(RateLimitError):
-        await call(twins.client(server.url, max_retries=0), operation)
+        await call(clients.client(server.url, max_retries=0), operation)
     assert len(server.requests) == 1
 
 
@@ -112,11 +114,11 @@ async def test_no_retries_means_one_attempt(twins: Twins, operation: str) -> Non
 )
 @OPERATIONS
 async def test_an_error_status_with_any_body_is_the_right_class(
-    twins: Twins, operation: str, body: bytes
+    clients: Clients, operation: str, body: bytes
 ) -> None:
     """What the body holds cannot hide what the status says."""
     with Loopback([http(500, body)]) as server, pytest.raises(InternalServerError) as caught:
-        await call(twins.patient(server.url), operation)
+        await call(clients.patient(server.url), operation)
     assert caught.value.status_code == 500
     assert caught.value.body == body.decode("utf-8", "replace")[:2000]
 
@@ -131,18 +133,18 @@ async def test_an_error_status_with_any_body_is_the_right_class(
     ],
     ids=["cut", "reset", "bad chunk", "bad gzip"],
 )
-async def test_an_error_status_whose_body_breaks_off_is_that_error(twins: Twins, answer: Answer) -> None:
+async def test_an_error_status_whose_body_breaks_off_is_that_error(clients: Clients, answer: Answer) -> None:
     """The status is the message; the body is a courtesy."""
     with Loopback(answer) as server, pytest.raises(InternalServerError) as caught:
-        await call(twins.patient(server.url), "duplicate")
+        await call(clients.patient(server.url), "duplicate")
     assert caught.value.body in ("broken", "")
     assert len(server.requests) == 1
 
 
-async def test_an_endless_error_body_is_not_read_on_and_on(twins: Twins) -> None:
+async def test_an_endless_error_body_is_not_read_on_and_on(clients: Clients) -> None:
     """Of an error's body only the start is read."""
     with Loopback([b"HTTP/1.1 500 X\r\n\r\n", flood], copied()) as server:
-        client = twins.patient(server.url)
+        client = clients.patient(server.url)
         with pytest.raises(InternalServerError) as caught:
             await call(client, "duplicate")
         assert caught.value.body == ("x" * 2000)
@@ -150,13 +152,13 @@ async def test_an_endless_error_body_is_not_read_on_and_on(twins: Twins) -> None
     assert server.connections == 2
 
 
-async def test_an_endless_answer_to_duplicate_is_not_read_on_and_on(twins: Twins) -> None:
+async def test_an_endless_answer_to_duplicate_is_not_read_on_and_on(clients: Clients) -> None:
     """An answer that outgrows every agent is an error that keeps its start and says what may be."""
     with (
         Loopback([b"HTTP/1.1 200 X\r\n\r\n", flood]) as server,
         pytest.raises(UnexpectedResponseError, match="a copy may exist") as caught,
     ):
-        await call(twins.patient(server.url), "duplicate")
+        await call(clients.patient(server.url), "duplicate")
     assert caught.value.body == "x" * 2000
     assert len(server.requests) == 1
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
+from clients import KEY, call, in_thread
 from loopback import Answer, Loopback, copied, reply, until_left
-from twins import KEY, call, in_thread
 
 from millis_wrapper import APIConnectionError, AsyncMillis
 

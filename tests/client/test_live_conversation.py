@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from clients import KEY, Clients
 from loopback import END, STREAM, Answer, Loopback, close, event, http, reply, said, until_left
-from twins import KEY, Twins
 
 from millis_wrapper import (
     APIConnectionError,
@@ -39,10 +39,10 @@ def histories(server: Loopback) -> list[Any]:
     return [body["messages"] for body in server.bodies]
 
 
-async def test_the_whole_history_is_sent_each_turn(twins: Twins) -> None:
+async def test_the_whole_history_is_sent_each_turn(clients: Clients) -> None:
     """The service keeps none: each turn brings all before it, with the same agent."""
     with Loopback(reply("Hel", "lo"), reply("Sunny"), reply("Bye")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc", metadata={"name": "Ada"})
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc", metadata={"name": "Ada"})
         async with talk:
             assert (await talk.send("Hi")).text == "Hello"
             async with talk.stream("Tomorrow?") as stream:
@@ -58,10 +58,10 @@ async def test_the_whole_history_is_sent_each_turn(twins: Twins) -> None:
     }
 
 
-async def test_nothing_is_sent_on_entering_or_leaving_the_block(twins: Twins) -> None:
+async def test_nothing_is_sent_on_entering_or_leaving_the_block(clients: Clients) -> None:
     """A conversation costs what its turns cost."""
     with Loopback(reply("Hello")) as server:
-        async with twins.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
+        async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             await talk.send("Hi")
         assert len(server.requests) == 1
         await talk.send("Still there?")
@@ -79,11 +79,11 @@ FAILURES: dict[str, tuple[Answer, type[MillisError], str]] = {
 
 @pytest.mark.parametrize(("answer", "kind", "text"), FAILURES.values(), ids=FAILURES.keys())
 async def test_a_turn_that_failed_adds_nothing_and_can_be_said_again(
-    twins: Twins, answer: Answer, kind: type[MillisError], text: str
+    clients: Clients, answer: Answer, kind: type[MillisError], text: str
 ) -> None:
     """Neither the user's message nor half a reply stays; the error has the partial text."""
     with Loopback(reply("Hello"), answer, reply("Sunny")) as server:
-        talk = twins.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
         await talk.send("Hi")
         with pytest.raises(kind) as caught:
             await talk.send("Tomorrow?")
@@ -95,10 +95,10 @@ async def test_a_turn_that_failed_adds_nothing_and_can_be_said_again(
     assert len(talk.messages) == 4
 
 
-async def test_a_reply_left_early_is_kept_as_far_as_it_was_read_and_marked(twins: Twins) -> None:
+async def test_a_reply_left_early_is_kept_as_far_as_it_was_read_and_marked(clients: Clients) -> None:
     """What the user heard is what the agent is reminded of."""
     with Loopback([STREAM + said("Once "), until_left], reply("Sunny")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story") as stream:
             async for _ in stream:
                 break
@@ -108,10 +108,10 @@ async def test_a_reply_left_early_is_kept_as_far_as_it_was_read_and_marked(twins
     assert histories(server)[1] == [user("A story"), agent("Once "), user("Tomorrow?")]
 
 
-async def test_a_reply_left_before_its_first_text_adds_nothing(twins: Twins) -> None:
+async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients) -> None:
     """A turn of which nothing was heard is as if it had not been."""
     with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story"):
             pass
         assert talk.messages == []
@@ -119,10 +119,10 @@ async def test_a_reply_left_before_its_first_text_adds_nothing(twins: Twins) -> 
     assert histories(server)[1] == [user("Hi")]
 
 
-async def test_a_second_turn_is_refused_while_a_stream_is_open(twins: Twins) -> None:
+async def test_a_second_turn_is_refused_while_a_stream_is_open(clients: Clients) -> None:
     """One turn at a time: the second is not sent, and the first goes on."""
     with Loopback([STREAM + said("Hel"), said("lo"), END]) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("Hi") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
@@ -138,10 +138,10 @@ async def test_a_second_turn_is_refused_while_a_stream_is_open(twins: Twins) -> 
     assert len(server.requests) == 2
 
 
-async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(twins: Twins) -> None:
+async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(clients: Clients) -> None:
     """A second one is refused; a stream that was dropped before it was opened is forgotten."""
     with Loopback(reply("Hello")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         stream = talk.stream("Hi")
         with pytest.raises(ConfigurationError, match="or is not yet asked for"):
             talk.stream("And?")
@@ -151,10 +151,10 @@ async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(t
     assert histories(server) == [[user("Hi")], [user("Hi"), agent("Hello"), user("And?")]]
 
 
-async def test_leaving_the_block_closes_the_stream_that_is_open(twins: Twins) -> None:
+async def test_leaving_the_block_closes_the_stream_that_is_open(clients: Clients) -> None:
     """What was read of it is kept."""
     with Loopback([STREAM + said("Once "), until_left]) as server:
-        async with twins.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
+        async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             stream = talk.stream("A story")
             texts = stream.text_stream
             assert await anext(texts) == "Once "
@@ -163,10 +163,10 @@ async def test_leaving_the_block_closes_the_stream_that_is_open(twins: Twins) ->
     assert len(server.requests) == 1
 
 
-async def test_a_stream_that_was_closed_unread_leaves_the_conversation_free(twins: Twins) -> None:
+async def test_a_stream_that_was_closed_unread_leaves_the_conversation_free(clients: Clients) -> None:
     """A turn that was prepared and dropped is no turn."""
     with Loopback(reply("Hello")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         stream = talk.stream("Never said")
         await stream.close()
         with pytest.raises(StreamInterruptedError):
@@ -175,10 +175,10 @@ async def test_a_stream_that_was_closed_unread_leaves_the_conversation_free(twin
     assert histories(server) == [[user("Hi")]]
 
 
-async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(twins: Twins) -> None:
+async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(clients: Clients) -> None:
     """A mistake in a turn is a ConfigurationError, and the next turn is not blamed for it."""
     with Loopback(reply("Hello")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         with pytest.raises(ConfigurationError, match=r"messages\[0\].content"):
             await talk.send("\ud800")
         with pytest.raises(ConfigurationError, match="text: must be a str, not list"):
@@ -187,13 +187,13 @@ async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(twins: Tw
     assert histories(server) == [[user("Hi")]]
 
 
-async def test_a_history_can_be_loaded_and_taken_out(twins: Twins) -> None:
+async def test_a_history_can_be_loaded_and_taken_out(clients: Clients) -> None:
     """What was loaded is sent as it was then, `messages` is a copy, and a bad history changes nothing."""
     called = {**agent(""), "tool_calls": [{"id": "1", "new": 1}]}
     loaded = [user("Hi"), called, {"role": "tool", "content": "42", "tool_call_id": "1"}]
     before = copy.deepcopy(loaded)
     with Loopback(reply("Sunny")) as server:
-        talk = twins.client(server.url).chat.conversation(agent_id="-Oabc")
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         talk.load(loaded)
         called["tool_calls"].clear()
         talk.messages[1]["tool_calls"].clear()
@@ -205,10 +205,10 @@ async def test_a_history_can_be_loaded_and_taken_out(twins: Twins) -> None:
     assert histories(server) == [[*before, user("Tomorrow?")], [user("Hi")]]
 
 
-async def test_a_conversation_checks_its_agent_at_once(twins: Twins) -> None:
+async def test_a_conversation_checks_its_agent_at_once(clients: Clients) -> None:
     """Without an agent there is no conversation, and nothing is sent to find that out."""
     with Loopback(reply("Hello")) as server, pytest.raises(ConfigurationError, match="agent_id"):
-        twins.client(server.url).chat.conversation()
+        clients.client(server.url).chat.conversation()
     assert server.connections == 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from clients import KEY, Clients, call
 from leaks import chain, places
 from loopback import (
     END,
@@ -26,7 +27,6 @@ from loopback import (
     said,
     until_left,
 )
-from twins import KEY, Twins, call
 
 from millis_wrapper import AsyncMillis, Millis, MillisError, Timeout
 
@@ -65,13 +65,13 @@ FAULTS: dict[str, Answer] = {
 @OPERATIONS
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
 async def test_no_error_tells_the_key(
-    twins: Twins, operation: str, answer: Answer, caplog: pytest.LogCaptureFixture
+    clients: Clients, operation: str, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Message, repr, arguments, causes, their requests, all logs at DEBUG, and the locals of every frame."""
     caplog.set_level(logging.DEBUG)
     timeout = LIMITS if until_left in answer else None
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
-        await call(twins.client(server.url, timeout=timeout), operation)
+        await call(clients.client(server.url, timeout=timeout), operation)
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
     assert server.requests[0].headers["authorization"] == KEY
@@ -80,11 +80,11 @@ async def test_no_error_tells_the_key(
 @OPERATIONS
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_no_failed_connection_tells_the_key(
-    twins: Twins, operation: str, scheme: str, caplog: pytest.LogCaptureFixture
+    clients: Clients, operation: str, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody was there to hear it, and nobody hears it from the error."""
     caplog.set_level(logging.DEBUG)
-    client = twins.client(f"{scheme}://{nowhere()}", max_retries=0)
+    client = clients.client(f"{scheme}://{nowhere()}", max_retries=0)
     with pytest.raises(MillisError) as caught:
         await call(client, operation)
     assert_secret(caught.value, caplog)
@@ -92,12 +92,12 @@ async def test_no_failed_connection_tells_the_key(
 
 
 async def test_an_error_in_the_midst_of_sending_does_not_tell_the_key(
-    twins: Twins, caplog: pytest.LogCaptureFixture
+    clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the request's head is being written, the frames of the HTTP library hold it as bytes."""
     caplog.set_level(logging.DEBUG)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        client = twins.client(
+        client = clients.client(
             f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=LIMITS, headers={"x-large": "x" * 20_000_000}
         )
         with pytest.raises(MillisError, match="limit: write") as caught:
@@ -141,36 +141,36 @@ ECHOES: dict[str, Answer] = {
 @OPERATIONS
 @pytest.mark.parametrize("answer", ECHOES.values(), ids=ECHOES.keys())
 async def test_no_error_repeats_the_key_that_the_service_sends_back(
-    twins: Twins, operation: str, answer: Answer
+    clients: Clients, operation: str, answer: Answer
 ) -> None:
     """A service, or a proxy, that puts the key into its answer does not put it into our errors."""
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
-        await call(twins.client(server.url), operation)
+        await call(clients.client(server.url), operation)
     assert places(caught.value, KEY) == []
 
 
 @OPERATIONS
 @pytest.mark.parametrize("whose", ["own", "lent"])
-async def test_no_other_host_hears_of_the_key(twins: Twins, operation: str, whose: str) -> None:
+async def test_no_other_host_hears_of_the_key(clients: Clients, operation: str, whose: str) -> None:
     """A redirect to another host is not followed, also not by a client that follows redirects."""
-    lent = {"http_client": twins.httpx_client(follow_redirects=True)} if whose == "lent" else {}
+    lent = {"http_client": clients.httpx_client(follow_redirects=True)} if whose == "lent" else {}
     with Loopback([http(200)]) as other:
         for status in (301, 302, 303, 307, 308):
             with Loopback([http(status, "", {"location": f"{other.url}/there"})]) as server:
                 with pytest.raises(MillisError, match=str(status)):
-                    await call(twins.client(server.url, **lent), operation)
+                    await call(clients.client(server.url, **lent), operation)
                 assert len(server.requests) == 1
     assert other.connections == 0
 
 
 @OPERATIONS
 async def test_a_call_that_works_tells_no_log_the_key(
-    twins: Twins, operation: str, caplog: pytest.LogCaptureFixture
+    clients: Clients, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All loggers at DEBUG, httpx's and httpcore's too; and only the header carries the key."""
     caplog.set_level(logging.DEBUG)
     with Loopback({"chat": reply("Hello"), "duplicate": copied()}[operation]) as server:
-        await call(twins.client(server.url), operation)
+        await call(clients.client(server.url), operation)
     assert "httpcore" in caplog.text
     assert KEY not in caplog.text
     (request,) = server.requests
@@ -179,17 +179,17 @@ async def test_a_call_that_works_tells_no_log_the_key(
     assert KEY.encode() not in request.body
 
 
-async def test_a_client_of_the_callers_does_not_keep_the_key(twins: Twins) -> None:
+async def test_a_client_of_the_callers_does_not_keep_the_key(clients: Clients) -> None:
     """Neither in its headers, nor in the requests that its hooks have seen, once they are answered."""
     seen: list[httpx.Request] = []
-    theirs = twins.httpx_client()
+    theirs = clients.httpx_client()
 
     async def note_async(request: httpx.Request) -> None:
         seen.append(request)
 
-    theirs.event_hooks = {"request": [note_async if twins.kind == "async" else seen.append]}
+    theirs.event_hooks = {"request": [note_async if clients.kind == "async" else seen.append]}
     with Loopback(copied()) as server:
-        await call(twins.client(server.url, http_client=theirs), "duplicate")
+        await call(clients.client(server.url, http_client=theirs), "duplicate")
     (request,) = seen
     assert "authorization" not in request.headers
     assert "authorization" not in theirs.headers

@@ -7,19 +7,19 @@ import threading
 
 import anyio
 import pytest
+from clients import KEY, Clients, texts_of
 from loopback import DONE, END, PATIENCE, STREAM, Answer, Loopback, close, event, http, pause, reply, said
-from twins import KEY, Twins, texts_of
 
 from millis_wrapper import AsyncMillis, AuthenticationError, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_text_is_handed_on_before_the_next_event_is_there(twins: Twins) -> None:
+async def test_text_is_handed_on_before_the_next_event_is_there(clients: Clients) -> None:
     """The service sends the second piece only when the caller has had the first."""
     had_first = threading.Event()
     with Loopback([STREAM + said("Hel"), pause(had_first), said("lo") + DONE + END]) as server:
-        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+        async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
             assert (stream.reply.text, stream.reply.ended) == ("Hel", None)
@@ -29,10 +29,10 @@ async def test_text_is_handed_on_before_the_next_event_is_there(twins: Twins) ->
     assert (answer.text, answer.ended) == ("Hello", "done")
 
 
-async def test_nothing_is_sent_before_the_block_is_entered(twins: Twins) -> None:
+async def test_nothing_is_sent_before_the_block_is_entered(clients: Clients) -> None:
     """Making a stream costs nothing; entering it sends the request and tells what the status tells."""
     with Loopback([http(401, '{"detail": "no such key"}')]) as server:
-        stream = twins.client(server.url).chat.stream("Hi", agent_id="-Oabc")
+        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         assert server.connections == 0
         with pytest.raises(AuthenticationError, match="no such key"):
             await stream.__aenter__()
@@ -42,12 +42,12 @@ async def test_nothing_is_sent_before_the_block_is_entered(twins: Twins) -> None
     assert len(server.requests) == 1
 
 
-async def test_chunks_texts_and_the_final_reply_are_views_of_one_stream(twins: Twins) -> None:
+async def test_chunks_texts_and_the_final_reply_are_views_of_one_stream(clients: Clients) -> None:
     """What one reader has taken, the next goes on from; the reply has it all."""
     events = [event('{"choices":[{"delta":{"role":"assistant"}}]}'), said("a"), said("b"), said("c")]
     stop = event('{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":3}}')
     with Loopback([STREAM, *events, stop, END]) as server:
-        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+        async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             chunks = aiter(stream)
             assert [(await anext(chunks)).text for _ in range(2)] == ["", "a"]
             texts = stream.text_stream
@@ -62,10 +62,10 @@ async def test_chunks_texts_and_the_final_reply_are_views_of_one_stream(twins: T
     assert answer.message == {"role": "assistant", "content": "abc"}
 
 
-async def test_a_stream_can_be_read_without_a_block(twins: Twins) -> None:
+async def test_a_stream_can_be_read_without_a_block(clients: Clients) -> None:
     """Forgetting `with` costs nothing when the stream is read to its end: the connection is used again."""
     with Loopback(reply("Hello")) as server:
-        millis = twins.client(server.url)
+        millis = clients.client(server.url)
         for _ in range(3):
             assert await texts_of(millis.chat.stream("Hi", agent_id="-Oabc")) == ["Hello"]
     assert (server.connections, len(server.requests)) == (1, 3)
@@ -81,10 +81,10 @@ async def test_a_stream_can_be_read_without_a_block(twins: Twins) -> None:
     ],
     ids=["closed at the end", "of known length", "compressed", "with a charset that is wrong"],
 )
-async def test_a_stream_may_come_in_any_of_https_ways(twins: Twins, answer: Answer) -> None:
+async def test_a_stream_may_come_in_any_of_https_ways(clients: Clients, answer: Answer) -> None:
     """How the bytes are wrapped is HTTP's affair; the reply is the same."""
     with Loopback(answer) as server:
-        got = await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        got = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert (got.text, got.ended) == ("Hello", "eof")
 
 

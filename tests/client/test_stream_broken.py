@@ -7,6 +7,7 @@ import pickle
 
 import httpx
 import pytest
+from clients import Clients
 from loopback import (
     END,
     STREAM,
@@ -22,7 +23,6 @@ from loopback import (
     said,
     when_told,
 )
-from twins import Twins
 
 from millis_wrapper import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 
@@ -43,11 +43,11 @@ BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
 
 @pytest.mark.parametrize(("steps", "kind", "words"), BROKEN.values(), ids=BROKEN.keys())
 async def test_a_reply_that_breaks_hands_over_the_text_so_far(
-    twins: Twins, steps: list[Step], kind: type[MillisError], words: str
+    clients: Clients, steps: list[Step], kind: type[MillisError], words: str
 ) -> None:
     """Each way to break raises after the text before it, holds that text, and frees the connection."""
     with Loopback([STREAM + said("Hel") + said("lo"), *steps], reply("again")) as server:
-        millis = twins.client(server.url, http_client=twins.httpx_client(limits=ONE_CONNECTION))
+        millis = clients.client(server.url, http_client=clients.httpx_client(limits=ONE_CONNECTION))
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         had: list[str] = []
 
@@ -84,14 +84,16 @@ NO_STREAM: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("answer", "words"), NO_STREAM.values(), ids=NO_STREAM.keys())
-async def test_a_success_that_is_no_stream_shows_what_it_was(twins: Twins, answer: bytes, words: str) -> None:
+async def test_a_success_that_is_no_stream_shows_what_it_was(
+    clients: Clients, answer: bytes, words: str
+) -> None:
     """A silent empty reply is the one outcome that must not exist."""
     with Loopback([answer]) as server, pytest.raises(UnexpectedResponseError, match=words):
-        await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert len(server.requests) == 1
 
 
-async def test_an_event_that_does_not_end_does_not_fill_the_memory(twins: Twins) -> None:
+async def test_an_event_that_does_not_end_does_not_fill_the_memory(clients: Clients) -> None:
     """One line without an end is left after a generous limit, with the text before it."""
 
     def long_line(peer: Peer) -> None:
@@ -103,11 +105,11 @@ async def test_an_event_that_does_not_end_does_not_fill_the_memory(twins: Twins)
         Loopback([STREAM + said("Hel"), long_line]) as server,
         pytest.raises(StreamInterruptedError, match="more than") as caught,
     ):
-        await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert caught.value.reply.text == "Hel"
 
 
-async def test_a_body_without_events_does_not_go_on_for_ever(twins: Twins) -> None:
+async def test_a_body_without_events_does_not_go_on_for_ever(clients: Clients) -> None:
     """Comments alone, or no line at all, are left after a limit too."""
 
     def comments(peer: Peer) -> None:
@@ -115,5 +117,5 @@ async def test_a_body_without_events_does_not_go_on_for_ever(twins: Twins) -> No
             peer.send(chunk(b": " + b"x" * 60_000 + b"\n"))
 
     with Loopback([STREAM, comments]) as server, pytest.raises(UnexpectedResponseError, match="not a stream"):
-        await twins.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert len(server.requests) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from clients import KEY, Clients, in_thread
 from loopback import (
     DONE,
     END,
@@ -23,7 +24,6 @@ from loopback import (
     until_left,
     when_told,
 )
-from twins import KEY, Twins, in_thread
 
 from millis_wrapper import Millis
 
@@ -40,10 +40,10 @@ pytestmark = pytest.mark.anyio
     ],
     ids=["at once", "end comes later", "more after the mark", "no mark"],
 )
-async def test_three_chats_in_a_row_use_one_connection(twins: Twins, answer: Answer) -> None:
+async def test_three_chats_in_a_row_use_one_connection(clients: Clients, answer: Answer) -> None:
     """The body is read on to its end, though nothing of it counts, and the connection is free again."""
     with Loopback(answer) as server:
-        millis = twins.client(server.url)
+        millis = clients.client(server.url)
         for _ in range(3):
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
     assert (server.connections, len(server.requests)) == (1, 3)
@@ -56,12 +56,12 @@ def drip(peer: Peer) -> None:
 
 @pytest.mark.parametrize("after", [until_left, drip], ids=["nothing", "drops"])
 async def test_a_body_that_does_not_end_after_the_mark_is_left(
-    twins: Twins, after: Step, monkeypatch: pytest.MonkeyPatch
+    clients: Clients, after: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply that is whole does not wait for a service that keeps the connection open."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.05)
     with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
-        millis = twins.client(server.url)
+        millis = clients.client(server.url)
         answer = await millis.chat.send("Hi", agent_id="-Oabc")
         assert (answer.text, answer.ended) == ("Hello", "done")
         assert await in_thread(server.left.wait)
@@ -70,22 +70,22 @@ async def test_a_body_that_does_not_end_after_the_mark_is_left(
 
 
 async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
-    twins: Twins, monkeypatch: pytest.MonkeyPatch
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For the sake of a connection some is read, and not twenty megabytes."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 30)
     flood = [said("x" * 100_000)] * 200
     with Loopback([STREAM + said("Hello") + DONE, *flood, END], reply("again")) as server:
-        millis = twins.client(server.url)
+        millis = clients.client(server.url)
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
         await millis.chat.send("Hi", agent_id="-Oabc")
     assert server.connections == 2
 
 
-async def test_a_connection_lost_after_the_mark_takes_nothing_away(twins: Twins) -> None:
+async def test_a_connection_lost_after_the_mark_takes_nothing_away(clients: Clients) -> None:
     """After [DONE] nothing counts, an error neither."""
     with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
-        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+        async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             async for _ in stream:
                 server.go_on.set()
     assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")

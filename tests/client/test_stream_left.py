@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
+from clients import KEY, AnyStream, Clients, in_thread
 from loopback import STREAM, Answer, Loopback, reply, said, until_left
-from twins import KEY, StreamTwin, Twins, in_thread
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
 
@@ -18,20 +18,20 @@ ONE_CONNECTION = httpx.Limits(max_connections=1)
 LONG: Answer = [STREAM + said("Hel"), until_left]
 
 
-async def leave_by_break(stream: StreamTwin) -> None:
+async def leave_by_break(stream: AnyStream) -> None:
     async with stream:
         async for _ in stream:
             break
 
 
-async def leave_by_close(stream: StreamTwin) -> None:
+async def leave_by_close(stream: AnyStream) -> None:
     async with stream:
         assert await anext(aiter(stream))
         await stream.close()
         await stream.close()
 
 
-async def leave_by_error(stream: StreamTwin) -> None:
+async def leave_by_error(stream: AnyStream) -> None:
     async def fail() -> None:
         async with stream:
             async for text in stream.text_stream:
@@ -43,11 +43,13 @@ async def leave_by_error(stream: StreamTwin) -> None:
 
 @pytest.mark.parametrize("leave", [leave_by_break, leave_by_close, leave_by_error])
 async def test_leaving_the_block_closes_the_connection_at_once(
-    twins: Twins, leave: Callable[[StreamTwin], Awaitable[None]]
+    clients: Clients, leave: Callable[[AnyStream], Awaitable[None]]
 ) -> None:
     """However the block is left, the service sees it go, and the pool's one place is free again."""
     with Loopback(LONG, reply("again")) as server:
-        millis = twins.client(server.url, http_client=twins.httpx_client(limits=ONE_CONNECTION), timeout=2)
+        millis = clients.client(
+            server.url, http_client=clients.httpx_client(limits=ONE_CONNECTION), timeout=2
+        )
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         await leave(stream)
         assert await in_thread(server.left.wait)
@@ -59,18 +61,18 @@ async def test_leaving_the_block_closes_the_connection_at_once(
     assert (server.connections, len(server.requests)) == (2, 2)
 
 
-async def test_a_block_that_reads_nothing_closes_the_connection_too(twins: Twins) -> None:
+async def test_a_block_that_reads_nothing_closes_the_connection_too(clients: Clients) -> None:
     """Entering and leaving is enough."""
     with Loopback(LONG) as server:
-        async with twins.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
+        async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             assert stream.reply.text == ""
         assert await in_thread(server.left.wait)
 
 
-async def test_leaving_after_the_end_keeps_the_connection(twins: Twins) -> None:
+async def test_leaving_after_the_end_keeps_the_connection(clients: Clients) -> None:
     """A reply that was read whole is left in peace: its connection serves the next."""
     with Loopback(reply("Hello")) as server:
-        millis = twins.client(server.url)
+        millis = clients.client(server.url)
         for _ in range(2):
             async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:
                 await stream.until_done()
@@ -79,10 +81,10 @@ async def test_leaving_after_the_end_keeps_the_connection(twins: Twins) -> None:
     assert server.connections == 1
 
 
-async def test_a_stream_that_was_closed_sends_nothing_any_more(twins: Twins) -> None:
+async def test_a_stream_that_was_closed_sends_nothing_any_more(clients: Clients) -> None:
     """Entering or reading a stream after its close is an error, not a request."""
     with Loopback(reply("Hello")) as server:
-        stream = twins.client(server.url).chat.stream("Hi", agent_id="-Oabc")
+        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         await stream.close()
         for use in (stream.__aenter__, stream.until_done, stream.get_final_reply):
             with pytest.raises(StreamInterruptedError, match="closed before it was opened; nothing was sent"):
@@ -90,10 +92,10 @@ async def test_a_stream_that_was_closed_sends_nothing_any_more(twins: Twins) -> 
     assert server.requests == []
 
 
-async def test_a_reader_that_goes_on_after_the_close_is_told(twins: Twins) -> None:
+async def test_a_reader_that_goes_on_after_the_close_is_told(clients: Clients) -> None:
     """What had come with the last chunk is not handed out after the close, nor is an end faked."""
     with Loopback([STREAM + said("a") + said("b") + said("c"), until_left]) as server:
-        stream = twins.client(server.url).chat.stream("Hi", agent_id="-Oabc")
+        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         chunks, texts = aiter(stream), stream.text_stream
         assert (await anext(chunks)).text == "a"
         assert await anext(texts) == "b"

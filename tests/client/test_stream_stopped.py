@@ -10,8 +10,8 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from clients import KEY, in_thread, until
 from loopback import DONE, STREAM, Answer, Loopback, http, pause, reply, said, until_left
-from twins import KEY, in_thread, until
 
 from millis_wrapper import (
     AsyncMillis,

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from twins import Twins
+from clients import Clients
 
 from millis_wrapper import (
     APIConnectionError,
@@ -131,12 +131,12 @@ def test_every_fault_has_its_expected_outcome() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", names())
 async def test_the_client_takes_a_chat_that_goes_wrong(
-    twins: Twins, millis_mock: MockMillis, name: str
+    clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
     """Each scenario ends in the one right error or reply, after the right number of attempts."""
     millis_mock.slow = 30
     outcome = CHATS[name]
-    client = twins.patient(millis_mock.url, timeout=LIMITS.get(name))
+    client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         hold(await client.chat.send(TEXT, agent_id=agent_id), outcome)
@@ -150,12 +150,12 @@ async def test_the_client_takes_a_chat_that_goes_wrong(
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", names())
 async def test_the_client_takes_a_copy_that_goes_wrong(
-    twins: Twins, millis_mock: MockMillis, name: str
+    clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
     """Each scenario ends in the one right error or copy, and nothing is copied twice."""
     millis_mock.slow = 30
     outcome = COPIES.get(name, COPIED)
-    client = twins.patient(millis_mock.url, timeout=LIMITS.get(name))
+    client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         copy = await client.agents.duplicate(agent_id)
@@ -181,10 +181,10 @@ def hold(result: ChatReply | DuplicatedAgent | MillisError, outcome: Outcome) ->
 
 
 @pytest.mark.anyio
-async def test_a_slow_agent_is_fine_for_who_waits(twins: Twins, millis_mock: MockMillis) -> None:
+async def test_a_slow_agent_is_fine_for_who_waits(clients: Clients, millis_mock: MockMillis) -> None:
     """Slow is late, and not lost."""
     millis_mock.slow = 0.01
-    client = twins.patient(millis_mock.url)
+    client = clients.patient(millis_mock.url)
     agent_id = scenario_named("slow").agent_id
     assert (await client.chat.send(TEXT, agent_id=agent_id)).text == TEXT
     assert (await client.agents.duplicate(agent_id)).name == "Mock agent (copy)"
@@ -199,10 +199,10 @@ async def test_a_slow_agent_is_fine_for_who_waits(twins: Twins, millis_mock: Moc
     ],
 )
 async def test_what_a_copy_holds_beyond_the_contract_is_kept(
-    twins: Twins, millis_mock: MockMillis, name: str, places: list[tuple[str, ...]]
+    clients: Clients, millis_mock: MockMillis, name: str, places: list[tuple[str, ...]]
 ) -> None:
     """Keys and values that nobody foresaw are in `raw`, at every depth."""
-    copy = await twins.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
+    copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     for place in places:
         value: Any = copy.raw
         for key in place:
@@ -213,11 +213,11 @@ async def test_what_a_copy_holds_beyond_the_contract_is_kept(
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["seconds", "iso-date"])
 async def test_the_moment_of_a_copy_is_read_in_every_form(
-    twins: Twins, millis_mock: MockMillis, name: str
+    clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
     """Milliseconds, seconds and text name one and the same moment, to the second."""
     millis_mock.agents.clock = lambda: 1_700_000_000.0
-    copy = await twins.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
+    copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     assert copy.raw["created_at"] in (1_700_000_000, "2023-11-14T22:13:20+00:00")
     assert copy.created_at is not None
     assert copy.created_at.timestamp() == 1_700_000_000.0

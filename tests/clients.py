@@ -1,6 +1,6 @@
 """The sync and the async client under one set of names, so that a test is written once and run on both.
 
-Tests are written for the async client, which they get as it is; the sync one is put into async clothes.
+Tests are written for the async client, which they get as it is; the sync one gets async methods.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from millis_wrapper.options import Secret, read_options
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 
 
-class StreamTwin(Protocol):
+class AnyStream(Protocol):
     @property
     def reply(self) -> ChatReply: ...
     @property
@@ -55,13 +55,13 @@ class StreamTwin(Protocol):
     ) -> None: ...
 
 
-class ConversationTwin(Protocol):
+class AnyConversation(Protocol):
     @property
     def messages(self) -> list[dict[str, Any]]: ...
     @property
     def left_early(self) -> tuple[int, ...]: ...
     def load(self, messages: list[dict[str, Any]]) -> None: ...
-    def stream(self, text: str, *, end_of_session: bool = False) -> StreamTwin: ...
+    def stream(self, text: str, *, end_of_session: bool = False) -> AnyStream: ...
     async def send(self, text: str, *, end_of_session: bool = False) -> ChatReply: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
@@ -73,29 +73,29 @@ class ConversationTwin(Protocol):
     ) -> None: ...
 
 
-class ChatTwin(Protocol):
-    def stream(self, *args: Any, **kwargs: Any) -> StreamTwin: ...
+class AnyChat(Protocol):
+    def stream(self, *args: Any, **kwargs: Any) -> AnyStream: ...
     async def send(self, *args: Any, **kwargs: Any) -> ChatReply: ...
-    def conversation(self, *args: Any, **kwargs: Any) -> ConversationTwin: ...
+    def conversation(self, *args: Any, **kwargs: Any) -> AnyConversation: ...
 
 
-class AgentsTwin(Protocol):
+class AnyAgents(Protocol):
     async def duplicate(
         self, agent_id: str, *, timeout: float | Timeout | None = None
     ) -> DuplicatedAgent: ...
 
 
-class MillisTwin(Protocol):
+class AnyMillis(Protocol):
     @property
-    def chat(self) -> ChatTwin: ...
+    def chat(self) -> AnyChat: ...
     @property
-    def agents(self) -> AgentsTwin: ...
+    def agents(self) -> AnyAgents: ...
     async def aclose(self) -> None: ...
 
 
 @attrs.frozen
-class DressedStream:
-    """A sync stream in async clothes."""
+class StreamAsAsync:
+    """A sync stream with async methods."""
 
     bare: ChatStream
 
@@ -132,7 +132,7 @@ class DressedStream:
 
 
 @attrs.frozen
-class DressedConversation:
+class ConversationAsAsync:
     bare: Conversation
 
     @property
@@ -146,8 +146,8 @@ class DressedConversation:
     def load(self, messages: list[dict[str, Any]]) -> None:
         self.bare.load(messages)
 
-    def stream(self, text: str, *, end_of_session: bool = False) -> DressedStream:
-        return DressedStream(self.bare.stream(text, end_of_session=end_of_session))
+    def stream(self, text: str, *, end_of_session: bool = False) -> StreamAsAsync:
+        return StreamAsAsync(self.bare.stream(text, end_of_session=end_of_session))
 
     async def send(self, text: str, *, end_of_session: bool = False) -> ChatReply:
         return self.bare.send(text, end_of_session=end_of_session)
@@ -163,21 +163,21 @@ class DressedConversation:
 
 
 @attrs.frozen
-class DressedChat:
+class ChatAsAsync:
     bare: Chat
 
-    def stream(self, *args: Any, **kwargs: Any) -> DressedStream:
-        return DressedStream(self.bare.stream(*args, **kwargs))
+    def stream(self, *args: Any, **kwargs: Any) -> StreamAsAsync:
+        return StreamAsAsync(self.bare.stream(*args, **kwargs))
 
     async def send(self, *args: Any, **kwargs: Any) -> ChatReply:
         return self.bare.send(*args, **kwargs)
 
-    def conversation(self, *args: Any, **kwargs: Any) -> DressedConversation:
-        return DressedConversation(self.bare.conversation(*args, **kwargs))
+    def conversation(self, *args: Any, **kwargs: Any) -> ConversationAsAsync:
+        return ConversationAsAsync(self.bare.conversation(*args, **kwargs))
 
 
 @attrs.frozen
-class DressedAgents:
+class AgentsAsAsync:
     bare: Agents
 
     async def duplicate(self, *args: Any, **kwargs: Any) -> DuplicatedAgent:
@@ -185,16 +185,16 @@ class DressedAgents:
 
 
 @attrs.frozen
-class DressedMillis:
+class MillisAsAsync:
     bare: Millis
 
     @property
-    def chat(self) -> DressedChat:
-        return DressedChat(self.bare.chat)
+    def chat(self) -> ChatAsAsync:
+        return ChatAsAsync(self.bare.chat)
 
     @property
-    def agents(self) -> DressedAgents:
-        return DressedAgents(self.bare.agents)
+    def agents(self) -> AgentsAsAsync:
+        return AgentsAsAsync(self.bare.agents)
 
     async def aclose(self) -> None:
         self.bare.close()
@@ -204,25 +204,25 @@ class DressedMillis:
 class Patient:
     """What is left of a client when its sleep is handed in: a test of retries needs no more."""
 
-    chat: ChatTwin
-    agents: AgentsTwin
+    chat: AnyChat
+    agents: AnyAgents
     slept: list[float]
 
 
-class Twins:
+class Clients:
     """Makes clients of one kind, "sync" or "async", and closes them after the test."""
 
     def __init__(self, kind: str, stack: AsyncExitStack) -> None:
         self.kind = kind
         self._stack = stack
 
-    def client(self, base_url: str, **arguments: Any) -> MillisTwin:
+    def client(self, base_url: str, **arguments: Any) -> AnyMillis:
         """Return a client as its user would make it."""
         arguments = {"api_key": KEY, "base_url": base_url, **arguments}
         if self.kind == "async":
-            millis: MillisTwin = AsyncMillis(**arguments)
+            millis: AnyMillis = AsyncMillis(**arguments)
         else:
-            millis = DressedMillis(Millis(**arguments))
+            millis = MillisAsAsync(Millis(**arguments))
         self._stack.push_async_callback(millis.aclose)
         return millis
 
@@ -237,8 +237,9 @@ class Twins:
     def patient(
         self, base_url: str, *, timeout: Timeout | None = None, http_client: Any = None, **policy: Any
     ) -> Patient:
-        """Return a client that does not wait between attempts, but notes down how long it would have: its
-        clock goes on only by what it slept, and its dice always show 0.
+        """Return a client that does not wait between attempts, but notes down how long it would have.
+
+        Its clock goes on only by what it slept, and its random numbers are all 0.
         """
         http_client = http_client or self.httpx_client(verify=_certificates())
         settings = read_options(
@@ -258,7 +259,7 @@ class Twins:
             return Patient(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
         transport = Transport(settings, limits, rules, http_client, sleep=slept.append)
         self._stack.callback(transport.close)
-        return Patient(DressedChat(Chat(transport)), DressedAgents(Agents(transport)), slept)
+        return Patient(ChatAsAsync(Chat(transport)), AgentsAsAsync(Agents(transport)), slept)
 
 
 @functools.cache
@@ -280,11 +281,11 @@ async def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not come about")
 
 
-async def texts_of(stream: StreamTwin) -> list[str]:
+async def texts_of(stream: AnyStream) -> list[str]:
     return [text async for text in stream.text_stream]
 
 
-async def call(client: MillisTwin | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:
+async def call(client: AnyMillis | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:
     """Make the plain call of `operation`, "chat" or "duplicate"."""
     if operation == "chat":
         return await client.chat.send("Hi", agent_id="-Oabc", **arguments)
