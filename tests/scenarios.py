@@ -119,7 +119,7 @@ def play(scenario: Scenario, millis: Millis) -> Result:
 
 
 async def aplay(scenario: Scenario, millis: AsyncMillis) -> Result:
-    """The async twin of `play`."""
+    """The async form of `play`."""
     agent_id, call = scenario.agent_id, scenario.call
     try:
         if isinstance(call, Duplicate):

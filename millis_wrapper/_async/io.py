@@ -131,5 +131,14 @@ async def close_client(client: httpx.AsyncClient) -> None:
         await client.aclose()
 
 
+def may_have_interrupted_closing() -> bool:
+    """Return whether the task was cancelled a second time, for which httpcore's closing does not wait."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # trio has no second cancel
+        return False
+    return task is not None and task.cancelling() > 1
+
+
 def wake_reader(response: httpx.Response) -> None:
     """Do nothing: closing an answer wakes the task that reads it."""

@@ -167,6 +167,11 @@ class AsyncTransport:
             if self._retired:
                 answer.loop.call_soon(self._sweep)
 
+    def interrupted(self, answer: OpenResponse) -> None:
+        """Take note that the reading of an answer was cancelled, or ended by Ctrl-C."""
+        if io.may_have_interrupted_closing():
+            self._retire(answer.pool)
+
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
         self._closed = True
@@ -264,6 +269,12 @@ class AsyncTransport:
 
     async def _read_into(self, body: _http.Body, answer: OpenResponse) -> None:
         pieces: Any = answer.response.aiter_bytes()
-        while (piece := await io.next_piece(pieces, answer.response, answer.deadline)) is not None:
-            if not body.add(piece):
-                return
+        try:
+            while (piece := await io.next_piece(pieces, answer.response, answer.deadline)) is not None:
+                if not body.add(piece):
+                    return
+        except Exception:
+            raise
+        except BaseException:
+            self.interrupted(answer)
+            raise

@@ -91,6 +91,11 @@ def close_client(client: httpx.Client) -> None:
     client.close()
 
 
+def may_have_interrupted_closing() -> bool:
+    """Return True: Ctrl-C may have come at any moment."""
+    return True
+
+
 def wake_reader(response: httpx.Response) -> None:
     """End the wait of the thread that is reading: closing a socket does not."""
     network = _http.own_network(response)

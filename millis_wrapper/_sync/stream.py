@@ -216,6 +216,7 @@ class ChatStream:
             _http_errors.stream_failed(error, builder, self._transport.options, deadline)
         except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
             builder.fail(error)
+            self._transport.interrupted(answer)
             raise
         if builder.has_end_mark:
             self._transport.end_marks_seen = True
@@ -239,3 +240,6 @@ class ChatStream:
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
+        except BaseException:
+            self._transport.interrupted(answer)
+            raise

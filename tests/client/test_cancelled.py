@@ -1,0 +1,134 @@
+"""Promise 8 for cancelled calls: connections and slots of the pool come back, however often and whenever."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from clients import KEY, Clients, call, until
+from loopback import STREAM as HEAD
+from loopback import Loopback, Peer, linger, reply, said, until_left
+
+from millis_wrapper import APIConnectionError, AsyncMillis
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc"),
+]
+
+
+def sockets() -> int:
+    """Return how many sockets this process has open."""
+    gc.collect()
+    links: list[str] = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that lists them
+            links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return sum(link.startswith("socket:") for link in links)
+
+
+async def test_a_call_that_is_cancelled_twice_gives_its_connection_back() -> None:
+    """The second cancel comes while the first one is closing the connection."""
+    with Loopback(*[[HEAD + said("Hel"), until_left]] * 10, reply("again")) as server:
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+            before = sockets()
+            for number in range(10):
+                task = asyncio.create_task(millis.chat.send("Hi", agent_id="-Oabc"))
+                await until(lambda wanted=number: len(server.requests) > wanted)
+                task.cancel()
+                await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            # The server keeps its ends, which count as well, until it has seen ours go.
+            await until(lambda: sockets() <= before)
+            assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+
+
+async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open() -> None:
+    """While waiting for a connection, right after it was made, while sending, while reading."""
+    moments = random.Random(5)
+    with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
+        before = sockets()
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+
+            async def one() -> None:
+                with suppress(TimeoutError, APIConnectionError):
+                    async with asyncio.timeout(moments.uniform(0, 0.02)):
+                        await millis.chat.send("Hi", agent_id="-Oabc")
+
+            for _ in range(10):
+                await asyncio.gather(*(one() for _ in range(30)))
+            # Connections that are kept for the next call are no leak.
+            kept = 2 * 100
+            await until(lambda: sockets() <= before + kept)
+        await until(lambda: sockets() <= before)
+    assert len(server.requests) > 10
+
+
+async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back() -> None:
+    """The other side does not even accept; a hundred of those, and the client still works."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, Loopback(reply("again")) as server:
+        address = full.getsockname()
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        before = sockets()
+        async with AsyncMillis(KEY, base_url=f"http://127.0.0.1:{address[1]}") as millis:
+            tasks = [asyncio.create_task(millis.chat.send("Hi", agent_id="-Oabc")) for _ in range(100)]
+            await asyncio.sleep(0.01)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await until(lambda: sockets() <= before)
+            await until(lambda: not millis._transport._retired)  # pyright: ignore[reportPrivateUsage]
+        for filler in fillers:
+            filler.close()
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+            assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+
+
+def no_tls(peer: Peer) -> None:
+    """Answer the client's hello with something that is not TLS."""
+    peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    peer.begins()
+    peer.send(b"this is not TLS\r\n\r\n")
+    peer.close()
+
+
+async def test_tls_failures_behind_a_proxy_hold_no_slot(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpcore keeps the connection of each; the client's own pool is replaced."""
+    with Loopback([no_tls]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("https_proxy", proxy.url)
+        millis = clients.client("https://millis.invalid", max_retries=0)
+        before = sockets()
+        for _ in range(10):
+            with pytest.raises(APIConnectionError) as caught:
+                await call(millis, "duplicate")
+            assert not caught.value.maybe_processed
+        await until(lambda: sockets() <= before)
+        assert proxy.address in str(caught.value)
+    assert len(proxy.requests) == 10
+
+
+async def test_a_lent_client_is_left_to_its_owner(clients: Clients) -> None:
+    """What happens to calls on it closes it in no case."""
+    theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
+    with Loopback([until_left], reply("again")) as server:
+        millis = clients.client(server.url, http_client=theirs)
+        with pytest.raises(APIConnectionError):
+            await millis.chat.send("Hi", agent_id="-Oabc", timeout=0.2)
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+        await millis.aclose()
+    assert not theirs.is_closed

@@ -1,0 +1,126 @@
+"""Promise 7: a reply that was cut never looks whole, also behind a gateway that ends it properly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from clients import Clients
+from loopback import END, STREAM, Loopback, Step, close, event, nowhere, reply, said
+
+from millis_wrapper import Millis, StreamInterruptedError
+
+pytestmark = pytest.mark.anyio
+
+WITHOUT_MARK: list[Step] = [STREAM + said("We have a table") + END]
+WITH_REASON: list[Step] = [
+    STREAM + said("Whole.") + event('{"choices":[{"delta":{},"finish_reason":"stop"}]}') + END
+]
+
+
+async def test_a_service_that_never_marks_its_ends_works(clients: Clients) -> None:
+    """Without a setting, an end without a mark is an end as long as no other was seen."""
+    with Loopback(WITHOUT_MARK) as server:
+        millis = clients.client(server.url)
+        replies = [await millis.chat.send("Hi", agent_id="-Oabc") for _ in range(2)]
+    assert [(one.text, one.ended) for one in replies] == [("We have a table", "eof")] * 2
+
+
+@pytest.mark.parametrize("first", [reply("Whole."), WITH_REASON], ids=["[DONE]", "finish_reason"])
+async def test_after_one_marked_end_one_without_a_mark_was_cut(clients: Clients, first: list[Step]) -> None:
+    """Services do not change that from call to call, so a gateway has cut it."""
+    with Loopback(first, WITHOUT_MARK) as server:
+        millis = clients.client(server.url)
+        await millis.chat.send("Hi", agent_id="-Oabc")
+        with pytest.raises(StreamInterruptedError, match=r"without \[DONE\]") as caught:
+            await millis.chat.send("Hi", agent_id="-Oabc")
+    assert (caught.value.reply.text, caught.value.reply.ended) == ("We have a table", None)
+
+
+async def test_the_mark_can_be_demanded_from_the_first_reply_on(clients: Clients) -> None:
+    """`require_end=True` is for a service that is known to mark its ends."""
+    with Loopback(WITHOUT_MARK) as server, pytest.raises(StreamInterruptedError):
+        await clients.client(server.url, require_end=True).chat.send("Hi", agent_id="-Oabc")
+
+
+async def test_the_mark_can_be_left_out_for_good(clients: Clients) -> None:
+    """`require_end=False` is for a service that marks some of its ends."""
+    with Loopback(reply("Whole."), WITHOUT_MARK) as server:
+        millis = clients.client(server.url, require_end=False)
+        await millis.chat.send("Hi", agent_id="-Oabc")
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).ended == "eof"
+
+
+NGINX = shutil.which("nginx") or next((one for one in ("/usr/sbin/nginx",) if Path(one).exists()), None)
+
+CONFIG = """\
+daemon off;
+{user}
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  server {{
+    listen {address};
+    location / {{ proxy_pass {service}; }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, service: str) -> Iterator[str]:
+    """Run nginx with its defaults in front of `service`, and yield its address."""
+    assert NGINX is not None
+    address = nowhere()
+    config = folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(CONFIG.format(folder=folder, address=address, service=service, user=user))
+    command = [NGINX, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ExitStack() as stack:
+        stack.callback(process.terminate)
+        with Millis("a-key", base_url=f"http://{address}", max_retries=0) as probe:
+            # Until it listens, connections are refused, and the service has not been asked.
+            for _ in range(200):
+                with suppress(Exception):
+                    probe.agents.duplicate("-Oready")
+                    break
+                assert process.poll() is None, process.stderr.read() if process.stderr else ""
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+        yield f"http://{address}"
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian package nginx-light)")
+async def test_a_cut_behind_nginx_does_not_look_whole(clients: Clients, tmp_path: Path) -> None:
+    """nginx asks the service in HTTP/1.0 and ends what was cut properly: only the mark tells."""
+    from loopback import copied
+
+    head = b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    words = b'data: {"choices":[{"delta":{"content":"We have a table"}}]}\n\n'
+    whole: list[Step] = [head + words + b"data: [DONE]\n\n", close]
+    cut: list[Step] = [head + words, close]
+    with (
+        Loopback([*copied(), close], whole, cut) as service,
+        nginx(tmp_path, service.url) as url,
+    ):
+        millis = clients.client(url)
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).ended == "done"
+        with pytest.raises(StreamInterruptedError) as caught:
+            await millis.chat.send("Hi", agent_id="-Oabc")
+        with pytest.raises(StreamInterruptedError):
+            await clients.client(url, require_end=True).chat.send("Hi", agent_id="-Oabc")
+        unsure = await clients.client(url).chat.send("Hi", agent_id="-Oabc")
+    assert caught.value.reply.text == "We have a table"
+    assert unsure.ended == "eof"  # of this client's first reply nobody can tell
