@@ -313,6 +313,8 @@ class Trace:
         """Whether the writing of the request itself began; the CONNECT to a proxy does not count."""
         self.peer: str | None = None
         """The host and port that was connected to: the service's, or a proxy's."""
+        self.network: Any = None
+        """httpcore's network stream, where one was opened for this request."""
 
     def note(self, event: str, info: dict[str, Any]) -> None:
         """Take note of one event of httpcore."""
@@ -325,7 +327,8 @@ class Trace:
             self.is_used = True
             self.peer = f"{info['host']}:{info['port']}"
         elif event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._limit_reads(info["return_value"], self._deadline.timeout.connect)
+            self.network = info["return_value"]
+            self._limit_reads(self.network, self._deadline.timeout.connect)
 
 
 class Body:

@@ -125,6 +125,12 @@ async def close_response(response: httpx.Response) -> None:
         await response.aclose()
 
 
+async def close_network(network: Any) -> None:
+    """Close httpcore's network stream, also in a cancelled task."""
+    with anyio.CancelScope(shield=True), suppress(Exception):  # another failure is being reported
+        await network.aclose()
+
+
 async def close_client(client: httpx.AsyncClient) -> None:
     """Close an httpx client, also in a cancelled task."""
     with anyio.CancelScope(shield=True):

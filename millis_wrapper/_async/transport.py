@@ -237,8 +237,10 @@ class AsyncTransport:
             outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 self._retire(pool)
+            await self._abandon(trace)
         except BaseException:
             self._retire(pool)
+            await self._abandon(trace)
             raise
         finally:
             pool.under_way.discard(request)
@@ -254,6 +256,11 @@ class AsyncTransport:
         if outcome.is_success:
             return answer
         raise await self._refusal(prepared, answer, attempt)
+
+    async def _abandon(self, trace: io.Trace) -> None:
+        """Close a connection that was never ready for the request: httpcore forgets it in a handshake."""
+        if trace.network is not None and not trace.request_began:
+            await io.close_network(trace.network)
 
     async def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)

@@ -86,6 +86,12 @@ def close_response(response: httpx.Response) -> None:
     response.close()
 
 
+def close_network(network: Any) -> None:
+    """Close httpcore's network stream."""
+    with suppress(Exception):  # another failure is being reported
+        network.close()
+
+
 def close_client(client: httpx.Client) -> None:
     """Close an httpx client."""
     client.close()

@@ -239,8 +239,10 @@ class Transport:
             outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 self._retire(pool)
+            self._abandon(trace)
         except BaseException:
             self._retire(pool)
+            self._abandon(trace)
             raise
         finally:
             pool.under_way.discard(request)
@@ -256,6 +258,11 @@ class Transport:
         if outcome.is_success:
             return answer
         raise self._refusal(prepared, answer, attempt)
+
+    def _abandon(self, trace: io.Trace) -> None:
+        """Close a connection that was never ready for the request: httpcore forgets it in a handshake."""
+        if trace.network is not None and not trace.request_began:
+            io.close_network(trace.network)
 
     def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)

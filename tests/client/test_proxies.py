@@ -1,0 +1,156 @@
+"""Proxies: what they do wrong is one of our errors, which names the proxy and no password."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+from clients import KEY, Clients, call
+from leaks import places
+from loopback import Loopback, Peer, http, until_left
+
+from millis_wrapper import APIConnectionError, APITimeoutError, ConfigurationError, Timeout
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "DelicateBear8"
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+
+
+def use(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Have the environment name a proxy for everything."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+
+
+class Socks(Loopback):
+    """A server that does not wait for HTTP: the first step is taken as soon as a client is there."""
+
+    def _serve(self, peer: Peer) -> None:
+        try:
+            for step in self.answers[0]:
+                if isinstance(step, bytes):
+                    peer.send(step)
+                else:
+                    step(peer)
+        except OSError:
+            pass
+        finally:
+            peer.close()
+
+
+def swallow(peer: Peer) -> None:
+    """Read one message of the handshake."""
+    peer._socket.recv(4096)  # pyright: ignore[reportPrivateUsage]
+
+
+@OPERATIONS
+async def test_a_silent_socks_proxy_is_left_after_the_connect_limit(
+    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpcore itself would wait for its handshake for ever."""
+    with Socks([swallow, until_left]) as proxy:
+        use(monkeypatch, f"socks5://{proxy.address}")
+        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=0.2))
+        with pytest.raises(APITimeoutError) as caught:
+            await call(client, operation)
+        assert proxy.address in str(caught.value)
+    assert not caught.value.maybe_processed
+
+
+@OPERATIONS
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"\x04\x00", b"\x05\xff", b"\x00" * 64]
+)
+async def test_a_proxy_that_does_not_speak_socks_is_one_of_our_errors(
+    clients: Clients, operation: str, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """socksio's own exceptions do not come through, and nothing was sent."""
+    with Socks([swallow, answer]) as proxy:
+        use(monkeypatch, f"socks5://{proxy.address}")
+        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=2))
+        with pytest.raises(APIConnectionError) as caught:
+            await call(client, operation)
+        assert proxy.address in str(caught.value)
+    assert not caught.value.maybe_processed
+
+
+@OPERATIONS
+async def test_an_unanswered_connect_is_not_a_request_that_was_sent(
+    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request itself never left, so the call may be tried again without a risk."""
+    with Loopback([until_left]) as proxy:
+        use(monkeypatch, proxy.url)
+        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(first_byte=0.2))
+        with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
+            await call(client, operation)
+        assert f"through the proxy {proxy.address}" in str(caught.value)
+    assert not caught.value.maybe_processed
+    assert proxy.requests[0].method == "CONNECT"
+    assert KEY.encode() not in proxy.requests[0].body
+    assert "authorization" not in proxy.requests[0].headers
+
+
+@OPERATIONS
+async def test_a_refused_proxy_password_is_not_tried_again_and_not_shown(
+    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying it again locks accounts; the message names the proxy's host only."""
+    with Loopback([http(407, "Proxy Authentication Required")]) as proxy:
+        use(monkeypatch, f"http://ada:{PASSWORD}@{proxy.address}")
+        with pytest.raises(APIConnectionError) as caught:
+            await call(clients.client("https://millis.invalid"), operation)
+        assert proxy.address in str(caught.value)
+    assert places(caught.value, PASSWORD) == []
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+async def test_a_bad_certificate_is_not_tried_again(clients: Clients, operation: str, tmp_path: Path) -> None:
+    """It is as bad the second time; nothing was sent."""
+    from self_signed import certificate
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+
+    def hello(peer: Peer) -> None:
+        connection = peer._socket  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises((ssl.SSLError, OSError)):
+            context.wrap_socket(connection.dup(), server_side=True)
+
+    with Socks([hello]) as server:
+        with pytest.raises(APIConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            await call(clients.client(f"https://{server.address}"), operation)
+        assert server.connections == 1
+    assert not caught.value.maybe_processed
+
+
+@pytest.mark.parametrize(
+    "proxy", [f"http://ada:{PASSWORD}#1@127.0.0.1:1", f"http://ada:{PASSWORD}@[::1", f"nonsense://{PASSWORD}"]
+)
+async def test_a_proxy_that_cannot_be_read_is_named_and_not_quoted(
+    clients: Clients, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unescaped # turns a password into a port; httpx's words would quote it."""
+    use(monkeypatch, proxy)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        await call(clients.client("https://millis.invalid"), "duplicate")
+    assert places(caught.value, PASSWORD) == []
+
+
+async def test_no_proxy_with_an_ipv6_range_is_named(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpx cannot read it, and says "Invalid port"; the message names the variable."""
+    monkeypatch.setenv("NO_PROXY", "fd00::/8,[::1]:80:90")
+    monkeypatch.setenv("no_proxy", "fd00::/8,[::1]:80:90")
+    try:
+        httpx.Client().close()
+    except Exception:
+        with pytest.raises(ConfigurationError, match="NO_PROXY"):
+            await call(clients.client("https://millis.invalid", max_retries=0), "duplicate")
