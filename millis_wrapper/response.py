@@ -263,7 +263,9 @@ def read_duplicated_agent(
         fault = "holds no id"
     if agent_id is None:
         body, raw = redact(body), None  # the frames of an error show what is in them
-        message = f"the answer to duplicate {fault} ({reason_in(body)}); {COPY_MAY_EXIST}"
+        coding = (headers or {}).get("content-encoding")
+        coded = f"content-encoding: {coding}; " if coding else ""
+        message = f"the answer to duplicate {fault} ({coded}{reason_in(body)}); {COPY_MAY_EXIST}"
         raise UnexpectedResponseError(message, body=body_start(body), headers=headers)
     name = raw.get("name")
     return DuplicatedAgent(
