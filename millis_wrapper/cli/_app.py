@@ -13,26 +13,24 @@ from millis_wrapper._version import __version__
 from millis_wrapper.errors import UnknownFieldWarning
 
 from . import _config as config
-from ._agent_id import ids_last
-from ._agents import duplicate
 from ._chat import chat
 from ._contract import contract
-from ._failures import exit_code_for
+from ._duplicate import duplicate
 from ._mock import demo, mock
-from ._options import Debug, Session
-from ._output import escape_what_cannot_be_encoded, note, write
+from ._options import AgentCommand, Debug, Session
+from ._output import escape_what_cannot_be_encoded, exit_code_for, note, write
 
 app = typer.Typer(
-    add_completion=False,
     # Plain help: it reads the same in a terminal, a pipe and a log, and costs no import of rich.
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(chat)
-app.command()(duplicate)
+app.command(cls=AgentCommand)(chat)
+app.command(cls=AgentCommand)(duplicate)
 app.add_typer(config.app, name="config")
 app.command()(contract)
 app.command()(mock)
-app.command()(demo)
+app.command(cls=AgentCommand)(demo)
 
 
 def _show_version(asked: bool) -> None:
@@ -54,7 +52,8 @@ def millis(
     The private key is read from MILLIS_API_KEY and is never an option. MILLIS_BASE_URL names another host
     than the service's own.
 
-    Exit codes: 0 fine; 1 the service or the config said no; 2 wrong use; 130 interrupted. Results go to
+    Exit codes: 0 success; 1 the service refused or failed, or the config has errors; 2 wrong use;
+    130 interrupted. Results go to
     stdout, all else to stderr.
     """
     if ctx.invoked_subcommand is None:
@@ -71,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         warnings.showwarning = _show_warning
         try:
             result = get_command(app).main(
-                ids_last(arguments), prog_name="millis", standalone_mode=False, obj=session
+                list(arguments), prog_name="millis", standalone_mode=False, obj=session
             )
         except (Exception, KeyboardInterrupt) as error:
             return exit_code_for(error, session)

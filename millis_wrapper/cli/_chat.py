@@ -1,37 +1,46 @@
-"""`millis chat`: one turn from -m or stdin, or a talk in the terminal."""
+"""`millis chat`: one turn from the command line or stdin, or a conversation in the terminal."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millis_wrapper._json import is_array
+from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
-from ._failures import say
-from ._metadata import Metadata, read_metadata
-from ._options import CONFIG, MESSAGE, AgentId, Debug, RegionOption
-from ._replies import show_json, show_text
+from ._options import AgentId, AllowHttp, Debug, Metadata, RegionOption, read_metadata
+from ._output import note, waiting, write, write_json
 from ._talk import Talk
+
+if TYPE_CHECKING:
+    from millis_wrapper._sync.stream import ChatStream
 
 
 def chat(
     ctx: typer.Context,
     agent_id: AgentId,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="Say TEXT, print the reply, and leave.")
+    ] = None,
     message: Annotated[
-        str | None, typer.Option(*MESSAGE, metavar="TEXT", help="Say TEXT, print the reply, and leave.")
+        str | None, typer.Option("--message", "-m", metavar="TEXT", help="The same as TEXT.")
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            *CONFIG,
-            metavar="FILE",
-            help="JSON or YAML that overrides the saved agent's config, for this chat only.",
+            metavar="FILE", help="JSON or YAML that overrides the saved agent's config, for this chat only."
         ),
     ] = None,
     metadata: Metadata = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Go on with a history that /save wrote; the file is not changed."),
+    ] = None,
     end_session: Annotated[
         bool, typer.Option("--end-session", help="Tell the service that this one turn ends the session.")
     ] = False,
@@ -39,20 +48,14 @@ def chat(
         bool, typer.Option("--json", help="Print each chunk of the reply as one line of JSON.")
     ] = False,
     region: RegionOption = None,
+    allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
     """Talk to an agent by text.
 
-    The reply streams in. With -m TEXT, or with a text on stdin, it is one turn. Else you talk in the
-    terminal: each line is a turn, and the history is kept and sent along.
-
-    \b
-      /end [TEXT]  end the session: says TEXT, or else sends the history once
-                   more as it is, with end_of_session; then leaves
-      /save FILE   write the history to a new FILE, as JSON
-      Ctrl-C       stop the reply; at the prompt, twice: leave
-      Ctrl-D       leave, and send nothing
-    """  # noqa: D301  (click's mark for lines that it must not wrap)
+    The reply streams in. With TEXT, or with a text on stdin, it is one turn. Else you talk in the
+    terminal: each line is a turn, and the history is kept and sent along; /help shows what you can type.
+    """
     from millis_wrapper._sync.client import Millis
 
     values = read_metadata(metadata)
@@ -61,37 +64,88 @@ def chat(
         from millis_wrapper.config import load_config
 
         override = load_config(config)
+    messages = None if history is None else _saved(history)
+    if text is not None and message is not None:
+        raise ConfigurationError("TEXT and --message: pass one of them")
+    said = _said(text if text is not None else message)
     show = show_json if as_json else show_text
-    with Millis(region=region) as millis:
+    with Millis(region=region, allow_http=allow_http) as millis:
         conversation = millis.chat.conversation(agent_id=agent_id, agent_config=override, metadata=values)
-        if message is None and not (sys.stdin and sys.stdin.isatty()):
-            message = _stdin_text()
-        if message is not None:
-            show(conversation.stream(message, end_of_session=end_session))
+        if messages is not None:
+            conversation.load(messages)
+        if said is not None:
+            show(conversation.stream(said, end_of_session=end_session))
             return
         if end_session:
-            raise ConfigurationError("--end-session: is for one turn; in a talk, /end does it")
+            raise ConfigurationError("--end-session: goes with one turn; in a conversation, type /end")
+        note(f"Talking to {agent_id} at {millis.base_url}. /help shows what you can type.")
         Talk(
             conversation,
             lambda messages: millis.chat.stream(
                 messages, agent_id=agent_id, agent_config=override, metadata=values, end_of_session=True
             ),
             show,
-            lambda error: say(
-                error, ctx.obj, " (nothing of this turn is kept: say it again, or something else)"
-            ),
+            ctx.obj,
+            history,
         ).run()
 
 
-def _stdin_text() -> str:
-    if sys.stdin is None:
-        raise ConfigurationError("stdin: is closed; -m TEXT says TEXT")
+def show_text(stream: ChatStream) -> None:
+    """Send the request, and write each piece of the agent's text as soon as it is there.
+
+    Each control character is written out on its own, so a sequence that is split over pieces is harmless too.
+    """
+    last = ""
     try:
-        text = sys.stdin.buffer.read().decode()
+        with waiting("the agent") as timer, stream:
+            for text in stream.text_stream:
+                timer.cancel()
+                last = text[-1]  # before it is written: Ctrl-C may come in between
+                write(escape_control_characters(text))
+    finally:
+        if last not in ("", "\n"):
+            write("\n")
+    if not last:
+        note("millis: the reply holds no text; --json shows what came")
+
+
+def show_json(stream: ChatStream) -> None:
+    """Send the request, and write each chunk as one line of JSON: text, event, finish_reason and data."""
+    with waiting("the agent") as timer, stream:
+        for chunk in stream:
+            timer.cancel()
+            write_json(chunk.to_dict())
+
+
+def _said(text: str | None) -> str | None:
+    """Return what to say in one turn: `text`, else what stdin holds; None when stdin is a terminal."""
+    if text is not None:
+        return _not_empty(text, "TEXT")
+    if sys.stdin is None:
+        raise ConfigurationError("stdin: is closed; pass TEXT")
+    if sys.stdin.isatty():
+        return None
+    try:
+        piped = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"stdin: is no UTF-8 text: {error}") from None
-    # `echo Hello |` ends its text like a line; the agent is told the text.
-    text = text.rstrip("\r\n")
-    if not text:
-        raise ConfigurationError("stdin: is empty, so there is nothing to say; -m TEXT says TEXT")
+        raise ConfigurationError(f"stdin: is not UTF-8 text: {error}") from None
+    # `echo Hello |` ends its text like a line; the agent gets the text.
+    return _not_empty(piped.rstrip("\r\n"), "stdin")
+
+
+def _not_empty(text: str, source: str) -> str:
+    if not text.strip():
+        raise ConfigurationError(f"{source}: is empty, so there is nothing to say")
     return text
+
+
+def _saved(path: Path) -> list[Any]:
+    try:
+        messages = json.loads(path.expanduser().read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"--history: {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"--history: {path}: is not JSON: {error}") from error
+    if not is_array(messages):
+        raise ConfigurationError(f"--history: {path}: must hold a list of messages, as /save writes it")
+    return messages

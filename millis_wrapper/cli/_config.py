@@ -3,63 +3,82 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
 from millis_wrapper._text import escape_control_characters
+from millis_wrapper.contract._paths import children
+from millis_wrapper.errors import ConfigurationError
 
-from ._failures import as_line
-from ._metadata import Metadata, read_metadata
-from ._options import Debug
-from ._output import note, write_styled
+from ._options import Debug, Metadata, read_metadata
+from ._output import WRONG_USE, as_line, note, say, write_json, write_styled
 
 if TYPE_CHECKING:
     from millis_wrapper.config import ConfigDiff, Finding
 
-app = typer.Typer(help="Check a config, or compare two.", rich_markup_mode=None)
+app = typer.Typer(help="Check configs, or compare two.", rich_markup_mode=None)
 
 _COLOURS = {"error": "red", "warning": "yellow", "hint": "cyan"}
-
-ConfigFile = Annotated[
-    str, typer.Argument(metavar="FILE", help="JSON or YAML; also what duplicate answered.")
-]
+_SIGNS = {"removed": ("-", "red"), "added": ("+", "green"), "changed": ("~", "yellow")}
 
 
 @app.command()
 def check(
-    file: ConfigFile,
+    ctx: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="JSON or YAML, - is stdin; also what duplicate answered."),
+    ],
     override: Annotated[
-        bool, typer.Option("--override", help="The config is a partial one, for chat, not a saved agent's.")
+        bool, typer.Option("--override", help="The configs are partial ones, for chat, not saved agents'.")
     ] = False,
     metadata: Metadata = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is wrong with a config.
+    """Say what is wrong with configs.
 
     Errors are what the service refuses, warnings most likely mistakes, hints what may be one. Placeholders
-    are looked at when there is --metadata. Exits with 1 when there are errors, and with 2 when the file
-    cannot be read.
+    are looked at when there is --metadata. Exits with 1 when there are errors (with --strict, also for
+    warnings), and with 2 when a file cannot be read.
     """
-    from rich.text import Text
-
     from millis_wrapper.config import check_config, load_config
 
     values = read_metadata(metadata)
-    found = check_config(load_config(file), "override" if override else "agent", values)
-    for finding in found:
-        rest = as_line(str(finding)).removeprefix(finding.level)
-        write_styled(Text.assemble((finding.level, _COLOURS[finding.level]), rest))
-    note(f"{file}: {_summary(found)}")
-    if any(finding.level == "error" for finding in found):
-        raise typer.Exit(1)
+    failing = {"error", "warning"} if strict else {"error"}
+    listed: list[dict[str, Any]] = []
+    code = 0
+    for file in files:
+        try:
+            config = load_config(sys.stdin.buffer if file == "-" else file)
+        except ConfigurationError as error:
+            say(error, ctx.obj)
+            code = WRONG_USE
+            continue
+        found = check_config(config, "override" if override else "agent", values)
+        if as_json:
+            listed.append({"file": file, "findings": [attrs.asdict(finding) for finding in found]})
+        else:
+            _show_findings(file if len(files) > 1 else "", found)
+            note(f"{file}: {_summary(found)}")
+        if any(finding.level in failing for finding in found):
+            code = max(code, 1)
+    if as_json:
+        write_json(listed)
+    raise typer.Exit(code)
 
 
 @app.command()
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A config: JSON or YAML.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Compare two configs by path.
@@ -70,12 +89,24 @@ def diff(
     from millis_wrapper.config import diff_configs, load_config
 
     different = diff_configs(load_config(a), load_config(b))
-    _show(different)
+    if as_json:
+        write_json(attrs.asdict(different))
+    else:
+        _show_diff(different)
     if different:
         raise typer.Exit(1)
 
 
-def _summary(found: list[Finding]) -> str:
+def _show_findings(file: str, found: Sequence[Finding]) -> None:
+    from rich.text import Text
+
+    for finding in found:
+        rest = as_line(str(finding)).removeprefix(finding.level)
+        before = f"{escape_control_characters(file)}: " if file else ""
+        write_styled(Text.assemble(before, (finding.level, _COLOURS[finding.level]), rest))
+
+
+def _summary(found: Sequence[Finding]) -> str:
     counts = Counter(finding.level for finding in found)
     return ", ".join(
         f"{count or 'no'} {level}{'' if count == 1 else 's'}"
@@ -83,19 +114,27 @@ def _summary(found: list[Finding]) -> str:
     )
 
 
-def _show(different: ConfigDiff) -> None:
+def _show_diff(different: ConfigDiff) -> None:
     from rich.text import Text
 
-    lines = [
-        *((path, "-", "red", _json(value)) for path, value in different.removed.items()),
-        *((path, "+", "green", _json(value)) for path, value in different.added.items()),
-        *(
-            (path, "~", "yellow", f"{_json(change.before)} -> {_json(change.after)}")
-            for path, change in different.changed.items()
-        ),
-    ]
-    for path, sign, colour, words in lines:
-        write_styled(Text(escape_control_characters(f"{sign} {path}: {words}"), colour))
+    for kind, values in (("removed", different.removed), ("added", different.added)):
+        sign, colour = _SIGNS[kind]
+        for top, value in values.items():
+            for path, leaf in _leaves(top, value):
+                write_styled(Text(escape_control_characters(f"{sign} {path}: {_json(leaf)}"), colour))
+    sign, colour = _SIGNS["changed"]
+    for path, change in different.changed.items():
+        words = f"{sign} {path}: {_json(change.before)} -> {_json(change.after)}"
+        write_styled(Text(escape_control_characters(words), colour))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each value in `value` that holds no other, with its path."""
+    below = children(value, path)
+    for place, child in below:
+        yield from _leaves(place, child)
+    if not below:
+        yield path, value
 
 
 def _json(value: Any) -> str:

@@ -86,28 +86,23 @@ def _find(path: str) -> Iterator[tuple[Field, list[str]]]:
 
 
 def _plain(path: str) -> str:
-    """`tools[0].params` and `tools.params` mean what `tools[].params` does."""
+    """Return `path` without indexes: `tools[0].params` means what `tools[].params` does."""
     return re.sub(r"\[\d*\]", "", path.strip())
 
 
 def _suggestion(path: str) -> str:
+    """Name the known path that is most like `path`, or that ends in its last key."""
     known = {
         _plain(field.path): field.path
         for component, (_, elsewhere) in _LISTS.items()
         for field in _own_fields(component, elsewhere)
     }
+    by_key = {plain.rpartition(".")[2]: plain for plain in reversed(known)}
     asked = _plain(path)
-    near = [plain for plain in known if plain.endswith(f".{asked}")]
-    if not near and "." in asked:
-        near = [like] if (like := closest_match(asked, known)) else []
-    if not near:
-        last = closest_match(_last(asked), {_last(plain) for plain in known})
-        near = [plain for plain in known if _last(plain) == last]
-    return f"; did you mean {' or '.join(known[plain] for plain in near[:3])}?" if near else ""
-
-
-def _last(path: str) -> str:
-    return path.rpartition(".")[2]
+    near = closest_match(asked, known) if "." in asked else None
+    if near is None and (key := closest_match(asked.rpartition(".")[2], by_key)) is not None:
+        near = by_key[key]
+    return f"; did you mean {known[near]}?" if near is not None else ""
 
 
 def _show(field: Field, holds: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where the command's words go: the result to stdout, all else to stderr; none of it acts on a terminal."""
+"""What the command writes: the result to stdout, all else to stderr, and errors as one readable line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,30 @@ import io
 import json
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from millis_wrapper._stdout import give_up
-from millis_wrapper._text import escape_control_characters
+from millis_wrapper._text import escape_control_characters, shorten
+from millis_wrapper.errors import ConfigurationError, MillisError
+
+from ._options import Session
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+
+REFUSED = 1
+WRONG_USE = 2
+INTERRUPTED = 130
+
+WAITING_SECONDS = 2.0  # after which a terminal is shown that a reply is waited for
+_LONGEST_LINE = 1_000
 
 
 class Failure(Exception):
@@ -26,7 +41,12 @@ class ReaderGone(Exception):
 
 
 def write(text: str) -> None:
-    """Write `text`, a part of the result, to stdout at once; raises what `writing` raises."""
+    """Write `text`, a part of the result, to stdout at once.
+
+    Raises:
+        ReaderGone: its reader has closed it.
+        Failure: it cannot be written to.
+    """
     stdout = _stdout()
     with writing():
         stdout.write(text)
@@ -35,9 +55,11 @@ def write(text: str) -> None:
 
 @contextmanager
 def writing() -> Generator[None]:
-    """Take care of a stdout that cannot be written to.
+    """Turn the errors of a stdout that cannot be written to into ours.
 
-    Raises ReaderGone when its reader has closed it, and Failure when it fails for another reason.
+    Raises:
+        ReaderGone: its reader has closed it.
+        Failure: it fails for another reason.
     """
     try:
         yield
@@ -55,14 +77,31 @@ def write_json(value: Any) -> None:
 
 
 def write_styled(text: Text) -> None:
-    """Write `text` to stdout as it is; with its colours on a terminal, unless NO_COLOR is set."""
+    """Write `text` to stdout.
+
+    On a terminal it wraps between words, and has its colours unless NO_COLOR is set; else it is plain lines.
+    """
     from rich.console import Console
 
-    colour = _stdout().isatty() and not os.environ.get("NO_COLOR")
-    console = Console(color_system="auto" if colour else None, force_terminal=colour)
+    terminal = _stdout().isatty()
+    colour = terminal and not os.environ.get("NO_COLOR")
+    console = Console(color_system="auto" if colour else None, force_terminal=colour, highlight=False)
     with console.capture() as written:
-        console.print(text, soft_wrap=True)
+        console.print(text, soft_wrap=not terminal)
     write(written.get())
+
+
+@contextmanager
+def waiting(what: str) -> Generator[threading.Timer]:
+    """Say on a terminal that `what` is waited for, if the timer is not cancelled soon."""
+    timer = threading.Timer(WAITING_SECONDS, note, [f"(waiting for {what} ...)"])
+    timer.daemon = True
+    if sys.stderr is not None and sys.stderr.isatty():
+        timer.start()
+    try:
+        yield timer
+    finally:
+        timer.cancel()
 
 
 def note(text: str) -> None:
@@ -84,3 +123,45 @@ def _stdout() -> TextIO:
     if sys.stdout is None:  # it was closed (`>&-`)
         raise Failure("stdout is closed, so the result cannot be written")
     return sys.stdout
+
+
+def exit_code_for(error: BaseException, session: Session) -> int:
+    """Say on stderr what went wrong, and return the exit code."""
+    if isinstance(error, ReaderGone):
+        return 0
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED
+    say(error, session)
+    return WRONG_USE if isinstance(error, ConfigurationError) or _usage(error) else REFUSED
+
+
+def say(error: BaseException, session: Session, hint: str = "") -> None:
+    """Say on stderr what went wrong: in one line, with `hint` behind it, and with --debug whole before it."""
+    if session.debug:
+        note("".join(traceback.format_exception(error)).rstrip())
+    note((_usage(error) or f"millis: {line_for(error)}") + hint)
+
+
+def line_for(error: BaseException) -> str:
+    """Return one line that tells a person at a terminal what went wrong."""
+    if isinstance(error, OSError):
+        words = error.strerror or str(error)
+        return as_line(f"{error.filename}: {words}" if error.filename else words)
+    if not isinstance(error, MillisError | Failure):
+        return as_line(f"a fault of this program, {type(error).__name__}: {error} (--debug shows where)")
+    return as_line(str(error))
+
+
+def as_line(text: str) -> str:
+    """Return `text` as one line without control characters."""
+    return shorten(text, _LONGEST_LINE)
+
+
+def _usage(error: BaseException) -> str | None:
+    """Return the line for arguments that typer refused; None for any other error."""
+    # Such errors are known by what they can do: their class has had several places in typer's versions.
+    words = getattr(error, "format_message", None)
+    if words is None:
+        return None
+    command = getattr(getattr(error, "ctx", None), "command_path", "millis")
+    return f"{command}: {as_line(words())} (see {command} --help)"

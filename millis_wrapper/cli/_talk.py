@@ -1,4 +1,4 @@
-"""A talk in the terminal: a line, a reply, a line, with the history kept."""
+"""A conversation in the terminal: a line, a reply, a line, with the history kept."""
 
 from __future__ import annotations
 
@@ -12,23 +12,35 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millis_wrapper.errors import MillisError
 
-from ._failures import line_for
-from ._output import note
+from ._output import line_for, note, say, write
 
 if TYPE_CHECKING:
     from millis_wrapper import Conversation
     from millis_wrapper._sync.stream import ChatStream
 
+    from ._options import Session
+
     Messages: TypeAlias = list[dict[str, Any]]
 
-_PROMPT = "> "
+_PROMPT = "You> "
+_HELP = """\
+/end [TEXT]   end the session: says TEXT, or else sends the history once more as it is, with
+              end_of_session; then leaves
+/save [FILE]  write the history to FILE as JSON; without FILE, where it was written before
+/help         show this
+Ctrl-C        stop the reply; at the prompt, twice: leave
+Ctrl-D        leave, and send nothing"""
 
 
 class Talk:
-    """One talk.
+    """One conversation in the terminal.
 
-    `end` opens the stream that ends a session without a further text; `show` shows a reply, `complain` what
-    broke it.
+    Args:
+        conversation: keeps the history.
+        end: opens the stream that ends a session without a further text.
+        show: shows a reply.
+        session: whether errors are shown whole.
+        history: the file that the history came from.
     """
 
     def __init__(
@@ -36,16 +48,22 @@ class Talk:
         conversation: Conversation,
         end: Callable[[Messages], ChatStream],
         show: Callable[[ChatStream], None],
-        complain: Callable[[MillisError], None],
+        session: Session,
+        history: Path | None = None,
     ) -> None:
         self._conversation = conversation
         self._end = end
         self._show = show
-        self._complain = complain
+        self._session = session
+        # Only what this conversation wrote, or came from, is written over.
+        self._own_files = [] if history is None else [history.expanduser()]
 
     def run(self) -> None:
-        """Talk until /end or Ctrl-D; raises KeyboardInterrupt for two Ctrl-C at the prompt."""
-        note("/end [TEXT] ends the session, /save FILE keeps the history, Ctrl-D leaves.")
+        """Talk until /end or Ctrl-D.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came twice at the prompt.
+        """
         interrupted = False
         while True:
             try:
@@ -61,7 +79,7 @@ class Talk:
                 note("\n(Ctrl-C again leaves, and so does Ctrl-D)")
                 continue
             except UnicodeDecodeError as error:
-                note(f"millis: that line is no text: {error}")
+                note(f"millis: that line is not text: {error}")
                 continue
             interrupted = False
             if line.startswith("/"):
@@ -78,8 +96,10 @@ class Talk:
             return self._end_session(rest)
         if command == "/save":
             self._save(rest)
+        elif command == "/help":
+            note(_HELP)
         else:
-            note(f"millis: there is no {command}; there are /end [TEXT] and /save FILE")
+            note(f"millis: there is no {command}; /help shows what there is")
         return False
 
     def _end_session(self, text: str) -> bool:
@@ -113,34 +133,45 @@ class Talk:
         stream: ChatStream | None = None
         try:
             stream = open_stream()
+            if sys.stdout.isatty():
+                write("Agent: ")
             self._show(stream)
         except KeyboardInterrupt:
             kept = stream is not None and keep(stream)
             note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
         except MillisError as error:
-            self._complain(error)
+            say(error, self._session, " (nothing of this turn is kept: say it again, or something else)")
         else:
             return True
         return False
 
     def _save(self, name: str) -> None:
         messages = self._conversation.messages
-        if not name or not messages:
-            note("millis: " + ("there is nothing to save yet" if name else "/save needs the name of a file"))
+        if not messages:
+            note("millis: there is nothing to save yet")
+            return
+        if not name and not self._own_files:
+            note("millis: /save needs the name of a file")
             return
         # backslashreplace writes half a surrogate pair as JSON does.
         content = json.dumps(messages, ensure_ascii=False, indent=2).encode(errors="backslashreplace") + b"\n"
         try:
-            with Path(name).expanduser().open("xb") as file:  # "x": what is there is never overwritten
+            path = Path(name).expanduser() if name else self._own_files[-1]
+            with path.open("wb" if path in self._own_files else "xb") as file:
                 file.write(content)
         except (OSError, RuntimeError, ValueError) as error:
             note(f"millis: not saved: {line_for(error) if isinstance(error, OSError) else error}")
         else:
-            note(f"({len(messages)} messages saved in {name})")
+            self._own_files.append(path)
+            note(f"({len(messages)} messages saved in {path})")
 
 
 def _ask() -> str:
-    """Return the next line that is typed; raises EOFError at the end of input."""
+    """Return the next line that is typed.
+
+    Raises:
+        EOFError: the input has ended.
+    """
     if sys.stdout.isatty():
         with suppress(ImportError):  # not there on Windows
             import_module("readline")  # input() edits lines with it, and knows the lines before

@@ -44,12 +44,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(agent_id: str | None, out: TextIO) -> None:
+def run(agent_id: str | None, out: TextIO, *, allow_http: bool = False) -> None:
     """Stream a reply of an agent to `out`, then copy the agent and name the copy.
 
     Args:
         agent_id: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
         out: where to write to.
+        allow_http: as for `Millis`.
 
     Raises:
         MillisError: a call failed.
@@ -59,7 +60,7 @@ def run(agent_id: str | None, out: TextIO) -> None:
     from . import DEFAULT_AGENT_ID, MockMillis
 
     if agent_id is not None:
-        with Millis() as millis:
+        with Millis(allow_http=allow_http) as millis:
             print("The live service; what follows may cost you, and the copy is real.\n", file=out)
             _show(millis, agent_id, out)
         return

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from millis_wrapper.cli._agent_id import ids_last
 from millis_wrapper.cli._app import app, run
-from millis_wrapper.cli._options import WITH_VALUE
+from millis_wrapper.cli._output import exit_code_for
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -29,7 +28,9 @@ IDS: st.SearchStrategy[str] = st.builds(
     st.text(LETTERS, min_size=20, max_size=20),
 )
 
-TEXTS: st.SearchStrategy[str] = st.one_of(st.text(min_size=1, max_size=9), IDS, st.just("--"))
+TEXTS: st.SearchStrategy[str] = st.one_of(
+    st.text(min_size=1, max_size=9).filter(str.strip), IDS, st.just("--")
+)
 
 
 class _CallError(Exception):
@@ -41,7 +42,7 @@ def _calls() -> Iterator[None]:
     """In place of the client: raises what it is asked for."""
 
     class Recorder:
-        def __init__(self, *, region: str | None) -> None:
+        def __init__(self, *, region: str | None, allow_http: bool) -> None:
             self.region = region
             self.chat = self.agents = self
 
@@ -115,27 +116,31 @@ def test_an_option_before_the_command_leaves_the_id_alone(agent_id: str) -> None
     assert asked("--debug", "duplicate", agent_id) == (agent_id, None)
 
 
-@settings(max_examples=30)
-@given(st.lists(TEXTS | st.sampled_from(["contract", "config", "diff"])))
-def test_commands_without_an_id_are_left_alone(arguments: list[str]) -> None:
-    """A file may be called as it likes."""
-    for command in ("contract", "config", "mock"):
-        assert ids_last([command, *arguments]) == [command, *arguments]
-
-
 @pytest.mark.parametrize("command", ["chat", "duplicate"])
-def test_the_options_are_the_ones_that_typer_knows(command: str) -> None:
-    """Each option that takes a value is known to take one, and none looks like an id."""
+def test_no_option_looks_like_an_id(command: str) -> None:
+    """An id can be told from every option."""
     context: Any = get_command(app)
     options = [param for param in context.commands[command].params if param.param_type_name == "option"]
-    assert {name for option in options if not option.is_flag for name in option.opts} <= WITH_VALUE
-    assert not [name for option in options if option.is_flag for name in option.opts if name in WITH_VALUE]
-    assert not [
-        name for option in options for name in option.opts if re.fullmatch("-[A-Za-z0-9_-]{19}", name)
-    ]
+    names = [name for option in options for name in option.opts]
+    assert not [name for name in names if re.fullmatch("-[A-Za-z0-9_-]{19}", name)]
 
 
-def test_arguments_keep_their_order() -> None:
-    """The id stays the first of two, so that the complaint about one too many is about the other."""
-    said = ["chat", "-OabCdEfGhIjKlMnOpQr", "hi", "--json"]
-    assert ids_last(said) == ["chat", "--json", "--", "-OabCdEfGhIjKlMnOpQr", "hi"]
+@pytest.mark.parametrize("agent_id", ["-Oabc", "-OabCdEfGhIjKlMnOpQ", "-OabCdEfGhIjKlMnOpQrs"])
+@pytest.mark.parametrize("command", ["chat", "duplicate", "demo"])
+def test_a_mistyped_id_is_named_as_such(
+    capsys: pytest.CaptureFixture[str], command: str, agent_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for an option that nobody meant."""
+    monkeypatch.setattr("millis_wrapper.cli._app.exit_code_for", exit_code_for)
+    assert run([command, agent_id]) == 2
+    said = capsys.readouterr().err
+    assert f"{agent_id} is not an agent id (20 characters)" in said
+    assert said.count("\n") == 1
+
+
+def test_a_text_may_follow_the_id() -> None:
+    """The id is the first, the text the second, wherever the options are."""
+    expected = ("-OabCdEfGhIjKlMnOpQr", "hi there", False, None, "eu")
+    assert asked("chat", "-OabCdEfGhIjKlMnOpQr", "hi there", "--region", "eu") == expected
+    assert asked("chat", "--region", "eu", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected
+    assert asked("chat", "--region=eu", "--", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
-from cli_runs import Cli
+import yaml
+from cli_runs import MILLIS, Cli, environment
+from paths import ROOT
 
 GOOD: dict[str, Any] = {"prompt": "Greet {name}.", "voice": {"provider": "openai", "voice_id": "v"}}
 
@@ -109,3 +113,93 @@ def test_config_without_a_command_is_2(cli: Cli) -> None:
     """It is said what is missing, and where the help is."""
     ran = cli("config")
     assert (ran.code, ran.error) == (2, "millis config: Missing command. (see millis config --help)")
+
+
+def test_several_files_and_stdin_are_checked_in_one_go(cli: Cli, tmp_path: Path) -> None:
+    """Each finding names its file, and a file that cannot be read stops none of the others."""
+    good, bad = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "language": 5}, "bad.json")
+    ran = cli("config", "check", good, bad, "-", stdin=json.dumps({**GOOD, "promt": "x"}))
+    assert ran.code == 1
+    first, *_ = ran.out.splitlines()
+    assert first.startswith(f"{bad}: error: language: ")
+    assert any(line.startswith("-: ") and "promt" in line for line in ran.out.splitlines())
+    ran = cli("config", "check", str(tmp_path / "none.json"), bad)
+    assert ran.code == 2
+    assert "none.json" in ran.err
+    assert "language" in ran.out
+
+
+def test_strict_fails_on_warnings(cli: Cli, tmp_path: Path) -> None:
+    """In CI a probable mistake is one."""
+    file = saved(tmp_path, {**GOOD, "session_timeout": {"max_idle": 60000}})
+    assert [cli("config", "check", file).code, cli("config", "check", "--strict", file).code] == [0, 1]
+
+
+def test_what_was_found_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
+    """A program reads level, path, message and fix of each finding, by file."""
+    good, bad = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "language": 5}, "bad.json")
+    ran = cli("config", "check", "--json", good, bad)
+    assert (ran.code, ran.err) == (1, "")
+    first, second = json.loads(ran.out)
+    assert first == {"file": good, "findings": []}
+    (finding,) = second["findings"]
+    assert (second["file"], finding["level"], finding["path"]) == (bad, "error", "language")
+    assert {"message", "fix"} <= finding.keys()
+
+
+def test_a_nested_addition_is_shown_value_by_value(cli: Cli, tmp_path: Path) -> None:
+    """A whole new object is readable lines, and not one long line of JSON."""
+    empty: list[str] = []
+    voicemail: dict[str, Any] = {"action": "hangup", "message": "Bye", "tags": empty}
+    more = {**GOOD, "flow": {"voicemail": voicemail}}
+    ran = cli("config", "diff", saved(tmp_path, GOOD), saved(tmp_path, more, "b.json"))
+    assert ran.code == 1
+    assert ran.out.splitlines() == [
+        '+ flow.voicemail.action: "hangup"',
+        '+ flow.voicemail.message: "Bye"',
+        "+ flow.voicemail.tags: []",
+    ]
+
+
+def test_the_differences_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
+    """A program reads them as `diff_configs` gives them."""
+    a, b = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "prompt": "Hi", "timezone": "UTC"}, "b.json")
+    ran = cli("config", "diff", "--json", a, b)
+    assert ran.code == 1
+    assert json.loads(ran.out) == {
+        "added": {"timezone": "UTC"},
+        "removed": {},
+        "changed": {"prompt": {"before": "Greet {name}.", "after": "Hi"}},
+    }
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) -> None:
+    """No word of a finding is broken at the edge of the terminal."""
+    file = saved(tmp_path, {**GOOD, "first_mesage": "Hello", "flow": {"response_delay": 0.5}})
+    child: pexpect.spawn[str] = pexpect.spawn(
+        MILLIS,
+        ["config", "check", file],
+        env={**environment("http://127.0.0.1:9"), "NO_COLOR": "1", "COLUMNS": str(columns)},
+        dimensions=(24, columns),
+        encoding="utf-8",
+        timeout=20,
+    )
+    shown = str(child.read())
+    child.wait()
+    *lines, _ = shown.split("\r\n")[:-1]
+    assert max(map(len, lines)) <= columns
+    piped = subprocess.run([MILLIS, "config", "check", file], capture_output=True, text=True, check=False)
+    assert " ".join(" ".join(lines).split()) == " ".join(piped.stdout.split())
+
+
+def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
+    """What .pre-commit-hooks.yaml names is a command that there is, and that fails on a mistake.
+
+    pre-commit itself builds the package in an environment of its own, which takes longer than this suite.
+    """
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    program, *arguments = hook["entry"].split()
+    assert program == "millis"
+    assert cli(*arguments, saved(tmp_path, GOOD)).code == 0
+    assert cli(*arguments, saved(tmp_path, {**GOOD, "flow": {"response_delay": 0.5}}, "bad.json")).code == 1

@@ -11,17 +11,18 @@ from typer.main import get_command
 from millis_wrapper.cli._app import app
 
 COMMANDS: dict[tuple[str, ...], set[str]] = {
-    (): {"--version", "--debug"},
+    (): {"--version", "--debug", "--install-completion", "--show-completion"},
     ("chat",): {
         *("--message", "-m", "--config", "--metadata", "--end-session", "--json", "--region", "--debug"),
+        *("--history", "--allow-http"),
     },
-    ("duplicate",): {"--json", "--region", "--debug"},
+    ("duplicate",): {"--json", "--region", "--allow-http", "--debug"},
     ("config",): set(),
-    ("config", "check"): {"--override", "--metadata", "--debug"},
-    ("config", "diff"): {"--debug"},
+    ("config", "check"): {"--override", "--metadata", "--strict", "--json", "--debug"},
+    ("config", "diff"): {"--json", "--debug"},
     ("contract",): {"--debug"},
     ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--quiet", "--debug"},
-    ("demo",): {"--debug"},
+    ("demo",): {"--allow-http", "--debug"},
 }
 
 
@@ -50,6 +51,7 @@ def test_there_are_these_commands_and_options_and_no_others() -> None:
 def test_the_help_fits_80_columns_and_cuts_nothing_off(cli: Cli, command: tuple[str, ...]) -> None:
     """No line is too long, no sentence ends in dots, and every option has its words."""
     ran = cli(*command, "--help")
+    assert cli(*command, "-h") == ran
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "...\n" not in ran.out.partition("\n")[2]
@@ -67,6 +69,9 @@ def test_no_command_at_all_shows_the_help_and_is_2(cli: Cli) -> None:
 def test_the_help_says_what_the_exit_codes_are_and_where_the_key_comes_from(cli: Cli) -> None:
     """Who writes a script need not look further."""
     words = " ".join(cli("--help").out.split())
-    assert "0 fine; 1 the service or the config said no; 2 wrong use; 130 interrupted" in words
+    assert (
+        "0 success; 1 the service refused or failed, or the config has errors; 2 wrong use; 130 interrupted"
+        in words
+    )
     assert "MILLIS_API_KEY" in words
     assert "MILLIS_BASE_URL" in words

@@ -18,14 +18,16 @@ def test_a_talk_keeps_its_history_and_saves_it(millis_mock: MockMillis, tmp_path
     """Each turn is sent with all before it; a turn that fails is not part of it, and can be said again."""
     saved = tmp_path / "talk.json"
     terminal = Terminal(millis_mock.url, "chat", AGENT)
-    terminal.sees("/end [TEXT] ends the session, /save FILE keeps the history, Ctrl-D leaves.")
+    terminal.sees(f"Talking to {AGENT} at {millis_mock.url}. /help shows what you can type.\r\n")
+    terminal.types("/help")
+    terminal.sees("Ctrl-D        leave, and send nothing\r\n")
     terminal.types(f"/save {saved}")
     terminal.sees("there is nothing to save yet")
     terminal.types("Hello you")
     terminal.sees("Hello you\r\n")
     millis_mock.fail_next("cut")
     terminal.types("one two three four")
-    assert terminal.sees("one two\r\nmillis: the stream broke off") == ""
+    assert terminal.sees("one two\r\nmillis: the stream broke off") == "Agent: "
     terminal.sees("(nothing of this turn is kept: say it again, or something else)\r\n")
     terminal.types("/frob")
     terminal.sees("millis: there is no /frob")
@@ -34,11 +36,16 @@ def test_a_talk_keeps_its_history_and_saves_it(millis_mock: MockMillis, tmp_path
     terminal.sees("again\r\n")
     terminal.types(f"/save {saved}")
     terminal.sees("(4 messages saved in ")
-    terminal.types(f"/save {saved}")
+    terminal.types("/save")
+    terminal.sees("(4 messages saved in ")
+    others = tmp_path / "others.json"
+    others.write_text("mine")
+    terminal.types(f"/save {others}")
     terminal.sees("File exists")
+    assert others.read_text() == "mine"
     terminal.types("/end Good bye")
     code, rest = terminal.end()
-    assert (code, rest) == (0, "Good bye\r\n")
+    assert (code, rest) == (0, "Agent: Good bye\r\n")
     history = [
         {"role": "user", "content": "Hello you"},
         {"role": "assistant", "content": "Hello you"},
@@ -67,7 +74,7 @@ def test_end_without_a_text_sends_the_history_as_it_is(millis_mock: MockMillis) 
     terminal.sees("Traceback (most recent call last)")
     terminal.sees("millis: [500 Internal Server Error]")
     terminal.types("/end")
-    assert terminal.end() == (0, "Hello\r\n")
+    assert terminal.end() == (0, "Agent: Hello\r\n")
     last = millis_mock.requests[-1].body
     assert last["end_of_session"] is True
     assert [message["content"] for message in last["messages"]] == ["Hello", "Hello"]
@@ -179,3 +186,47 @@ def test_help_loads_nothing_it_does_not_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 set()"
+
+
+def test_a_saved_history_goes_on(millis_mock: MockMillis, tmp_path: Path) -> None:
+    """What /save wrote is sent before the next turn, and may be written over by this conversation."""
+    saved = tmp_path / "talk.json"
+    history = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good evening"}]
+    saved.write_text(json.dumps(history))
+    terminal = Terminal(millis_mock.url, "chat", AGENT, "--history", str(saved))
+    terminal.types("And tomorrow?")
+    terminal.sees("And tomorrow?\r\n")
+    terminal.types("/save")
+    terminal.sees("(4 messages saved in ")
+    terminal.sees("> ")
+    terminal.ctrl("d")
+    assert terminal.end()[0] == 0
+    assert millis_mock.requests[0].body["messages"][:2] == history
+    assert len(json.loads(saved.read_text())) == 4
+
+
+def test_a_terminal_is_shown_that_a_reply_is_waited_for() -> None:
+    """A first token that does not come is not taken for a command that hangs."""
+    go_on = threading.Event()
+    with Loopback([STREAM, pause(go_on), said("At last.") + DONE + END]) as server:
+        terminal = Terminal(server.url, "chat", AGENT, "-m", "Hi")
+        terminal.sees("(waiting for the agent ...)\r\n")
+        go_on.set()
+        assert terminal.end() == (0, "At last.\r\n")
+
+
+def test_python_m_is_the_command(millis_mock: MockMillis) -> None:
+    """`python -m millis_wrapper` works where the script is not on the PATH."""
+    command = [sys.executable, "-m", "millis_wrapper", "chat", AGENT, "Hello"]
+    done = subprocess.run(
+        command, env=environment(millis_mock.url), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
+
+
+def test_the_shell_completes_commands(millis_mock: MockMillis) -> None:
+    """typer's own completion is there, and knows the commands."""
+    env = {**environment(millis_mock.url), "_MILLIS_COMPLETE": "complete_bash", "COMP_WORDS": "millis du"}
+    env |= {"COMP_CWORD": "1"}
+    done = subprocess.run([MILLIS], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["duplicate"]

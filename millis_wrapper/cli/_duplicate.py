@@ -8,7 +8,7 @@ import typer
 
 from millis_wrapper._text import escape_control_characters
 
-from ._options import AgentId, Debug, RegionOption
+from ._options import AgentId, AllowHttp, Debug, RegionOption
 from ._output import Failure, ReaderGone, write, write_json
 
 
@@ -18,6 +18,7 @@ def duplicate(
         bool, typer.Option("--json", help="Print the whole answer of the service as one line of JSON.")
     ] = False,
     region: RegionOption = None,
+    allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
     """Copy a saved agent, and print the copy's id.
@@ -27,7 +28,7 @@ def duplicate(
     """
     from millis_wrapper._sync.client import Millis
 
-    with Millis(region=region) as millis:
+    with Millis(region=region, allow_http=allow_http) as millis:
         copy = millis.agents.duplicate(agent_id)
     try:
         if as_json:
