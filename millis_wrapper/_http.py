@@ -184,6 +184,7 @@ def status_error(
         headers=shown_headers(response.headers.items(), options.key),
         now=datetime.now(UTC),
         attempt=attempt,
+        sent=prepared.content,
     )
 
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Config: TypeAlias = Mapping[str, Any] | AgentConfigOverride | AgentConfig
 
 
+_MOST_LISTED = 20  # errors of a config that a message lists
 _ROLES = ("user", "assistant", "tool")
 
 
@@ -49,7 +51,11 @@ def agent_arguments(
 ) -> dict[str, Any]:
     """Return the request's `agent` object: what was said, and nothing that was not.
 
-    Warns of config keys that the contract does not know; with `strict`, raises ConfigurationError for them.
+    Warns of config keys that the contract does not know.
+
+    Raises:
+        ConfigurationError: an argument is wrong; with `strict` also for such keys and, where jsonschema
+            (extra `contract`) is installed, for a config that the service would refuse.
     """
     if agent_id is None and agent_config is None:
         raise ConfigurationError(
@@ -60,6 +66,8 @@ def agent_arguments(
         agent["agent_id"] = validate_agent_id(agent_id)
     if agent_config is not None:
         agent["agent_config"] = config_dict(agent_config)
+        if strict:
+            _ensure_accepted(agent["agent_config"])
         _report_unknown_keys(agent["agent_config"], strict)
     if metadata is not None:
         if not isinstance(metadata, Mapping):
@@ -185,6 +193,19 @@ def _as_mapping(value: object) -> Mapping[str, Any] | None:
 
 def _shown(value: object) -> str:
     return shorten(repr(value), 40)
+
+
+def _ensure_accepted(config: dict[str, Any]) -> None:
+    if find_spec("jsonschema") is None:
+        return
+    from .config import check_config
+
+    errors = [finding for finding in check_config(config, "override") if finding.level == "error"]
+    if errors:
+        lines = [str(finding).removeprefix("error: ") for finding in errors[:_MOST_LISTED]]
+        if len(errors) > _MOST_LISTED:
+            lines.append(f"and {len(errors) - _MOST_LISTED} more")
+        raise ConfigurationError("\n  ".join(["agent_config: the service would refuse it:", *lines]))
 
 
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:

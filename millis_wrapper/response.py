@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import attrs
 
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
 from ._text import escape_control_characters, shorten
+from .contract._paths import format_path
 from .errors import (
     APIStatusError,
     AuthenticationError,
@@ -44,6 +46,8 @@ _CLASSES: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 
+_CONFIG = ("agent", "agent_config")  # where the config is in a chat request
+
 COPY_MAY_EXIST = "a copy may exist: look before you try again"
 # Header names whose values are not shown: what they hold opens doors.
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -63,6 +67,7 @@ def error_for_status(
     headers: Mapping[str, str],
     now: datetime,
     attempt: int = 1,
+    sent: bytes | None = None,
 ) -> APIStatusError:
     """Return the error for an answer with an error status.
 
@@ -73,6 +78,7 @@ def error_for_status(
         headers: the answer's headers by lower-case name.
         now: the time to count a Retry-After date from.
         attempt: which attempt this was, from 1.
+        sent: the request's body; what was wrong in it is looked up after a 422.
     """
     detail = _detail(body)
     retry_after = parse_retry_after(headers.get("retry-after"), now)
@@ -85,7 +91,10 @@ def error_for_status(
     }
     if status_code == 422:
         errors = tuple(_field_errors(detail))
-        words = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
+        fixes = _fixes(sent) if any(error.loc[:2] == _CONFIG for error in errors) else {}
+        words = "; ".join(
+            f"{_place(error.loc)}: {_uncapital(error.msg)}{_fix_for(error.loc, fixes)}" for error in errors
+        )
         return UnprocessableEntityError(
             _message(operation, status_code, shorten(words, _MESSAGE_PLACES) or _reason(detail, body)),
             errors=errors,
@@ -182,6 +191,27 @@ def _field_errors(detail: Any) -> Iterator[FieldError]:
 def _place(loc: tuple[str | int, ...]) -> str:
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
     return path.removeprefix(".") or "the request"
+
+
+def _fixes(sent: bytes | None) -> dict[str, str]:
+    """Return what the config tools say to do about the config in a request, by path."""
+    # It is said beside the service's own words, which nothing that goes wrong here may take away: not the
+    # missing extra `contract`, no import that fails.
+    try:
+        from .config import check_config
+
+        found = check_config(json.loads(sent or b"")["agent"]["agent_config"], "override")
+    except Exception:
+        return {}
+    return {finding.path: finding.fix for finding in found if finding.fix and finding.level != "hint"}
+
+
+def _fix_for(loc: tuple[str | int, ...], fixes: Mapping[str, str]) -> str:
+    # The service may name the form that it tried behind the place: `flow.response_delay.int`.
+    for end in range(len(loc), len(_CONFIG), -1) if loc[:2] == _CONFIG else ():
+        if fix := fixes.get(format_path(loc[2:end])):
+            return f" ({fix})"
+    return ""
 
 
 def _uncapital(text: str) -> str:

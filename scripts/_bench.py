@@ -1,6 +1,6 @@
 """What `scripts/bench` does: ratios measured in one run, in which the contestants take turns.
 
-No figure of it is an absolute time: machines differ, and are shared. A busy moment hits all contestants.
+Machines differ, and are shared: only one figure is an absolute time. A busy moment hits all contestants.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import httpx
 import httpx_sse
 
 from millis_wrapper import AsyncMillis, Millis
+from millis_wrapper.config import check_config
 from millis_wrapper.sse import decode
 
 
@@ -274,6 +275,28 @@ def streams(rounds: int) -> Iterator[Row]:
         )
 
 
+def config(rounds: int) -> Iterator[Row]:
+    """How the time of check_config grows when a config does: ten times the keys, twice the depth."""
+
+    def unknown_keys(count: int) -> dict[str, Any]:
+        return {f"unknown_key_{number}": number for number in range(count)}
+
+    def nested(depth: int) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for _ in range(depth):
+            settings = {"inner": settings, "values": [1, 2, 3]}
+        return {"voice": {"provider": "openai", "voice_id": "alloy", "settings": settings}}
+
+    for name, small, large, at_most in (
+        ("10,000 unknown keys, over 1,000", unknown_keys(1000), unknown_keys(10_000), 12),
+        ("nested 80 levels deep, over 40", nested(40), nested(80), 2.5),
+    ):
+        ours, theirs = partial(check_config, small, "override"), partial(check_config, large, "override")
+        yield compare(f"config: growth, {name}", ours, theirs, rounds, at_most=at_most)
+    times = take_turns({"check": partial(check_config, unknown_keys(10_000), "override")}, rounds)
+    yield row("config: seconds for 10,000 unknown keys", times["check"], at_most=1)
+
+
 def decode_megabytes(megabytes: int) -> None:
     """Decode a stream of so many megabytes."""
     chunk = b'data: {"choices":[{"delta":{"content":"Hello, this is a word or two."}}]}\n\n' * 50
@@ -298,6 +321,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
     "text": text,
     "imports": imports,
     "streams": streams,
+    "config": config,
     "memory": memory,
 }
 

@@ -29,10 +29,12 @@ the object `flow`, and `tools[].name` is the key `name` of any item of the list 
 
 A type that begins with a capital is an object, or a list of such objects, whose fields are in a table
 further down; it is also the name of its Python class in `millis_api.models`. "Or null" means that the
-service takes and gives null there. A field may be left out unless it is **required**, which means: wherever
-the object that holds it is there. A default is what the service takes for a key that is absent. The known
-values are those that have been seen, and others are valid too. "Known from" tells where the
-field itself is known from; what it does is our reading of its name, unless that source explains it:"""
+service takes and gives null there, "or null in answers" that it refuses null in a request. A field may be
+left out unless it is **required**, which means: wherever the object that holds it is there. A default is
+what the service takes for a key that is absent. The known values are those that have been seen, and others
+are valid too; where the service most likely refuses another one in a request, they are called the known
+values "in requests". "Known from" tells where the field itself is known from; what it does is our reading
+of its name, unless that source explains it:"""
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -142,6 +144,7 @@ class _Page:
             return f"[{name}]({anchor('Agent config' if name in CONFIGS else name)})"
 
         kind = re.sub(r"\b[A-Z]\w+", linked, field.type) + (" or null" if field.nullable else "")
+        kind += " in answers" if field.nullable and not field.null_in_requests else ""
         yield f"`{field.path}`"
         yield "; ".join(
             [
@@ -157,12 +160,13 @@ class _Page:
     def _known(self, field: Field) -> str:
         if not field.known:
             return ""
+        where = "Known in requests" if field.closed_in_requests else "Known"
         if len(field.known) <= FEW:
-            return " Known: " + ", ".join(f"`{value}`" for value in field.known) + "."
+            return f" {where}: " + ", ".join(f"`{value}`" for value in field.known) + "."
         schemas = self.document["components"]["schemas"]
         name = next(name for name, schema in schemas.items() if schema.get("enum") == list(field.known))
         self.long_sets[name] = field.known
-        return f" Known: {len(field.known)}, see {_link(name)}."
+        return f" {where}: {len(field.known)}, see {_link(name)}."
 
 
 def _status(status: str) -> str:

@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from millis_api.models import AgentConfigOverride, Tool
 from request_helpers import HELLO, agent, call, refusal, sent
 
 from millis_wrapper import AsyncMillis, Millis
-from millis_wrapper.errors import UnknownFieldWarning
+from millis_wrapper.errors import ConfigurationError, UnknownFieldWarning
 
 # What cannot be sent as JSON.
 
@@ -107,9 +108,38 @@ def test_an_unknown_key_is_warned_of_and_sent(config: dict[str, Any], message: s
 
 
 @pytest.mark.parametrize(("config", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
-def test_strict_makes_an_error_of_it(config: dict[str, Any], message: str) -> None:
+def test_strict_makes_an_error_of_it(
+    config: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With `strict`, what would be a warning is raised, in the same words, and nothing is warned of."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
     assert refusal(lambda: agent(agent_id="x", agent_config=config, strict=True)) == message
+
+
+def test_strict_refuses_what_the_service_would() -> None:
+    """With `strict` and the extra `contract`, all errors of the config tools are raised at once."""
+    config = {"llm": "gpt-4o", "promt": "p", "timezone": "Mars/Base"}
+    assert refusal(lambda: agent(agent_id="x", agent_config=config, strict=True)) == (
+        "agent_config: the service would refuse it:"
+        "\n  llm: a bare model name is an older form, which the service refuses;"
+        ' write {"model": "gpt-4o"}'
+        "\n  promt: is a key that the service refuses; rename it to prompt, as the service spells it"
+    )
+
+
+def test_strict_lists_the_first_twenty_errors() -> None:
+    """A message stays readable, and says how many errors it leaves out."""
+    config = {f"zzz{number}": 1 for number in range(30)}
+    with pytest.raises(ConfigurationError) as caught:
+        agent(agent_id="x", agent_config=config, strict=True)
+    lines = str(caught.value).splitlines()
+    assert (len(lines), lines[-1]) == (22, "  and 10 more")
+
+
+def test_strict_sends_what_is_only_odd() -> None:
+    """Warnings and hints refuse nothing: the service may know better."""
+    config = {"llm": {"model": "gpt-9"}, "session_timeout": {"max_idle": 5000}}
+    assert agent(agent_id="x", agent_config=config, strict=True)["agent_config"] == config
 
 
 def test_each_unknown_key_is_warned_of() -> None:

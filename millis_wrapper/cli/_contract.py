@@ -123,7 +123,7 @@ def _show(field: Field, holds: list[str]) -> None:
 
 
 def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
-    yield "type", field.type + (", or null" if field.nullable else "")
+    yield "type", field.type + _null(field)
     if field.unit:
         yield "unit", field.unit
     yield "required", _required(field)
@@ -132,10 +132,19 @@ def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
         "none known" if field.default is None else f"{json.dumps(field.default)}, set by the service",
     )
     if field.known:
-        yield "known values", f"{', '.join(map(str, field.known))} (others are valid too)"
+        others = (
+            "the service most likely refuses others" if field.closed_in_requests else "others are valid too"
+        )
+        yield "known values", f"{', '.join(map(str, field.known))} ({others})"
     if holds:
         yield "holds", ", ".join(holds)
     yield "origin", ", ".join(field.origin) or "not noted"
+
+
+def _null(field: Field) -> str:
+    if not field.nullable:
+        return ""
+    return ", or null" if field.null_in_requests else ", or null in answers"
 
 
 def _required(field: Field) -> str:

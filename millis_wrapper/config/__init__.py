@@ -5,7 +5,7 @@ All of it takes dicts and the generated models, changes neither, and gives back 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -68,6 +68,18 @@ class ConfigDiff:
     removed: dict[str, Any]
     changed: dict[str, Change]
 
+    def entries(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield the difference as lines: `-` removed, `+` added, `~` changed, each with a path and its value.
+
+        What was added or removed comes leaf by leaf, so that each line holds a value that is easy to read;
+        the value of a change is a `Change`.
+        """
+        for sign, values in (("-", self.removed), ("+", self.added)):
+            for path, value in values.items():
+                yield from ((sign, place, leaf) for place, leaf in _leaves(value, path))
+        for path, change in self.changed.items():
+            yield "~", path, change
+
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
@@ -84,8 +96,12 @@ def check_config(
         metadata: what the `{name}` placeholders in prompt and first message are filled in from. They are not
             looked at without it.
 
-    Raises ConfigurationError for another `kind`, for metadata that is none, and without jsonschema (extra
-    `contract`).
+    Returns:
+        What was found.
+
+    Raises:
+        ConfigurationError: another `kind`, metadata that is not an object, or jsonschema (extra `contract`)
+            is not installed.
 
     Example:
         >>> for finding in check_config({"flow": {"response_delay": 1.5}}, kind="override"):
@@ -103,7 +119,8 @@ def as_override(config: Config) -> Override:
     Left out are the top-level keys that the request's schema does not know, since the service refuses them.
     All else stays as it is: nulls, which probably replace the saved value, and unknown keys further down.
 
-    Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
+    Raises:
+        ConfigurationError: it is not a config, or the whole answer of duplicate.
     """
     data = plain_config(config, "config")
     known = contract.component("AgentConfigOverride")["properties"]
@@ -119,7 +136,8 @@ def merge_configs(base: Config, override: Config) -> dict[str, Any]:
     Each top-level key of `override` replaces that of `base`, whole; a null replaces too. That is assumed of
     the service: it says no more than that a config overrides settings of the saved agent.
 
-    Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
+    Raises:
+        ConfigurationError: it is not a config, or the whole answer of duplicate.
     """
     return {**plain_config(base, "base"), **plain_config(override, "override")}
 
@@ -127,7 +145,8 @@ def merge_configs(base: Config, override: Config) -> dict[str, Any]:
 def diff_configs(a: Config, b: Config) -> ConfigDiff:
     """Return how config `b` differs from config `a`; nothing added, removed or changed means a true copy.
 
-    Raises ConfigurationError for what is no config, and for the whole answer of duplicate.
+    Raises:
+        ConfigurationError: it is not a config, or the whole answer of duplicate.
 
     Example:
         >>> diff_configs({"prompt": "Be brief."}, {"prompt": "Be brief.", "timezone": "Europe/Berlin"}).added
@@ -144,6 +163,14 @@ def _names(metadata: Mapping[str, Any] | Metadata) -> set[str]:
     if hasattr(metadata, "to_dict"):
         return set(metadata.to_dict())
     raise ConfigurationError(f"metadata: must be a dict, not {kind_of(metadata)}")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    inside = children(value, path)
+    if not inside:
+        yield path, value
+    for place, child in inside:
+        yield from _leaves(child, place)
 
 
 def _compare(a: Any, b: Any, path: str, diff: ConfigDiff) -> None:

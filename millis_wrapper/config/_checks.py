@@ -17,7 +17,7 @@ from millis_wrapper.contract._paths import format_path, join_path
 from millis_wrapper.contract._validation import Path, Violation, violations
 
 from ._data import is_answer, kind_of, plain
-from ._rules import LIKE_SECONDS, Level, between_fields, null_refused, rules_by_path, shown, unfilled
+from ._rules import LIKE_SECONDS, Level, between_fields, rules_by_path, shown, unfilled
 
 Kind: TypeAlias = Literal["agent", "override"]
 
@@ -76,7 +76,7 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
         return [
             Finding("", "error", "this is the answer of duplicate, which holds a config", "pass its `config`")
         ]
-    found += [*_against_contract(data, kind), *_against_rules(data, kind, names)]
+    found += [*_against_contract(data, kind), *_against_rules(data, names)]
     return sorted(_without_echoes(found), key=_order)
 
 
@@ -143,7 +143,7 @@ def _found_at(steps: Path, value: Any) -> Iterator[Finding]:
     path = format_path(0 if isinstance(step, int) else step for step in steps)
     for step in reversed(steps):
         value = {step: value} if isinstance(step, str) else [value]
-    for finding in (*_against_contract(value, "override"), *_against_rules(value, "override", None)):
+    for finding in (*_against_contract(value, "override"), *_against_rules(value, None)):
         if finding.path.startswith(path):
             yield finding
 
@@ -159,7 +159,17 @@ def _wrong_type(path: str, violation: Violation) -> Finding:
         found = list(_found_at(violation.path, candidate))
         if len(found) <= most and not any(finding.level == "error" for finding in found):
             return Finding(path, "error", message, _written(candidate) + note)
-    return Finding(path, "error", message)
+    return Finding(
+        path, "error", message, _unset(_fields()[form]) if value is None and form in _fields() else None
+    )
+
+
+def _unset(field: Field) -> str | None:
+    if field.required:
+        return None
+    if field.default is None:
+        return "remove it"
+    return f"remove it, or write {json.dumps(field.default)}, the service's default"
 
 
 def _written(value: Any) -> str:
@@ -223,14 +233,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _against_rules(data: dict[str, Any], kind: Kind, names: Collection[object] | None) -> Iterator[Finding]:
+def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> Iterator[Finding]:
     rules = rules_by_path()
-    refused = null_refused() if kind == "override" else ()
     for path, form, value in _values(data, "", ""):
-        if value is None and form in refused:
-            words = f"must be {_ARTICLES[_fields()[form].type]} in a request, not null"
-            default = json.dumps(_fields()[form].default)
-            yield Finding(path, "error", words, f"remove it, or write {default}, the service's default")
         if isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
             words = f"{value} is a placeholder of the documentation"
             yield Finding(path, "hint", words, "write the value, or remove it")

@@ -43,8 +43,9 @@ def plain(value: object) -> tuple[Any, list[Odd]]:
 def plain_config(config: Config, name: str) -> dict[str, Any]:
     """Return a config as JSON data of its own; `name` is for the message of the ConfigurationError.
 
-    Raises ConfigurationError for what is no config, for the whole answer of duplicate, and for a value that
-    JSON cannot say, naming its path.
+    Raises:
+        ConfigurationError: it is not a config, the whole answer of duplicate, or holds a value that JSON
+            cannot say, whose path is named.
     """
     data, odd = plain(config)
     if odd:

@@ -26,8 +26,12 @@ def load_config(source: Source) -> dict[str, Any]:
     Args:
         source: the file's path, or an open file; text or bytes in UTF-8.
 
-    Raises ConfigurationError, naming the file and the line, for what cannot be read, for a key that comes
-    twice in one object, for anything but an object, and for YAML without PyYAML (extra `contract`).
+    Returns:
+        The config.
+
+    Raises:
+        ConfigurationError: it cannot be read, is not an object, has a key twice in one object, or is YAML
+            without PyYAML (extra `contract`). The message names the file and the line.
     """
     name, text = _read(source)
     try:

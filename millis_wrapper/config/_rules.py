@@ -57,14 +57,6 @@ def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
     return rules
 
 
-@cache
-def null_refused() -> frozenset[str]:
-    """Return the paths at which a saved config may hold null, and a request may not."""
-    return frozenset(
-        field.path for field in fields("AgentConfigOverride") if field.nullable and not field.null_in_requests
-    )
-
-
 def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
     """Find the placeholders in `text` that no metadata key in `names` fills in, each once."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):

@@ -147,6 +147,23 @@ def test_differences_are_told_by_path() -> None:
     )
 
 
+def test_differences_can_be_shown_line_by_line() -> None:
+    """What was added or removed comes leaf by leaf, an empty list or object as itself."""
+    a: dict[str, Any] = {"prompt": "A", "tools": [{"name": "x", "params": []}], "llm": {}}
+    b: dict[str, Any] = {
+        "prompt": "B",
+        "flow": {"call_transfer": {"phones": [{"phone": "+1415"}], "messages": []}},
+    }
+    assert list(diff_configs(a, b).entries()) == [
+        ("-", "tools[0].name", "x"),
+        ("-", "tools[0].params", []),
+        ("-", "llm", {}),
+        ("+", "flow.call_transfer.phones[0].phone", "+1415"),
+        ("+", "flow.call_transfer.messages", []),
+        ("~", "prompt", Change("A", "B")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -87,6 +87,12 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(
     assert format_path(found.steps) == found.path
 
 
+def test_many_unknown_keys_are_all_found_and_a_hundred_are_guessed_at() -> None:
+    """Looking for the known key that was meant takes its time, so it ends after the first hundred."""
+    found = unknown({f"prompt_{number}": 1 for number in range(150)})
+    assert [one.closest_match for one in found] == ["prompt"] * 100 + [None] * 50
+
+
 @pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)
 def test_an_unknown_key_is_found_in_every_object_that_has_fields(path: tuple[str | int, ...]) -> None:
     """One wrong key in any object of a full agent is found there, unless that object takes any key."""

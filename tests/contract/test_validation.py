@@ -75,6 +75,27 @@ def test_a_wrong_type_names_all_right_ones(config: Any, place: Any, wanted: Any)
     assert [violation[:3] for violation in config_violations(config)] == [(place, "type", wanted)]
 
 
+def test_null_is_refused_in_a_request_where_the_contract_says_so() -> None:
+    """The five places that are null in answers only are violations in a request, and none in an answer."""
+    config: dict[str, Any] = {
+        "llm": {"model": "gpt-4o", "temperature": None},
+        "flow": {"dtmf_dial": {"enabled": None, "instruction": None}},
+        "privacy_settings": {"opt_out_data_collection": False, "do_not_call_detection": None},
+        "call_settings": {"enable_recording": None},
+        "memory": {"user_identifier_key": None},
+    }
+    assert [violation[:3] for violation in config_violations(config)] == [
+        (("flow", "dtmf_dial", "enabled"), "type", ("boolean",)),
+        (("llm", "temperature"), "type", ("number",)),
+        (("privacy_settings", "do_not_call_detection"), "type", ("boolean",)),
+        (("call_settings", "enable_recording"), "type", ("boolean",)),
+        (("memory", "user_identifier_key"), "type", ("string",)),
+    ]
+    request: dict[str, Any] = {"agent": {"agent_config": config}, "messages": []}
+    assert len(list(violations(request, "ChatCompletionRequest"))) == 5
+    assert list(violations({"prompt": "", "voice": None, **config}, "AgentConfig")) == []
+
+
 def test_a_union_tells_the_faults_of_the_form_that_was_meant() -> None:
     """A value that has the type of one form is held against that form alone."""
     found = config_violations(
