@@ -111,12 +111,12 @@ async def test_a_refused_proxy_password_is_not_tried_again_and_not_shown(
 
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
-async def test_a_bad_certificate_is_not_tried_again(clients: Clients, operation: str, tmp_path: Path) -> None:
+async def test_a_bad_certificate_is_not_tried_again(
+    clients: Clients, operation: str, certificate: Path
+) -> None:
     """It is as bad the second time; nothing was sent."""
-    from self_signed import certificate
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
+    context.load_cert_chain(certificate)
 
     def hello(peer: Peer) -> None:
         connection = peer._socket  # pyright: ignore[reportPrivateUsage]

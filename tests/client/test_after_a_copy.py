@@ -1,0 +1,63 @@
+"""After the one request that must not happen twice nothing fragile runs: the copy's id is never lost."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+from loopback import Loopback, copied, http
+from paths import ROOT
+
+CALL = """
+import sys
+from millis_wrapper import Millis
+millis = Millis("a-key-of-some-length", base_url=sys.argv[1])
+print(millis.agents.duplicate("-Oabc").id)
+"""
+
+ASYNC_CALL = """
+import asyncio, sys
+from millis_wrapper import AsyncMillis
+async def main():
+    async with AsyncMillis("a-key-of-some-length", base_url=sys.argv[1]) as millis:
+        print((await millis.agents.duplicate("-Oabc")).id)
+asyncio.run(main())
+"""
+
+# From the moment on that the answer's head is there, nothing can be opened any more: no import either.
+FULL = """
+import os, resource, sys
+import httpcore
+import millis_wrapper._http as _http
+begin_body = _http.begin_body
+def full(*arguments):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    begin_body(*arguments)
+_http.begin_body = full
+"""
+
+
+@pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
+@pytest.mark.parametrize("warnings", [[], ["-W", "error"], ["-OO"]], ids=["", "-W error", "-OO"])
+def test_a_copy_is_handed_over_in_a_fresh_process(code: str, warnings: list[str]) -> None:
+    """No warning of a late import becomes an error between the copy and its id."""
+    with Loopback(copied("-Ocopy")) as server:
+        command = [sys.executable, *warnings, "-c", code, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "-Ocopy\n"), done.stderr
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
+def test_a_copy_is_handed_over_when_no_file_can_be_opened(code: str) -> None:
+    """With no descriptor left, an import would fail; there is none after the request."""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3
+    answer = (ROOT / "openapi" / "examples" / "agent-full.json").read_bytes()
+    agent_id = json.loads(answer)["id"]
+    with Loopback([http(200, answer)]) as server:
+        command = [sys.executable, "-c", FULL + code, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{agent_id}\n", done.stderr
