@@ -151,9 +151,13 @@ def ensure_open(closed: bool) -> None:
         raise ConfigurationError("the client is closed: make a new one, or close it later")
 
 
-def begin_body(response: httpx.Response, deadline: Deadline) -> None:
+def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
     """Change over from the wait for the answer's head to the waits between the pieces of its body."""
     deadline.begin_body()
+    # A response shows the server's words for its status, which may echo the key.
+    reason = response.extensions.get("reason_phrase")
+    if isinstance(reason, bytes):
+        response.extensions["reason_phrase"] = key.redact(reason)
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         timeouts["read"] = ReadLimit.of(deadline, deadline.timeout.idle)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ._json import is_mapping
 from ._text import shorten
 from .errors import ConfigurationError
 
@@ -70,9 +71,25 @@ class Headers(dict[str, str]):
         return repr(shown)
 
 
-def mask_headers(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return `headers` with a repr that masks secrets, for the frames of an error; raises nothing."""
-    return Headers(headers) if isinstance(headers, Mapping) else headers
+class _MaskedUrl(str):
+    """An address that may hold a password, and has no repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'****'"
+
+
+def mask_headers(headers: object) -> Headers | type | None:
+    """Return `headers` with a repr that masks secrets, or the type of what is not a dict; raises nothing."""
+    if is_mapping(headers):
+        return Headers(headers)
+    return headers if headers is None else type(headers)
+
+
+def mask_url(url: str | None) -> str | None:
+    """Return `url` without a repr if it may hold a password, for the frames of an error; raises nothing."""
+    return _MaskedUrl(url) if isinstance(url, str) and "@" in url else url
 
 
 @attrs.frozen
@@ -172,7 +189,7 @@ def read_options(
     region: Region | None,
     base_url: str | None,
     allow_http: bool,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str] | type | None,
     strict: bool,
     require_end: bool | None = None,
 ) -> Options:
@@ -272,9 +289,9 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     example = f"{source}: must be like {HOSTS['us']}"
     if not isinstance(url, str):
         raise ConfigurationError(f"{example}, not {type(url).__name__}")
-    url = url.strip()
     if "@" in url:  # not shown: what stands before it may be a password
         raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
+    url = url.strip()
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
         raise ConfigurationError(
             f"{source}: {shorten(repr(url), 100)} must begin with http:// or https://, as in"
@@ -304,22 +321,32 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _headers(headers: Mapping[str, str] | None) -> Headers:
+def _headers(headers: Mapping[str, str] | type | None) -> Headers:
     checked = Headers()
-    if headers is not None and not isinstance(headers, Mapping):
-        raise ConfigurationError(f"headers: must be a dict of str, not {type(headers).__name__}")
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigurationError(f"headers: {shorten(repr(name), 60)} is not a valid header name")
-        if name.lower() == "authorization":
-            raise ConfigurationError("headers: authorization is set from api_key; pass the key there")
-        if name.lower() in ("content-length", "transfer-encoding"):
-            raise ConfigurationError(f"headers: {name.lower()} follows from what is sent; leave it out")
-        if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
-            raise ConfigurationError(f"headers: the value of {name!r} must be printable ASCII text")
+    if headers is None:
+        return checked
+    if not isinstance(headers, Mapping):
+        kind = headers if isinstance(headers, type) else type(headers)
+        raise ConfigurationError(f"headers: must be a dict of str, not {kind.__name__}")
+    for name in headers:
+        # The value gets no name here: the frames of an error show what has one.
+        if fault := _fault_of_header(name, headers[name]):
+            raise ConfigurationError(f"headers: {fault}")
         # Space around a value does not belong to it (RFC 9110, 5.5), and h11 refuses it.
-        checked[name] = value.strip()
+        checked[name] = headers[name].strip()
     return checked
+
+
+def _fault_of_header(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        return f"{shorten(repr(name), 60)} is not a valid header name"
+    if name.lower() == "authorization":
+        return "authorization is set from api_key; pass the key there"
+    if name.lower() in ("content-length", "transfer-encoding"):
+        return f"{name.lower()} follows from what is sent; leave it out"
+    if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
+        return f"the value of {name!r} must be printable ASCII text"
+    return None
 
 
 def _is_seconds(value: object) -> bool:

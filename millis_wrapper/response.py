@@ -275,14 +275,14 @@ def prepare_reading() -> None:
 
 
 def read_duplicated_agent(
-    body: bytes, *, redact: Callable[[bytes], bytes] = bytes, headers: Mapping[str, str] | None = None
+    body: bytes, headers: Mapping[str, str] | None = None, *, redact: Callable[[bytes], bytes] = bytes
 ) -> DuplicatedAgent:
     """Return the agent that the body of a success describes.
 
     Args:
         body: the answer's body.
-        redact: takes the key out of bytes that go into an error.
         headers: the answer's headers, for an error.
+        redact: takes the key out of bytes that go into an error.
 
     Raises:
         UnexpectedResponseError: there is no id in it; anything else that is odd is left to `raw`.

@@ -12,7 +12,16 @@ import httpx
 
 from millis_wrapper import _http
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.options import Region, Timeout, as_timeout, mask_headers, read_key, read_options, wrap_key
+from millis_wrapper.options import (
+    Region,
+    Timeout,
+    as_timeout,
+    mask_headers,
+    mask_url,
+    read_key,
+    read_options,
+    wrap_key,
+)
 from millis_wrapper.request import agent_arguments, message_dicts, prepare_chat, prepare_duplicate
 from millis_wrapper.response import DuplicatedAgent, prepare_reading, read_duplicated_agent
 from millis_wrapper.retry import RetryPolicy
@@ -171,8 +180,11 @@ class Agents:
         """
         prepared = prepare_duplicate(agent_id)
         prepare_reading()
-        body, headers = self._transport.read(prepared, as_timeout(timeout, self._transport.timeout))
-        return read_duplicated_agent(body, redact=self._transport.options.key.redact, headers=headers)
+        timeout = as_timeout(timeout, self._transport.timeout)
+        # The body gets no name here: the frames of an error show what has one, and it may echo the key.
+        return read_duplicated_agent(
+            *self._transport.read(prepared, timeout), redact=self._transport.options.key.redact
+        )
 
 
 class Millis:
@@ -225,7 +237,8 @@ class Millis:
         require_end: bool | None = None,
     ) -> None:
         wrapped, api_key = wrap_key(api_key), None
-        headers = mask_headers(headers)
+        masked, headers = mask_headers(headers), None
+        base_url = mask_url(base_url)
         if http_client is not None and not isinstance(http_client, httpx.Client):
             raise ConfigurationError(
                 f"http_client: must be an httpx.Client, not {type(http_client).__name__}"
@@ -235,7 +248,7 @@ class Millis:
             region=region,
             base_url=base_url,
             allow_http=allow_http,
-            headers=headers,
+            headers=masked,
             strict=strict,
             require_end=require_end,
         )

@@ -252,7 +252,7 @@ class Transport:
         if isinstance(outcome, MillisError):
             raise outcome
         answer = OpenResponse(outcome, deadline, pool, io.this_loop(), os.getpid())
-        _http.begin_body(outcome, deadline)
+        _http.begin_body(outcome, deadline, self.options.key)
         if (network := outcome.extensions.get("network_stream")) is not None:
             io.limit_reads(network, timeout.connect)
         if outcome.is_success:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import threading
 from collections.abc import Callable
 from ssl import CERT_REQUIRED
@@ -118,6 +119,7 @@ async def test_an_environment_that_allows_no_client_is_named(
     clients: Clients, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What httpx raises for the environment's proxies and certificates is an error of ours, too."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"no HTTP client can be made.*{variable}"):
         await call(clients.client("https://millis.invalid"), operation)

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Service:
             peer.sendall(connection.data_to_send())
             while data := peer.recv(65536):
                 for event in connection.receive_data(data):
-                    if isinstance(event, h2.events.StreamEnded) and event.stream_id is not None:
+                    if isinstance(event, h2.events.StreamEnded):
                         self.requests += 1
                         react = self._reactions[min(self.requests, len(self._reactions)) - 1]
                         react(connection, event.stream_id)
@@ -110,7 +110,7 @@ def go_away_at(connection: Connection, stream: int) -> None:
 
 
 @contextmanager
-def service(file: Path, *reactions: React) -> Iterator[tuple[Service, ssl.SSLContext]]:
+def service(file: Path, *reactions: React) -> Generator[tuple[Service, ssl.SSLContext]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     context.set_alpn_protocols(["h2"])

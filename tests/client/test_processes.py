@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 import httpx
@@ -64,7 +65,7 @@ def test_after_a_fork_each_process_hears_its_own_replies() -> None:
                 assert millis.chat.send(text, agent_id="-Oabc").text == text
 
         talk("before")
-        children = [in_child(lambda name=f"child {number}": talk(name)) for number in range(CHILDREN)]
+        children = [in_child(partial(talk, f"child {number}")) for number in range(CHILDREN)]
         talk("parent")
         assert [exit_status(pid) for pid in children] == [0] * CHILDREN
         talk("after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -80,7 +80,7 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, service: str) -> Iterator[str]:
+def nginx(folder: Path, service: str) -> Generator[str]:
     """Run nginx with its defaults in front of `service`, and yield its address."""
     assert NGINX is not None
     address = nowhere()

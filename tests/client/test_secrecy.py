@@ -28,7 +28,7 @@ from loopback import (
     until_left,
 )
 
-from millis_wrapper import AsyncMillis, Millis, MillisError, Timeout
+from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, Millis, MillisError, Timeout
 
 pytestmark = pytest.mark.anyio
 
@@ -117,7 +117,7 @@ HEARD = f"no such key: {KEY}"
 ECHOES: dict[str, Answer] = {
     "in an error's detail": [http(401, f'{{"detail": "{HEARD}"}}')],
     "in an error's text": [http(500, HEARD)],
-    "in a fault's list": [
+    "in a list of errors": [
         http(
             422, f'{{"detail": [{{"loc": ["{KEY}"], "msg": "{HEARD}", "type": "{KEY}", "input": "{KEY}"}}]}}'
         )
@@ -147,6 +147,58 @@ async def test_no_error_repeats_the_key_that_the_service_sends_back(
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)
     assert places(caught.value, KEY) == []
+    assert KEY not in with_locals(caught.value)
+
+
+WRONG: list[dict[str, Any]] = [
+    {"region": "asia"},
+    {"region": "eu", "base_url": "https://x.invalid"},
+    {"base_url": 5},
+    {"base_url": f"https://{KEY}@x.invalid"},
+    {"base_url": "http://x.invalid"},
+    {"base_url": "https://x..invalid"},
+    {"timeout": -1},
+    {"timeout": httpx.Timeout(4)},
+    {"max_retries": -1},
+    {"http_client": object()},
+    {"headers": {"authorization": KEY}},
+    {"headers": {"x-api-key": KEY, "bad name": "x"}},
+    {"headers": {"x-api-key": KEY + "\n"}},
+    {"headers": KEY},
+    {"allow_http": "yes"},
+    {"strict": 1},
+    {"require_end": "no"},
+    {"api_key": f"Bearer {KEY}"},
+    {"api_key": f"MILLIS_API_KEY={KEY}"},
+    {"api_key": f'"{KEY}"'},
+    {"api_key": f"{KEY}\x00"},
+    {"api_key": [KEY]},
+]
+
+
+@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
+@pytest.mark.parametrize("wrong", WRONG, ids=[str(number) for number in range(len(WRONG))])
+def test_no_wrong_argument_shows_the_key_in_a_frame(
+    kind: type[Millis] | type[AsyncMillis], wrong: dict[str, Any]
+) -> None:
+    """Crash reporters show the locals of every frame, the repr of a client that was not made among them."""
+    make: Any = kind
+    with pytest.raises(ConfigurationError) as caught:
+        make(**{"api_key": KEY, **wrong})
+    assert places(caught.value, KEY) == []
+    assert KEY not in with_locals(caught.value)
+    assert "not constructed" in with_locals(caught.value)
+
+
+async def test_a_reset_just_before_the_first_write_leaves_no_head_behind(clients: Clients) -> None:
+    """It comes as a ReadError, while the frames that were writing hold the head with the key."""
+    with Loopback([reset], [reset]) as server:
+        millis = clients.client(server.url, max_retries=0)
+        for _ in range(5):
+            with pytest.raises(APIConnectionError) as caught:
+                await call(millis, "duplicate")
+            assert places(caught.value, KEY) == []
+            assert KEY not in with_locals(caught.value)
 
 
 @OPERATIONS
