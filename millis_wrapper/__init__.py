@@ -6,12 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from millis_api.dicts import *  # noqa: F403  (a TypedDict for each model)
+
     from ._async.client import AsyncMillis as AsyncMillis
     from ._async.conversation import AsyncConversation as AsyncConversation
     from ._async.stream import AsyncChatStream as AsyncChatStream
     from ._sync.client import Millis as Millis
     from ._sync.conversation import Conversation as Conversation
     from ._sync.stream import ChatStream as ChatStream
+    from ._types import Config as Config
+    from ._types import Message as Message
+    from ._types import Messages as Messages
     from ._version import __version__ as __version__
     from .chat import ChatChunk as ChatChunk
     from .chat import ChatReply as ChatReply
@@ -49,11 +54,14 @@ __all__ = [
     "ChatChunk",
     "ChatReply",
     "ChatStream",
+    "Config",
     "ConfigurationError",
     "Conversation",
     "DuplicatedAgent",
     "FieldError",
     "InternalServerError",
+    "Message",
+    "Messages",
     "Millis",
     "MillisError",
     "NotFoundError",
@@ -78,8 +86,11 @@ _MODULES = {
     "ChatChunk": "chat",
     "ChatReply": "chat",
     "ChatStream": "_sync.stream",
+    "Config": "_types",
     "Conversation": "_sync.conversation",
     "DuplicatedAgent": "response",
+    "Message": "_types",
+    "Messages": "_types",
     "Millis": "_sync.client",
     "RetryPolicy": "retry",
     "Timeout": "options",
@@ -89,6 +100,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     # PEP 562: `import millis_wrapper` costs next to nothing, and each name loads only what it needs.
+    if name.endswith("Dict") and name in (dicts := import_module("millis_api.dicts")).__all__:
+        return getattr(dicts, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)

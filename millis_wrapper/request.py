@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,11 +20,7 @@ from .response import DuplicatedAgent
 from .retry import Operation
 
 if TYPE_CHECKING:
-    from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage, ToolMessage, UserMessage
-
-    Message: TypeAlias = Mapping[str, Any] | UserMessage | AssistantMessage | ToolMessage
-    Messages: TypeAlias = str | Iterable[Message]
-    Config: TypeAlias = Mapping[str, Any] | AgentConfigOverride | AgentConfig
+    from ._types import Config, Messages
 
 
 _MOST_LISTED = 20  # errors of a config that a message lists

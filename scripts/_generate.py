@@ -14,6 +14,7 @@ import argparse
 import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def make(project: Path, target: Path) -> None:
     package.parent.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
         _run_generator(relaxed(contract), openapi, package, Path(scratch))
+    _add_dicts(package)
     header = HEADER.format(version=version("openapi-python-client"))
     for file in package.rglob("*.py"):
         _write(file, header + file.read_text("utf-8"))
@@ -78,6 +80,52 @@ def make(project: Path, target: Path) -> None:
     (target / REFERENCE).parent.mkdir()
     _write(target / REFERENCE, _reference.render(contract))
     _sync.make(project, target)
+
+
+_DICT = re.compile(r"^(?:class )?(\w+Dict)(?:\(TypedDict|: TypeAlias)", re.MULTILINE)
+_DICTS = '''\
+"""A TypedDict for each model: with it as annotation, type checkers know the keys of a plain dict."""
+
+from typing import TYPE_CHECKING, Any
+
+from . import models
+
+if TYPE_CHECKING:
+{imports}
+
+__all__ = (
+{names}
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+    return getattr(models, name)
+'''
+
+
+def _add_dicts(package: Path) -> None:
+    """Name the TypedDicts in models/__init__.py, whose template does not know them, and in dicts.py."""
+    init = package / "models" / "__init__.py"
+    text = init.read_text("utf-8")
+    names: list[str] = []
+    for file in sorted((package / "models").glob("*.py")):
+        for name in _DICT.findall(file.read_text("utf-8")):
+            model, module = name.removesuffix("Dict"), file.stem
+            names.append(name)
+            for line, pattern in (
+                (f"    from .{module} import {model}\n", "    from .{module} import {name}\n"),
+                (f'    "{model}",\n', '    "{name}",\n'),
+                (f'    "{model}": ".{module}",\n', '    "{name}": ".{module}",\n'),
+            ):
+                if text.count(line) != 1:
+                    raise RegenerateError(f"models/__init__.py: {line.strip()!r} is not there once")
+                text = text.replace(line, line + pattern.format(module=module, name=name))
+    _write(init, text)
+    imports = "\n".join(f"    from .models import {name} as {name}" for name in sorted(names))
+    listed = "\n".join(f'    "{name}",' for name in sorted(names))
+    _write(package / "dicts.py", _DICTS.format(imports=imports, names=listed))
 
 
 def _write(file: Path, text: str) -> None:

@@ -36,7 +36,8 @@ WITH_EXAMPLE = [
     config.check_config,
     config.diff_configs,
 ]
-CLASSES = [getattr(millis_wrapper, name) for name in millis_wrapper.__all__ if name != "__version__"]
+NAMES = [getattr(millis_wrapper, name) for name in millis_wrapper.__all__]
+CLASSES = [named for named in NAMES if isinstance(named, type)]
 
 
 def _public(cls: type[Any]) -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,8 @@ from millis_api.client import AuthenticatedClient
 from millis_api.types import UNSET
 from schemas import CORPUS, ROOT, document, read_json
 
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
+
 PACKAGE = ROOT / "generated" / "millis_api"
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
 COMPONENTS = document()["components"]["schemas"]
@@ -42,8 +44,9 @@ def test_each_component_is_a_class_with_its_fields(name: str) -> None:
 
 def test_there_is_no_class_that_the_contract_does_not_name() -> None:
     """No class is called something like SettingsType0."""
-    assert set(models.__all__) <= set(COMPONENTS)
-    assert set(COMPONENTS) - set(models.__all__) == {"ChatMessage", "ChatStreamEnd"}
+    named = {name.removesuffix("Dict") for name in models.__all__}
+    assert named <= set(COMPONENTS)
+    assert set(COMPONENTS) - named == {"ChatMessage", "ChatStreamEnd"}
 
 
 def test_models_are_imported_when_they_are_asked_for() -> None:
@@ -99,3 +102,26 @@ def test_the_contract_has_not_drifted() -> None:
     source = (ROOT / "openapi" / "millis.yaml").read_bytes()
     assert (PACKAGE / "contract" / "millis.yaml").read_bytes() == source, "run scripts/regenerate"
     assert read_json(PACKAGE / "contract" / "millis.json") == document(), "run scripts/regenerate"
+
+
+@pytest.mark.anyio
+async def test_the_generated_client_speaks_to_the_service_as_it_is(millis_mock: MockMillis) -> None:
+    """It sends the key as the contract's security scheme says, and does not wait for ever."""
+    client = AuthenticatedClient(base_url=millis_mock.url, token="a-key", httpx_args={"trust_env": False})
+    with client:
+        made = duplicate_agent.sync(DEFAULT_AGENT_ID, client=client)
+        whole = duplicate_agent.sync_detailed(DEFAULT_AGENT_ID, client=client)
+    assert isinstance(made, models.DuplicateAgentResponse)
+    assert isinstance(whole.parsed, models.DuplicateAgentResponse)
+    body = models.ChatCompletionRequest.from_dict(
+        {"agent": {"agent_id": DEFAULT_AGENT_ID}, "messages": [{"role": "user", "content": "Hello"}]}
+    )
+    client = AuthenticatedClient(base_url=millis_mock.url, token="a-key", httpx_args={"trust_env": False})
+    async with client:
+        said = await create_chat_completion.asyncio_detailed(client=client, body=body)
+        made = await duplicate_agent.asyncio(DEFAULT_AGENT_ID, client=client)
+        assert client.get_async_httpx_client().timeout.read is not None
+    assert b'"Hello"' in said.content
+    assert isinstance(made, models.DuplicateAgentResponse)
+    assert "a-key" not in repr(client)
+    assert {request.headers["authorization"] for request in millis_mock.requests} == {"****"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import inspect
 import json
 import pickle
 from collections.abc import Iterator, Mapping
@@ -223,3 +225,52 @@ def test_required_fields_are_required_of_whoever_builds_a_model() -> None:
     """Reading is lenient; building without a required field is an error at once."""
     with pytest.raises(TypeError, match="voice_id"):
         models.Voice(provider="openai")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # that is the test
+
+
+def test_a_field_is_there_under_the_key_of_the_service() -> None:
+    """`in`, reading, setting and deleting by key cover the fields and whatever else came."""
+    config = models.AgentConfig.from_dict({"prompt": "Be brief.", "x_new": 1})
+    assert [key in config for key in ("prompt", "x_new", "voice", "nothing")] == [True, True, False, False]
+    assert (config["prompt"], config["x_new"]) == ("Be brief.", 1)
+    config["prompt"], config["x_new"] = "Be kind.", 2
+    assert (config.prompt, config.to_dict()) == ("Be kind.", {"prompt": "Be kind.", "x_new": 2})
+    del config["prompt"], config["x_new"]
+    assert config.to_dict() == {}
+    for key in ("prompt", "nothing"):
+        with pytest.raises(KeyError, match=key):
+            _ = config[key]
+        with pytest.raises(KeyError, match=key):
+            del config[key]
+
+
+def test_the_repr_shows_what_is_set() -> None:
+    """A print of a copied agent's config is what it holds, and not a list of what it does not."""
+    flow = models.Flow.from_dict({"response_delay": 500, "interruption": {"allowed": None}, "x_new": 1})
+    assert repr(flow) == (
+        "Flow(interruption=Interruption(allowed=None), response_delay=500,"
+        " additional_properties={'x_new': 1})"
+    )
+    assert repr(models.Flow()) == "Flow()"
+
+
+def test_fields_are_named_when_a_model_is_made() -> None:
+    """A new required field never changes what a call means."""
+    make: Any = models.Voice
+    with pytest.raises(TypeError, match="positional"):
+        make("openai", "alloy")
+
+
+def test_help_shows_what_each_field_means() -> None:
+    """The words of the contract are in the docstring of the class."""
+    text = inspect.getdoc(models.Flow) or ""
+    assert "Attributes:" in text
+    for field in attrs.fields(models.Flow):
+        if field.name != "additional_properties":
+            assert f"{field.name}: " in text
+
+
+def test_no_function_refuses_a_value_that_is_new() -> None:
+    """The sets of known values are open, so nothing checks them."""
+    for name in models.__all__:
+        module = importlib.import_module(getattr(models, name).__module__) if name.endswith("Dict") else None
+        assert not [one for one in vars(module or models) if one.startswith("check_")]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from millis_api import dicts, models
 
 import millis_wrapper
 
@@ -24,6 +25,7 @@ def test_all_is_what_is_exported() -> None:
         for line in block.body
         if isinstance(line, ast.ImportFrom)
         for alias in line.names
+        if alias.name != "*"
     }
     assert shown == set(millis_wrapper.__all__)
     assert millis_wrapper.__all__ == sorted(millis_wrapper.__all__)
@@ -36,10 +38,19 @@ def test_names_lead_to_the_module_that_type_checkers_are_shown() -> None:
         if isinstance(line, ast.ImportFrom) and line.level == 1:
             for alias in line.names:
                 value = getattr(millis_wrapper, alias.name)
-                assert (
-                    getattr(value, "__module__", f"millis_wrapper.{line.module}")
-                    == f"millis_wrapper.{line.module}"
-                )
+                if isinstance(value, type):
+                    assert value.__module__ == f"millis_wrapper.{line.module}"
+
+
+def test_a_dict_type_of_each_model_is_exported() -> None:
+    """Plain dicts can be annotated with what the contract says, at run time too."""
+    for name in dicts.__all__:
+        assert getattr(millis_wrapper, name) is getattr(models, name)
+    assert {f"{name}Dict" for name in models.__all__ if hasattr(getattr(models, name), "to_dict")} == set(
+        dicts.__all__
+    )
+    with pytest.raises(AttributeError):
+        _ = millis_wrapper.NoSuchDict
 
 
 def test_dir_and_star_import_give_the_public_names() -> None:

@@ -134,9 +134,12 @@ def test_models_are_sent_as_dicts_are() -> None:
     assert sent(agent_config={"voice": voice, "prompt": UNSET}) == sent(
         agent_config={"voice": {"provider": "openai", "voice_id": "v"}}
     )
-    assert sent([UserMessage("Hi"), AssistantMessage("Yes?"), ToolMessage("{}", "call_1")], agent_id="x")[
-        "messages"
-    ] == [
+    history = [
+        UserMessage(content="Hi"),
+        AssistantMessage(content="Yes?"),
+        ToolMessage(content="{}", tool_call_id="call_1"),
+    ]
+    assert sent(history, agent_id="x")["messages"] == [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Yes?"},
         {"role": "tool", "content": "{}", "tool_call_id": "call_1"},

@@ -89,7 +89,9 @@ def test_there_have_to_be_messages(messages: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("messages", [None, 7, {"role": "user", "content": "Hi"}, UserMessage("Hi"), b"Hi"])
+@pytest.mark.parametrize(
+    "messages", [None, 7, {"role": "user", "content": "Hi"}, UserMessage(content="Hi"), b"Hi"]
+)
 def test_messages_are_text_or_a_list(messages: Any) -> None:
     """A message alone is not taken for a list of them."""
     assert refusal(lambda: message_dicts(messages)) == (

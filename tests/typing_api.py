@@ -12,6 +12,7 @@ from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage
 from millis_api.types import Unset
 
 from millis_wrapper import (
+    AgentConfigOverrideDict,
     APIConnectionError,
     APIStatusError,
     AsyncChatStream,
@@ -20,9 +21,13 @@ from millis_wrapper import (
     ChatChunk,
     ChatReply,
     ChatStream,
+    Config,
     Conversation,
     DuplicatedAgent,
     FieldError,
+    FlowDict,
+    Message,
+    Messages,
     Millis,
     MillisError,
     RetryPolicy,
@@ -30,6 +35,7 @@ from millis_wrapper import (
     Timeout,
     UnexpectedResponseError,
     UnprocessableEntityError,
+    VoiceDict,
     __version__,
 )
 from millis_wrapper.config import (
@@ -52,10 +58,10 @@ def a_client_takes() -> None:
     Millis(require_end=True)
     Millis(http_client=httpx.Client())
     AsyncMillis(http_client=httpx.AsyncClient())
-    Millis(max_retries=1.5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    Millis(timeout=httpx.Timeout(4))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    Millis(region="asia")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    Millis(http_client=httpx.AsyncClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    Millis(max_retries=1.5)  # type: ignore
+    Millis(timeout=httpx.Timeout(4))  # type: ignore
+    Millis(region="asia")  # type: ignore
+    Millis(http_client=httpx.AsyncClient())  # type: ignore
     version: str = __version__
     print(version)
 
@@ -108,7 +114,26 @@ def a_config_may_be(millis: Millis, saved: AgentConfig, override: AgentConfigOve
     millis.chat.send("Hello", agent_config={"prompt": "Be kind."})
     millis.chat.send("Hello", agent_config=saved)
     millis.chat.send("Hello", agent_config=override)
-    millis.chat.send("Hello", agent_config="Be kind.")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    millis.chat.send("Hello", agent_config="Be kind.")  # type: ignore
+
+
+def dicts_are_checked_where_they_are_annotated(millis: Millis) -> None:
+    config: AgentConfigOverrideDict = {"prompt": "Be brief.", "first_message": "Hello"}
+    config["flow"] = {"response_delay": 500}
+    millis.chat.send("Hi", agent_config=config)
+    misspelt: AgentConfigOverrideDict = {"first_mesage": "Hello"}  # type: ignore
+    wrong: FlowDict = {"user_start_first": "yes"}  # type: ignore
+    lacking: VoiceDict = {"provider": "openai"}  # type: ignore
+    print(misspelt, wrong, lacking)
+
+
+def history_may_be_kept_in_a_variable(millis: Millis) -> None:
+    history: list[Message] = [UserMessage(content="Hi"), {"role": "assistant", "content": "Hello"}]
+    history.append(millis.chat.send(history, agent_id="-O").message)
+    messages: Messages = history
+    config: Config = {"prompt": "Be brief."}
+    millis.chat.send(messages, agent_config=config)
+    millis.chat.send([UserMessage(content="Hi"), AssistantMessage(content="Yes?")], agent_config=config)
 
 
 def messages_may_be(millis: Millis) -> None:
@@ -117,7 +142,7 @@ def messages_may_be(millis: Millis) -> None:
     millis.chat.send([UserMessage(content="Hello")], agent_id="-O")
     millis.chat.send([UserMessage(content="Hello"), {"role": "assistant", "content": "Hi"}], agent_id="-O")
     millis.chat.send([UserMessage(content="Hello"), AssistantMessage(content="Hi")], agent_id="-O")
-    millis.chat.send(7, agent_id="-O")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    millis.chat.send(7, agent_id="-O")  # type: ignore
 
 
 def a_reply_holds(reply: ChatReply) -> None:
@@ -183,7 +208,7 @@ def configs_are(saved: AgentConfig, override: AgentConfigOverride, metadata: Met
     assert_type(load_config(Path("agent.json")), dict[str, Any])
     assert_type(check_config(saved, "override", {"name": "Ada"}), list[Finding])
     check_config({"prompt": "Be kind."}, kind="agent", metadata=metadata)
-    check_config(override, kind="saved")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    check_config(override, kind="saved")  # type: ignore
     for finding in check_config(saved):
         assert_type(finding.level, Literal["error", "warning", "hint"])
         assert_type(finding.fix, str | None)

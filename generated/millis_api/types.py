@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
-from typing import IO, Any, BinaryIO, Generic, Literal, Protocol, Self, TypeGuard, TypeVar
+from typing import IO, Any, BinaryIO, ClassVar, Generic, Literal, Protocol, Self, TypeGuard, TypeVar
 
 from attrs import define
 
@@ -72,10 +72,59 @@ MISSING: Any = UNSET
 class Model(Protocol):
     """What all models have in common."""
 
+    field_names: ClassVar[Mapping[str, str]]
+    """The service's keys, and the names of their fields."""
+    additional_properties: dict[str, Any]
+
     def to_dict(self) -> dict[str, Any]: ...
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self: ...
+
+
+def get_item(model: Model, key: str) -> Any:
+    """The value of a key of the service: of a field that is set, or of one that has no field."""
+    name = model.field_names.get(key)
+    if name is None:
+        return model.additional_properties[key]
+    if (value := getattr(model, name)) is UNSET:
+        raise KeyError(key)
+    return value
+
+
+def set_item(model: Model, key: str, value: Any) -> None:
+    """Set the field of a key of the service, or the key that has none."""
+    if (name := model.field_names.get(key)) is None:
+        model.additional_properties[key] = value
+    else:
+        setattr(model, name, value)
+
+
+def del_item(model: Model, key: str) -> None:
+    """Unset the field of a key of the service, or take out the key that has none."""
+    get_item(model, key)
+    if (name := model.field_names.get(key)) is None:
+        del model.additional_properties[key]
+    else:
+        setattr(model, name, UNSET)
+
+
+def contains(model: Model, key: str) -> bool:
+    """Whether the field of a key of the service is set, or a key that has none is there."""
+    name = model.field_names.get(key)
+    return key in model.additional_properties if name is None else getattr(model, name) is not UNSET
+
+
+def represent(model: Model) -> str:
+    """The repr of a model: what is set, and nothing else."""
+    fields = [
+        f"{name}={value!r}"
+        for name in model.field_names.values()
+        if (value := getattr(model, name)) is not UNSET
+    ]
+    if model.additional_properties:
+        fields.append(f"additional_properties={model.additional_properties!r}")
+    return f"{type(model).__name__}({', '.join(fields)})"
 
 
 def read(value: Any, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()) -> Any:

@@ -29,8 +29,8 @@ from .stream import AsyncChatStream
 from .transport import AsyncTransport
 
 if TYPE_CHECKING:
+    from millis_wrapper._types import Config, Messages
     from millis_wrapper.chat import ChatReply
-    from millis_wrapper.request import Config, Messages
 
 
 class AsyncChat:

@@ -16,8 +16,8 @@ from millis_wrapper.request import message_dicts, prepare_chat
 from .stream import AsyncChatStream
 
 if TYPE_CHECKING:
+    from millis_wrapper._types import Messages
     from millis_wrapper.chat import ChatReply, ReplyBuilder
-    from millis_wrapper.request import Messages
 
     from .transport import AsyncTransport
 

@@ -31,8 +31,8 @@ from .stream import ChatStream
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from millis_wrapper._types import Config, Messages
     from millis_wrapper.chat import ChatReply
-    from millis_wrapper.request import Config, Messages
 
 
 class Chat:

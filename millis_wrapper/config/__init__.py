@@ -22,7 +22,7 @@ from ._load import load_config as load_config
 if TYPE_CHECKING:
     from millis_api.models import Metadata
 
-    from millis_wrapper.request import Config
+    from millis_wrapper._types import Config
 
 __all__ = [
     "Change",

@@ -12,7 +12,7 @@ from millis_wrapper.contract._paths import join_path
 from millis_wrapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from millis_wrapper.request import Config
+    from millis_wrapper._types import Config
 
 # No config comes near these. They end the walk through a dict that holds itself, and through a small YAML
 # file whose aliases would unfold into billions of values.

@@ -33,7 +33,10 @@ class Share(float):
     [
         (OrderedDict[str, Any](a=(1, 2)), {"a": [1, 2]}),
         (MappingProxyType[str, Any]({"a": None}), {"a": None}),
-        ({"voice": Voice("openai", "alloy")}, {"voice": {"provider": "openai", "voice_id": "alloy"}}),
+        (
+            {"voice": Voice(provider="openai", voice_id="alloy")},
+            {"voice": {"provider": "openai", "voice_id": "alloy"}},
+        ),
         ([Provider.OPENAI, OldProvider.OPENAI, Delay.SHORT, Share(0.5)], ["openai", "openai", 100, 0.5]),
         ({OldProvider.OPENAI: True}, {"openai": True}),
     ],

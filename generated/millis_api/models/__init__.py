@@ -8,214 +8,382 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .agent_config import AgentConfig
+    from .agent_config import AgentConfigDict
     from .agent_config_override import AgentConfigOverride
+    from .agent_config_override import AgentConfigOverrideDict
     from .agent_terminate_call import AgentTerminateCall
+    from .agent_terminate_call import AgentTerminateCallDict
     from .app_function import AppFunction
+    from .app_function import AppFunctionDict
     from .app_function_name import AppFunctionName
     from .assistant_message import AssistantMessage
+    from .assistant_message import AssistantMessageDict
     from .auto_fill_responses import AutoFillResponses
+    from .auto_fill_responses import AutoFillResponsesDict
     from .background_sound import BackgroundSound
+    from .background_sound import BackgroundSoundDict
     from .call_settings import CallSettings
+    from .call_settings import CallSettingsDict
     from .call_transfer import CallTransfer
+    from .call_transfer import CallTransferDict
     from .chat_agent import ChatAgent
+    from .chat_agent import ChatAgentDict
     from .chat_completion_chunk import ChatCompletionChunk
+    from .chat_completion_chunk import ChatCompletionChunkDict
     from .chat_completion_request import ChatCompletionRequest
+    from .chat_completion_request import ChatCompletionRequestDict
     from .chat_stream_error import ChatStreamError
+    from .chat_stream_error import ChatStreamErrorDict
     from .chat_stream_error_detail import ChatStreamErrorDetail
+    from .chat_stream_error_detail import ChatStreamErrorDetailDict
     from .chunk_choice import ChunkChoice
+    from .chunk_choice import ChunkChoiceDict
     from .chunk_delta import ChunkDelta
+    from .chunk_delta import ChunkDeltaDict
     from .chunk_tool_call import ChunkToolCall
+    from .chunk_tool_call import ChunkToolCallDict
     from .chunk_tool_call_function import ChunkToolCallFunction
+    from .chunk_tool_call_function import ChunkToolCallFunctionDict
     from .content_part import ContentPart
+    from .content_part import ContentPartDict
     from .credentials import Credentials
+    from .credentials import CredentialsDict
     from .custom_vocabulary import CustomVocabulary
+    from .custom_vocabulary import CustomVocabularyDict
     from .dtmf_dial import DtmfDial
+    from .dtmf_dial import DtmfDialDict
     from .duplicate_agent_response import DuplicateAgentResponse
+    from .duplicate_agent_response import DuplicateAgentResponseDict
     from .error_response import ErrorResponse
+    from .error_response import ErrorResponseDict
     from .finish_reason import FinishReason
     from .flow import Flow
+    from .flow import FlowDict
     from .headers import Headers
+    from .headers import HeadersDict
     from .history_settings import HistorySettings
+    from .history_settings import HistorySettingsDict
     from .http_method import HttpMethod
     from .http_validation_error import HTTPValidationError
+    from .http_validation_error import HTTPValidationErrorDict
     from .inactivity_handling import InactivityHandling
+    from .inactivity_handling import InactivityHandlingDict
     from .interruption import Interruption
+    from .interruption import InterruptionDict
     from .keyword_weights import KeywordWeights
+    from .keyword_weights import KeywordWeightsDict
     from .knowledge_base import KnowledgeBase
+    from .knowledge_base import KnowledgeBaseDict
     from .language import Language
     from .language_model import LanguageModel
     from .llm import LLM
+    from .llm import LLMDict
     from .memory import Memory
+    from .memory import MemoryDict
     from .metadata import Metadata
+    from .metadata import MetadataDict
     from .millis_function import MillisFunction
+    from .millis_function import MillisFunctionDict
     from .millis_function_data import MillisFunctionData
+    from .millis_function_data import MillisFunctionDataDict
     from .millis_function_type import MillisFunctionType
     from .param_type import ParamType
     from .privacy_settings import PrivacySettings
+    from .privacy_settings import PrivacySettingsDict
     from .response_delay import ResponseDelay
+    from .response_delay import ResponseDelayDict
     from .response_mode import ResponseMode
     from .session_timeout import SessionTimeout
+    from .session_timeout import SessionTimeoutDict
     from .speech_to_text import SpeechToText
+    from .speech_to_text import SpeechToTextDict
     from .speech_to_text_model import SpeechToTextModel
     from .speech_to_text_provider import SpeechToTextProvider
     from .switch_language import SwitchLanguage
+    from .switch_language import SwitchLanguageDict
     from .tool import Tool
+    from .tool import ToolDict
     from .tool_call import ToolCall
+    from .tool_call import ToolCallDict
     from .tool_call_function import ToolCallFunction
+    from .tool_call_function import ToolCallFunctionDict
     from .tool_message import ToolMessage
+    from .tool_message import ToolMessageDict
     from .tool_param import ToolParam
+    from .tool_param import ToolParamDict
     from .transfer_option import TransferOption
+    from .transfer_option import TransferOptionDict
     from .usage import Usage
+    from .usage import UsageDict
     from .user_message import UserMessage
+    from .user_message import UserMessageDict
     from .validation_error import ValidationError
+    from .validation_error import ValidationErrorDict
     from .validation_error_context import ValidationErrorContext
+    from .validation_error_context import ValidationErrorContextDict
     from .voice import Voice
+    from .voice import VoiceDict
     from .voice_provider import VoiceProvider
     from .voice_settings import VoiceSettings
+    from .voice_settings import VoiceSettingsDict
     from .voicemail import Voicemail
+    from .voicemail import VoicemailDict
     from .voicemail_action import VoicemailAction
     from .webhook import Webhook
+    from .webhook import WebhookDict
 
 __all__ = (
     "AgentConfig",
+    "AgentConfigDict",
     "AgentConfigOverride",
+    "AgentConfigOverrideDict",
     "AgentTerminateCall",
+    "AgentTerminateCallDict",
     "AppFunction",
+    "AppFunctionDict",
     "AppFunctionName",
     "AssistantMessage",
+    "AssistantMessageDict",
     "AutoFillResponses",
+    "AutoFillResponsesDict",
     "BackgroundSound",
+    "BackgroundSoundDict",
     "CallSettings",
+    "CallSettingsDict",
     "CallTransfer",
+    "CallTransferDict",
     "ChatAgent",
+    "ChatAgentDict",
     "ChatCompletionChunk",
+    "ChatCompletionChunkDict",
     "ChatCompletionRequest",
+    "ChatCompletionRequestDict",
     "ChatStreamError",
+    "ChatStreamErrorDict",
     "ChatStreamErrorDetail",
+    "ChatStreamErrorDetailDict",
     "ChunkChoice",
+    "ChunkChoiceDict",
     "ChunkDelta",
+    "ChunkDeltaDict",
     "ChunkToolCall",
+    "ChunkToolCallDict",
     "ChunkToolCallFunction",
+    "ChunkToolCallFunctionDict",
     "ContentPart",
+    "ContentPartDict",
     "Credentials",
+    "CredentialsDict",
     "CustomVocabulary",
+    "CustomVocabularyDict",
     "DtmfDial",
+    "DtmfDialDict",
     "DuplicateAgentResponse",
+    "DuplicateAgentResponseDict",
     "ErrorResponse",
+    "ErrorResponseDict",
     "FinishReason",
     "Flow",
+    "FlowDict",
     "Headers",
+    "HeadersDict",
     "HistorySettings",
+    "HistorySettingsDict",
     "HttpMethod",
     "HTTPValidationError",
+    "HTTPValidationErrorDict",
     "InactivityHandling",
+    "InactivityHandlingDict",
     "Interruption",
+    "InterruptionDict",
     "KeywordWeights",
+    "KeywordWeightsDict",
     "KnowledgeBase",
+    "KnowledgeBaseDict",
     "Language",
     "LanguageModel",
     "LLM",
+    "LLMDict",
     "Memory",
+    "MemoryDict",
     "Metadata",
+    "MetadataDict",
     "MillisFunction",
+    "MillisFunctionDict",
     "MillisFunctionData",
+    "MillisFunctionDataDict",
     "MillisFunctionType",
     "ParamType",
     "PrivacySettings",
+    "PrivacySettingsDict",
     "ResponseDelay",
+    "ResponseDelayDict",
     "ResponseMode",
     "SessionTimeout",
+    "SessionTimeoutDict",
     "SpeechToText",
+    "SpeechToTextDict",
     "SpeechToTextModel",
     "SpeechToTextProvider",
     "SwitchLanguage",
+    "SwitchLanguageDict",
     "Tool",
+    "ToolDict",
     "ToolCall",
+    "ToolCallDict",
     "ToolCallFunction",
+    "ToolCallFunctionDict",
     "ToolMessage",
+    "ToolMessageDict",
     "ToolParam",
+    "ToolParamDict",
     "TransferOption",
+    "TransferOptionDict",
     "Usage",
+    "UsageDict",
     "UserMessage",
+    "UserMessageDict",
     "ValidationError",
+    "ValidationErrorDict",
     "ValidationErrorContext",
+    "ValidationErrorContextDict",
     "Voice",
+    "VoiceDict",
     "Voicemail",
+    "VoicemailDict",
     "VoicemailAction",
     "VoiceProvider",
     "VoiceSettings",
+    "VoiceSettingsDict",
     "Webhook",
+    "WebhookDict",
 )
 
 _MODULES = {
     "AgentConfig": ".agent_config",
+    "AgentConfigDict": ".agent_config",
     "AgentConfigOverride": ".agent_config_override",
+    "AgentConfigOverrideDict": ".agent_config_override",
     "AgentTerminateCall": ".agent_terminate_call",
+    "AgentTerminateCallDict": ".agent_terminate_call",
     "AppFunction": ".app_function",
+    "AppFunctionDict": ".app_function",
     "AppFunctionName": ".app_function_name",
     "AssistantMessage": ".assistant_message",
+    "AssistantMessageDict": ".assistant_message",
     "AutoFillResponses": ".auto_fill_responses",
+    "AutoFillResponsesDict": ".auto_fill_responses",
     "BackgroundSound": ".background_sound",
+    "BackgroundSoundDict": ".background_sound",
     "CallSettings": ".call_settings",
+    "CallSettingsDict": ".call_settings",
     "CallTransfer": ".call_transfer",
+    "CallTransferDict": ".call_transfer",
     "ChatAgent": ".chat_agent",
+    "ChatAgentDict": ".chat_agent",
     "ChatCompletionChunk": ".chat_completion_chunk",
+    "ChatCompletionChunkDict": ".chat_completion_chunk",
     "ChatCompletionRequest": ".chat_completion_request",
+    "ChatCompletionRequestDict": ".chat_completion_request",
     "ChatStreamError": ".chat_stream_error",
+    "ChatStreamErrorDict": ".chat_stream_error",
     "ChatStreamErrorDetail": ".chat_stream_error_detail",
+    "ChatStreamErrorDetailDict": ".chat_stream_error_detail",
     "ChunkChoice": ".chunk_choice",
+    "ChunkChoiceDict": ".chunk_choice",
     "ChunkDelta": ".chunk_delta",
+    "ChunkDeltaDict": ".chunk_delta",
     "ChunkToolCall": ".chunk_tool_call",
+    "ChunkToolCallDict": ".chunk_tool_call",
     "ChunkToolCallFunction": ".chunk_tool_call_function",
+    "ChunkToolCallFunctionDict": ".chunk_tool_call_function",
     "ContentPart": ".content_part",
+    "ContentPartDict": ".content_part",
     "Credentials": ".credentials",
+    "CredentialsDict": ".credentials",
     "CustomVocabulary": ".custom_vocabulary",
+    "CustomVocabularyDict": ".custom_vocabulary",
     "DtmfDial": ".dtmf_dial",
+    "DtmfDialDict": ".dtmf_dial",
     "DuplicateAgentResponse": ".duplicate_agent_response",
+    "DuplicateAgentResponseDict": ".duplicate_agent_response",
     "ErrorResponse": ".error_response",
+    "ErrorResponseDict": ".error_response",
     "FinishReason": ".finish_reason",
     "Flow": ".flow",
+    "FlowDict": ".flow",
     "Headers": ".headers",
+    "HeadersDict": ".headers",
     "HistorySettings": ".history_settings",
+    "HistorySettingsDict": ".history_settings",
     "HttpMethod": ".http_method",
     "HTTPValidationError": ".http_validation_error",
+    "HTTPValidationErrorDict": ".http_validation_error",
     "InactivityHandling": ".inactivity_handling",
+    "InactivityHandlingDict": ".inactivity_handling",
     "Interruption": ".interruption",
+    "InterruptionDict": ".interruption",
     "KeywordWeights": ".keyword_weights",
+    "KeywordWeightsDict": ".keyword_weights",
     "KnowledgeBase": ".knowledge_base",
+    "KnowledgeBaseDict": ".knowledge_base",
     "Language": ".language",
     "LanguageModel": ".language_model",
     "LLM": ".llm",
+    "LLMDict": ".llm",
     "Memory": ".memory",
+    "MemoryDict": ".memory",
     "Metadata": ".metadata",
+    "MetadataDict": ".metadata",
     "MillisFunction": ".millis_function",
+    "MillisFunctionDict": ".millis_function",
     "MillisFunctionData": ".millis_function_data",
+    "MillisFunctionDataDict": ".millis_function_data",
     "MillisFunctionType": ".millis_function_type",
     "ParamType": ".param_type",
     "PrivacySettings": ".privacy_settings",
+    "PrivacySettingsDict": ".privacy_settings",
     "ResponseDelay": ".response_delay",
+    "ResponseDelayDict": ".response_delay",
     "ResponseMode": ".response_mode",
     "SessionTimeout": ".session_timeout",
+    "SessionTimeoutDict": ".session_timeout",
     "SpeechToText": ".speech_to_text",
+    "SpeechToTextDict": ".speech_to_text",
     "SpeechToTextModel": ".speech_to_text_model",
     "SpeechToTextProvider": ".speech_to_text_provider",
     "SwitchLanguage": ".switch_language",
+    "SwitchLanguageDict": ".switch_language",
     "Tool": ".tool",
+    "ToolDict": ".tool",
     "ToolCall": ".tool_call",
+    "ToolCallDict": ".tool_call",
     "ToolCallFunction": ".tool_call_function",
+    "ToolCallFunctionDict": ".tool_call_function",
     "ToolMessage": ".tool_message",
+    "ToolMessageDict": ".tool_message",
     "ToolParam": ".tool_param",
+    "ToolParamDict": ".tool_param",
     "TransferOption": ".transfer_option",
+    "TransferOptionDict": ".transfer_option",
     "Usage": ".usage",
+    "UsageDict": ".usage",
     "UserMessage": ".user_message",
+    "UserMessageDict": ".user_message",
     "ValidationError": ".validation_error",
+    "ValidationErrorDict": ".validation_error",
     "ValidationErrorContext": ".validation_error_context",
+    "ValidationErrorContextDict": ".validation_error_context",
     "Voice": ".voice",
+    "VoiceDict": ".voice",
     "VoiceProvider": ".voice_provider",
     "VoiceSettings": ".voice_settings",
+    "VoiceSettingsDict": ".voice_settings",
     "Voicemail": ".voicemail",
+    "VoicemailDict": ".voicemail",
     "VoicemailAction": ".voicemail_action",
     "Webhook": ".webhook",
+    "WebhookDict": ".webhook",
 }
 
 

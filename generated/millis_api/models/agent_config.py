@@ -4,37 +4,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.language import Language
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.app_function import AppFunction
-    from ..models.call_settings import CallSettings
-    from ..models.custom_vocabulary import CustomVocabulary
-    from ..models.flow import Flow
-    from ..models.knowledge_base import KnowledgeBase
-    from ..models.llm import LLM
-    from ..models.memory import Memory
-    from ..models.millis_function import MillisFunction
-    from ..models.privacy_settings import PrivacySettings
-    from ..models.session_timeout import SessionTimeout
-    from ..models.speech_to_text import SpeechToText
-    from ..models.switch_language import SwitchLanguage
-    from ..models.tool import Tool
-    from ..models.voice import Voice
-    from ..models.webhook import Webhook
+    from ..models.app_function import AppFunction, AppFunctionDict
+    from ..models.call_settings import CallSettings, CallSettingsDict
+    from ..models.custom_vocabulary import CustomVocabulary, CustomVocabularyDict
+    from ..models.flow import Flow, FlowDict
+    from ..models.knowledge_base import KnowledgeBase, KnowledgeBaseDict
+    from ..models.llm import LLM, LLMDict
+    from ..models.memory import Memory, MemoryDict
+    from ..models.millis_function import MillisFunction, MillisFunctionDict
+    from ..models.privacy_settings import PrivacySettings, PrivacySettingsDict
+    from ..models.session_timeout import SessionTimeout, SessionTimeoutDict
+    from ..models.speech_to_text import SpeechToText, SpeechToTextDict
+    from ..models.switch_language import SwitchLanguage, SwitchLanguageDict
+    from ..models.tool import Tool, ToolDict
+    from ..models.voice import Voice, VoiceDict
+    from ..models.webhook import Webhook, WebhookDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class AgentConfig:
     """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
-    null, and keys that nobody has seen yet may be present at every depth."""
+    null, and keys that nobody has seen yet may be present at every depth.
+
+    Attributes:
+        prompt: The instructions that make the agent what it is. `{name}` is filled in from the metadata.
+            Always present in the config of a saved agent.
+        voice: The voice that speaks. Always present in the config of a saved agent.
+        flow: How the conversation runs, from who speaks first to how it ends.
+        first_message: What the agent says first. `{name}` is filled in from the metadata.
+        tools: Your own functions that the agent can call over HTTP.
+        millis_functions: Functions that the vendor's own clients provide, such as a form shown in the browser.
+        app_functions: Ready-made functions of connected apps, such as a calendar.
+        custom_llm_websocket: The ws or wss URL of your own language model; it then writes the replies.
+        language: The language that the agent speaks and hears; `multi` for several at once.
+        vad_threshold: How sure the voice detection must be that somebody is speaking. The vendor's own editor
+            offers 0 to 1 and begins at 0.65.
+        llm: The language model that writes the replies. A bare model name, an older form, is refused.
+        session_timeout: When the service ends a session by itself.
+        session_data_webhook: Where the data of a finished session is sent. An empty string has been seen, and means
+            none.
+        privacy_settings: What is kept about a call, and whom the agent may not call.
+        custom_vocabulary: Words that speech recognition should listen for.
+        extra_prompt_webhook: Asked at the start of a session for more data to put into the prompt. An empty string
+            means none.
+        switch_language: The languages between which the agent may change during a session.
+        knowledge_base: Files that the agent can look things up in.
+        speech_to_text: How speech is turned into text.
+        call_settings: Recording and background sound of calls.
+        memory: What the agent remembers about one person from session to session. The chat page does not
+            show it; a chat request takes it all the same.
+        timezone: The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "prompt": "prompt",
+        "voice": "voice",
+        "flow": "flow",
+        "first_message": "first_message",
+        "tools": "tools",
+        "millis_functions": "millis_functions",
+        "app_functions": "app_functions",
+        "custom_llm_websocket": "custom_llm_websocket",
+        "language": "language",
+        "vad_threshold": "vad_threshold",
+        "llm": "llm",
+        "session_timeout": "session_timeout",
+        "session_data_webhook": "session_data_webhook",
+        "privacy_settings": "privacy_settings",
+        "custom_vocabulary": "custom_vocabulary",
+        "extra_prompt_webhook": "extra_prompt_webhook",
+        "switch_language": "switch_language",
+        "knowledge_base": "knowledge_base",
+        "speech_to_text": "speech_to_text",
+        "call_settings": "call_settings",
+        "memory": "memory",
+        "timezone": "timezone",
+    }
 
     prompt: None | str | Unset = UNSET
     """ The instructions that make the agent what it is. `{name}` is filled in from the metadata. Always
@@ -83,8 +138,11 @@ class AgentConfig:
     chat request takes it all the same. """
     timezone: None | str | Unset = UNSET
     """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -151,13 +209,66 @@ class AgentConfig:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class AgentConfigDict(TypedDict, total=False):
+    """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
+    null, and keys that nobody has seen yet may be present at every depth."""
+
+    prompt: None | str
+    """ The instructions that make the agent what it is. `{name}` is filled in from the metadata. Always
+    present in the config of a saved agent. """
+    voice: None | VoiceDict
+    """ The voice that speaks. Always present in the config of a saved agent. """
+    flow: FlowDict | None
+    """ How the conversation runs, from who speaks first to how it ends. """
+    first_message: None | str
+    """ What the agent says first. `{name}` is filled in from the metadata. """
+    tools: list[ToolDict] | None
+    """ Your own functions that the agent can call over HTTP. """
+    millis_functions: list[MillisFunctionDict] | None
+    """ Functions that the vendor's own clients provide, such as a form shown in the browser. """
+    app_functions: list[AppFunctionDict] | None
+    """ Ready-made functions of connected apps, such as a calendar. """
+    custom_llm_websocket: None | str
+    """ The ws or wss URL of your own language model; it then writes the replies. """
+    language: Language | None | str
+    """ The language that the agent speaks and hears; `multi` for several at once. """
+    vad_threshold: float | None
+    """ How sure the voice detection must be that somebody is speaking. The vendor's own editor offers 0 to
+    1 and begins at 0.65. """
+    llm: LLMDict | None
+    """ The language model that writes the replies. A bare model name, an older form, is refused. """
+    session_timeout: None | SessionTimeoutDict
+    """ When the service ends a session by itself. """
+    session_data_webhook: None | str | WebhookDict
+    """ Where the data of a finished session is sent. An empty string has been seen, and means none. """
+    privacy_settings: None | PrivacySettingsDict
+    """ What is kept about a call, and whom the agent may not call. """
+    custom_vocabulary: CustomVocabularyDict | None
+    """ Words that speech recognition should listen for. """
+    extra_prompt_webhook: None | str | WebhookDict
+    """ Asked at the start of a session for more data to put into the prompt. An empty string means none. """
+    switch_language: None | SwitchLanguageDict
+    """ The languages between which the agent may change during a session. """
+    knowledge_base: KnowledgeBaseDict | None
+    """ Files that the agent can look things up in. """
+    speech_to_text: None | SpeechToTextDict
+    """ How speech is turned into text. """
+    call_settings: CallSettingsDict | None
+    """ Recording and background sound of calls. """
+    memory: MemoryDict | None
+    """ What the agent remembers about one person from session to session. The chat page does not show it; a
+    chat request takes it all the same. """
+    timezone: None | str
+    """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """

@@ -4,29 +4,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.app_function_name import AppFunctionName
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.credentials import Credentials
+    from ..models.credentials import Credentials, CredentialsDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class AppFunction:
-    """A ready-made function of a connected app."""
+    """A ready-made function of a connected app.
+
+    Attributes:
+        name: Which function.
+        credentials: What the app needs to let the agent in.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "credentials": "credentials",
+    }
 
     name: AppFunctionName | str
     """ Which function. """
     credentials: Credentials | None | Unset = UNSET
     """ What the app needs to let the agent in. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -53,13 +66,22 @@ class AppFunction:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class AppFunctionDict(TypedDict, total=False):
+    """A ready-made function of a connected app."""
+
+    name: Required[AppFunctionName | str]
+    """ Which function. """
+    credentials: CredentialsDict | None
+    """ What the app needs to let the agent in. """

@@ -9,9 +9,3 @@ APP_FUNCTION_NAME_VALUES: set[AppFunctionName] = {
     "book_meeting_slot",
     "get_available_meeting_slots",
 }
-
-
-def check_app_function_name(value: str) -> AppFunctionName:
-    if value in APP_FUNCTION_NAME_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {APP_FUNCTION_NAME_VALUES!r}")

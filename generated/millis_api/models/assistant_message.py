@@ -4,21 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.tool_call import ToolCall
+    from ..models.tool_call import ToolCall, ToolCallDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class AssistantMessage:
-    """What the agent said, or the tools it asked to have called."""
+    """What the agent said, or the tools it asked to have called.
+
+    Attributes:
+        role: Who speaks.
+        content: The text; an empty string when the agent only called tools.
+        tool_calls: The tool calls that the agent made in this message.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "role": "role",
+        "content": "content",
+        "tool_calls": "tool_calls",
+    }
 
     content: str
     """ The text; an empty string when the agent only called tools. """
@@ -26,8 +38,11 @@ class AssistantMessage:
     """ Who speaks. """
     tool_calls: list[ToolCall] | None | Unset = UNSET
     """ The tool calls that the agent made in this message. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -58,13 +73,24 @@ class AssistantMessage:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class AssistantMessageDict(TypedDict, total=False):
+    """What the agent said, or the tools it asked to have called."""
+
+    role: Required[Literal["assistant"]]
+    """ Who speaks. """
+    content: Required[str]
+    """ The text; an empty string when the agent only called tools. """
+    tool_calls: list[ToolCallDict] | None
+    """ The tool calls that the agent made in this message. """

@@ -4,24 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, write
+from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class AutoFillResponses:
-    """Short phrases that bridge a silence while the reply is being written."""
+    """Short phrases that bridge a silence while the reply is being written.
+
+    Attributes:
+        response_gap_threshold: How long a silence must last before a phrase is spoken.
+        messages: The phrases to choose from.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "response_gap_threshold": "response_gap_threshold",
+        "messages": "messages",
+    }
 
     response_gap_threshold: int
     """ How long a silence must last before a phrase is spoken. """
     messages: list[str]
     """ The phrases to choose from. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -48,13 +61,22 @@ class AutoFillResponses:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class AutoFillResponsesDict(TypedDict, total=False):
+    """Short phrases that bridge a silence while the reply is being written."""
+
+    response_gap_threshold: Required[int]
+    """ How long a silence must last before a phrase is spoken. """
+    messages: Required[list[str]]
+    """ The phrases to choose from. """

@@ -4,29 +4,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.background_sound import BackgroundSound
+    from ..models.background_sound import BackgroundSound, BackgroundSoundDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class CallSettings:
-    """Recording and background sound of calls."""
+    """Recording and background sound of calls.
+
+    Attributes:
+        enable_recording: Whether calls are recorded.
+        background: A sound to play behind the voice. The chat page does not show it; a chat request takes it
+            all the same.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "enable_recording": "enable_recording",
+        "background": "background",
+    }
 
     enable_recording: bool | None | Unset = UNSET
     """ Whether calls are recorded. """
     background: BackgroundSound | None | Unset = UNSET
     """ A sound to play behind the voice. The chat page does not show it; a chat request takes it all the
     same. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -53,13 +67,23 @@ class CallSettings:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class CallSettingsDict(TypedDict, total=False):
+    """Recording and background sound of calls."""
+
+    enable_recording: bool | None
+    """ Whether calls are recorded. """
+    background: BackgroundSoundDict | None
+    """ A sound to play behind the voice. The chat page does not show it; a chat request takes it all the
+    same. """

@@ -4,21 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.transfer_option import TransferOption
+    from ..models.transfer_option import TransferOption, TransferOptionDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class CallTransfer:
-    """To whom the agent may hand the call over, and when."""
+    """To whom the agent may hand the call over, and when.
+
+    Attributes:
+        phone: The number to transfer to, in E.164 form such as `+14155550100`. The older form of
+            `phones`.
+        phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
+            the same.
+        instruction: When to transfer, in plain words for the language model.
+        messages: What the agent may say before it transfers the call.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "phone": "phone",
+        "phones": "phones",
+        "instruction": "instruction",
+        "messages": "messages",
+    }
 
     phone: None | str | Unset = UNSET
     """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
@@ -28,8 +44,11 @@ class CallTransfer:
     """ When to transfer, in plain words for the language model. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say before it transfers the call. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -60,13 +79,26 @@ class CallTransfer:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class CallTransferDict(TypedDict, total=False):
+    """To whom the agent may hand the call over, and when."""
+
+    phone: None | str
+    """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
+    phones: list[TransferOptionDict] | None
+    """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
+    instruction: None | str
+    """ When to transfer, in plain words for the language model. """
+    messages: list[str] | None
+    """ What the agent may say before it transfers the call. """

@@ -4,23 +4,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.agent_config_override import AgentConfigOverride
-    from ..models.metadata import Metadata
+    from ..models.agent_config_override import AgentConfigOverride, AgentConfigOverrideDict
+    from ..models.metadata import Metadata, MetadataDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChatAgent:
     """The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
-    with parts of its config replaced."""
+    with parts of its config replaced.
+
+    Attributes:
+        agent_id: The id of a saved agent, usually beginning with `-`.
+        agent_config: A partial config. Without `agent_id` it is the agent; with it, it overrides settings of
+            the saved agent: each top-level key given here probably replaces that key whole, and each
+            absent key keeps its saved value.
+        metadata: Data about this conversation, also used to fill in `{name}` placeholders in prompts and
+            messages.
+        include_metadata_in_prompt: Whether the metadata is also shown to the language model as part of the prompt.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "agent_id": "agent_id",
+        "agent_config": "agent_config",
+        "metadata": "metadata",
+        "include_metadata_in_prompt": "include_metadata_in_prompt",
+    }
 
     agent_id: None | str | Unset = UNSET
     """ The id of a saved agent, usually beginning with `-`. """
@@ -32,8 +49,11 @@ class ChatAgent:
     """ Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages. """
     include_metadata_in_prompt: bool | None | Unset = UNSET
     """ Whether the metadata is also shown to the language model as part of the prompt. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -64,13 +84,29 @@ class ChatAgent:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChatAgentDict(TypedDict, total=False):
+    """The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
+    with parts of its config replaced."""
+
+    agent_id: None | str
+    """ The id of a saved agent, usually beginning with `-`. """
+    agent_config: AgentConfigOverrideDict | None
+    """ A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved
+    agent: each top-level key given here probably replaces that key whole, and each absent key keeps its
+    saved value. """
+    metadata: MetadataDict | None
+    """ Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages. """
+    include_metadata_in_prompt: bool | None
+    """ Whether the metadata is also shown to the language model as part of the prompt. """

@@ -4,22 +4,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.chunk_choice import ChunkChoice
-    from ..models.usage import Usage
+    from ..models.chunk_choice import ChunkChoice, ChunkChoiceDict
+    from ..models.usage import Usage, UsageDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChatCompletionChunk:
-    """The data of one event of the stream, in the form that OpenAI's streams made common."""
+    """The data of one event of the stream, in the form that OpenAI's streams made common.
+
+    Attributes:
+        choices: What is new. Usually one; more than one, and none at all (in a chunk that only reports
+            usage), must be survived.
+        id: The reply's id, the same in all of its chunks.
+        object_: The kind of object; `chat.completion.chunk` in streams of this form.
+        created: When the reply was begun, counted from 1970-01-01 UTC.
+        model: The language model that wrote the reply.
+        usage: How many tokens the reply took, if the service says so, in a late chunk.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "choices": "choices",
+        "id": "id",
+        "object": "object_",
+        "created": "created",
+        "model": "model",
+        "usage": "usage",
+    }
 
     choices: list[ChunkChoice]
     """ What is new. Usually one; more than one, and none at all (in a chunk that only reports usage), must
@@ -34,8 +53,11 @@ class ChatCompletionChunk:
     """ The language model that wrote the reply. """
     usage: None | Unset | Usage = UNSET
     """ How many tokens the reply took, if the service says so, in a late chunk. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -70,13 +92,31 @@ class ChatCompletionChunk:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChatCompletionChunkDict(TypedDict, total=False):
+    """The data of one event of the stream, in the form that OpenAI's streams made common."""
+
+    choices: Required[list[ChunkChoiceDict]]
+    """ What is new. Usually one; more than one, and none at all (in a chunk that only reports usage), must
+    be survived. """
+    id: None | str
+    """ The reply's id, the same in all of its chunks. """
+    object: None | str
+    """ The kind of object; `chat.completion.chunk` in streams of this form. """
+    created: int | None
+    """ When the reply was begun, counted from 1970-01-01 UTC. """
+    model: None | str
+    """ The language model that wrote the reply. """
+    usage: None | UsageDict
+    """ How many tokens the reply took, if the service says so, in a late chunk. """

@@ -4,24 +4,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.assistant_message import AssistantMessage
-    from ..models.chat_agent import ChatAgent
-    from ..models.tool_message import ToolMessage
-    from ..models.user_message import UserMessage
+    from ..models.assistant_message import AssistantMessage, AssistantMessageDict
+    from ..models.chat_agent import ChatAgent, ChatAgentDict
+    from ..models.tool_message import ToolMessage, ToolMessageDict
+    from ..models.user_message import UserMessage, UserMessageDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChatCompletionRequest:
-    """One turn of a text chat."""
+    """One turn of a text chat.
+
+    Attributes:
+        agent: The agent that answers: a saved one by its id, one described on the spot by a config, or a
+            saved one with parts of its config replaced.
+        messages: The whole conversation so far, oldest message first. The service keeps none of it between
+            calls.
+        end_of_session: Says that this is the last turn. What the service then does is not documented; probably it
+            closes and logs the session and calls `session_data_webhook`.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "agent": "agent",
+        "messages": "messages",
+        "end_of_session": "end_of_session",
+    }
 
     agent: ChatAgent
     """ The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
@@ -31,8 +46,11 @@ class ChatCompletionRequest:
     end_of_session: bool | Unset = UNSET
     """ Says that this is the last turn. What the service then does is not documented; probably it closes
     and logs the session and calls `session_data_webhook`. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -68,13 +86,26 @@ class ChatCompletionRequest:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChatCompletionRequestDict(TypedDict, total=False):
+    """One turn of a text chat."""
+
+    agent: Required[ChatAgentDict]
+    """ The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
+    with parts of its config replaced. """
+    messages: Required[list[AssistantMessageDict | ToolMessageDict | UserMessageDict]]
+    """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
+    end_of_session: bool
+    """ Says that this is the last turn. What the service then does is not documented; probably it closes
+    and logs the session and calls `session_data_webhook`. """

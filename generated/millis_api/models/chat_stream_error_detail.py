@@ -4,17 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChatStreamErrorDetail:
-    """A fault in parts. Other keys may be present."""
+    """A fault in parts. Other keys may be present.
+
+    Attributes:
+        message: What went wrong, in words.
+        type_: The kind of fault.
+        code: A code for it.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "message": "message",
+        "type": "type_",
+        "code": "code",
+    }
 
     message: None | str | Unset = UNSET
     """ What went wrong, in words. """
@@ -22,8 +34,11 @@ class ChatStreamErrorDetail:
     """ The kind of fault. """
     code: int | None | str | Unset = UNSET
     """ A code for it. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -52,13 +67,24 @@ class ChatStreamErrorDetail:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChatStreamErrorDetailDict(TypedDict, total=False):
+    """A fault in parts. Other keys may be present."""
+
+    message: None | str
+    """ What went wrong, in words. """
+    type: None | str
+    """ The kind of fault. """
+    code: int | None | str
+    """ A code for it. """

@@ -4,22 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.finish_reason import FinishReason
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.chunk_delta import ChunkDelta
+    from ..models.chunk_delta import ChunkDelta, ChunkDeltaDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChunkChoice:
-    """What one chunk adds to one reply."""
+    """What one chunk adds to one reply.
+
+    Attributes:
+        index: Which reply it belongs to. The agent's is 0.
+        delta: The piece that is added.
+        finish_reason: Why the reply is over; null or absent as long as it is not.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "index": "index",
+        "delta": "delta",
+        "finish_reason": "finish_reason",
+    }
 
     index: int | None | Unset = UNSET
     """ Which reply it belongs to. The agent's is 0. """
@@ -27,8 +39,11 @@ class ChunkChoice:
     """ The piece that is added. """
     finish_reason: FinishReason | None | str | Unset = UNSET
     """ Why the reply is over; null or absent as long as it is not. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -57,13 +72,24 @@ class ChunkChoice:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChunkChoiceDict(TypedDict, total=False):
+    """What one chunk adds to one reply."""
+
+    index: int | None
+    """ Which reply it belongs to. The agent's is 0. """
+    delta: ChunkDeltaDict | None
+    """ The piece that is added. """
+    finish_reason: FinishReason | None | str
+    """ Why the reply is over; null or absent as long as it is not. """

@@ -4,22 +4,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.chunk_tool_call import ChunkToolCall
-    from ..models.content_part import ContentPart
+    from ..models.chunk_tool_call import ChunkToolCall, ChunkToolCallDict
+    from ..models.content_part import ContentPart, ContentPartDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChunkDelta:
-    """A piece of a reply. A first chunk may hold the role and no content."""
+    """A piece of a reply. A first chunk may hold the role and no content.
+
+    Attributes:
+        content: The next piece of text. A list of parts has not been seen here, but is a known form of
+            this field.
+        role: Who speaks; `assistant`.
+        tool_calls: Pieces of tool calls, to be joined by their `index`.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "content": "content",
+        "role": "role",
+        "tool_calls": "tool_calls",
+    }
 
     content: list[ContentPart] | None | str | Unset = UNSET
     """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
@@ -27,8 +40,11 @@ class ChunkDelta:
     """ Who speaks; `assistant`. """
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
     """ Pieces of tool calls, to be joined by their `index`. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -57,13 +73,24 @@ class ChunkDelta:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChunkDeltaDict(TypedDict, total=False):
+    """A piece of a reply. A first chunk may hold the role and no content."""
+
+    content: list[ContentPartDict] | None | str
+    """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
+    role: None | str
+    """ Who speaks; `assistant`. """
+    tool_calls: list[ChunkToolCallDict] | None
+    """ Pieces of tool calls, to be joined by their `index`. """

@@ -4,21 +4,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.chunk_tool_call_function import ChunkToolCallFunction
+    from ..models.chunk_tool_call_function import ChunkToolCallFunction, ChunkToolCallFunctionDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ChunkToolCall:
-    """A piece of a tool call."""
+    """A piece of a tool call.
+
+    Attributes:
+        index: Which tool call of the reply this is a piece of.
+        id: The call's id, in its first piece.
+        type_: The kind of call; `function`.
+        function: What is called, and the next piece of its arguments.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "index": "index",
+        "id": "id",
+        "type": "type_",
+        "function": "function",
+    }
 
     index: int | None | Unset = UNSET
     """ Which tool call of the reply this is a piece of. """
@@ -28,8 +42,11 @@ class ChunkToolCall:
     """ The kind of call; `function`. """
     function: ChunkToolCallFunction | None | Unset = UNSET
     """ What is called, and the next piece of its arguments. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -60,13 +77,26 @@ class ChunkToolCall:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ChunkToolCallDict(TypedDict, total=False):
+    """A piece of a tool call."""
+
+    index: int | None
+    """ Which tool call of the reply this is a piece of. """
+    id: None | str
+    """ The call's id, in its first piece. """
+    type: None | str
+    """ The kind of call; `function`. """
+    function: ChunkToolCallFunctionDict | None
+    """ What is called, and the next piece of its arguments. """

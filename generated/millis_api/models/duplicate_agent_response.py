@@ -4,21 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, read, write
+from ..types import MISSING, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.agent_config import AgentConfig
+    from ..models.agent_config import AgentConfig, AgentConfigDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class DuplicateAgentResponse:
-    """The copy that was made."""
+    """The copy that was made.
+
+    Attributes:
+        id: The id of the copy, usually beginning with `-`.
+        name: The name that the service gave the copy.
+        config: The config of a saved agent, as the service answers with it. Keys that are not set are
+            absent or null, and keys that nobody has seen yet may be present at every depth.
+        created_at: When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value
+            above 100,000,000,000 can only be milliseconds, a smaller one is taken for seconds.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "name": "name",
+        "config": "config",
+        "created_at": "created_at",
+    }
 
     id: str
     """ The id of the copy, usually beginning with `-`. """
@@ -30,8 +46,11 @@ class DuplicateAgentResponse:
     created_at: int
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds, a smaller one is taken for seconds. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -62,13 +81,28 @@ class DuplicateAgentResponse:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class DuplicateAgentResponseDict(TypedDict, total=False):
+    """The copy that was made."""
+
+    id: Required[str]
+    """ The id of the copy, usually beginning with `-`. """
+    name: Required[str]
+    """ The name that the service gave the copy. """
+    config: Required[AgentConfigDict]
+    """ The config of a saved agent, as the service answers with it. Keys that are not set are absent or
+    null, and keys that nobody has seen yet may be present at every depth. """
+    created_at: Required[int]
+    """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
+    100,000,000,000 can only be milliseconds, a smaller one is taken for seconds. """

@@ -4,28 +4,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.agent_terminate_call import AgentTerminateCall
-    from ..models.auto_fill_responses import AutoFillResponses
-    from ..models.call_transfer import CallTransfer
-    from ..models.dtmf_dial import DtmfDial
-    from ..models.inactivity_handling import InactivityHandling
-    from ..models.interruption import Interruption
-    from ..models.response_delay import ResponseDelay
-    from ..models.voicemail import Voicemail
+    from ..models.agent_terminate_call import AgentTerminateCall, AgentTerminateCallDict
+    from ..models.auto_fill_responses import AutoFillResponses, AutoFillResponsesDict
+    from ..models.call_transfer import CallTransfer, CallTransferDict
+    from ..models.dtmf_dial import DtmfDial, DtmfDialDict
+    from ..models.inactivity_handling import InactivityHandling, InactivityHandlingDict
+    from ..models.interruption import Interruption, InterruptionDict
+    from ..models.response_delay import ResponseDelay, ResponseDelayDict
+    from ..models.voicemail import Voicemail, VoicemailDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Flow:
-    """How the conversation runs."""
+    """How the conversation runs.
+
+    Attributes:
+        user_start_first: Whether the agent waits for the person to speak first.
+        interruption: What happens when the person speaks while the agent speaks.
+        response_delay: How long the agent waits after the person has stopped speaking: one whole number, or one
+            for each situation. A number with a fraction is refused.
+        auto_fill_responses: Short phrases that bridge a silence while the reply is being written.
+        agent_terminate_call: Whether and when the agent may hang up.
+        voicemail: What the agent does when a machine answers.
+        call_transfer: To whom the agent may hand the call over, and when.
+        inactivity_handling: What the agent does when nobody speaks.
+        dtmf_dial: Whether the agent may press keys on the telephone, to get through a menu.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "user_start_first": "user_start_first",
+        "interruption": "interruption",
+        "response_delay": "response_delay",
+        "auto_fill_responses": "auto_fill_responses",
+        "agent_terminate_call": "agent_terminate_call",
+        "voicemail": "voicemail",
+        "call_transfer": "call_transfer",
+        "inactivity_handling": "inactivity_handling",
+        "dtmf_dial": "dtmf_dial",
+    }
 
     user_start_first: bool | None | Unset = UNSET
     """ Whether the agent waits for the person to speak first. """
@@ -46,8 +71,11 @@ class Flow:
     """ What the agent does when nobody speaks. """
     dtmf_dial: DtmfDial | None | Unset = UNSET
     """ Whether the agent may press keys on the telephone, to get through a menu. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -94,13 +122,37 @@ class Flow:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class FlowDict(TypedDict, total=False):
+    """How the conversation runs."""
+
+    user_start_first: bool | None
+    """ Whether the agent waits for the person to speak first. """
+    interruption: InterruptionDict | None
+    """ What happens when the person speaks while the agent speaks. """
+    response_delay: int | None | ResponseDelayDict
+    """ How long the agent waits after the person has stopped speaking: one whole number, or one for each
+    situation. A number with a fraction is refused. """
+    auto_fill_responses: AutoFillResponsesDict | None
+    """ Short phrases that bridge a silence while the reply is being written. """
+    agent_terminate_call: AgentTerminateCallDict | None
+    """ Whether and when the agent may hang up. """
+    voicemail: None | VoicemailDict
+    """ What the agent does when a machine answers. """
+    call_transfer: CallTransferDict | None
+    """ To whom the agent may hand the call over, and when. """
+    inactivity_handling: InactivityHandlingDict | None
+    """ What the agent does when nobody speaks. """
+    dtmf_dial: DtmfDialDict | None
+    """ Whether the agent may press keys on the telephone, to get through a menu. """

@@ -4,24 +4,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class HistorySettings:
-    """How much of the conversation the language model is shown."""
+    """How much of the conversation the language model is shown.
+
+    Attributes:
+        history_message_limit: At most this many of the latest messages.
+        history_tool_result_limit: The model is shown a tool's result only while it is among this many of the latest
+            messages.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "history_message_limit": "history_message_limit",
+        "history_tool_result_limit": "history_tool_result_limit",
+    }
 
     history_message_limit: int | None | Unset = UNSET
     """ At most this many of the latest messages. """
     history_tool_result_limit: int | None | Unset = UNSET
     """ The model is shown a tool's result only while it is among this many of the latest messages. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -48,13 +62,22 @@ class HistorySettings:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class HistorySettingsDict(TypedDict, total=False):
+    """How much of the conversation the language model is shown."""
+
+    history_message_limit: int | None
+    """ At most this many of the latest messages. """
+    history_tool_result_limit: int | None
+    """ The model is shown a tool's result only while it is among this many of the latest messages. """

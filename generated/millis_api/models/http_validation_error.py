@@ -4,26 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, read, write
+from ..types import MISSING, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.validation_error import ValidationError
+    from ..models.validation_error import ValidationError, ValidationErrorDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class HTTPValidationError:
-    """Why a request was refused with status 422."""
+    """Why a request was refused with status 422.
+
+    Attributes:
+        detail: Each fault that was found.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "detail": "detail",
+    }
 
     detail: list[ValidationError]
     """ Each fault that was found. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -48,13 +59,20 @@ class HTTPValidationError:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class HTTPValidationErrorDict(TypedDict, total=False):
+    """Why a request was refused with status 422."""
+
+    detail: Required[list[ValidationErrorDict]]
+    """ Each fault that was found. """

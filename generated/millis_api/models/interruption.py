@@ -4,17 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Interruption:
-    """What happens when the person speaks while the agent speaks."""
+    """What happens when the person speaks while the agent speaks.
+
+    Attributes:
+        allowed: Whether the person can interrupt the agent.
+        keep_interruption_message: Whether a message that was cut off stays in the conversation.
+        first_messsage: Whether the first message can be interrupted too. The service spells this key with three
+            s; `first_message` here is not this setting.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "allowed": "allowed",
+        "keep_interruption_message": "keep_interruption_message",
+        "first_messsage": "first_messsage",
+    }
 
     allowed: bool | None | Unset = UNSET
     """ Whether the person can interrupt the agent. """
@@ -23,8 +36,11 @@ class Interruption:
     first_messsage: bool | None | Unset = UNSET
     """ Whether the first message can be interrupted too. The service spells this key with three s;
     `first_message` here is not this setting. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -53,13 +69,25 @@ class Interruption:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class InterruptionDict(TypedDict, total=False):
+    """What happens when the person speaks while the agent speaks."""
+
+    allowed: bool | None
+    """ Whether the person can interrupt the agent. """
+    keep_interruption_message: bool | None
+    """ Whether a message that was cut off stays in the conversation. """
+    first_messsage: bool | None
+    """ Whether the first message can be interrupted too. The service spells this key with three s;
+    `first_message` here is not this setting. """

@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import write
+from ..types import contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class KeywordWeights:
     """Word to weight; the greater the number, the more readily the word is heard."""
 
-    additional_properties: dict[str, int] = _attrs_field(factory=dict[str, int], kw_only=True)
+    field_names: ClassVar[Mapping[str, str]] = {}
+
+    additional_properties: dict[str, int] = _attrs_field(factory=dict[str, int])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -35,14 +40,18 @@ class KeywordWeights:
     def additional_keys(self) -> list[str]:
         return list(self.additional_properties)
 
-    def __getitem__(self, key: str) -> int:
-        return self.additional_properties[key]
+    def __getitem__(self, key: str) -> Any:
+        return get_item(self, key)
 
-    def __setitem__(self, key: str, value: int) -> None:
-        self.additional_properties[key] = value
+    def __setitem__(self, key: str, value: Any) -> None:
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+KeywordWeightsDict: TypeAlias = dict[str, int]
+""" Word to weight; the greater the number, the more readily the word is heard. """

@@ -264,9 +264,3 @@ LANGUAGE_VALUES: set[Language] = {
     "zh-TW",
     "zu",
 }
-
-
-def check_language(value: str) -> Language:
-    if value in LANGUAGE_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {LANGUAGE_VALUES!r}")

@@ -46,9 +46,3 @@ LANGUAGE_MODEL_VALUES: set[LanguageModel] = {
     "llama-3-70b",
     "mistral-large-2407",
 }
-
-
-def check_language_model(value: str) -> LanguageModel:
-    if value in LANGUAGE_MODEL_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {LANGUAGE_MODEL_VALUES!r}")

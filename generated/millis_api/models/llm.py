@@ -4,22 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.language_model import LanguageModel
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.history_settings import HistorySettings
+    from ..models.history_settings import HistorySettings, HistorySettingsDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class LLM:
-    """The language model that writes the replies."""
+    """The language model that writes the replies.
+
+    Attributes:
+        model: Which model.
+        temperature: How freely the model words its replies; 0 is the steadiest.
+        history_settings: How much of the conversation the model is shown.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "model": "model",
+        "temperature": "temperature",
+        "history_settings": "history_settings",
+    }
 
     model: LanguageModel | str
     """ Which model. """
@@ -27,8 +39,11 @@ class LLM:
     """ How freely the model words its replies; 0 is the steadiest. """
     history_settings: HistorySettings | None | Unset = UNSET
     """ How much of the conversation the model is shown. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -57,13 +72,24 @@ class LLM:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class LLMDict(TypedDict, total=False):
+    """The language model that writes the replies."""
+
+    model: Required[LanguageModel | str]
+    """ Which model. """
+    temperature: float | None
+    """ How freely the model words its replies; 0 is the steadiest. """
+    history_settings: HistorySettingsDict | None
+    """ How much of the conversation the model is shown. """

@@ -4,22 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Memory:
-    """What the agent remembers about one person from session to session."""
+    """What the agent remembers about one person from session to session.
+
+    Attributes:
+        user_identifier_key: The metadata key whose value tells one person from another.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "user_identifier_key": "user_identifier_key",
+    }
 
     user_identifier_key: None | str | Unset = UNSET
     """ The metadata key whose value tells one person from another. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -44,13 +55,20 @@ class Memory:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class MemoryDict(TypedDict, total=False):
+    """What the agent remembers about one person from session to session."""
+
+    user_identifier_key: None | str
+    """ The metadata key whose value tells one person from another. """

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -12,16 +12,37 @@ from attrs import field as _attrs_field
 from .. import models
 from ..models.millis_function_type import MillisFunctionType
 from ..models.response_mode import ResponseMode
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.millis_function_data import MillisFunctionData
-    from ..models.tool_param import ToolParam
+    from ..models.millis_function_data import MillisFunctionData, MillisFunctionDataDict
+    from ..models.tool_param import ToolParam, ToolParamDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class MillisFunction:
-    """A function that the vendor's own clients provide."""
+    """A function that the vendor's own clients provide.
+
+    Attributes:
+        name: The name by which the language model calls it.
+        description: What it does and when to use it, in plain words for the language model.
+        data: What a Millis function asks the person for.
+        type_: The kind of function.
+        params: Further values that the agent passes along.
+        messages: What the agent may say while the function runs.
+        response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
+            the model word them.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "description": "description",
+        "data": "data",
+        "type": "type_",
+        "params": "params",
+        "messages": "messages",
+        "response_mode": "response_mode",
+    }
 
     name: str
     """ The name by which the language model calls it. """
@@ -38,8 +59,11 @@ class MillisFunction:
     response_mode: None | ResponseMode | str | Unset = UNSET
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -76,13 +100,33 @@ class MillisFunction:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class MillisFunctionDict(TypedDict, total=False):
+    """A function that the vendor's own clients provide."""
+
+    name: Required[str]
+    """ The name by which the language model calls it. """
+    description: Required[str]
+    """ What it does and when to use it, in plain words for the language model. """
+    data: Required[MillisFunctionDataDict]
+    """ What a Millis function asks the person for. """
+    type: Required[MillisFunctionType | str]
+    """ The kind of function. """
+    params: list[ToolParamDict] | None
+    """ Further values that the agent passes along. """
+    messages: list[str] | None
+    """ What the agent may say while the function runs. """
+    response_mode: None | ResponseMode | str
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
+    word them. """

@@ -8,9 +8,3 @@ MillisFunctionType = Literal["web_form"]
 MILLIS_FUNCTION_TYPE_VALUES: set[MillisFunctionType] = {
     "web_form",
 }
-
-
-def check_millis_function_type(value: str) -> MillisFunctionType:
-    if value in MILLIS_FUNCTION_TYPE_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {MILLIS_FUNCTION_TYPE_VALUES!r}")

@@ -10,9 +10,3 @@ PARAM_TYPE_VALUES: set[ParamType] = {
     "number",
     "string",
 }
-
-
-def check_param_type(value: str) -> ParamType:
-    if value in PARAM_TYPE_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {PARAM_TYPE_VALUES!r}")

@@ -9,9 +9,3 @@ RESPONSE_MODE_VALUES: set[ResponseMode] = {
     "flexible",
     "strict",
 }
-
-
-def check_response_mode(value: str) -> ResponseMode:
-    if value in RESPONSE_MODE_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {RESPONSE_MODE_VALUES!r}")

@@ -4,17 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class SessionTimeout:
-    """When the service ends a session by itself."""
+    """When the service ends a session by itself.
+
+    Attributes:
+        max_duration: The longest that a session may last. Seconds, not milliseconds.
+        max_idle: The longest that nobody may speak. Seconds, not milliseconds.
+        message: What the agent says before the session ends.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "max_duration": "max_duration",
+        "max_idle": "max_idle",
+        "message": "message",
+    }
 
     max_duration: float | None | Unset = UNSET
     """ The longest that a session may last. Seconds, not milliseconds. """
@@ -22,8 +34,11 @@ class SessionTimeout:
     """ The longest that nobody may speak. Seconds, not milliseconds. """
     message: None | str | Unset = UNSET
     """ What the agent says before the session ends. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -52,13 +67,24 @@ class SessionTimeout:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class SessionTimeoutDict(TypedDict, total=False):
+    """When the service ends a session by itself."""
+
+    max_duration: float | None
+    """ The longest that a session may last. Seconds, not milliseconds. """
+    max_idle: float | None
+    """ The longest that nobody may speak. Seconds, not milliseconds. """
+    message: None | str
+    """ What the agent says before the session ends. """

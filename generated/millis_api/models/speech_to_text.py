@@ -4,19 +4,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.speech_to_text_model import SpeechToTextModel
 from ..models.speech_to_text_provider import SpeechToTextProvider
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class SpeechToText:
-    """How speech is turned into text."""
+    """How speech is turned into text.
+
+    Attributes:
+        provider: Who does it.
+        multilingual: Whether several languages are recognised in one session.
+        model: The provider's recognition model.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "provider": "provider",
+        "multilingual": "multilingual",
+        "model": "model",
+    }
 
     provider: None | SpeechToTextProvider | str | Unset = UNSET
     """ Who does it. """
@@ -24,8 +36,11 @@ class SpeechToText:
     """ Whether several languages are recognised in one session. """
     model: None | SpeechToTextModel | str | Unset = UNSET
     """ The provider's recognition model. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -54,13 +69,24 @@ class SpeechToText:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class SpeechToTextDict(TypedDict, total=False):
+    """How speech is turned into text."""
+
+    provider: None | SpeechToTextProvider | str
+    """ Who does it. """
+    multilingual: bool | None
+    """ Whether several languages are recognised in one session. """
+    model: None | SpeechToTextModel | str
+    """ The provider's recognition model. """

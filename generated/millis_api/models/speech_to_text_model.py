@@ -9,9 +9,3 @@ SPEECH_TO_TEXT_MODEL_VALUES: set[SpeechToTextModel] = {
     "nova-2",
     "nova-3",
 }
-
-
-def check_speech_to_text_model(value: str) -> SpeechToTextModel:
-    if value in SPEECH_TO_TEXT_MODEL_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {SPEECH_TO_TEXT_MODEL_VALUES!r}")

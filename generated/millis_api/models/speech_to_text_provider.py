@@ -11,9 +11,3 @@ SPEECH_TO_TEXT_PROVIDER_VALUES: set[SpeechToTextProvider] = {
     "sarvam",
     "talkscriber",
 }
-
-
-def check_speech_to_text_provider(value: str) -> SpeechToTextProvider:
-    if value in SPEECH_TO_TEXT_PROVIDER_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {SPEECH_TO_TEXT_PROVIDER_VALUES!r}")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -12,16 +12,50 @@ from attrs import field as _attrs_field
 from .. import models
 from ..models.http_method import HttpMethod
 from ..models.response_mode import ResponseMode
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.headers import Headers
-    from ..models.tool_param import ToolParam
+    from ..models.headers import Headers, HeadersDict
+    from ..models.tool_param import ToolParam, ToolParamDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Tool:
-    """A function of your own that the agent can call over HTTP."""
+    """A function of your own that the agent can call over HTTP.
+
+    Attributes:
+        name: The name by which the language model calls it.
+        description: What it does and when to use it, in plain words for the language model.
+        params: What the agent has to find out and pass along.
+        webhook: The URL that is called.
+        header: HTTP headers to send with the call, for instance a key of yours.
+        method: The HTTP method of the call.
+        timeout: How long the service waits for the answer of your webhook. Whole seconds, not
+            milliseconds.
+        run_after_call: Whether it is called after the session has ended rather than during it.
+        messages: What the agent may say while the call is being made.
+        response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
+            the model word them.
+        execute_after_message: Whether the call waits until the agent has finished speaking its message.
+        exclude_session_id: Whether the session's id is left out of what is sent to your webhook.
+        include_metadata: Whether the session's metadata is sent to your webhook as well.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "description": "description",
+        "params": "params",
+        "webhook": "webhook",
+        "header": "header",
+        "method": "method",
+        "timeout": "timeout",
+        "run_after_call": "run_after_call",
+        "messages": "messages",
+        "response_mode": "response_mode",
+        "execute_after_message": "execute_after_message",
+        "exclude_session_id": "exclude_session_id",
+        "include_metadata": "include_metadata",
+    }
 
     name: str
     """ The name by which the language model calls it. """
@@ -50,8 +84,11 @@ class Tool:
     """ Whether the session's id is left out of what is sent to your webhook. """
     include_metadata: bool | None | Unset = UNSET
     """ Whether the session's metadata is sent to your webhook as well. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -100,13 +137,45 @@ class Tool:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ToolDict(TypedDict, total=False):
+    """A function of your own that the agent can call over HTTP."""
+
+    name: Required[str]
+    """ The name by which the language model calls it. """
+    description: Required[str]
+    """ What it does and when to use it, in plain words for the language model. """
+    params: list[ToolParamDict] | None
+    """ What the agent has to find out and pass along. """
+    webhook: None | str
+    """ The URL that is called. """
+    header: HeadersDict | None
+    """ HTTP headers to send with the call, for instance a key of yours. """
+    method: HttpMethod | None | str
+    """ The HTTP method of the call. """
+    timeout: int | None
+    """ How long the service waits for the answer of your webhook. Whole seconds, not milliseconds. """
+    run_after_call: bool | None
+    """ Whether it is called after the session has ended rather than during it. """
+    messages: list[str] | None
+    """ What the agent may say while the call is being made. """
+    response_mode: None | ResponseMode | str
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
+    word them. """
+    execute_after_message: bool | None
+    """ Whether the call waits until the agent has finished speaking its message. """
+    exclude_session_id: bool | None
+    """ Whether the session's id is left out of what is sent to your webhook. """
+    include_metadata: bool | None
+    """ Whether the session's metadata is sent to your webhook as well. """

@@ -4,21 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, read, write
+from ..types import MISSING, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.tool_call_function import ToolCallFunction
+    from ..models.tool_call_function import ToolCallFunction, ToolCallFunctionDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ToolCall:
-    """One call of a tool, asked for by the agent."""
+    """One call of a tool, asked for by the agent.
+
+    Attributes:
+        id: Names this call; the tool's answer repeats it as `tool_call_id`.
+        type_: The kind of call, `function` in messages of this form.
+        function: The function that a tool call names.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "type": "type_",
+        "function": "function",
+    }
 
     id: str
     """ Names this call; the tool's answer repeats it as `tool_call_id`. """
@@ -26,8 +38,11 @@ class ToolCall:
     """ The kind of call, `function` in messages of this form. """
     function: ToolCallFunction
     """ The function that a tool call names. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -56,13 +71,24 @@ class ToolCall:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ToolCallDict(TypedDict, total=False):
+    """One call of a tool, asked for by the agent."""
+
+    id: Required[str]
+    """ Names this call; the tool's answer repeats it as `tool_call_id`. """
+    type: Required[str]
+    """ The kind of call, `function` in messages of this form. """
+    function: Required[ToolCallFunctionDict]
+    """ The function that a tool call names. """

@@ -4,17 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, write
+from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ToolMessage:
-    """What a tool answered."""
+    """What a tool answered.
+
+    Attributes:
+        role: Who speaks.
+        content: The tool's result as text.
+        tool_call_id: The `id` of the tool call that this answers.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "role": "role",
+        "content": "content",
+        "tool_call_id": "tool_call_id",
+    }
 
     content: str
     """ The tool's result as text. """
@@ -22,8 +34,11 @@ class ToolMessage:
     """ The `id` of the tool call that this answers. """
     role: Literal["tool"] = "tool"
     """ Who speaks. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -54,13 +69,24 @@ class ToolMessage:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ToolMessageDict(TypedDict, total=False):
+    """What a tool answered."""
+
+    role: Required[Literal["tool"]]
+    """ Who speaks. """
+    content: Required[str]
+    """ The tool's result as text. """
+    tool_call_id: Required[str]
+    """ The `id` of the tool call that this answers. """

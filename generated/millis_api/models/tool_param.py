@@ -4,18 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.param_type import ParamType
-from ..types import MISSING, write
+from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ToolParam:
-    """One value that a function takes."""
+    """One value that a function takes.
+
+    Attributes:
+        name: The key under which the value is passed.
+        required: Whether the function cannot be called without it.
+        type_: The kind of value.
+        description: What the value is, in plain words for the language model.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "required": "required",
+        "type": "type_",
+        "description": "description",
+    }
 
     name: str
     """ The key under which the value is passed. """
@@ -25,8 +39,11 @@ class ToolParam:
     """ The kind of value. """
     description: str
     """ What the value is, in plain words for the language model. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -57,13 +74,26 @@ class ToolParam:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ToolParamDict(TypedDict, total=False):
+    """One value that a function takes."""
+
+    name: Required[str]
+    """ The key under which the value is passed. """
+    required: Required[bool]
+    """ Whether the function cannot be called without it. """
+    type: Required[ParamType | str]
+    """ The kind of value. """
+    description: Required[str]
+    """ What the value is, in plain words for the language model. """

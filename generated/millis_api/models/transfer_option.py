@@ -4,24 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class TransferOption:
-    """One number to which a call can be transferred."""
+    """One number to which a call can be transferred.
+
+    Attributes:
+        phone: The number, in E.164 form such as `+14155550100`.
+        description: Who answers there, in plain words for the language model.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "phone": "phone",
+        "description": "description",
+    }
 
     phone: str
     """ The number, in E.164 form such as `+14155550100`. """
     description: None | str | Unset = UNSET
     """ Who answers there, in plain words for the language model. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -48,13 +61,22 @@ class TransferOption:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class TransferOptionDict(TypedDict, total=False):
+    """One number to which a call can be transferred."""
+
+    phone: Required[str]
+    """ The number, in E.164 form such as `+14155550100`. """
+    description: None | str
+    """ Who answers there, in plain words for the language model. """

@@ -4,21 +4,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.validation_error_context import ValidationErrorContext
+    from ..models.validation_error_context import ValidationErrorContext, ValidationErrorContextDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class ValidationError:
-    """One fault in a request."""
+    """One fault in a request.
+
+    Attributes:
+        loc: Where, from `body`, `path` or `header` down through keys and list indexes.
+        msg: What is wrong, in words.
+        type_: The kind of fault, such as `missing` or `int_from_float`.
+        input_: The value that was refused; any JSON value.
+        url: A page that explains the kind of fault.
+        ctx: More about the fault, such as the values that would have been allowed.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "loc": "loc",
+        "msg": "msg",
+        "type": "type_",
+        "input": "input_",
+        "url": "url",
+        "ctx": "ctx",
+    }
 
     loc: list[int | str]
     """ Where, from `body`, `path` or `header` down through keys and list indexes. """
@@ -32,8 +50,11 @@ class ValidationError:
     """ A page that explains the kind of fault. """
     ctx: None | Unset | ValidationErrorContext = UNSET
     """ More about the fault, such as the values that would have been allowed. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -68,13 +89,30 @@ class ValidationError:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class ValidationErrorDict(TypedDict, total=False):
+    """One fault in a request."""
+
+    loc: Required[list[int | str]]
+    """ Where, from `body`, `path` or `header` down through keys and list indexes. """
+    msg: Required[str]
+    """ What is wrong, in words. """
+    type: Required[str]
+    """ The kind of fault, such as `missing` or `int_from_float`. """
+    input: Any
+    """ The value that was refused; any JSON value. """
+    url: None | str
+    """ A page that explains the kind of fault. """
+    ctx: None | ValidationErrorContextDict
+    """ More about the fault, such as the values that would have been allowed. """

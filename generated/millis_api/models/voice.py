@@ -4,22 +4,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.voice_provider import VoiceProvider
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.voice_settings import VoiceSettings
+    from ..models.voice_settings import VoiceSettings, VoiceSettingsDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Voice:
-    """The voice that speaks."""
+    """The voice that speaks.
+
+    Attributes:
+        provider: Who makes the voice.
+        voice_id: The provider's id of the voice.
+        model: The provider's speech model, where it has several.
+        settings: Fine tuning of the voice, in the provider's own terms.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "provider": "provider",
+        "voice_id": "voice_id",
+        "model": "model",
+        "settings": "settings",
+    }
 
     provider: str | VoiceProvider
     """ Who makes the voice. """
@@ -29,8 +43,11 @@ class Voice:
     """ The provider's speech model, where it has several. """
     settings: None | Unset | VoiceSettings = UNSET
     """ Fine tuning of the voice, in the provider's own terms. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -61,13 +78,26 @@ class Voice:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class VoiceDict(TypedDict, total=False):
+    """The voice that speaks."""
+
+    provider: Required[str | VoiceProvider]
+    """ Who makes the voice. """
+    voice_id: Required[str]
+    """ The provider's id of the voice. """
+    model: None | str
+    """ The provider's speech model, where it has several. """
+    settings: None | VoiceSettingsDict
+    """ Fine tuning of the voice, in the provider's own terms. """

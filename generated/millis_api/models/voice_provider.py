@@ -36,9 +36,3 @@ VOICE_PROVIDER_VALUES: set[VoiceProvider] = {
     "sarvam",
     "sesame",
 }
-
-
-def check_voice_provider(value: str) -> VoiceProvider:
-    if value in VOICE_PROVIDER_VALUES:
-        return value
-    raise TypeError(f"Unexpected value {value!r}. Expected one of {VOICE_PROVIDER_VALUES!r}")

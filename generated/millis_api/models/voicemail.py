@@ -4,18 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.voicemail_action import VoicemailAction
-from ..types import MISSING, UNSET, Unset, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Voicemail:
-    """What the agent does when a machine answers."""
+    """What the agent does when a machine answers.
+
+    Attributes:
+        action: Hang up, or leave a message.
+        message: The message to leave.
+        continue_on_voice_activity: Whether the conversation goes on after all when somebody begins to speak.
+        detection_phrases: Phrases by which a machine is recognised.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "action": "action",
+        "message": "message",
+        "continue_on_voice_activity": "continue_on_voice_activity",
+        "detection_phrases": "detection_phrases",
+    }
 
     action: str | VoicemailAction
     """ Hang up, or leave a message. """
@@ -25,8 +39,11 @@ class Voicemail:
     """ Whether the conversation goes on after all when somebody begins to speak. """
     detection_phrases: list[str] | None | Unset = UNSET
     """ Phrases by which a machine is recognised. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -57,13 +74,26 @@ class Voicemail:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class VoicemailDict(TypedDict, total=False):
+    """What the agent does when a machine answers."""
+
+    action: Required[str | VoicemailAction]
+    """ Hang up, or leave a message. """
+    message: None | str
+    """ The message to leave. """
+    continue_on_voice_activity: bool | None
+    """ Whether the conversation goes on after all when somebody begins to speak. """
+    detection_phrases: list[str] | None
+    """ Phrases by which a machine is recognised. """

@@ -4,28 +4,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, read, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.headers import Headers
+    from ..models.headers import Headers, HeadersDict
 
 
-@_attrs_define
+@_attrs_define(kw_only=True, repr=False)
 class Webhook:
-    """A URL to call, with headers."""
+    """A URL to call, with headers.
+
+    Attributes:
+        url: The URL.
+        headers: HTTP headers to send with the call.
+    """
+
+    field_names: ClassVar[Mapping[str, str]] = {
+        "url": "url",
+        "headers": "headers",
+    }
 
     url: str
     """ The URL. """
     headers: Headers | None | Unset = UNSET
     """ HTTP headers to send with the call. """
-    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any], kw_only=True)
+    additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
+
+    def __repr__(self) -> str:
+        return represent(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON data of this object; unset values are left out."""
@@ -52,13 +65,22 @@ class Webhook:
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+        return get_item(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+        set_item(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+        del_item(self, key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        return contains(self, key)
+
+
+class WebhookDict(TypedDict, total=False):
+    """A URL to call, with headers."""
+
+    url: Required[str]
+    """ The URL. """
+    headers: HeadersDict | None
+    """ HTTP headers to send with the call. """
