@@ -79,8 +79,12 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 _ENVIRONMENT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
 
 
-def own_client(kind: type[_Client], options: Options) -> _Client:
+def own_client(kind: Callable[..., _Client], options: Options) -> _Client:
     """Return an httpx client of our own.
+
+    Args:
+        kind: the class, of httpx or derived from it.
+        options: where requests will go.
 
     Raises:
         ConfigurationError: the environment allows none. httpx's words are not shown: they may quote a
@@ -88,7 +92,7 @@ def own_client(kind: type[_Client], options: Options) -> _Client:
     """
     try:
         return kind(**client_arguments(options))
-    except ImportError as error:
+    except (ImportError, ConfigurationError) as error:
         reason = shorten(str(error), 200)
     except (ValueError, OSError, httpx.InvalidURL) as error:
         reason = type(error).__name__

@@ -32,6 +32,21 @@ _UNPROCESSED = re.compile(
     r"REFUSED_STREAM|StreamReset .*error_code:(7|<ErrorCodes\.REFUSED_STREAM)"
     r"|ConnectionTerminated .*last_stream_id:0\b|Max outbound streams"
 )
+# The classes of aiohttp, which may not be installed, by name and from the special to the general: what they
+# mean in httpx's terms. httpx-aiohttp's own table calls every broken connection a ConnectTimeout.
+_OF_AIOHTTP: dict[str, type[httpx.RequestError]] = {
+    "ClientHttpProxyError": httpx.ProxyError,
+    "ClientProxyConnectionError": httpx.ProxyError,
+    "ConnectionTimeoutError": httpx.ConnectTimeout,
+    "ServerTimeoutError": httpx.ReadTimeout,
+    "ClientConnectorError": httpx.ConnectError,
+    "ServerFingerprintMismatch": httpx.ConnectError,
+    "InvalidURL": httpx.UnsupportedProtocol,
+    "NonHttpUrlClientError": httpx.UnsupportedProtocol,
+    "ClientPayloadError": httpx.ReadError,
+    "ClientOSError": httpx.NetworkError,
+    "ClientError": httpx.RemoteProtocolError,
+}
 _UNREADABLE_CODING = re.compile(r"\b(br|zstd)\b")
 
 
@@ -60,7 +75,7 @@ def sending_failure(
             maybe_processed=True,
         )
     cause = _without_frames(error, options.key)
-    unsent = not trace.request_began if trace.is_used else isinstance(error, _NEVER_SENT)
+    unsent = not trace.request_began if trace.is_used else isinstance(cause, _NEVER_SENT)
     if unsent or _UNPROCESSED.search(str(cause)):
         failure = _unsent(cause, trace, options, deadline)
     else:
@@ -109,6 +124,7 @@ def _without_frames(error: Exception, key: Secret) -> Exception:
 
     The frames in which a request was being written hold its head, and h11 quotes what it cannot read.
     """
+    error = _of_aiohttp(error) or _of_aiohttp(error.__cause__) or error
     words = key.redact_text(str(error))
     for cls in type(error).__mro__:
         # A subclass that does not belong to httpx or Python may want other arguments.
@@ -118,6 +134,17 @@ def _without_frames(error: Exception, key: Secret) -> Exception:
             except TypeError:
                 continue
     return Exception(words)
+
+
+def _of_aiohttp(error: BaseException | None) -> httpx.RequestError | None:
+    """Return httpx's error for one of aiohttp's."""
+    names = {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] == "aiohttp"}
+    for name, kind in _OF_AIOHTTP.items():
+        if name in names:
+            # The words of an error about an answer's head end in the request's address.
+            status, message = getattr(error, "status", None), getattr(error, "message", None)
+            return kind(f"{status} {message}" if status and message else str(error))
+    return None
 
 
 def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline) -> APIConnectionError:

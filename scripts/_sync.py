@@ -26,6 +26,9 @@ SUBSTITUTIONS = [
     (r"(?m)^        \.\.\.     return (.*)$", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (async with)", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (    .*)$", r"        ... \1"),
+    # The other engine, which only async code has.
+    (r' \| Literal\["aiohttp"\]|Literal\["aiohttp"\] \| ', ""),
+    (r'(?m)^            Or "aiohttp"(?:.*\n)+?(?=        headers:)', ""),
     (r"`async with`", "`with`"),
     (r"\basync (with|for|def) ", r"\1 "),
     (r"\bawait ", ""),

@@ -1,4 +1,4 @@
-"""The sync and the async client under one set of names, so that a test is written once and run on both.
+"""All kinds of clients under one set of names, so that a test is written once and run on each.
 
 Tests are written for the async client, which they get as it is; the sync one gets async methods.
 """
@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 import anyio
 import attrs
 import httpx
+import pytest
 
 from millis_wrapper import (
     AsyncMillis,
@@ -29,10 +30,13 @@ from millis_wrapper import (
 )
 from millis_wrapper._async.client import AsyncAgents, AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
+from millis_wrapper._http_aiohttp import AiohttpClient
 from millis_wrapper._sync.client import Agents, Chat
 from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Secret, read_options
 
+# For what aiohttp does not have: the kinds of clients on httpx's own engine.
+ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 
 
@@ -210,7 +214,7 @@ class Patient:
 
 
 class Clients:
-    """Makes clients of one kind, "sync" or "async", and closes them after the test."""
+    """Makes clients of one kind, "sync", "async" or "aiohttp", and closes them after the test."""
 
     def __init__(self, kind: str, stack: AsyncExitStack) -> None:
         self.kind = kind
@@ -219,7 +223,9 @@ class Clients:
     def client(self, base_url: str, **arguments: Any) -> AnyMillis:
         """Return a client as its user would make it."""
         arguments = {"api_key": KEY, "base_url": base_url, **arguments}
-        if self.kind == "async":
+        if self.kind != "sync":
+            if self.kind == "aiohttp":
+                arguments.setdefault("http_client", "aiohttp")
             millis: AnyMillis = AsyncMillis(**arguments)
         else:
             millis = MillisAsAsync(Millis(**arguments))
@@ -228,8 +234,8 @@ class Clients:
 
     def httpx_client(self, **arguments: Any) -> Any:
         """Return an httpx client of the right kind."""
-        if self.kind == "async":
-            client = httpx.AsyncClient(**arguments)
+        if self.kind != "sync":
+            client = (AiohttpClient if self.kind == "aiohttp" else httpx.AsyncClient)(**arguments)
             self._stack.push_async_callback(client.aclose)
             return client
         return self._stack.enter_context(httpx.Client(**arguments))
@@ -249,7 +255,7 @@ class Clients:
         policy = {"clock": lambda: sum(slept), "jitter": lambda: 0.0, **policy}
         rules = RetryPolicy(**policy)
         limits = timeout or Timeout()
-        if self.kind == "async":
+        if self.kind != "sync":
 
             async def async_sleep(seconds: float) -> None:
                 slept.append(seconds)

@@ -28,8 +28,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "async", "aiohttp"])
 async def clients(request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
-    """What makes the clients of a test that is written once and run on both kinds."""
+    """What makes the clients of a test that is written once and run on each kind."""
     async with AsyncExitStack() as stack:
         yield Clients(str(request.param), stack)

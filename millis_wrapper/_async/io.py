@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 from weakref import ReferenceType, ref
 
 import anyio
@@ -17,8 +18,38 @@ from anyio.lowlevel import RunVar
 
 from millis_wrapper import _http
 from millis_wrapper._http import Deadline, ReadLimit
+from millis_wrapper._text import shorten
+from millis_wrapper.errors import ConfigurationError, missing_extra
+from millis_wrapper.options import Options
 
 sleep = anyio.sleep
+
+
+def ensure_http_client(http_client: object) -> None:
+    """Raise ConfigurationError for what cannot be an `http_client`."""
+    if http_client == "aiohttp":
+        if find_spec("aiohttp") is None:
+            raise missing_extra('http_client="aiohttp"', "aiohttp", "aiohttp")
+    elif http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+        given = repr(http_client) if isinstance(http_client, str) else type(http_client).__name__
+        raise ConfigurationError(
+            f'http_client: must be an httpx.AsyncClient or "aiohttp", not {shorten(given, 40)}'
+        )
+
+
+def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
+    """Return an httpx client of our own, on httpx's engine or another one."""
+    if engine is None:
+        return _http.own_client(httpx.AsyncClient, options)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            'http_client="aiohttp" works on asyncio only: on trio, leave http_client= out'
+        ) from None
+    from millis_wrapper._http_aiohttp import AiohttpClient
+
+    return _http.own_client(AiohttpClient, options)
 
 
 class Loop:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import httpx
 
 from millis_wrapper import _http
-from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.options import (
     Region,
     Timeout,
@@ -26,6 +25,7 @@ from millis_wrapper.request import agent_arguments, message_dicts, prepare_chat,
 from millis_wrapper.response import DuplicatedAgent, prepare_reading, read_duplicated_agent
 from millis_wrapper.retry import RetryPolicy
 
+from . import io
 from .conversation import Conversation
 from .stream import ChatStream
 from .transport import Transport
@@ -200,7 +200,9 @@ class Millis:
         max_retries: how often to send again where that is safe, or a RetryPolicy.
         http_client: an httpx.Client of your own (proxy, transport). It is used as it is, you close it,
             and what httpx does not give back of its connections after cancelled calls, it does not give
-            back. It belongs to the process that made the client: after a fork, make a new one.
+            back. It belongs to the process that made the client: after a fork, make a new one. For many
+            connections, `httpx.Limits(max_connections=1000, max_keepalive_connections=100)` works well; with
+            thousands kept idle, httpx takes 15 ms for each request.
         headers: headers to send with each request, on top of ours.
         allow_http: whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
         strict: whether config keys that the contract does not know are errors instead of warnings.
@@ -239,10 +241,7 @@ class Millis:
         wrapped, api_key = wrap_key(api_key), None
         masked, headers = mask_headers(headers), None
         base_url = mask_url(base_url)
-        if http_client is not None and not isinstance(http_client, httpx.Client):
-            raise ConfigurationError(
-                f"http_client: must be an httpx.Client, not {type(http_client).__name__}"
-            )
+        io.ensure_http_client(http_client)
         options = read_options(
             read_key(wrapped),
             region=region,

@@ -15,8 +15,27 @@ import httpx
 
 from millis_wrapper import _http
 from millis_wrapper._http import Deadline, ReadLimit
+from millis_wrapper._text import shorten
+from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.options import Options
 
 sleep = time.sleep
+
+
+def ensure_http_client(http_client: object) -> None:
+    """Raise ConfigurationError for what cannot be an `http_client`."""
+    if http_client == "aiohttp":
+        raise ConfigurationError(
+            'http_client: "aiohttp" is for AsyncMillis; there is no such engine for Millis, so leave it out'
+        )
+    if http_client is not None and not isinstance(http_client, httpx.Client):
+        given = repr(http_client) if isinstance(http_client, str) else type(http_client).__name__
+        raise ConfigurationError(f"http_client: must be an httpx.Client, not {shorten(given, 40)}")
+
+
+def new_client(options: Options, engine: None) -> httpx.Client:
+    """Return an httpx client of our own."""
+    return _http.own_client(httpx.Client, options)
 
 
 class Loop:

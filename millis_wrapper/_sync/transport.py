@@ -56,7 +56,8 @@ class Transport:
         options: where to, with which key and headers.
         timeout: the time limits where a call sets none.
         policy: when to send again.
-        http_client: the caller's httpx client; None to make one of our own at the first use.
+        http_client: the caller's httpx client; or the engine, None for httpx's, of one of our own, which is
+            made at the first use.
         sleep: waits for a number of seconds; for tests.
     """
 
@@ -74,7 +75,12 @@ class Transport:
         self.end_marks_seen = False
         """Whether a reply of this host has ended with a mark; then one without a mark was cut."""
         self._auth = _http.KeyAuth(options.key)
-        self._lent = Pool(http_client, is_own=False) if http_client is not None else None
+        self._lent: Pool | None = None
+        self._engine: None = None
+        if isinstance(http_client, httpx.Client):
+            self._lent = Pool(http_client, is_own=False)
+        else:
+            self._engine = http_client
         self._process = os.getpid()
         # By event loop, and by process below it: after a fork, the child makes a pool of its own and never
         # touches the parent's sockets. No locks: one that another thread holds at a fork stays held.
@@ -200,7 +206,7 @@ class Transport:
             pools = self._pools.setdefault(loop, {})
         pool = pools.get(os.getpid())
         if pool is None:
-            new = Pool(_http.own_client(httpx.Client, self.options), is_own=True)
+            new = Pool(io.new_client(self.options, self._engine), is_own=True)
             pool = pools.setdefault(os.getpid(), new)
         return pool
 
@@ -208,8 +214,11 @@ class Transport:
         """Send nothing more on this pool, since a slot of it is lost; it is closed when its last answer is.
 
         httpcore does not give back a slot when a call is cancelled while it waits for a connection or right
-        after one was made, when a task is cancelled twice, or when TLS fails behind a proxy.
+        after one was made, when a task is cancelled twice, or when TLS fails behind a proxy. aiohttp loses
+        none.
         """
+        if self._engine is not None:
+            return
         pools = self._pools.get(io.this_loop(), {})
         if pool.is_own and pools.get(os.getpid()) is pool:
             del pools[os.getpid()]

@@ -246,7 +246,7 @@ async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twic
         report(response)
 
     theirs = clients.httpx_client()
-    theirs.event_hooks = {"response": [report_async if clients.kind == "async" else report]}
+    theirs.event_hooks = {"response": [report_async if clients.kind != "sync" else report]}
     with Loopback(copied()) as server, pytest.raises(APIConnectionError, match="a copy may exist") as caught:
         await call(clients.client(server.url, http_client=theirs), "duplicate")
     assert caught.value.maybe_processed
@@ -263,7 +263,7 @@ async def test_a_hook_of_the_callers_may_take_out_the_key(clients: Clients) -> N
         remove(response)
 
     theirs = clients.httpx_client()
-    theirs.event_hooks = {"response": [remove_async if clients.kind == "async" else remove]}
+    theirs.event_hooks = {"response": [remove_async if clients.kind != "sync" else remove]}
     with Loopback(copied("-Onew")) as server:
         made = await clients.client(server.url, http_client=theirs).agents.duplicate("-Oabc")
     assert made.id == "-Onew"
@@ -282,6 +282,6 @@ async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
         _ = [piece async for piece in response.aiter_raw()]
 
     theirs = clients.httpx_client()
-    theirs.event_hooks = {"response": [read_away_async if clients.kind == "async" else read_away]}
+    theirs.event_hooks = {"response": [read_away_async if clients.kind != "sync" else read_away]}
     with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
         await call(clients.client(server.url, http_client=theirs), operation)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import AnyMillis, Clients, call
+from clients import AnyMillis, Clients, call, in_thread
 from loopback import END, STREAM, Answer, Loopback, Step, copied, linger, reply, said, until_left
 
 from millis_wrapper import (
@@ -45,7 +45,7 @@ async def test_the_wait_for_the_first_byte_is_limited(clients: Clients, operatio
         client = clients.client(server.url, timeout=Timeout(first_byte=0.05), **lent(clients, whose))
         with pytest.raises(APITimeoutError, match=r"limit: first_byte, 0\.05 s") as caught:
             await call(client, operation)
-        assert server.left.wait(5)
+        assert await in_thread(server.left.wait)
     assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
@@ -64,7 +64,7 @@ async def test_the_wait_between_two_pieces_is_limited_by_idle_alone(
         wanted = StreamInterruptedError if operation == "chat" else APITimeoutError
         with pytest.raises(wanted, match=r"nothing came for 0\.05 s \(limit: idle\)") as caught:
             await call(client, operation)
-        assert server.left.wait(5)
+        assert await in_thread(server.left.wait)
     error: MillisError = caught.value
     if operation == "chat":
         assert isinstance(error, StreamInterruptedError)

@@ -128,7 +128,12 @@ async def test_an_error_status_with_any_body_is_the_right_class(
     [
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", close],
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", reset],
-        [b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken") + b"zz\r\n", close],
+        [
+            b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken"),
+            linger(0.1),
+            b"zz\r\n",
+            close,
+        ],
         [b"HTTP/1.1 500 X\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nbroken"],
     ],
     ids=["cut", "reset", "bad chunk", "bad gzip"],

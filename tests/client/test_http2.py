@@ -17,11 +17,11 @@ import h2.events
 import h2.exceptions
 import httpx
 import pytest
-from clients import Clients, call
+from clients import ON_HTTPX, Clients, call
 
 from millis_wrapper import APIConnectionError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, ON_HTTPX]
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 Connection = h2.connection.H2Connection
@@ -172,7 +172,7 @@ async def test_a_request_that_found_no_free_stream_was_never_written(
         async def full_async(request: httpx.Request) -> None:
             full(request)
 
-        http.event_hooks = {"request": [full_async if clients.kind == "async" else full]}
+        http.event_hooks = {"request": [full_async if clients.kind != "sync" else full]}
         with pytest.raises(APIConnectionError, match="nothing was") as caught:
             await call(clients.client(running.url, http_client=http, max_retries=0), operation)
         assert running.requests == 0

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from clients import KEY, Clients
+from clients import KEY, Clients, in_thread
 from loopback import END, STREAM, Answer, Loopback, close, event, http, reply, said, until_left
 
 from millis_wrapper import (
@@ -158,7 +158,7 @@ async def test_leaving_the_block_closes_the_stream_that_is_open(clients: Clients
             stream = talk.stream("A story")
             texts = stream.text_stream
             assert await anext(texts) == "Once "
-        assert server.left.wait(5)
+        assert await in_thread(server.left.wait)
         assert talk.left_early == (1,)
     assert len(server.requests) == 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clients import KEY, Clients, call
+from clients import KEY, ON_HTTPX, Clients, call
 from leaks import places
 from loopback import Loopback, Peer, http, until_left
 
@@ -48,6 +48,7 @@ def swallow(peer: Peer) -> None:
     peer._socket.recv(4096)  # pyright: ignore[reportPrivateUsage]
 
 
+@ON_HTTPX
 @OPERATIONS
 async def test_a_silent_socks_proxy_is_left_after_the_connect_limit(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
@@ -62,6 +63,7 @@ async def test_a_silent_socks_proxy_is_left_after_the_connect_limit(
     assert not caught.value.maybe_processed
 
 
+@ON_HTTPX
 @OPERATIONS
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"\x04\x00", b"\x05\xff", b"\x00" * 64]
@@ -86,7 +88,9 @@ async def test_an_unanswered_connect_is_not_a_request_that_was_sent(
     """The request itself never left, so the call may be tried again without a risk."""
     with Loopback([until_left]) as proxy:
         use(monkeypatch, proxy.url)
-        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(first_byte=0.2))
+        client = clients.client(
+            "https://millis.invalid", max_retries=0, timeout=Timeout(first_byte=0.2, connect=0.2)
+        )
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
             await call(client, operation)
         assert f"through the proxy {proxy.address}" in str(caught.value)

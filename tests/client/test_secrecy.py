@@ -100,7 +100,9 @@ async def test_an_error_in_the_midst_of_sending_does_not_tell_the_key(
         client = clients.client(
             f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=LIMITS, headers={"x-large": "x" * 20_000_000}
         )
-        with pytest.raises(MillisError, match="limit: write") as caught:
+        # aiohttp does not wait while it writes a head without a body.
+        limit = "first_byte" if clients.kind == "aiohttp" else "write"
+        with pytest.raises(MillisError, match=f"limit: {limit}") as caught:
             await call(client, "duplicate")
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
@@ -223,7 +225,7 @@ async def test_a_call_that_works_tells_no_log_the_key(
     caplog.set_level(logging.DEBUG)
     with Loopback({"chat": reply("Hello"), "duplicate": copied()}[operation]) as server:
         await call(clients.client(server.url), operation)
-    assert "httpcore" in caplog.text
+    assert ("httpx" if clients.kind == "aiohttp" else "httpcore") in caplog.text
     assert KEY not in caplog.text
     (request,) = server.requests
     assert [name for name, value in request.headers.items() if KEY in value] == ["authorization"]
@@ -239,7 +241,7 @@ async def test_a_client_of_the_callers_does_not_keep_the_key(clients: Clients) -
     async def note_async(request: httpx.Request) -> None:
         seen.append(request)
 
-    theirs.event_hooks = {"request": [note_async if clients.kind == "async" else seen.append]}
+    theirs.event_hooks = {"request": [note_async if clients.kind != "sync" else seen.append]}
     with Loopback(copied()) as server:
         await call(clients.client(server.url, http_client=theirs), "duplicate")
     (request,) = seen
