@@ -55,7 +55,7 @@ _url = lru_cache(maxsize=64)(httpx.URL)
 
 
 class ClientArguments(TypedDict):
-    """What an httpx client of our own is made with."""
+    """The arguments of an httpx client that the library makes."""
 
     limits: httpx.Limits
     trust_env: bool
@@ -63,7 +63,7 @@ class ClientArguments(TypedDict):
 
 
 def client_arguments(options: Options) -> ClientArguments:
-    """Return what an httpx client of our own is made with."""
+    """Return the arguments of an httpx client that the library makes."""
     return {
         # httpx's own limit of 100 connections would let the pool time-out strike at a busy moment.
         "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
@@ -80,7 +80,7 @@ _ENVIRONMENT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL
 
 
 def own_client(kind: Callable[..., _Client], options: Options) -> _Client:
-    """Return an httpx client of our own.
+    """Return a new httpx client.
 
     Args:
         kind: the class, of httpx or derived from it.
@@ -341,11 +341,11 @@ class Trace:
 
 
 class Body:
-    """An answer that is read whole, or as much of it as there is room for."""
+    """An answer that is read whole, or up to `limit` bytes of it."""
 
-    def __init__(self, room: int, deadline: Deadline) -> None:
+    def __init__(self, limit: int, deadline: Deadline) -> None:
         self.data = bytearray()
-        self._room = room
+        self._limit = limit
         self.deadline = deadline
 
     @property
@@ -354,15 +354,15 @@ class Body:
         return read_json(bytes(self.data)) is not NOT_JSON
 
     def add(self, piece: bytes) -> bool:
-        """Take a piece; return whether there is room for more."""
-        self.data += piece[: self._room - len(self.data)]
+        """Take a piece; return whether more is wanted."""
+        self.data += piece[: self._limit - len(self.data)]
         if self.deadline.is_past:
             # A copy that was made is not lost to a late last piece.
             if not self.is_json:
                 self.deadline.piece_came()
             return False
         self.deadline.piece_came()
-        return len(self.data) < self._room
+        return len(self.data) < self._limit
 
 
 def log_attempt(

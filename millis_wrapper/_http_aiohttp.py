@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -20,20 +21,35 @@ from yarl import URL
 from ._http import ReadLimit
 from .errors import ConfigurationError
 
-_HEADER_BYTES = 64 * 1024  # of an answer's status line, and of each header
+_HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
 _PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over without waiting
+_LIMITS = httpx.Limits()
 
 
 class AiohttpClient(httpx.AsyncClient):
     """An httpx client whose transports are aiohttp's, the proxies of the environment included."""
 
     def _init_transport(
-        self, *, verify: Any = True, limits: Any = None, transport: Any = None, **_: Any
+        self,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: httpx.Limits = _LIMITS,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> httpx.AsyncBaseTransport:
         return transport or AiohttpTransport(verify, limits)
 
     def _init_proxy_transport(
-        self, proxy: httpx.Proxy, *, verify: Any = True, limits: Any = None, **_: Any
+        self,
+        proxy: httpx.Proxy,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: httpx.Limits = _LIMITS,
     ) -> httpx.AsyncBaseTransport:
         if proxy.url.scheme not in ("http", "https"):
             raise ConfigurationError(

@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def give_up() -> None:
+def discard_stdout() -> None:
     """Send the rest to nowhere: the interpreter writes its buffer at exit, and would fail once more."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

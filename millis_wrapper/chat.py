@@ -317,17 +317,21 @@ class ReplyBuilder:
         """Return the chunk of one JSON object; None when it reports an error."""
         self._event_seen = True
         choice = choice_0(data)
-        if event == "error" or _is_error(data, choice):
+        # `_is_error` is called only where it may find one: this runs for each event.
+        may_fail = choice is None or "error" in data or "error" in choice or event == "error"
+        if may_fail and (event == "error" or _is_error(data, choice)):
             self._service_failed(data)
             return None
         self._object_seen = True
-        usage = data.get("usage")
-        if usage is not None and is_object(usage):
+        if "usage" in data and is_object(usage := data["usage"]):
             self._usage = usage
         if choice is None:
             return ChatChunk("", data, event)
         finish_reason = choice.get("finish_reason")
         if finish_reason is not None:
+            if finish_reason == "error":
+                self._service_failed(data)
+                return None
             if isinstance(finish_reason, str) and finish_reason:
                 self.finish_reason = finish_reason
             else:
@@ -344,8 +348,13 @@ class ReplyBuilder:
             delta = message if is_object(message) else None
         text = ""
         if delta is not None:
-            content = delta.get("content")
-            text = self._add_text(content if isinstance(content, str) else content_text(content))
+            content: Any = delta.get("content")
+            if content.__class__ is str and content.isascii() and not self._joiner.waiting:
+                text = content
+                if text:
+                    self._texts.append(text)
+            else:
+                text = self._add_text(content if isinstance(content, str) else content_text(content))
             if calls := delta.get("tool_calls"):
                 self._tool_calls = self._tool_calls or ToolCalls()
                 self._tool_calls.add(calls)

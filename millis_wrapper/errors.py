@@ -136,7 +136,7 @@ class FieldError(NamedTuple):
     msg: str
     """What is wrong with it, in the service's words."""
     type: str
-    """The service's code for the fault."""
+    """The service's code for what is wrong."""
 
 
 class UnprocessableEntityError(APIStatusError):

@@ -54,7 +54,7 @@ class Secret:
     def redact(self, data: bytes) -> bytes:
         """Return `data` without the key, for what a service or a proxy sends back into an error.
 
-        A key as short as "test" is no secret, and part of many words.
+        A key as short as "test" is not a secret, and part of many words.
         """
         return data.replace(self._value.encode(), b"****") if len(self._value) >= 8 else data
 
@@ -234,12 +234,12 @@ def read_key(wrapped: Secret | type | None) -> Secret:
             raise ConfigurationError("no key: pass api_key= or set MILLIS_API_KEY to your private key")
     if not isinstance(wrapped, Secret):
         raise ConfigurationError(f"{source}: must be a str, not {wrapped.__name__}")
-    if fault := _fault_of_key(wrapped):
-        raise ConfigurationError(f"{source} {fault}")
+    if problem := _problem_with_key(wrapped):
+        raise ConfigurationError(f"{source} {problem}")
     return wrapped
 
 
-def _fault_of_key(secret: Secret) -> str | None:
+def _problem_with_key(secret: Secret) -> str | None:
     key = secret.reveal()
     # The key is not shown in any of these messages: a mistyped key is mostly a key.
     if not key:
@@ -330,14 +330,14 @@ def _headers(headers: Mapping[str, str] | type | None) -> Headers:
         raise ConfigurationError(f"headers: must be a dict of str, not {kind.__name__}")
     for name in headers:
         # The value gets no name here: the frames of an error show what has one.
-        if fault := _fault_of_header(name, headers[name]):
-            raise ConfigurationError(f"headers: {fault}")
+        if problem := _problem_with_header(name, headers[name]):
+            raise ConfigurationError(f"headers: {problem}")
         # Space around a value does not belong to it (RFC 9110, 5.5), and h11 refuses it.
         checked[name] = headers[name].strip()
     return checked
 
 
-def _fault_of_header(name: object, value: object) -> str | None:
+def _problem_with_header(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         return f"{shorten(repr(name), 60)} is not a valid header name"
     if name.lower() == "authorization":

@@ -221,7 +221,7 @@ def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
 
 
 def _depth_of_caller() -> int:
-    # The warning has to point at the caller's line, however many of our own are between.
+    # The warning has to point at the caller's line, however many frames of this library are between.
     depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:

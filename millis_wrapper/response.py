@@ -221,7 +221,7 @@ def _uncapital(text: str) -> str:
 
 
 # The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds
-# 1973: told by size.
+# 1973: the size decides.
 _LARGEST_SECONDS = 1e11
 # Longer than a date without hyphens (20250101); dateutil would find years, days and hours in it.
 _COUNT = re.compile(r"\d{9,20}", re.ASCII)
@@ -290,16 +290,16 @@ def read_duplicated_agent(
     raw = read_json(body, max_depth=None)
     agent_id = _id(raw.get("id")) if is_object(raw) else None
     if raw is NOT_JSON:
-        fault = "is not JSON"
+        problem = "is not JSON"
     elif not is_object(raw):
-        fault = "is not a JSON object"
+        problem = "is not a JSON object"
     else:
-        fault = "holds no id"
+        problem = "holds no id"
     if agent_id is None:
         body, raw = redact(body), None  # the frames of an error show what is in them
         coding = (headers or {}).get("content-encoding")
         coded = f"content-encoding: {coding}; " if coding else ""
-        message = f"the answer to duplicate {fault} ({coded}{reason_in(body)}); {COPY_MAY_EXIST}"
+        message = f"the answer to duplicate {problem} ({coded}{reason_in(body)}); {COPY_MAY_EXIST}"
         raise UnexpectedResponseError(message, body=body_start(body), headers=headers)
     name = raw.get("name")
     return DuplicatedAgent(

@@ -178,7 +178,7 @@ def imports(rounds: int) -> Iterator[Row]:
     }
     times = take_turns(fresh, rounds)
     for name, target in (("import millis_wrapper", 0.15), ("a ready Millis(...)", 1.6)):
-        # The interpreter's own start is no part of the comparison.
+        # The interpreter's own start is not part of the comparison.
         parts = [
             (took - nothing) / (httpx_took - nothing)
             for took, httpx_took, nothing in zip(times[name], times["httpx"], times["nothing"], strict=True)

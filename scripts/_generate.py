@@ -194,7 +194,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def differences(there: dict[str, bytes], made: dict[str, bytes]) -> Iterator[str]:
-    """What tells the files that are there from those that the contract makes: line by line, file by file."""
+    """Yield how the files that are there differ from those that the contract makes, line by line."""
     for path in sorted(there.keys() | made.keys()):
         old, new = there.get(path), made.get(path)
         if old != new:

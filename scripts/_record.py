@@ -186,7 +186,7 @@ def _record_live(scenarios: list[Scenario], folder: Path, *, make_a_copy: bool) 
                 why = (
                     "it makes a copy; say --make-a-copy"
                     if scenario.live
-                    else "the live service cannot be told to"
+                    else "only the mock can do that on request"
                 )
                 print(f"{scenario.name}: left as it is ({why})")
             else:

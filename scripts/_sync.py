@@ -29,6 +29,10 @@ SUBSTITUTIONS = [
     # The other engine, which only async code has.
     (r' \| Literal\["aiohttp"\]|Literal\["aiohttp"\] \| ', ""),
     (r'(?m)^            Or "aiohttp"(?:.*\n)+?(?=        headers:)', ""),
+    (
+        r'None or "aiohttp": the client makes one, on that engine, at\n *the',
+        "None: the client makes one at the",
+    ),
     (r"`async with`", "`with`"),
     (r"\basync (with|for|def) ", r"\1 "),
     (r"\bawait ", ""),

@@ -33,11 +33,15 @@ def test_each_block_runs_as_it_is_shown(
     """What README and guide show works as it is shown, and prints something."""
     monkeypatch.setenv("MILLIS_API_KEY", "any-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
-    # What a block does to logging is undone.
-    for logger in (logging.getLogger(), logging.getLogger("millis_wrapper")):
+    loggers = [logging.getLogger(), logging.getLogger("millis_wrapper")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
         monkeypatch.setattr(logger, "handlers", [])
-        monkeypatch.setattr(logger, "level", logger.level)
-    exec(compile(block, "block", "exec"), {})
+    try:
+        exec(compile(block, "block", "exec"), {})
+    finally:  # what a block does to logging is undone
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
     assert capsys.readouterr().out.strip()
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .models import ErrorResponseDict as ErrorResponseDict
     from .models import FlowDict as FlowDict
     from .models import HTTPValidationErrorDict as HTTPValidationErrorDict
-    from .models import HeadersDict as HeadersDict
+    from .models import HeaderMapDict as HeaderMapDict
     from .models import HistorySettingsDict as HistorySettingsDict
     from .models import InactivityHandlingDict as InactivityHandlingDict
     from .models import InterruptionDict as InterruptionDict
@@ -92,7 +92,7 @@ __all__ = (
     "ErrorResponseDict",
     "FlowDict",
     "HTTPValidationErrorDict",
-    "HeadersDict",
+    "HeaderMapDict",
     "HistorySettingsDict",
     "InactivityHandlingDict",
     "InterruptionDict",

@@ -173,7 +173,7 @@ class AsyncAgents:
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
             APIStatusError: the service answered with an error status (NotFoundError for an unknown agent).
-            APIConnectionError: there was no whole answer; `maybe_processed` tells whether a copy may exist.
+            APIConnectionError: there was no whole answer; `maybe_processed` says whether a copy may exist.
             UnexpectedResponseError: the answer holds no id.
         """
         prepared = prepare_duplicate(agent_id)

@@ -54,8 +54,8 @@ class AsyncTransport:
         options: where to, with which key and headers.
         timeout: the time limits where a call sets none.
         policy: when to send again.
-        http_client: the caller's httpx client; or the engine, None for httpx's, of one of our own, which is
-            made at the first use.
+        http_client: the caller's httpx client; None or "aiohttp": the client makes one, on that engine, at
+            the first use.
         sleep: waits for a number of seconds; for tests.
     """
 

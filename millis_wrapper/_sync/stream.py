@@ -8,9 +8,8 @@ import os
 import threading
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from millis_wrapper import _http, _http_errors
 from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from millis_wrapper.request import PreparedRequest
 
     from .transport import OpenResponse, Transport
+
+
+_IS_READ = "stream: another thread or task is reading it; read it in one place"
 
 
 class ChatStream:
@@ -52,7 +54,8 @@ class ChatStream:
         self._opening = threading.Lock()  # taken once: a stream is sent once
         self._reading = threading.Lock()
         self._answer: OpenResponse | None = None
-        self._chunks: Generator[ChatChunk] | None = None
+        self._pieces: Any = None
+        self._rest: Iterator[ChatChunk] = iter(())
 
     def __del__(self) -> None:
         answer: OpenResponse | None = getattr(self, "_answer", None)
@@ -78,10 +81,7 @@ class ChatStream:
     @property
     def text_stream(self) -> Generator[str]:
         """The pieces of text, each as soon as it has arrived."""
-        with closing(self._read()) as chunks:
-            for chunk in chunks:
-                if chunk.text:
-                    yield chunk.text
+        return self._read(texts=True)
 
     def open(self) -> Self:
         """Send the request, and return the stream when the answer has begun.
@@ -98,7 +98,7 @@ class ChatStream:
         if self._answer is None:
             if self._builder.is_over:
                 self._builder.final_reply()  # raises: the stream was closed, or could not be sent
-            if not self._opening.acquire(blocking=False):
+            if not self._opening.acquire(False):
                 raise ConfigurationError(
                     "stream: another thread or task is opening it; open it first, then read it"
                 )
@@ -124,8 +124,21 @@ class ChatStream:
             UnexpectedResponseError: the answer was not a stream of events.
             ConfigurationError: another thread or task is reading it.
         """
-        for _ in self._read():
-            pass
+        self.open()
+        self._begin_reading()
+        try:
+            for _ in self._rest:
+                pass
+            while (chunks := self._chunks_of_next_piece()) is not None:
+                for _ in chunks:
+                    pass
+        except BaseException:
+            self._reading.release()
+            self.close()
+            raise
+        self._reading.release()
+        self.close()
+        self._builder.final_reply()  # raises unless it ended well
 
     def get_final_reply(self) -> ChatReply:
         """Read the stream to its end, and return the whole reply.
@@ -153,7 +166,7 @@ class ChatStream:
             self._transport.release(answer)
 
     def __iter__(self) -> Iterator[ChatChunk]:
-        return self._read()
+        return self._read(texts=False)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -163,16 +176,23 @@ class ChatStream:
     ) -> None:
         self.close()
 
-    def _read(self) -> Generator[ChatChunk]:
+    @overload
+    def _read(self, *, texts: Literal[True]) -> Generator[str]: ...
+    @overload
+    def _read(self, *, texts: Literal[False]) -> Generator[ChatChunk]: ...
+    def _read(self, *, texts: bool) -> Generator[Any]:
+        """Yield the chunks, or their texts: in one generator, since another one would be felt."""
         self.open()
-        if self._answer is not None and self._answer.is_foreign:
-            raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
-        # One generator for all readers, so that one that comes later goes on where the one before it left.
-        chunks = self._chunks = self._chunks or self._chunks_as_they_come()
+        self._begin_reading()
         reading = self._reading
-        while reading.acquire(blocking=False):
+        while True:
             try:
-                chunk = next(chunks, None)
+                # What is left is handed to the next reader, so that one that comes later goes on from here.
+                while (chunk := next(self._rest, None)) is None:
+                    chunks = self._chunks_of_next_piece()
+                    if chunks is None:
+                        break
+                    self._rest = chunks
             except BaseException:
                 reading.release()
                 self.close()
@@ -182,33 +202,41 @@ class ChatStream:
                 self.close()
                 self._builder.final_reply()  # raises unless it ended well
                 return
-            try:
-                yield chunk
-            except BaseException:  # the caller left the loop
-                self.close()
-                raise
-        raise ConfigurationError("stream: another thread or task is reading it; read it in one place")
+            if not texts or chunk.text:
+                try:
+                    yield chunk.text if texts else chunk
+                except BaseException:  # the caller left the loop
+                    self.close()
+                    raise
+            if not reading.acquire(False):
+                raise ConfigurationError(_IS_READ)
 
-    def _chunks_as_they_come(self) -> Generator[ChatChunk]:
+    def _begin_reading(self) -> None:
+        if self._answer is not None and self._answer.is_foreign:
+            raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
+        if not self._reading.acquire(False):
+            raise ConfigurationError(_IS_READ)
+
+    def _chunks_of_next_piece(self) -> Iterator[ChatChunk] | None:
+        """Return the chunks of the body's next piece, read as they are asked for; None after the end."""
         answer, builder = self._answer, self._builder
-        if answer is None or builder.is_over:
-            return
-        response, deadline = answer.response, answer.deadline
-        pieces: Any = response.iter_raw() if _http.is_plain(response) else response.iter_bytes()
+        if answer is None:
+            return None
+        deadline = answer.deadline
         try:
-            while (piece := io.next_piece(pieces, response, deadline)) is not None:
-                for chunk in builder.feed(piece):
-                    yield chunk
-                if builder.state != "open":
-                    break
-                if builder.finish_reason is not None and builder.is_finishing:
-                    deadline.end_within("finish", _http.FINISH_SECONDS)
-                deadline.piece_came()
-            else:
-                for chunk in builder.end(require_end=self._transport.require_end):
-                    yield chunk
-        except GeneratorExit:
-            raise
+            if builder.state == "open":
+                if self._pieces is None:
+                    response = answer.response
+                    is_plain = _http.is_plain(response)
+                    self._pieces = response.iter_raw() if is_plain else response.iter_bytes()
+                else:  # the chunks of the piece before were asked for, up to the last
+                    if builder.finish_reason is not None and builder.is_finishing:
+                        deadline.end_within("finish", _http.FINISH_SECONDS)
+                    deadline.piece_came()
+                piece = io.next_piece(self._pieces, answer.response, deadline)
+                if piece is not None:
+                    return builder.feed(piece)
+                return builder.end(require_end=self._transport.require_end)
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
@@ -220,10 +248,11 @@ class ChatStream:
             raise
         if builder.has_end_mark:
             self._transport.end_marks_seen = True
-        if builder.state == "done":
-            self._drain(answer, pieces)
+        if builder.state == "done" and not answer.response.is_closed:
+            self._drain(answer)
+        return None
 
-    def _drain(self, answer: OpenResponse, pieces: Any) -> None:
+    def _drain(self, answer: OpenResponse) -> None:
         """Read on to the body's end, within limits, so that the connection can be used again.
 
         The reply is whole, so no failure here matters.
@@ -233,7 +262,7 @@ class ChatStream:
         answer.deadline.end_within("drain", _http.DRAIN_SECONDS)
         read = 0
         try:
-            while (piece := io.next_piece(pieces, answer.response, answer.deadline)) is not None:
+            while (piece := io.next_piece(self._pieces, answer.response, answer.deadline)) is not None:
                 read += len(piece)
                 if read > _http.DRAIN_BYTES or os.getpid() != answer.process:
                     return

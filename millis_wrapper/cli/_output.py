@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from millis_wrapper._stdout import give_up
+from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.errors import ConfigurationError, MillisError
 
@@ -64,10 +64,10 @@ def writing() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        give_up()
+        discard_stdout()
         raise ReaderGone from None
     except OSError as error:
-        give_up()
+        discard_stdout()
         raise Failure(f"stdout cannot be written to: {error.strerror}") from error
 
 
@@ -108,7 +108,7 @@ def note(text: str) -> None:
     """Write `text` as a line to stderr."""
     if sys.stderr is None:  # it was closed (`2>&-`), and print would take stdout in its place
         return
-    with suppress(OSError):  # nobody is there to be told
+    with suppress(OSError):  # nobody reads it
         print(escape_control_characters(text), file=sys.stderr, flush=True)
 
 
@@ -143,12 +143,12 @@ def say(error: BaseException, session: Session, hint: str = "") -> None:
 
 
 def line_for(error: BaseException) -> str:
-    """Return one line that tells a person at a terminal what went wrong."""
+    """Return one line that says what went wrong."""
     if isinstance(error, OSError):
         words = error.strerror or str(error)
         return as_line(f"{error.filename}: {words}" if error.filename else words)
     if not isinstance(error, MillisError | Failure):
-        return as_line(f"a fault of this program, {type(error).__name__}: {error} (--debug shows where)")
+        return as_line(f"a bug in this program, {type(error).__name__}: {error} (--debug shows where)")
     return as_line(str(error))
 
 

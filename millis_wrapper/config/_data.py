@@ -130,7 +130,7 @@ class _Copier:
 
     def _text(self, text: str, path: str) -> str:
         if not _is_text(text):
-            self._say(path, "holds half a surrogate pair, which is no text")
+            self._say(path, "holds half a surrogate pair, which is not text")
         return str.__str__(text)
 
     def _say(self, path: str, words: str) -> None:
@@ -139,7 +139,7 @@ class _Copier:
 
 def _complaint(value: object) -> str:
     if isinstance(value, float):
-        return f"{value} is no number in JSON"
+        return f"{value} is not a number in JSON"
     if isinstance(value, int):
         return "is too large a number"
     return f"{kind_of(value)} is no JSON; write text, a number, true, false or null"

@@ -1,4 +1,4 @@
-"""JSON text -> data, with the line of every fault, and with no key lost because it comes twice."""
+"""JSON text -> data, with the line of every mistake; a key that comes twice is refused."""
 
 from __future__ import annotations
 

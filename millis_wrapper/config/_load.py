@@ -1,4 +1,4 @@
-"""A config from a file: JSON or YAML, with nothing lost on the way and every fault told with its line."""
+"""A config from a file: JSON or YAML, where nothing is lost, and each mistake is named with its line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._json_text import ParseError, read_json
 
 Source: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
 
-_NO_TEXT = "is no text in UTF-8; save it as UTF-8"
+_NO_TEXT = "is not UTF-8 text; save it as UTF-8"
 
 
 def load_config(source: Source) -> dict[str, Any]:
@@ -36,9 +36,9 @@ def load_config(source: Source) -> dict[str, Any]:
     name, text = _read(source)
     try:
         data, odd = plain(_parsed(name, text))
-    except ParseError as fault:
-        place = name if fault.line is None else f"{name}, line {fault.line}"
-        raise ConfigurationError(f"{place}: {fault}") from None
+    except ParseError as error:
+        place = name if error.line is None else f"{name}, line {error.line}"
+        raise ConfigurationError(f"{place}: {error}") from None
     if odd:
         raise ConfigurationError(f"{name}: {odd[0].path}{': ' if odd[0].path else ''}{odd[0].words}")
     if not is_object(data):

@@ -234,5 +234,5 @@ def _is_free(leaf: Schema) -> bool:
 
 
 def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
-    """Whether `value` has the constants by which one object of a union (a message) is told from another."""
+    """Whether `value` has the constants by which one object of a union (a message) differs from another."""
     return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)

@@ -28,7 +28,7 @@ class Violation(NamedTuple):
     """The way to it, by keys and list indexes: `("tools", 0, "name")`. A missing key counts as the path."""
     kind: Literal["missing", "extra", "type", "constant", "other"]
     """A required key that is not there, a key that is refused, a value of another type, a value that is not
-    the one allowed, or something else that `words` tells."""
+    the one allowed, or something else that `words` says."""
     wanted: tuple[Any, ...]
     """The JSON types (`integer`) or the constants that would have been right, where that is the violation."""
     value: Any
@@ -40,8 +40,8 @@ class Violation(NamedTuple):
 def violations(value: object, component: str) -> Iterator[Violation]:
     """Find where `value`, as JSON data of dicts and lists, does not fit the component of the contract.
 
-    Where one of several forms may stand, the violations are those of the one form that was meant, if that can
-    be told.
+    Where one of several forms may stand, the violations are those of the one form that was meant, if that is
+    clear.
 
     Args:
         value: the data.
@@ -52,7 +52,7 @@ def violations(value: object, component: str) -> Iterator[Violation]:
     """
     seen: set[tuple[Path, str]] = set()
     for violation in _violations(_errors_finder(component)(value), ()):
-        # jsonschema tells of missing keys once for each, and each time without saying which one.
+        # jsonschema reports missing keys once for each, and does not say which one it is.
         if (violation.path, violation.kind) not in seen:
             seen.add((violation.path, violation.kind))
             yield violation

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 
-from millis_wrapper._stdout import give_up
+from millis_wrapper._stdout import discard_stdout
 from millis_wrapper.errors import ConfigurationError
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"millis_wrapper.mock: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        give_up()
+        discard_stdout()
         print(f"millis_wrapper.mock: stdout cannot be written to: {error.strerror}", file=sys.stderr)
         return 1
     return 0

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from millis_wrapper._stdout import give_up
+from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.errors import MillisError
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         print(file=sys.stderr)
         return 130
     except OSError as error:
-        give_up()
+        discard_stdout()
         if not isinstance(error, BrokenPipeError):  # `| head` has had what it wanted
             print(f"\ndemo: stdout cannot be written to: {error.strerror}", file=sys.stderr)
             return 1

@@ -317,7 +317,7 @@ def test_debug_shows_the_traceback_before_the_line(cli: Cli) -> None:
         assert ran.err.splitlines()[-1] == "millis: stdin: is empty, so there is nothing to say"
 
 
-def test_a_fault_of_our_own_is_one_line_and_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_line_and_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a bug shows a traceback that nobody asked for."""
 
     def broken(*_: object) -> None:
@@ -327,7 +327,7 @@ def test_a_fault_of_our_own_is_one_line_and_1(cli: Cli, monkeypatch: pytest.Monk
     ran = cli("duplicate", AGENT)
     assert (ran.code, ran.error) == (
         1,
-        "millis: a fault of this program, KeyError: 'a bug' (--debug shows where)",
+        "millis: a bug in this program, KeyError: 'a bug' (--debug shows where)",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clients import Clients, call
-from loopback import Answer, Loopback, Peer, chunk, close, copied, http, reply, reset
+from loopback import Answer, Loopback, Peer, chunk, close, copied, http, linger, reply, reset
 
 from millis_wrapper import (
     APIStatusError,
@@ -18,6 +18,7 @@ from millis_wrapper import (
 pytestmark = pytest.mark.anyio
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+BROKEN_CHUNKS = b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken")
 FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 
 
@@ -128,12 +129,7 @@ async def test_an_error_status_with_any_body_is_the_right_class(
     [
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", close],
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", reset],
-        [
-            b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken"),
-            linger(0.1),
-            b"zz\r\n",
-            close,
-        ],
+        [BROKEN_CHUNKS, linger(0.1), b"zz\r\n", close],
         [b"HTTP/1.1 500 X\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nbroken"],
     ],
     ids=["cut", "reset", "bad chunk", "bad gzip"],

@@ -18,6 +18,7 @@ from loopback import (
     close,
     event,
     http,
+    linger,
     reply,
     reset,
     said,
@@ -34,7 +35,7 @@ ONE_CONNECTION = httpx.Limits(max_connections=1)
 BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
     "lost": ([close], StreamInterruptedError, "broke off"),
     "reset": ([when_told, reset], StreamInterruptedError, "broke off"),
-    "bad chunk": ([b"zz\r\n"], StreamInterruptedError, "broke off"),
+    "bad chunk": ([linger(0.1), b"zz\r\n"], StreamInterruptedError, "broke off"),
     "half an event": ([chunk(b'data: {"cho') + END], StreamInterruptedError, "in the middle of an event"),
     "error object": ([event('{"error": {"message": "model down"}}')], StreamFailedError, "model down"),
     "error event": ([chunk(b"event: error\ndata: model down\n\n")], StreamFailedError, "model down"),

@@ -230,7 +230,7 @@ def test_results_share_nothing_with_what_was_given(a: dict[str, Any], b: dict[st
         ([1], "must be a dict or a generated model, not a list"),
         (ANSWER, "this is the whole answer of duplicate; pass the config in it"),
         ({"x": {"y": {1, 2}}}, "a set is no JSON; write text, a number, true, false or null"),
-        ({"x": float("inf")}, "inf is no number in JSON"),
+        ({"x": float("inf")}, "inf is not a number in JSON"),
     ],
 )
 def test_what_is_no_config_is_refused(config: Any, words: str) -> None:

@@ -106,10 +106,10 @@ def test_an_error_is_found_in_all_that_the_contract_refuses(config: Any, kind: K
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ({"vad_threshold": float("nan")}, "error: vad_threshold: nan is no number in JSON"),
+        ({"vad_threshold": float("nan")}, "error: vad_threshold: nan is not a number in JSON"),
         ({"voice": {"provider": "openai", "voice_id": b"x"}}, "error: voice.voice_id: a bytes is no JSON;"),
         ({"flow": {7: True}}, 'error: flow["7"]: the key is a whole number; in JSON keys are strings'),
-        ({"prompt": "\ud800"}, "error: prompt: holds half a surrogate pair, which is no text"),
+        ({"prompt": "\ud800"}, "error: prompt: holds half a surrogate pair, which is not text"),
         (b"{}", "error: a bytes is no JSON;"),
     ],
 )

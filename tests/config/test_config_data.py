@@ -60,11 +60,11 @@ def test_a_value_that_is_in_two_places_is_copied_twice() -> None:
 @pytest.mark.parametrize(
     ("value", "odd"),
     [
-        ({"a": [float("nan")]}, Odd("a[0]", "nan is no number in JSON")),
-        ({"a": -float("inf")}, Odd("a", "-inf is no number in JSON")),
+        ({"a": [float("nan")]}, Odd("a[0]", "nan is not a number in JSON")),
+        ({"a": -float("inf")}, Odd("a", "-inf is not a number in JSON")),
         ({"a": 1 << MAX_BITS}, Odd("a", "is too large a number")),
-        ({"a": "\udfff"}, Odd("a", "holds half a surrogate pair, which is no text")),
-        ({"\udfff": 1}, Odd('["\\udfff"]', "holds half a surrogate pair, which is no text")),
+        ({"a": "\udfff"}, Odd("a", "holds half a surrogate pair, which is not text")),
+        ({"\udfff": 1}, Odd('["\\udfff"]', "holds half a surrogate pair, which is not text")),
         ({1: 1}, Odd('["1"]', "the key is a whole number; in JSON keys are strings")),
         ({"a": Voice}, Odd("a", "a type is no JSON; write text, a number, true, false or null")),
         ({1, 2}, Odd("", "a set is no JSON; write text, a number, true, false or null")),

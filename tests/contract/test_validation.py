@@ -132,7 +132,7 @@ def test_a_lone_constant_and_any_other_rule_have_words() -> None:
     assert [violation[1:3] for violation in violations("DONE", "ChatStreamEnd")] == [
         ("constant", ("[DONE]",))
     ]
-    assert [violation[1:3] + violation[4:] for violation in violations("x", "VoicemailAction")] == [
+    assert [violation[1:3] + violation[4:] for violation in violations("x", "KnownVoicemailAction")] == [
         ("other", (), "'x' is not one of ['hangup', 'message']")
     ]
 

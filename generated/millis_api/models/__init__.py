@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .agent_terminate_call import AgentTerminateCallDict
     from .app_function import AppFunction
     from .app_function import AppFunctionDict
-    from .app_function_name import AppFunctionName
     from .assistant_message import AssistantMessage
     from .assistant_message import AssistantMessageDict
     from .auto_fill_responses import AutoFillResponses
@@ -56,14 +55,12 @@ if TYPE_CHECKING:
     from .duplicate_agent_response import DuplicateAgentResponseDict
     from .error_response import ErrorResponse
     from .error_response import ErrorResponseDict
-    from .finish_reason import FinishReason
     from .flow import Flow
     from .flow import FlowDict
-    from .headers import Headers
-    from .headers import HeadersDict
+    from .header_map import HeaderMap
+    from .header_map import HeaderMapDict
     from .history_settings import HistorySettings
     from .history_settings import HistorySettingsDict
-    from .http_method import HttpMethod
     from .http_validation_error import HTTPValidationError
     from .http_validation_error import HTTPValidationErrorDict
     from .inactivity_handling import InactivityHandling
@@ -74,8 +71,18 @@ if TYPE_CHECKING:
     from .keyword_weights import KeywordWeightsDict
     from .knowledge_base import KnowledgeBase
     from .knowledge_base import KnowledgeBaseDict
-    from .language import Language
-    from .language_model import LanguageModel
+    from .known_app_function_name import KnownAppFunctionName
+    from .known_finish_reason import KnownFinishReason
+    from .known_http_method import KnownHttpMethod
+    from .known_language import KnownLanguage
+    from .known_language_model import KnownLanguageModel
+    from .known_millis_function_type import KnownMillisFunctionType
+    from .known_param_type import KnownParamType
+    from .known_response_mode import KnownResponseMode
+    from .known_speech_to_text_model import KnownSpeechToTextModel
+    from .known_speech_to_text_provider import KnownSpeechToTextProvider
+    from .known_voice_provider import KnownVoiceProvider
+    from .known_voicemail_action import KnownVoicemailAction
     from .llm import LLM
     from .llm import LLMDict
     from .memory import Memory
@@ -86,19 +93,14 @@ if TYPE_CHECKING:
     from .millis_function import MillisFunctionDict
     from .millis_function_data import MillisFunctionData
     from .millis_function_data import MillisFunctionDataDict
-    from .millis_function_type import MillisFunctionType
-    from .param_type import ParamType
     from .privacy_settings import PrivacySettings
     from .privacy_settings import PrivacySettingsDict
     from .response_delay import ResponseDelay
     from .response_delay import ResponseDelayDict
-    from .response_mode import ResponseMode
     from .session_timeout import SessionTimeout
     from .session_timeout import SessionTimeoutDict
     from .speech_to_text import SpeechToText
     from .speech_to_text import SpeechToTextDict
-    from .speech_to_text_model import SpeechToTextModel
-    from .speech_to_text_provider import SpeechToTextProvider
     from .switch_language import SwitchLanguage
     from .switch_language import SwitchLanguageDict
     from .tool import Tool
@@ -123,12 +125,10 @@ if TYPE_CHECKING:
     from .validation_error_context import ValidationErrorContextDict
     from .voice import Voice
     from .voice import VoiceDict
-    from .voice_provider import VoiceProvider
     from .voice_settings import VoiceSettings
     from .voice_settings import VoiceSettingsDict
     from .voicemail import Voicemail
     from .voicemail import VoicemailDict
-    from .voicemail_action import VoicemailAction
     from .webhook import Webhook
     from .webhook import WebhookDict
 
@@ -141,7 +141,6 @@ __all__ = (
     "AgentTerminateCallDict",
     "AppFunction",
     "AppFunctionDict",
-    "AppFunctionName",
     "AssistantMessage",
     "AssistantMessageDict",
     "AutoFillResponses",
@@ -182,14 +181,12 @@ __all__ = (
     "DuplicateAgentResponseDict",
     "ErrorResponse",
     "ErrorResponseDict",
-    "FinishReason",
     "Flow",
     "FlowDict",
-    "Headers",
-    "HeadersDict",
+    "HeaderMap",
+    "HeaderMapDict",
     "HistorySettings",
     "HistorySettingsDict",
-    "HttpMethod",
     "HTTPValidationError",
     "HTTPValidationErrorDict",
     "InactivityHandling",
@@ -200,8 +197,18 @@ __all__ = (
     "KeywordWeightsDict",
     "KnowledgeBase",
     "KnowledgeBaseDict",
-    "Language",
-    "LanguageModel",
+    "KnownAppFunctionName",
+    "KnownFinishReason",
+    "KnownHttpMethod",
+    "KnownLanguage",
+    "KnownLanguageModel",
+    "KnownMillisFunctionType",
+    "KnownParamType",
+    "KnownResponseMode",
+    "KnownSpeechToTextModel",
+    "KnownSpeechToTextProvider",
+    "KnownVoicemailAction",
+    "KnownVoiceProvider",
     "LLM",
     "LLMDict",
     "Memory",
@@ -212,19 +219,14 @@ __all__ = (
     "MillisFunctionDict",
     "MillisFunctionData",
     "MillisFunctionDataDict",
-    "MillisFunctionType",
-    "ParamType",
     "PrivacySettings",
     "PrivacySettingsDict",
     "ResponseDelay",
     "ResponseDelayDict",
-    "ResponseMode",
     "SessionTimeout",
     "SessionTimeoutDict",
     "SpeechToText",
     "SpeechToTextDict",
-    "SpeechToTextModel",
-    "SpeechToTextProvider",
     "SwitchLanguage",
     "SwitchLanguageDict",
     "Tool",
@@ -251,8 +253,6 @@ __all__ = (
     "VoiceDict",
     "Voicemail",
     "VoicemailDict",
-    "VoicemailAction",
-    "VoiceProvider",
     "VoiceSettings",
     "VoiceSettingsDict",
     "Webhook",
@@ -268,7 +268,6 @@ _MODULES = {
     "AgentTerminateCallDict": ".agent_terminate_call",
     "AppFunction": ".app_function",
     "AppFunctionDict": ".app_function",
-    "AppFunctionName": ".app_function_name",
     "AssistantMessage": ".assistant_message",
     "AssistantMessageDict": ".assistant_message",
     "AutoFillResponses": ".auto_fill_responses",
@@ -309,14 +308,12 @@ _MODULES = {
     "DuplicateAgentResponseDict": ".duplicate_agent_response",
     "ErrorResponse": ".error_response",
     "ErrorResponseDict": ".error_response",
-    "FinishReason": ".finish_reason",
     "Flow": ".flow",
     "FlowDict": ".flow",
-    "Headers": ".headers",
-    "HeadersDict": ".headers",
+    "HeaderMap": ".header_map",
+    "HeaderMapDict": ".header_map",
     "HistorySettings": ".history_settings",
     "HistorySettingsDict": ".history_settings",
-    "HttpMethod": ".http_method",
     "HTTPValidationError": ".http_validation_error",
     "HTTPValidationErrorDict": ".http_validation_error",
     "InactivityHandling": ".inactivity_handling",
@@ -327,8 +324,18 @@ _MODULES = {
     "KeywordWeightsDict": ".keyword_weights",
     "KnowledgeBase": ".knowledge_base",
     "KnowledgeBaseDict": ".knowledge_base",
-    "Language": ".language",
-    "LanguageModel": ".language_model",
+    "KnownAppFunctionName": ".known_app_function_name",
+    "KnownFinishReason": ".known_finish_reason",
+    "KnownHttpMethod": ".known_http_method",
+    "KnownLanguage": ".known_language",
+    "KnownLanguageModel": ".known_language_model",
+    "KnownMillisFunctionType": ".known_millis_function_type",
+    "KnownParamType": ".known_param_type",
+    "KnownResponseMode": ".known_response_mode",
+    "KnownSpeechToTextModel": ".known_speech_to_text_model",
+    "KnownSpeechToTextProvider": ".known_speech_to_text_provider",
+    "KnownVoiceProvider": ".known_voice_provider",
+    "KnownVoicemailAction": ".known_voicemail_action",
     "LLM": ".llm",
     "LLMDict": ".llm",
     "Memory": ".memory",
@@ -339,19 +346,14 @@ _MODULES = {
     "MillisFunctionDict": ".millis_function",
     "MillisFunctionData": ".millis_function_data",
     "MillisFunctionDataDict": ".millis_function_data",
-    "MillisFunctionType": ".millis_function_type",
-    "ParamType": ".param_type",
     "PrivacySettings": ".privacy_settings",
     "PrivacySettingsDict": ".privacy_settings",
     "ResponseDelay": ".response_delay",
     "ResponseDelayDict": ".response_delay",
-    "ResponseMode": ".response_mode",
     "SessionTimeout": ".session_timeout",
     "SessionTimeoutDict": ".session_timeout",
     "SpeechToText": ".speech_to_text",
     "SpeechToTextDict": ".speech_to_text",
-    "SpeechToTextModel": ".speech_to_text_model",
-    "SpeechToTextProvider": ".speech_to_text_provider",
     "SwitchLanguage": ".switch_language",
     "SwitchLanguageDict": ".switch_language",
     "Tool": ".tool",
@@ -376,12 +378,10 @@ _MODULES = {
     "ValidationErrorContextDict": ".validation_error_context",
     "Voice": ".voice",
     "VoiceDict": ".voice",
-    "VoiceProvider": ".voice_provider",
     "VoiceSettings": ".voice_settings",
     "VoiceSettingsDict": ".voice_settings",
     "Voicemail": ".voicemail",
     "VoicemailDict": ".voicemail",
-    "VoicemailAction": ".voicemail_action",
     "Webhook": ".webhook",
     "WebhookDict": ".webhook",
 }

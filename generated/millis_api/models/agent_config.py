@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.language import Language
+from ..models.known_language import KnownLanguage
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class AgentConfig:
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str | Unset = UNSET
     """ The ws or wss URL of your own language model; it then writes the replies. """
-    language: Language | None | str | Unset = UNSET
+    language: KnownLanguage | None | str | Unset = UNSET
     """ The language that the agent speaks and hears; `multi` for several at once. """
     vad_threshold: float | None | Unset = UNSET
     """ How sure the voice detection must be that somebody is speaking. The vendor's own editor offers 0 to
@@ -242,7 +242,7 @@ class AgentConfigDict(TypedDict, total=False):
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str
     """ The ws or wss URL of your own language model; it then writes the replies. """
-    language: Language | None | str
+    language: KnownLanguage | None | str
     """ The language that the agent speaks and hears; `multi` for several at once. """
     vad_threshold: float | None
     """ How sure the voice detection must be that somebody is speaking. The vendor's own editor offers 0 to

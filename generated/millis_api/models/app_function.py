@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.app_function_name import AppFunctionName
+from ..models.known_app_function_name import KnownAppFunctionName
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class AppFunction:
         "credentials": "credentials",
     }
 
-    name: AppFunctionName | str
+    name: KnownAppFunctionName | str
     """ Which function. """
     credentials: Credentials | None | Unset = UNSET
     """ What the app needs to let the agent in. """
@@ -81,7 +81,7 @@ class AppFunction:
 class AppFunctionDict(TypedDict, total=False):
     """A ready-made function of a connected app."""
 
-    name: Required[AppFunctionName | str]
+    name: Required[KnownAppFunctionName | str]
     """ Which function. """
     credentials: CredentialsDict | None
     """ What the app needs to let the agent in. """

@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.finish_reason import FinishReason
+from ..models.known_finish_reason import KnownFinishReason
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ChunkChoice:
     """ Which reply it belongs to. The agent's is 0. """
     delta: ChunkDelta | None | Unset = UNSET
     """ The piece that is added. """
-    finish_reason: FinishReason | None | str | Unset = UNSET
+    finish_reason: KnownFinishReason | None | str | Unset = UNSET
     """ Why the reply is over; null or absent as long as it is not. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -91,5 +91,5 @@ class ChunkChoiceDict(TypedDict, total=False):
     """ Which reply it belongs to. The agent's is 0. """
     delta: ChunkDeltaDict | None
     """ The piece that is added. """
-    finish_reason: FinishReason | None | str
+    finish_reason: KnownFinishReason | None | str
     """ Why the reply is over; null or absent as long as it is not. """

@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.language_model import LanguageModel
+from ..models.known_language_model import KnownLanguageModel
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class LLM:
         "history_settings": "history_settings",
     }
 
-    model: LanguageModel | str
+    model: KnownLanguageModel | str
     """ Which model. """
     temperature: float | None | Unset = UNSET
     """ How freely the model words its replies; 0 is the steadiest. """
@@ -87,7 +87,7 @@ class LLM:
 class LLMDict(TypedDict, total=False):
     """The language model that writes the replies."""
 
-    model: Required[LanguageModel | str]
+    model: Required[KnownLanguageModel | str]
     """ Which model. """
     temperature: float | None
     """ How freely the model words its replies; 0 is the steadiest. """

@@ -10,8 +10,8 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.millis_function_type import MillisFunctionType
-from ..models.response_mode import ResponseMode
+from ..models.known_millis_function_type import KnownMillisFunctionType
+from ..models.known_response_mode import KnownResponseMode
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class MillisFunction:
     """ What it does and when to use it, in plain words for the language model. """
     data: MillisFunctionData
     """ What a Millis function asks the person for. """
-    type_: MillisFunctionType | str
+    type_: KnownMillisFunctionType | str
     """ The kind of function. """
     params: list[ToolParam] | None | Unset = UNSET
     """ Further values that the agent passes along. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say while the function runs. """
-    response_mode: None | ResponseMode | str | Unset = UNSET
+    response_mode: KnownResponseMode | None | str | Unset = UNSET
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -121,12 +121,12 @@ class MillisFunctionDict(TypedDict, total=False):
     """ What it does and when to use it, in plain words for the language model. """
     data: Required[MillisFunctionDataDict]
     """ What a Millis function asks the person for. """
-    type: Required[MillisFunctionType | str]
+    type: Required[KnownMillisFunctionType | str]
     """ The kind of function. """
     params: list[ToolParamDict] | None
     """ Further values that the agent passes along. """
     messages: list[str] | None
     """ What the agent may say while the function runs. """
-    response_mode: None | ResponseMode | str
+    response_mode: KnownResponseMode | None | str
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """

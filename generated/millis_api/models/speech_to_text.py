@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self, TypedDict
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.speech_to_text_model import SpeechToTextModel
-from ..models.speech_to_text_provider import SpeechToTextProvider
+from ..models.known_speech_to_text_model import KnownSpeechToTextModel
+from ..models.known_speech_to_text_provider import (
+    KnownSpeechToTextProvider,
+)
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
@@ -30,11 +32,11 @@ class SpeechToText:
         "model": "model",
     }
 
-    provider: None | SpeechToTextProvider | str | Unset = UNSET
+    provider: KnownSpeechToTextProvider | None | str | Unset = UNSET
     """ Who does it. """
     multilingual: bool | None | Unset = UNSET
     """ Whether several languages are recognised in one session. """
-    model: None | SpeechToTextModel | str | Unset = UNSET
+    model: KnownSpeechToTextModel | None | str | Unset = UNSET
     """ The provider's recognition model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -84,9 +86,9 @@ class SpeechToText:
 class SpeechToTextDict(TypedDict, total=False):
     """How speech is turned into text."""
 
-    provider: None | SpeechToTextProvider | str
+    provider: KnownSpeechToTextProvider | None | str
     """ Who does it. """
     multilingual: bool | None
     """ Whether several languages are recognised in one session. """
-    model: None | SpeechToTextModel | str
+    model: KnownSpeechToTextModel | None | str
     """ The provider's recognition model. """

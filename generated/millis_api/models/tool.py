@@ -10,12 +10,12 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.http_method import HttpMethod
-from ..models.response_mode import ResponseMode
+from ..models.known_http_method import KnownHttpMethod
+from ..models.known_response_mode import KnownResponseMode
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.headers import Headers, HeadersDict
+    from ..models.header_map import HeaderMap, HeaderMapDict
     from ..models.tool_param import ToolParam, ToolParamDict
 
 
@@ -65,9 +65,9 @@ class Tool:
     """ What the agent has to find out and pass along. """
     webhook: None | str | Unset = UNSET
     """ The URL that is called. """
-    header: Headers | None | Unset = UNSET
+    header: HeaderMap | None | Unset = UNSET
     """ HTTP headers to send with the call, for instance a key of yours. """
-    method: HttpMethod | None | str | Unset = UNSET
+    method: KnownHttpMethod | None | str | Unset = UNSET
     """ The HTTP method of the call. """
     timeout: int | None | Unset = UNSET
     """ How long the service waits for the answer of your webhook. Whole seconds, not milliseconds. """
@@ -75,7 +75,7 @@ class Tool:
     """ Whether it is called after the session has ended rather than during it. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say while the call is being made. """
-    response_mode: None | ResponseMode | str | Unset = UNSET
+    response_mode: KnownResponseMode | None | str | Unset = UNSET
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """
     execute_after_message: bool | None | Unset = UNSET
@@ -120,7 +120,7 @@ class Tool:
             description=rest.pop("description", MISSING),
             params=read(rest.pop("params", MISSING), listed=(models.ToolParam,)),
             webhook=rest.pop("webhook", MISSING),
-            header=read(rest.pop("header", MISSING), alone=(models.Headers,)),
+            header=read(rest.pop("header", MISSING), alone=(models.HeaderMap,)),
             method=rest.pop("method", MISSING),
             timeout=rest.pop("timeout", MISSING),
             run_after_call=rest.pop("run_after_call", MISSING),
@@ -160,9 +160,9 @@ class ToolDict(TypedDict, total=False):
     """ What the agent has to find out and pass along. """
     webhook: None | str
     """ The URL that is called. """
-    header: HeadersDict | None
+    header: HeaderMapDict | None
     """ HTTP headers to send with the call, for instance a key of yours. """
-    method: HttpMethod | None | str
+    method: KnownHttpMethod | None | str
     """ The HTTP method of the call. """
     timeout: int | None
     """ How long the service waits for the answer of your webhook. Whole seconds, not milliseconds. """
@@ -170,7 +170,7 @@ class ToolDict(TypedDict, total=False):
     """ Whether it is called after the session has ended rather than during it. """
     messages: list[str] | None
     """ What the agent may say while the call is being made. """
-    response_mode: None | ResponseMode | str
+    response_mode: KnownResponseMode | None | str
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
     word them. """
     execute_after_message: bool | None

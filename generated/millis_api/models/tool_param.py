@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Required, Self, TypedDict
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.param_type import ParamType
+from ..models.known_param_type import KnownParamType
 from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
 
 
@@ -35,7 +35,7 @@ class ToolParam:
     """ The key under which the value is passed. """
     required: bool
     """ Whether the function cannot be called without it. """
-    type_: ParamType | str
+    type_: KnownParamType | str
     """ The kind of value. """
     description: str
     """ What the value is, in plain words for the language model. """
@@ -93,7 +93,7 @@ class ToolParamDict(TypedDict, total=False):
     """ The key under which the value is passed. """
     required: Required[bool]
     """ Whether the function cannot be called without it. """
-    type: Required[ParamType | str]
+    type: Required[KnownParamType | str]
     """ The kind of value. """
     description: Required[str]
     """ What the value is, in plain words for the language model. """

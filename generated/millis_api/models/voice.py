@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..models.voice_provider import VoiceProvider
+from ..models.known_voice_provider import KnownVoiceProvider
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Voice:
         "settings": "settings",
     }
 
-    provider: str | VoiceProvider
+    provider: KnownVoiceProvider | str
     """ Who makes the voice. """
     voice_id: str
     """ The provider's id of the voice. """
@@ -93,7 +93,7 @@ class Voice:
 class VoiceDict(TypedDict, total=False):
     """The voice that speaks."""
 
-    provider: Required[str | VoiceProvider]
+    provider: Required[KnownVoiceProvider | str]
     """ Who makes the voice. """
     voice_id: Required[str]
     """ The provider's id of the voice. """

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Required, Self, TypedDict
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.voicemail_action import VoicemailAction
+from ..models.known_voicemail_action import KnownVoicemailAction
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
 
 
@@ -31,7 +31,7 @@ class Voicemail:
         "detection_phrases": "detection_phrases",
     }
 
-    action: str | VoicemailAction
+    action: KnownVoicemailAction | str
     """ Hang up, or leave a message. """
     message: None | str | Unset = UNSET
     """ The message to leave. """
@@ -89,7 +89,7 @@ class Voicemail:
 class VoicemailDict(TypedDict, total=False):
     """What the agent does when a machine answers."""
 
-    action: Required[str | VoicemailAction]
+    action: Required[KnownVoicemailAction | str]
     """ Hang up, or leave a message. """
     message: None | str
     """ The message to leave. """

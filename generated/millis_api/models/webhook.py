@@ -13,7 +13,7 @@ from .. import models
 from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
-    from ..models.headers import Headers, HeadersDict
+    from ..models.header_map import HeaderMap, HeaderMapDict
 
 
 @_attrs_define(kw_only=True, repr=False)
@@ -32,7 +32,7 @@ class Webhook:
 
     url: str
     """ The URL. """
-    headers: Headers | None | Unset = UNSET
+    headers: HeaderMap | None | Unset = UNSET
     """ HTTP headers to send with the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -56,7 +56,7 @@ class Webhook:
         rest = dict(src_dict)
         return cls(
             url=rest.pop("url", MISSING),
-            headers=read(rest.pop("headers", MISSING), alone=(models.Headers,)),
+            headers=read(rest.pop("headers", MISSING), alone=(models.HeaderMap,)),
             additional_properties=rest,
         )
 
@@ -82,5 +82,5 @@ class WebhookDict(TypedDict, total=False):
 
     url: Required[str]
     """ The URL. """
-    headers: HeadersDict | None
+    headers: HeaderMapDict | None
     """ HTTP headers to send with the call. """

@@ -3,9 +3,8 @@
 
 from typing import Literal
 
-ResponseMode = Literal["flexible", "strict"]
+KnownMillisFunctionType = Literal["web_form"]
 
-RESPONSE_MODE_VALUES: set[ResponseMode] = {
-    "flexible",
-    "strict",
+KNOWN_MILLIS_FUNCTION_TYPE_VALUES: set[KnownMillisFunctionType] = {
+    "web_form",
 }

@@ -3,7 +3,7 @@
 
 from typing import Literal
 
-Language = Literal[
+KnownLanguage = Literal[
     "af",
     "am",
     "ar",
@@ -134,7 +134,7 @@ Language = Literal[
     "zu",
 ]
 
-LANGUAGE_VALUES: set[Language] = {
+KNOWN_LANGUAGE_VALUES: set[KnownLanguage] = {
     "af",
     "am",
     "ar",

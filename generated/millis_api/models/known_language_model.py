@@ -3,7 +3,7 @@
 
 from typing import Literal
 
-LanguageModel = Literal[
+KnownLanguageModel = Literal[
     "deepseek-v3",
     "gpt-3.5-turbo",
     "gpt-4-turbo",
@@ -25,7 +25,7 @@ LanguageModel = Literal[
     "mistral-large-2407",
 ]
 
-LANGUAGE_MODEL_VALUES: set[LanguageModel] = {
+KNOWN_LANGUAGE_MODEL_VALUES: set[KnownLanguageModel] = {
     "deepseek-v3",
     "gpt-3.5-turbo",
     "gpt-4-turbo",

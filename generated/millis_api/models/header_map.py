@@ -13,7 +13,7 @@ from ..types import contains, del_item, get_item, represent, set_item, write
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Headers:
+class HeaderMap:
     """HTTP headers, name to value."""
 
     field_names: ClassVar[Mapping[str, str]] = {}
@@ -53,5 +53,5 @@ class Headers:
         return contains(self, key)
 
 
-HeadersDict: TypeAlias = dict[str, str]
+HeaderMapDict: TypeAlias = dict[str, str]
 """ HTTP headers, name to value. """

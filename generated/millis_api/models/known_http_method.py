@@ -3,9 +3,9 @@
 
 from typing import Literal
 
-AppFunctionName = Literal["book_meeting_slot", "get_available_meeting_slots"]
+KnownHttpMethod = Literal["GET", "POST"]
 
-APP_FUNCTION_NAME_VALUES: set[AppFunctionName] = {
-    "book_meeting_slot",
-    "get_available_meeting_slots",
+KNOWN_HTTP_METHOD_VALUES: set[KnownHttpMethod] = {
+    "GET",
+    "POST",
 }

@@ -3,10 +3,11 @@
 
 from typing import Literal
 
-ParamType = Literal["boolean", "number", "string"]
+KnownFinishReason = Literal["content_filter", "length", "stop", "tool_calls"]
 
-PARAM_TYPE_VALUES: set[ParamType] = {
-    "boolean",
-    "number",
-    "string",
+KNOWN_FINISH_REASON_VALUES: set[KnownFinishReason] = {
+    "content_filter",
+    "length",
+    "stop",
+    "tool_calls",
 }

@@ -3,8 +3,9 @@
 
 from typing import Literal
 
-MillisFunctionType = Literal["web_form"]
+KnownResponseMode = Literal["flexible", "strict"]
 
-MILLIS_FUNCTION_TYPE_VALUES: set[MillisFunctionType] = {
-    "web_form",
+KNOWN_RESPONSE_MODE_VALUES: set[KnownResponseMode] = {
+    "flexible",
+    "strict",
 }

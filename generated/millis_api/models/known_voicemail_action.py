@@ -3,9 +3,9 @@
 
 from typing import Literal
 
-HttpMethod = Literal["GET", "POST"]
+KnownVoicemailAction = Literal["hangup", "message"]
 
-HTTP_METHOD_VALUES: set[HttpMethod] = {
-    "GET",
-    "POST",
+KNOWN_VOICEMAIL_ACTION_VALUES: set[KnownVoicemailAction] = {
+    "hangup",
+    "message",
 }

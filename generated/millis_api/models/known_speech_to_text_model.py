@@ -3,9 +3,9 @@
 
 from typing import Literal
 
-VoicemailAction = Literal["hangup", "message"]
+KnownSpeechToTextModel = Literal["nova-2", "nova-3"]
 
-VOICEMAIL_ACTION_VALUES: set[VoicemailAction] = {
-    "hangup",
-    "message",
+KNOWN_SPEECH_TO_TEXT_MODEL_VALUES: set[KnownSpeechToTextModel] = {
+    "nova-2",
+    "nova-3",
 }

@@ -3,9 +3,9 @@
 
 from typing import Literal
 
-SpeechToTextProvider = Literal["deepgram", "gladia", "sarvam", "talkscriber"]
+KnownSpeechToTextProvider = Literal["deepgram", "gladia", "sarvam", "talkscriber"]
 
-SPEECH_TO_TEXT_PROVIDER_VALUES: set[SpeechToTextProvider] = {
+KNOWN_SPEECH_TO_TEXT_PROVIDER_VALUES: set[KnownSpeechToTextProvider] = {
     "deepgram",
     "gladia",
     "sarvam",

@@ -3,9 +3,10 @@
 
 from typing import Literal
 
-SpeechToTextModel = Literal["nova-2", "nova-3"]
+KnownParamType = Literal["boolean", "number", "string"]
 
-SPEECH_TO_TEXT_MODEL_VALUES: set[SpeechToTextModel] = {
-    "nova-2",
-    "nova-3",
+KNOWN_PARAM_TYPE_VALUES: set[KnownParamType] = {
+    "boolean",
+    "number",
+    "string",
 }

@@ -3,7 +3,7 @@
 
 from typing import Literal
 
-VoiceProvider = Literal[
+KnownVoiceProvider = Literal[
     "cartesia",
     "deepgram",
     "dubverse",
@@ -20,7 +20,7 @@ VoiceProvider = Literal[
     "sesame",
 ]
 
-VOICE_PROVIDER_VALUES: set[VoiceProvider] = {
+KNOWN_VOICE_PROVIDER_VALUES: set[KnownVoiceProvider] = {
     "cartesia",
     "deepgram",
     "dubverse",
