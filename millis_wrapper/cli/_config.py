@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
 from millis_wrapper._text import escape_control_characters
-from millis_wrapper.contract._paths import children
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import Debug, Metadata, read_metadata
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check configs, or compare two.", rich_markup_mode=None)
 
 _COLOURS = {"error": "red", "warning": "yellow", "hint": "cyan"}
-_SIGNS = {"removed": ("-", "red"), "added": ("+", "green"), "changed": ("~", "yellow")}
+_SIGNS = {"-": "red", "+": "green", "~": "yellow"}
 
 
 @app.command()
@@ -117,24 +116,9 @@ def _summary(found: Sequence[Finding]) -> str:
 def _show_diff(different: ConfigDiff) -> None:
     from rich.text import Text
 
-    for kind, values in (("removed", different.removed), ("added", different.added)):
-        sign, colour = _SIGNS[kind]
-        for top, value in values.items():
-            for path, leaf in _leaves(top, value):
-                write_styled(Text(escape_control_characters(f"{sign} {path}: {_json(leaf)}"), colour))
-    sign, colour = _SIGNS["changed"]
-    for path, change in different.changed.items():
-        words = f"{sign} {path}: {_json(change.before)} -> {_json(change.after)}"
-        write_styled(Text(escape_control_characters(words), colour))
-
-
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each value in `value` that holds no other, with its path."""
-    below = children(value, path)
-    for place, child in below:
-        yield from _leaves(place, child)
-    if not below:
-        yield path, value
+    for sign, path, value in different.entries():
+        words = f"{_json(value.before)} -> {_json(value.after)}" if sign == "~" else _json(value)
+        write_styled(Text(escape_control_characters(f"{sign} {path}: {words}"), _SIGNS[sign]))
 
 
 def _json(value: Any) -> str:

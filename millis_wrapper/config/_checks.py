@@ -242,7 +242,10 @@ def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> It
             continue
         for rule in rules.get(form, ()):
             if remark := rule(value):
-                yield Finding(path, *remark)
+                finding = Finding(path, *remark)
+                # The documentation shows 123 for every number.
+                is_shown = value == 123 and finding.level == "warning"
+                yield attrs.evolve(finding, level="hint") if is_shown else finding
         if names is not None and form in ("prompt", "first_message") and isinstance(value, str):
             yield from (Finding(path, *remark) for remark in unfilled(value, names))
     yield from (Finding(path, *remark) for path, remark in between_fields(data))
