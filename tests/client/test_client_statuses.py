@@ -137,7 +137,8 @@ async def test_an_error_status_with_any_body_is_the_right_class(
 async def test_an_error_status_whose_body_breaks_off_is_that_error(clients: Clients, answer: Answer) -> None:
     """The status is the message; the body is a courtesy."""
     with Loopback(answer) as server, pytest.raises(InternalServerError) as caught:
-        await call(clients.patient(server.url), "duplicate")
+        # aiohttp does not wake its reader for a bad chunk that comes alone: there the limit ends the wait.
+        await call(clients.patient(server.url), "duplicate", timeout=3)
     assert caught.value.body in ("broken", "")
     assert len(server.requests) == 1
 
