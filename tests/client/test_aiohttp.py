@@ -30,7 +30,11 @@ def test_another_engine_is_named_as_unknown(kind: Any) -> None:
 
 def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named."""
-    monkeypatch.setattr("millis_wrapper._async.io.find_spec", lambda name: None)
+
+    def nothing(name: str) -> None:
+        return None
+
+    monkeypatch.setattr("millis_wrapper._async.io.find_spec", nothing)
     with pytest.raises(ConfigurationError, match=r"needs aiohttp: .*\.\[aiohttp\]"):
         AsyncMillis(KEY, http_client="aiohttp")
 
