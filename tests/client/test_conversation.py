@@ -273,7 +273,7 @@ def test_what_becomes_of_a_reply_or_a_model_later_changes_no_history(
 
 def test_a_history_comes_back_as_it_went_in(talk: Conversation) -> None:
     """Unknown keys, nulls, numbers and characters of all kinds are neither lost nor changed."""
-    odd = {
+    odd: dict[str, Any] = {
         **agent('ü \u2028 😀 "\\ \x00'),
         "x": None,
         "y": [1.1, 10**400, True, {"z": {}}],
