@@ -50,6 +50,39 @@ class KeyAuth(httpx.Auth):
                 del request.headers["authorization"]
 
 
+class OwnClient(httpx.Client):
+    """The httpx client that the library makes: it knows no cookies, redirects and hooks.
+
+    None of them is asked for, and httpx takes as long to look for them as for all else that it does here.
+    """
+
+    def _send_handling_auth(
+        self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
+    ) -> httpx.Response:
+        flow = auth.sync_auth_flow(request)
+        try:
+            response = self._transport_for_url(request.url).handle_request(next(flow))
+        finally:
+            flow.close()
+        response.request = request
+        return response
+
+
+class OwnAsyncClient(httpx.AsyncClient):
+    """`OwnClient` for async code."""
+
+    async def _send_handling_auth(
+        self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
+    ) -> httpx.Response:
+        flow = auth.sync_auth_flow(request)
+        try:
+            response = await self._transport_for_url(request.url).handle_async_request(next(flow))
+        finally:
+            flow.close()
+        response.request = request
+        return response
+
+
 # Reading an address takes longer than the rest of a request, and there are few.
 _url = lru_cache(maxsize=64)(httpx.URL)
 
@@ -103,15 +136,23 @@ def own_client(kind: Callable[..., _Client], options: Options) -> _Client:
 
 
 def build_request(
-    http: httpx.Client | httpx.AsyncClient,
+    new_request: Callable[..., httpx.Request],
     options: Options,
     prepared: PreparedRequest,
     deadline: Deadline,
     trace: Callable[..., Any],
 ) -> httpx.Request:
-    """Return the httpx request for `prepared`, with time limits of its own whatever the client's are."""
+    """Return the httpx request for `prepared`, with time limits of its own whatever the client's are.
+
+    Args:
+        new_request: httpx.Request, or the `build_request` of a caller's client, which adds what that has.
+        options: host and headers.
+        prepared: what to send.
+        deadline: of the answer.
+        trace: httpcore's `trace` extension.
+    """
     timeout = deadline.timeout
-    request = http.build_request(
+    request = new_request(
         prepared.method,
         _url(options.base_url + prepared.path),
         content=prepared.content,
@@ -327,15 +368,16 @@ class Trace:
 
     def note(self, event: str, info: dict[str, Any]) -> None:
         """Take note of one event of httpcore."""
-        if event.endswith(".receive_response_headers.started"):
+        step = event.partition(".")[2]
+        if step == "receive_response_headers.started":
             self._deadline.begin_head()
-        elif event.endswith(".send_request_headers.started"):
+        elif step == "send_request_headers.started":
             self.is_used = True
             self.request_began = info["request"].method != b"CONNECT"
-        elif event.endswith(".connect_tcp.started"):
+        elif step == "connect_tcp.started":
             self.is_used = True
             self.peer = f"{info['host']}:{info['port']}"
-        elif event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+        elif step in ("connect_tcp.complete", "start_tls.complete"):
             self.network = info["return_value"]
             self._limit_reads(self.network, self._deadline.timeout.connect)
 

@@ -18,7 +18,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ._http import ReadLimit
+from ._http import OwnAsyncClient, ReadLimit
 from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
@@ -26,7 +26,7 @@ _PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over witho
 _LIMITS = httpx.Limits()
 
 
-class AiohttpClient(httpx.AsyncClient):
+class AiohttpClient(OwnAsyncClient):
     """An httpx client whose transports are aiohttp's, the proxies of the environment included."""
 
     def _init_transport(
@@ -133,7 +133,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 keepalive_timeout=self._limits.keepalive_expiry,
                 ssl=self._tls,
             ),
-            # httpx keeps the cookies, and each limit is ours.
+            # As on httpx's engine there are no cookies, and each limit is ours.
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             auto_decompress=False,

@@ -213,6 +213,13 @@ class Patient:
     slept: list[float]
 
 
+class _OnAiohttp(httpx.AsyncClient):
+    """A caller's own httpx client, with all that httpx does, on our transport."""
+
+    _init_transport = AiohttpClient._init_transport  # pyright: ignore[reportPrivateUsage]
+    _init_proxy_transport = AiohttpClient._init_proxy_transport  # pyright: ignore[reportPrivateUsage]
+
+
 class Clients:
     """Makes clients of one kind, "sync", "async" or "aiohttp", and closes them after the test."""
 
@@ -235,7 +242,7 @@ class Clients:
     def httpx_client(self, **arguments: Any) -> Any:
         """Return an httpx client of the right kind."""
         if self.kind != "sync":
-            client = (AiohttpClient if self.kind == "aiohttp" else httpx.AsyncClient)(**arguments)
+            client = (_OnAiohttp if self.kind == "aiohttp" else httpx.AsyncClient)(**arguments)
             self._stack.push_async_callback(client.aclose)
             return client
         return self._stack.enter_context(httpx.Client(**arguments))

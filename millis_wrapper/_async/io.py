@@ -40,7 +40,7 @@ def ensure_http_client(http_client: object) -> None:
 def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
     """Return an httpx client of our own, on httpx's engine or another one."""
     if engine is None:
-        return _http.own_client(httpx.AsyncClient, options)
+        return _http.own_client(_http.OwnAsyncClient, options)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -152,6 +152,8 @@ async def next_piece(
 
 async def close_response(response: httpx.Response) -> None:
     """Close an answer; a cancelled task has to give its connection back all the same."""
+    if response.is_closed:
+        return
     with anyio.CancelScope(shield=True):
         await response.aclose()
 

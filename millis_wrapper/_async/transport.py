@@ -234,7 +234,8 @@ class AsyncTransport:
         _http.ensure_open(self._closed or pool.client.is_closed)
         deadline = _http.Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline, io.limit_reads)
-        request = _http.build_request(pool.client, self.options, prepared, deadline, trace)
+        new_request = httpx.Request if pool.is_own else pool.client.build_request
+        request = _http.build_request(new_request, self.options, prepared, deadline, trace)
         outcome: httpx.Response | MillisError
         pool.under_way.add(request)
         try:

@@ -35,7 +35,7 @@ def ensure_http_client(http_client: object) -> None:
 
 def new_client(options: Options, engine: None) -> httpx.Client:
     """Return an httpx client of our own."""
-    return _http.own_client(httpx.Client, options)
+    return _http.own_client(_http.OwnClient, options)
 
 
 class Loop:
