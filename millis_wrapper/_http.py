@@ -199,6 +199,8 @@ def ensure_open(closed: bool) -> None:
 def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
     """Change over from the wait for the answer's head to the waits between the pieces of its body."""
     deadline.begin_body()
+    # What follows is not looked at, and httpcore would report each step of it.
+    response.request.extensions.pop("trace", None)
     # A response shows the server's words for its status, which may echo the key.
     reason = response.extensions.get("reason_phrase")
     if isinstance(reason, bytes):

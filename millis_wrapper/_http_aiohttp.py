@@ -11,6 +11,7 @@ import math
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,8 @@ from .errors import ConfigurationError
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
 _PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over without waiting
 _LIMITS = httpx.Limits()
+
+_url = lru_cache(maxsize=64)(URL)
 
 
 class AiohttpClient(OwnAsyncClient):
@@ -114,8 +117,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         proxy = self._proxy
         return await session.request(
             request.method,
-            URL(str(request.url), encoded=True),
-            headers=request.headers.multi_items(),
+            _url(str(request.url), encoded=True),
+            headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
             data=sending.body(),
             allow_redirects=False,
             proxy=str(proxy.url) if proxy else None,
@@ -254,14 +257,16 @@ class _Body(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content, sending = self._response.content, self._sending
         while True:
-            seconds = sending.read_seconds()
-            try:
-                async with asyncio.timeout(seconds):
-                    piece = await content.readany()
-            except TimeoutError:
-                raise httpx.ReadTimeout("") from None
+            # What is there already needs no time limit.
+            piece = content.read_nowait()
             if not piece:
-                return
+                try:
+                    async with asyncio.timeout(sending.read_seconds()):
+                        piece = await content.readany()
+                except TimeoutError:
+                    raise httpx.ReadTimeout("") from None
+                if not piece:
+                    return
             yield piece
 
     async def aclose(self) -> None:

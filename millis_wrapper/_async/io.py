@@ -136,18 +136,25 @@ class _LimitedRead:
         return await self._read(max_bytes, timeout)
 
 
-async def next_piece(
+def next_piece(
     pieces: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
-) -> bytes | None:
-    """Return the next piece of a body, or None at its end.
+) -> Awaitable[bytes | None]:
+    """Return what waits for the next piece of a body, and gives None at its end.
+
+    Not a coroutine itself: there would be one for each piece, and one in the memory of each stream.
 
     Raises:
-        TimeoutError: a limit has passed that the transport does not hold by itself.
+        TimeoutError: when awaited; a limit has passed that the transport does not hold by itself.
     """
+    piece = anext(pieces, None)
     if not deadline.is_tight or "network_stream" in response.extensions:
-        return await anext(pieces, None)
+        return piece
+    return _within(deadline, piece)
+
+
+async def _within(deadline: Deadline, piece: Awaitable[bytes | None]) -> bytes | None:
     with anyio.fail_after(max(0.0, deadline.seconds_left())):
-        return await anext(pieces, None)
+        return await piece
 
 
 async def close_response(response: httpx.Response) -> None:

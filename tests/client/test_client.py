@@ -146,6 +146,40 @@ async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
     assert theirs.headers["authorization"] == "old"
 
 
+@OPERATIONS
+async def test_our_own_http_client_keeps_no_cookies(clients: Clients, operation: str) -> None:
+    """A client may speak for many people, and the service keeps nothing between calls."""
+    (answer,) = FINE[operation]
+    assert isinstance(answer, bytes)
+    with_cookie = answer.replace(b"\r\n", b"\r\nset-cookie: who=ada; path=/\r\n", 1)
+    with Loopback([with_cookie], [answer]) as server:
+        client = clients.client(server.url)
+        await call(client, operation)
+        await call(client, operation)
+    assert [request.headers.get("cookie") for request in server.requests] == [None, None]
+
+
+@OPERATIONS
+async def test_tools_that_watch_httpx_see_our_own_client(
+    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracing tools wrap httpx's `send`: each request goes through it, without the key."""
+    seen: list[httpx.Request] = []
+    of_httpx = httpx.Client if clients.kind == "sync" else httpx.AsyncClient
+    send = of_httpx.send
+
+    def watched(http: Any, request: httpx.Request, **arguments: Any) -> Any:
+        assert "authorization" not in request.headers
+        seen.append(request)
+        return send(http, request, **arguments)
+
+    monkeypatch.setattr(of_httpx, "send", watched)
+    with Loopback(FINE[operation]) as server:
+        await call(clients.client(server.url), operation)
+        (arrived,) = server.requests
+        assert [(one.method, one.url) for one in seen] == [(arrived.method, server.url + arrived.path)]
+
+
 async def test_an_http_client_of_the_callers_is_not_closed(clients: Clients) -> None:
     """Closing Millis leaves the caller's httpx client, and its connection, open."""
     theirs = clients.httpx_client()
