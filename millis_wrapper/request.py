@@ -77,10 +77,8 @@ def agent_arguments(
     return agent
 
 
-def prepare_chat(
-    agent: dict[str, Any], messages: list[dict[str, Any]], *, end_of_session: bool
-) -> PreparedRequest:
-    """Return the chat request for `agent` and `messages`, both checked before.
+def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session: bool) -> PreparedRequest:
+    """Return the chat request for an agent, checked before, and messages from `write_messages`.
 
     Raises:
         ConfigurationError: `end_of_session` is not a bool, or a value cannot be written as JSON.
@@ -91,11 +89,12 @@ def prepare_chat(
     from millis_api.api.chat.create_chat_completion import _get_kwargs  # pyright: ignore[reportPrivateUsage]
     from millis_api.models import ChatCompletionRequest
 
-    body: dict[str, Any] = {"agent": agent, "messages": messages}
+    body: dict[str, Any] = {"agent": agent}
     if end_of_session:
         body["end_of_session"] = True
     kwargs = _get_kwargs(body=ChatCompletionRequest.from_dict(body))
-    return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], json_body(kwargs["json"]))
+    content = b'%s,"messages":[%s]}' % (json_body(kwargs["json"])[:-1], b",".join(messages))
+    return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], content)
 
 
 def prepare_duplicate(agent_id: str) -> PreparedRequest:
@@ -135,6 +134,23 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
     if not (dicts or may_be_empty):
         raise ConfigurationError("messages: there are none; pass at least the user's message")
     return dicts
+
+
+def write_messages(messages: list[dict[str, Any]], first: int = 0) -> list[bytes]:
+    """Return each message as JSON, so that a history is written once and not with each turn.
+
+    Args:
+        messages: from `message_dicts`.
+        first: the place of the first of them in the request.
+
+    Raises:
+        ConfigurationError: a value cannot be written as JSON.
+    """
+    from millis_api.models import ChatCompletionRequest
+
+    # Models that a message holds become dicts.
+    plain = ChatCompletionRequest.from_dict({"messages": messages}).to_dict()["messages"]
+    return [json_body(message, f"messages[{place}]") for place, message in enumerate(plain, first)]
 
 
 def config_dict(config: Config) -> dict[str, Any]:
@@ -234,12 +250,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 _DEEPEST_NAMED = 20  # steps of the way to a value that cannot be sent
 
 
-def json_body(body: dict[str, Any]) -> bytes:
+def json_body(body: dict[str, Any], path: str = "") -> bytes:
     """Return `body` as JSON; raises ConfigurationError naming the place of what JSON does not have."""
     try:
         return _json_bytes(body)
     except (TypeError, ValueError, RecursionError):
-        raise ConfigurationError(_unsendable(body)) from None
+        raise ConfigurationError(_unsendable(body, path)) from None
 
 
 def _json_bytes(value: Any) -> bytes:

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.request import PreparedRequest, agent_arguments, message_dicts, prepare_chat
+from millis_wrapper.request import (
+    PreparedRequest,
+    agent_arguments,
+    message_dicts,
+    prepare_chat,
+    write_messages,
+)
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
 
@@ -32,7 +38,8 @@ def agent(
 
 
 def call(messages: Any = "Hello", *, end_of_session: Any = False, **arguments: Any) -> PreparedRequest:
-    return prepare_chat(agent(**arguments), message_dicts(messages), end_of_session=end_of_session)
+    written = write_messages(message_dicts(messages))
+    return prepare_chat(agent(**arguments), written, end_of_session=end_of_session)
 
 
 def sent(messages: Any = "Hello", **arguments: Any) -> Any:

@@ -21,7 +21,13 @@ from millis_wrapper.options import (
     read_options,
     wrap_key,
 )
-from millis_wrapper.request import agent_arguments, message_dicts, prepare_chat, prepare_duplicate
+from millis_wrapper.request import (
+    agent_arguments,
+    message_dicts,
+    prepare_chat,
+    prepare_duplicate,
+    write_messages,
+)
 from millis_wrapper.response import DuplicatedAgent, prepare_reading, read_duplicated_agent
 from millis_wrapper.retry import RetryPolicy
 
@@ -80,7 +86,8 @@ class Chat:
             include_metadata_in_prompt=include_metadata_in_prompt,
             strict=self._transport.options.strict,
         )
-        prepared = prepare_chat(agent, message_dicts(messages), end_of_session=end_of_session)
+        written = write_messages(message_dicts(messages))
+        prepared = prepare_chat(agent, written, end_of_session=end_of_session)
         transport = self._transport
         timeout = as_timeout(timeout, transport.timeout)
         return ChatStream(transport, prepared, timeout, transport.new_builder())

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,7 +13,7 @@ import attrs
 
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.options import Timeout, as_timeout
-from millis_wrapper.request import message_dicts, prepare_chat
+from millis_wrapper.request import message_dicts, prepare_chat, write_messages
 
 from .stream import ChatStream
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Turn(NamedTuple):
-    text: str
+    message: bytes
     builder: ReplyBuilder
     # Weak, so that a stream that nobody holds any more is closed, and its turn is over.
     stream: weakref.ref[ChatStream]
@@ -48,7 +48,8 @@ class Conversation:
         self._transport = transport
         self._agent = agent
         self._timeout = timeout
-        self._messages: list[dict[str, Any]] = []
+        # As JSON, so that no caller can change them, and a turn costs no more than joining them.
+        self._messages: list[bytes] = []
         self._left_early: set[int] = set()
         # The latest turn, until its outcome is taken: one at most. Taking it out of the list is one step, so
         # that two threads that ask at once do not take it twice.
@@ -58,7 +59,8 @@ class Conversation:
     def messages(self) -> list[dict[str, Any]]:
         """The history as it would be sent: a copy."""
         self._settle()
-        return copy.deepcopy(self._messages)
+        messages: list[dict[str, Any]] = json.loads(b"[%s]" % b",".join(self._messages))
+        return messages
 
     @property
     def left_early(self) -> tuple[int, ...]:
@@ -73,10 +75,11 @@ class Conversation:
             messages: the new history, a list of messages; an empty one begins anew.
 
         Raises:
-            ConfigurationError: the service would refuse the messages, or a reply is still being read.
+            ConfigurationError: the service would refuse the messages, a value cannot be written as JSON, or
+                a reply is still being read.
         """
         self._ensure_no_turn()
-        self._messages = copy.deepcopy(message_dicts(messages, may_be_empty=True))
+        self._messages = write_messages(message_dicts(messages, may_be_empty=True))
         self._left_early.clear()
 
     def stream(
@@ -99,11 +102,11 @@ class Conversation:
         self._ensure_no_turn()
         if not isinstance(text, str):
             raise ConfigurationError(f"text: must be a str, not {type(text).__name__}")
-        messages = [*self._messages, {"role": "user", "content": text}]
-        prepared = prepare_chat(self._agent, messages, end_of_session=end_of_session)
+        (message,) = write_messages([{"role": "user", "content": text}], first=len(self._messages))
+        prepared = prepare_chat(self._agent, [*self._messages, message], end_of_session=end_of_session)
         builder = self._transport.new_builder()
         stream = ChatStream(self._transport, prepared, as_timeout(timeout, self._timeout), builder)
-        self._turns.append(_Turn(text, builder, weakref.ref(stream)))
+        self._turns.append(_Turn(message, builder, weakref.ref(stream)))
         return stream
 
     def send(
@@ -159,4 +162,4 @@ class Conversation:
                 return
             reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
             self._left_early.add(len(self._messages) + 1)
-        self._messages += [{"role": "user", "content": turns[0].text}, copy.deepcopy(reply.message)]
+        self._messages += [turns[0].message, *write_messages([reply.message])]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from chat_streams import delta, event
+from millis_api.models import ToolCall, UserMessage
 
 from millis_wrapper import ChatReply, ChatStream, Conversation, Millis
 from millis_wrapper.errors import ConfigurationError, MillisError, StreamError
@@ -229,6 +230,15 @@ def test_what_is_said_is_text(talk: Conversation, text: Any) -> None:
         talk.stream(text)
 
 
+def test_what_is_said_can_be_written(talk: Conversation, service: Service) -> None:
+    """Text that no encoding can carry is refused by its place in the request, and forgotten."""
+    say(talk, service, "one", HI, DONE)
+    with pytest.raises(ConfigurationError, match=r"^messages\[2\]\.content: holds half of a surrogate pair"):
+        talk.stream("half \ud83d")
+    say(talk, service, "two", HI, DONE)
+    assert service.sent[-1] == [user("one"), agent("Hi"), user("two")]
+
+
 def test_a_history_is_loaded_and_given_out_as_copies(talk: Conversation) -> None:
     """What the caller does with their list changes nothing in the conversation, and the other way round."""
     mine = [user("one"), {**agent("Hi"), "tool_calls": [{"id": "a"}]}]
@@ -237,6 +247,40 @@ def test_a_history_is_loaded_and_given_out_as_copies(talk: Conversation) -> None
     talk.messages[0]["content"] = "changed"
     talk.messages.clear()
     assert talk.messages == [user("one"), {**agent("Hi"), "tool_calls": [{"id": "a"}]}]
+
+
+def test_what_becomes_of_a_reply_or_a_model_later_changes_no_history(
+    talk: Conversation, service: Service
+) -> None:
+    """Messages are written when they come in; what the caller still holds of them is theirs to change."""
+    call = ToolCall.from_dict({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}})
+    talk.load(
+        [
+            UserMessage(content="one"),
+            {**agent("Hi"), "tool_calls": [call]},
+            {"role": "user", "content": "two"},
+        ]
+    )
+    reply = say(talk, service, "three", event({"choices": [{"delta": {"tool_calls": [CALL]}}]}), DONE)
+    before = talk.messages
+    assert before[1] == {**agent("Hi"), "tool_calls": [call.to_dict()]}
+    call.id = "b"
+    reply.tool_calls.clear()
+    assert talk.messages == before
+    say(talk, service, "four", HI, DONE)
+    assert service.sent[-1] == [*before, user("four")]
+
+
+def test_a_history_comes_back_as_it_went_in(talk: Conversation) -> None:
+    """Unknown keys, nulls, numbers and characters of all kinds are neither lost nor changed."""
+    odd: dict[str, Any] = {
+        **agent('ü \u2028 😀 "\\ \x00'),
+        "x": None,
+        "y": [1.1, 10**400, True, {"z": {}}],
+        "tool_calls": None,
+    }
+    talk.load([user(""), odd])
+    assert talk.messages == [user(""), odd]
 
 
 @pytest.mark.parametrize("nothing", [[], (), iter(())])
@@ -263,6 +307,10 @@ def test_a_loaded_history_has_no_marks(talk: Conversation, service: Service) -> 
         ({"role": "user", "content": "Hi"}, r"^messages: must be a str or a list of messages, not dict$"),
         ([{"role": "system", "content": "x"}], r'^messages\[0\]\.role: the service has no "system" role'),
         ([user("Hi"), {"role": "assistant"}], r"^messages\[1\]\.content: is missing"),
+        (
+            [user("Hi"), {**agent(""), "x": [{1}]}],
+            r"^messages\[1\]\.x\[0\]: a value of type set cannot be sent",
+        ),
     ],
 )
 def test_a_history_that_the_service_would_refuse_is_not_loaded(
