@@ -41,7 +41,13 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return read_body(response, alone=(models.HTTPValidationError,))
     if response.status_code == 429:
         return read_body(response, alone=(models.ErrorResponse,))
-    if 500 <= response.status_code <= 599:
+    if response.status_code == 500:
+        return read_body(response, alone=(models.ErrorResponse,))
+    if response.status_code == 502:
+        return read_body(response, alone=(models.ErrorResponse,))
+    if response.status_code == 503:
+        return read_body(response, alone=(models.ErrorResponse,))
+    if response.status_code == 504:
         return read_body(response, alone=(models.ErrorResponse,))
     return read_body(response, alone=(models.ErrorResponse,))
 
