@@ -124,7 +124,7 @@ class Document:
         whole = _object_of({**request, **bodies["properties"]})
         whole["required"] = [*request, *(bodies["properties"] if body.get("required") is True else ())]
         answers = {
-            status.replace("x", "X"): self._bodies(self._resolve(answer))
+            status: self._bodies(self._resolve(answer))
             for status, answer in _object(operation, "responses").items()
         }
         return Place([_object_of({"request": whole, "response": _object_of(answers)})], True)
@@ -381,7 +381,7 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
         prog="scripts/compare",
         description="Hold an OpenAPI file of the service against the contract, field by field.",
         epilog="What openapi/differences.yaml lists is kept on purpose: it is shown with its reason and not"
-        " counted. Exit status: 0 no difference; 1 differences; 2 the file is not readable or lacks an endpoint.",
+        " counted. Exit status: 0 no difference; 1 differences; 2 the file cannot be compared.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="OpenAPI 3.0 or 3.1, JSON or YAML")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
