@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class CallTransfer:
-    """To whom the agent may hand the call over, and when.
+    """The numbers to which the agent may hand the call over, and when.
 
     Attributes:
         phone: The number to transfer to, in E.164 form such as `+14155550100`. The older form of
@@ -92,7 +92,7 @@ class CallTransfer:
 
 
 class CallTransferDict(TypedDict, total=False):
-    """To whom the agent may hand the call over, and when."""
+    """The numbers to which the agent may hand the call over, and when."""
 
     phone: None | str
     """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
