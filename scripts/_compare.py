@@ -359,6 +359,16 @@ def read(file: Path) -> Any:
         raise CompareError(f"line {error.line}: {error}" if error.line else str(error)) from None
 
 
+def _reasons(entries: Any) -> dict[str, str]:
+    """Return the lines of openapi/differences.yaml with the reason of each."""
+    reasons: dict[str, str] = {}
+    for one in entries if is_array(entries) else [entries]:
+        if not is_object(one) or [type(one.get(key)) for key in ("reason", "lines")] != [str, str]:
+            raise CompareError("it is a list of objects with the texts `reason` and `lines`")
+        reasons |= dict.fromkeys(one["lines"].splitlines(), one["reason"])
+    return reasons
+
+
 def report(found: Iterable[Difference], reasons: dict[str, str]) -> Iterator[str]:
     """Yield the lines to show: differences by endpoint, known ones by reason, stale reasons, the count."""
     lines = {str(one) for one in found}
@@ -386,18 +396,16 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
     parser.add_argument("file", type=Path, metavar="FILE", help="OpenAPI 3.0 or 3.1, JSON or YAML")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     given = parser.parse_args(arguments)
-    entries = read(openapi / "differences.yaml")
-    reasons: dict[str, str] = {line: one["reason"] for one in entries for line in one["lines"].splitlines()}
-    contract = Document(read(openapi / "millis.yaml"))
+    where = openapi / "differences.yaml"
     try:
-        found = list(differences(contract, Document(read(given.file))))
-    except (
-        CompareError,
-        RecursionError,
-        ValueError,
-    ) as error:  # ValueError: YAML whose aliases form a circle
+        reasons = _reasons(read(where))
+        contract = Document(read(where := openapi / "millis.yaml"))
+        list(differences(contract, contract))  # a fault of its own is not the file's
+        found = list(differences(contract, Document(read(where := given.file))))
+    except (CompareError, RecursionError, ValueError) as error:
+        # ValueError: the aliases of YAML form a circle.
         why = error if isinstance(error, CompareError) else "holds itself, or is nested too deeply"
-        print(f"scripts/compare: {shorten(f'{given.file}: {why}', 500)}", file=sys.stderr)
+        print(f"scripts/compare: {shorten(f'{where}: {why}', 500)}", file=sys.stderr)
         return 2
     if given.json:
         rows = [{**one._asdict(), "known": reasons.get(str(one))} for one in found]

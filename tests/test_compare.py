@@ -306,6 +306,33 @@ def test_a_file_that_cannot_be_compared_is_one_plain_line(file: Any, words: str,
     assert "\x1b" not in error
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("differences.yaml", "lines: x", "it is a list of objects with the texts `reason` and `lines`"),
+        ("differences.yaml", "- reason: x", "it is a list of objects with the texts `reason` and `lines`"),
+        ("differences.yaml", "[", "line 1: "),
+        ("millis.yaml", "openapi: 2.0.0", "not OpenAPI 3"),
+        (
+            "millis.yaml",
+            json.dumps(with_agent_schema({"$ref": "#/components/schemas/Gone"})),
+            "leads nowhere",
+        ),
+    ],
+)
+def test_a_fault_of_our_own_files_is_not_blamed_on_the_other(
+    name: str, content: str, words: str, run: Run, tmp_path: Path
+) -> None:
+    """Whoever edits the contract or the list of known differences is sent to the right file."""
+    for file in ("differences.yaml", "millis.yaml"):
+        shutil.copy(SMALL / file, tmp_path)
+    (tmp_path / name).write_text(content, "utf-8")
+    status, shown, error = run(SMALL / "changed.yaml", openapi=tmp_path)
+    assert (status, shown, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"scripts/compare: {tmp_path / name}: ")
+    assert words in error
+
+
 def test_nothing_of_the_file_reaches_the_terminal_raw(run: Run) -> None:
     """Keys, constants, defaults and values of the file are written out where a terminal would obey them."""
     odd = "\x1b[2J\n\x9b\u202e"
