@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import unquote
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import escape_control_characters, shorten
@@ -205,7 +206,9 @@ class Document:
             raise CompareError(f"the reference {reference} leads out of the file; bundle it first")
         value: Any = self.data
         for step in reference[2:].split("/"):
-            key = step.replace("~1", "/").replace("~0", "~")
+            key = unquote(step).replace("~1", "/").replace("~0", "~")
+            if is_array(value):
+                value = dict(zip(map(str, range(len(value))), value, strict=True))
             if not is_object(value) or key not in value:
                 raise CompareError(f"the reference {reference} leads nowhere")
             value = value[key]
