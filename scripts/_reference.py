@@ -14,7 +14,7 @@ from ._document import operations, resolve
 
 # They share their fields, which have a section of their own.
 CONFIGS = ("AgentConfig", "AgentConfigOverride")
-LONG = 30  # lines; a longer example is linked
+LONG, WIDE = 30, 60  # lines, and characters in a table; a longer example is linked
 FEW = 8  # so many known values are named beside their field; more of them have a list of their own
 
 READING = """\
@@ -145,6 +145,11 @@ class _Page:
             yield f"{summary}:"
             yield f"```{'json' if code[0] in '{[' else 'text'}\n{code}\n```"
 
+    def _short(self, example: Mapping[str, Any]) -> str:
+        text = " ".join(self._text(example).split())
+        file = example.get("externalValue")
+        return f"[{file}]({file})" if file and len(text) > WIDE else f"`{text}`"
+
     def _text(self, example: Mapping[str, Any]) -> str:
         if "externalValue" in example:
             return (self.openapi / str(example["externalValue"])).read_text("utf-8").strip()
@@ -163,11 +168,11 @@ class _Page:
         for name, response in responses.items():
             statuses = ", ".join(dict.fromkeys(named.get(name, ["-"]))).replace("default", "any other")
             examples = [
-                self._text(resolve(self.document, example))
+                resolve(self.document, example)
                 for content in response.get("content", {}).values()
                 for example in content.get("examples", {}).values()
             ]
-            first = f"`{' '.join(examples[0].split())}`" if examples else ""
+            first = self._short(examples[0]) if examples else ""
             sources = _sources(response.get("x-origin", ()))
             headers = " ".join(
                 f"Header `{header}`: {resolve(self.document, value).get('description', '')}"
@@ -255,7 +260,7 @@ def _known_from(fields: Sequence[Field]) -> str:
     for field in fields:
         counts.setdefault(field.origin, []).append(f"`{field.path.rpartition('.')[2]}`")
     most = max(counts, key=lambda origin: len(counts[origin]))
-    sentences = [f"Known from: {_sources(most)}."]
+    sentences = [f"*Known from:* {_sources(most)}."]
     sentences += [
         f"{', '.join(names)}: {_sources(origin)}." for origin, names in counts.items() if origin != most
     ]
@@ -264,7 +269,7 @@ def _known_from(fields: Sequence[Field]) -> str:
         for field in fields
         for aspect, source in field.origin_of.items()
     ]
-    return f"<sub>{' '.join(sentences)}</sub>"
+    return " ".join(sentences)
 
 
 def _sources(names: Sequence[str]) -> str:
