@@ -299,16 +299,22 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
     """Yield each difference, in the contract's order.
 
     Raises:
-        CompareError: the other document lacks an endpoint of the contract, or is not valid OpenAPI.
+        CompareError: the other document has no endpoint of the contract, or is not valid OpenAPI.
     """
-    for path in contract.data["paths"]:
-        for method in METHODS:
-            ours, theirs = (document.operation(method, path) for document in (contract, other))
-            if ours and not theirs:
-                raise CompareError(f"has no endpoint {method.upper()} {path}")
-            if ours and theirs:
-                for found in _differences((contract, other), "", (ours, theirs), ()):
-                    yield Difference(f"{method.upper()} {path}", *found)
+    endpoints = {
+        f"{method.upper()} {path}": (ours, other.operation(method, path))
+        for path in contract.data["paths"]
+        for method in METHODS
+        if (ours := contract.operation(method, path))
+    }
+    if not any(theirs for _, theirs in endpoints.values()):
+        raise CompareError(f"has none of the endpoints {', '.join(endpoints)}")
+    for endpoint, (ours, theirs) in endpoints.items():
+        if theirs is None:
+            yield Difference(endpoint, "endpoint", "removed", "endpoint", None)
+            continue
+        for found in _differences((contract, other), "", (ours, theirs), ()):
+            yield Difference(endpoint, *found)
 
 
 def _differences(

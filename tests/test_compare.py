@@ -249,10 +249,23 @@ def test_schemas_that_hold_themselves_are_compared_once(run: Run) -> None:
     assert status == 1
 
 
-def without(path: str) -> Any:
+def without(*paths: str) -> Any:
     other = small()
-    del other["paths"][path]
+    for path in paths:
+        del other["paths"][path]
     return other
+
+
+def test_an_endpoint_that_is_gone_is_one_difference(run: Run) -> None:
+    """The other endpoint is compared all the same."""
+    for gone in ("/chat/completions", "/agents/{agent_id}/duplicate"):
+        status, said, _ = run(without(gone))
+        assert status == 1
+        assert said.splitlines() == [
+            f"POST {gone}  (contract -> file)",
+            "  endpoint: removed: endpoint -> nothing",
+            "differences: 1; known: 0; stale: 0",
+        ]
 
 
 def with_agent_schema(schema: Any, **components: Any) -> Any:
@@ -276,10 +289,12 @@ MANY = {
         ("", "not OpenAPI 3"),
         ("[]", "not OpenAPI 3"),
         ({"swagger": "2.0", "paths": {}}, "not OpenAPI 3"),
-        ({"openapi": "3.1.0"}, "has no endpoint POST /chat/completions"),
+        ({"openapi": "3.1.0"}, "has none of the endpoints POST /chat/completions, POST /agents"),
         ({"openapi": "3.1.0", "paths": []}, "`paths` is not an object"),
-        (without("/chat/completions"), "has no endpoint POST /chat/completions"),
-        (without("/agents/{agent_id}/duplicate"), "has no endpoint POST /agents/{agent_id}/duplicate"),
+        (
+            without("/chat/completions", "/agents/{agent_id}/duplicate"),
+            "has none of the endpoints POST /chat",
+        ),
         (with_agent_schema({"$ref": "#/components/schemas/Gone"}), "Gone leads nowhere"),
         (with_agent_schema({"$ref": "other.yaml#/Chat"}), "leads out of the file; bundle it first"),
         (with_agent_schema({"properties": []}), "`properties` is not an object"),

@@ -47,8 +47,8 @@ class AgentConfig:
         millis_functions: Functions that the vendor's own clients provide, such as a form shown in the browser.
         app_functions: Ready-made functions of connected apps, such as a calendar.
         custom_llm_websocket: The `ws` or `wss` URL of a language model of your own, which then writes the replies.
-        language: The language that the agent speaks and hears; `multi` for several at once. Default: `en-
-            US`.
+        language: The language that the agent speaks and hears unless it switches; `multi` for several at
+            once. Default: `en-US`.
         vad_threshold: How sure the voice activity detection must be that somebody is speaking: a probability
             from 0 to 1. The vendor's own editor begins at 0.65.
         llm: Which language model writes the replies. A bare model name, an older form, is refused.
@@ -112,7 +112,8 @@ class AgentConfig:
     custom_llm_websocket: None | str | Unset = UNSET
     """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
     language: KnownLanguage | None | str | Unset = UNSET
-    """ The language that the agent speaks and hears; `multi` for several at once. Default: `en-US`. """
+    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
+    Default: `en-US`. """
     vad_threshold: float | None | Unset = UNSET
     """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
     The vendor's own editor begins at 0.65. """
@@ -249,7 +250,8 @@ class AgentConfigDict(TypedDict, total=False):
     custom_llm_websocket: None | str
     """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
     language: KnownLanguage | None | str
-    """ The language that the agent speaks and hears; `multi` for several at once. Default: `en-US`. """
+    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
+    Default: `en-US`. """
     vad_threshold: float | None
     """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
     The vendor's own editor begins at 0.65. """

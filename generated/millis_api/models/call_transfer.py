@@ -25,7 +25,7 @@ class CallTransfer:
             `phones`.
         phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
             the same.
-        instruction: When to transfer, in plain words for the language model.
+        instruction: When and how to transfer, in plain words for the language model.
         messages: What the agent may say before it transfers the call.
     """
 
@@ -41,7 +41,7 @@ class CallTransfer:
     phones: list[TransferOption] | None | Unset = UNSET
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str | Unset = UNSET
-    """ When to transfer, in plain words for the language model. """
+    """ When and how to transfer, in plain words for the language model. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say before it transfers the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -99,6 +99,6 @@ class CallTransferDict(TypedDict, total=False):
     phones: list[TransferOptionDict] | None
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str
-    """ When to transfer, in plain words for the language model. """
+    """ When and how to transfer, in plain words for the language model. """
     messages: list[str] | None
     """ What the agent may say before it transfers the call. """
