@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from millis_wrapper.contract import Contract, Field
 
-ORIGINS = {
-    "chat-page": "shown on the chat page of the vendor's documentation",
-    "duplicate-page": "shown on the duplicate page of the vendor's documentation",
-    "published-schema": "in the service's own published schema",
-    "observed": "seen in code that talks to the live service",
-    "vendor-docs": "on another page of the vendor's documentation, or in its web SDK",
-    "inferred": "a careful guess, from services of the same kind",
-}
-CONFIGS = (
-    "AgentConfig",
-    "AgentConfigOverride",
-)  # they share all their fields, which have a section of their own
+from ._document import operations, resolve
+
+# They share their fields, which have a section of their own.
+CONFIGS = ("AgentConfig", "AgentConfigOverride")
+LONG, WIDE = 30, 60  # lines, and characters in a table; a longer example is linked
 FEW = 8  # so many known values are named beside their field; more of them have a list of their own
 
 READING = """\
-A field is named by its path: `flow.interruption.allowed` is the key `allowed` of the object `interruption` of
-the object `flow`, and `tools[].name` is the key `name` of any item of the list `tools`.
+Each table is about one object. For an object in the config, the heading is the path that leads to it:
+`tools[].params[]` is any item of the list `params` of any item of the list `tools`. A type that begins with a
+capital is an object, or a list of such objects, with a table of its own; it is also the name of its Python
+class in `millis_api.models`.
 
-A type that begins with a capital is an object, or a list of such objects, whose fields are in a table
-further down; it is also the name of its Python class in `millis_api.models`. "Or null" means that the
-service takes and gives null there, "or null in answers" that it refuses null in a request. A field may be
-left out unless it is **required**, which means: wherever the object that holds it is there. A default is
-what the service takes for a key that is absent. The known values are those that have been seen, and others
-are valid too; where the service most likely refuses another one in a request, they are called the known
-values "in requests". "Known from" tells where the field itself is known from; what it does is our reading
-of its name, unless that source explains it:"""
+- **required**: the key is there wherever the object is. Any other key may be left out.
+- *or null*: the service takes and gives null there. *Or null in answers*: it refuses null there in a request.
+- *Default*: what the service takes for a key that is absent.
+- *Known*: the values that are known. Others are valid too, since each set has grown over time.
+  *Known in requests*: the service most likely refuses another one in a request.
+
+Below each table stands where its fields are known from, and what about them is known from another source."""
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """Return the page about an OpenAPI document, as Markdown."""
-    return "\n\n".join(part.strip("\n") for part in _Page(document).parts() if part) + "\n"
+def render(document: Mapping[str, Any], openapi: Path) -> str:
+    """Return the page about an OpenAPI document, as Markdown; `openapi` is the folder of its examples."""
+    parts = _Page(document, openapi).parts()
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip("\n")) + "\n"
 
 
 def anchor(title: str) -> str:
@@ -48,76 +44,165 @@ def anchor(title: str) -> str:
 
 
 class _Page:
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], openapi: Path) -> None:
         self.document = document
+        self.openapi = openapi
         self.contract = Contract(document)
-        self.operations = {
-            f"{method.upper()} {path}": operation
-            for path, methods in document["paths"].items()
-            for method, operation in methods.items()
-        }
+        self.schemas: Mapping[str, Any] = document["components"]["schemas"]
         # What has a place of its own, so that no table is there twice.
-        self.shown = {field.component for field in self.contract.fields("AgentConfig")} | set(CONFIGS)
+        self.shown: set[str] = set()
         self.long_sets: dict[str, tuple[Any, ...]] = {}
 
     def parts(self) -> Iterator[str]:
         info = self.document["info"]
+        found = {
+            f"{method.upper()} {path}": (operation, parameters)
+            for method, path, operation, parameters in operations(self.document)
+        }
+        config = CONFIGS[0] in self.schemas
+        if config:
+            self.shown |= {field.component for field in self.contract.fields(CONFIGS[0])} | set(CONFIGS)
         yield "<!-- Made from millis.yaml by scripts/regenerate. Do not edit this file. -->"
         yield f"# {info['title']}: reference"
-        yield info["description"]
-        sections = ["The service", "How to read the tables", *self.operations, "Agent config", "Errors"]
-        yield "\n".join(f"- {_link(title)}" for title in [*sections, "Known values", "What is not known"])
+        yield re.sub(r"\n\nThe same as a page to read: .*", "", info["description"])
+        sections = ["The service", "How to read the tables", *found, *(["Agent config"] if config else [])]
+        sections += ["Errors", "Known values", "Sources", "What is not known"]
+        yield "\n".join(f"- {_link(title)}" for title in sections)
         yield "## The service"
         yield "\n".join(
             f"- {server['description']}: `{server['url']}`" for server in self.document["servers"]
         )
-        for scheme in self.document["components"]["securitySchemes"].values():
+        for scheme in self.document["components"].get("securitySchemes", {}).values():
             yield f"`{scheme['name']}`, a header of each request: {scheme['description']}"
         yield "## How to read the tables"
         yield READING
-        yield "\n".join(f"- *{_plain(origin)}*: {meaning}" for origin, meaning in ORIGINS.items())
-        for title, operation in self.operations.items():
-            yield from self._operation(title, operation)
-        yield "## Agent config"
-        yield from (self.contract.component(name)["description"] for name in CONFIGS)
-        yield from self._tables("AgentConfig", by_path=True)
-        yield "## Errors"
-        for response in self.document["components"]["responses"].values():
-            yield from self._content(response)
+        for title, (operation, parameters) in found.items():
+            yield from self._operation(title, operation, parameters)
+        if config:
+            yield "## Agent config"
+            yield from (
+                self.contract.component(name)["description"] for name in CONFIGS if name in self.schemas
+            )
+            yield from self._tables(CONFIGS[0], by_path=True)
+        yield from self._errors()
         yield "## Known values"
         for name, values in self.long_sets.items():
             yield f"### {name}"
+            yield self.contract.component(name).get("description", "")
             yield ", ".join(f"`{value}`" for value in values)
+        yield "## Sources"
+        yield "\n".join(
+            f"- *{_plain(name)}* (read {source['read']}; {source['sure']} sureness): {source['what'].strip()}"
+            for name, source in self.document.get("x-sources", {}).items()
+        )
         yield "## What is not known"
-        yield "\n".join(f"- {line}" for line in info["x-not-known"])
+        yield "\n".join(f"- {line}" for line in self.document.get("x-not-known", ()))
 
-    def _operation(self, title: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    def _operation(
+        self, title: str, operation: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]
+    ) -> Iterator[str]:
         yield f"## {title}"
         yield f"{operation['summary']}."
-        yield operation["description"]
-        for parameter in operation.get("parameters", ()):
-            yield f"`{{{parameter['name']}}}` in the path is required. {parameter['description']}"
+        yield operation.get("description", "")
+        for parameter in parameters:
+            kind = self.contract.type_of(parameter.get("schema", {}))
+            needed = "required" if parameter.get("required") else "optional"
+            yield (
+                f"`{parameter['name']}` in the {parameter['in']} ({kind}, {needed}): "
+                f"{parameter.get('description', '').strip()}"
+            )
         if "requestBody" in operation:
+            yield "**Request body.** " + resolve(self.document, operation["requestBody"]).get(
+                "description", ""
+            )
             yield from self._content(operation["requestBody"])
         for status, response in operation["responses"].items():
-            if "$ref" in response:
-                response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
-                yield f"**{_status(status)}** {response['description']} See {_link('Errors')}."
-            else:
-                yield f"**{_status(status)}** {response['description']}"
-                yield from self._content({**response, "description": ""})
+            if "$ref" not in response:
+                yield f"**Status {status}.** {response['description'].strip()}"
+                yield from self._content(response)
+        shared = [status for status, response in operation["responses"].items() if "$ref" in response]
+        if shared:
+            yield f"**Other statuses** ({', '.join(shared)}): see {_link('Errors')}."
 
     def _content(self, holder: Mapping[str, Any]) -> Iterator[str]:
-        yield holder["description"]
-        for content in holder.get("content", {}).values():
+        for media_type, content in resolve(self.document, holder).get("content", {}).items():
             stream: Mapping[str, Any] | None = content.get("x-event-stream")
             for example in content.get("examples", {}).values():
-                value = example["value"]
-                code = value.strip() if isinstance(value, str) else json.dumps(value, indent=2)
-                yield f"{example['summary']}:"
-                yield f"```{'text' if stream else 'json'}\n{code}\n```"
-            for schema in (stream["chunk"], stream["error"]) if stream else (content["schema"],):
-                yield from self._tables(schema["$ref"].rpartition("/")[2])
+                yield from self._example(example)
+            schemas = [stream["chunk"], stream["error"]] if stream else [content.get("schema", {})]
+            if not stream:
+                yield f"`{media_type}`: {self._linked(self.contract.type_of(schemas[0]))}"
+            for schema in schemas:
+                yield from self._tables_of(schema)
+
+    def _example(self, example: Mapping[str, Any]) -> Iterator[str]:
+        example = resolve(self.document, example)
+        summary = example.get("summary", "An example")
+        code, file = self._text(example), example.get("externalValue")
+        if file and code.count("\n") > LONG:
+            yield f"{summary}: [{file}]({file})"
+        else:
+            yield f"{summary}:"
+            yield f"```{'json' if code[0] in '{[' else 'text'}\n{code}\n```"
+
+    def _short(self, example: Mapping[str, Any]) -> str:
+        text = " ".join(self._text(example).split())
+        file = example.get("externalValue")
+        return f"[{file}]({file})" if file and len(text) > WIDE else f"`{text}`"
+
+    def _text(self, example: Mapping[str, Any]) -> str:
+        if "externalValue" in example:
+            return (self.openapi / str(example["externalValue"])).read_text("utf-8").strip()
+        value: object = example["value"]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    def _errors(self) -> Iterator[str]:
+        yield "## Errors"
+        rows = ["| Status | Meaning | Example |", "| --- | --- | --- |"]
+        named: dict[str, list[str]] = {}
+        for _, _, operation, _ in operations(self.document):
+            for status, response in operation["responses"].items():
+                if "$ref" in response:
+                    named.setdefault(response["$ref"].rpartition("/")[2], []).append(status)
+        responses = self.document["components"].get("responses", {})
+        for name, response in responses.items():
+            statuses = ", ".join(dict.fromkeys(named.get(name, ["-"]))).replace("default", "any other")
+            examples = [
+                resolve(self.document, example)
+                for content in response.get("content", {}).values()
+                for example in content.get("examples", {}).values()
+            ]
+            first = self._short(examples[0]) if examples else ""
+            sources = _sources(response.get("x-origin", ()))
+            headers = " ".join(
+                f"Header `{header}`: {resolve(self.document, value).get('description', '')}"
+                for header, value in response.get("headers", {}).items()
+            )
+            meaning = " ".join([response["description"].strip(), headers, f"Known from: {sources}."])
+            rows.append(f"| {statuses} | {_cell(' '.join(meaning.split()))} | {_cell(first)} |")
+        yield "\n".join(rows)
+        shown: set[str] = set()
+        for response in responses.values():
+            for media_type, content in response.get("content", {}).items():
+                kind = self.contract.type_of(content.get("schema", {}))
+                if media_type + kind not in shown:
+                    shown.add(media_type + kind)
+                    description = content.get("schema", {}).get("description", "")
+                    yield f"`{media_type}`: {self._linked(kind)}. {description}"
+                    for example in content.get("examples", {}).values():
+                        yield from self._example(example)
+                yield from self._tables_of(content.get("schema", {}))
+
+    def _tables_of(self, schema: Mapping[str, Any]) -> Iterator[str]:
+        """The tables of every component that a schema of a body names, in a list and in a union too."""
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            if "properties" in self.schemas[name]:
+                yield from self._tables(name)
+            else:
+                yield from self._tables_of(self.schemas[name])
+        for one in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):
+            yield from self._tables_of(one)
 
     def _tables(self, component: str, *, by_path: bool = False) -> Iterator[str]:
         """One table for each object in `component`, under its path or under the name of its class."""
@@ -127,35 +212,36 @@ class _Page:
                 groups.setdefault((field.path.rpartition(".")[0], field.component), []).append(field)
         self.shown.update(field for _, field in groups)
         titles = {key: (key[0] or "Agent config") if by_path else key[1] for key in groups}
+        done: set[str] = set()
         for key, fields in groups.items():
+            if titles[key] in done:  # the same component at two paths
+                continue
+            done.add(titles[key])
             if key[0] or not by_path:
-                yield f"### `{titles[key]}`"
+                yield f"### `{titles[key]}`" if by_path else f"### {titles[key]}"
                 yield self.contract.component(key[1])["description"]
-            rows = ["| Field | Type | Default | Meaning | Known from |", "| --- | --- | --- | --- | --- |"]
+            rows = ["| Field | Type | Meaning |", "| --- | --- | --- |"]
             rows += [f"| {' | '.join(self._cells(field, titles))} |" for field in fields]
             yield "\n".join(rows)
+            yield _known_from(fields)
 
     def _cells(self, field: Field, titles: Mapping[tuple[str, str], str]) -> Iterator[str]:
+        kind = self._linked(
+            field.type, {name: title for (path, name), title in titles.items() if _is_at(path, field)}
+        )
+        kind += " or null" if field.nullable else ""
+        kind += " in answers" if field.nullable and not field.null_in_requests else ""
+        yield f"`{field.path.rpartition('.')[2]}`"
+        yield kind + (", **required**" if field.required else "")
+        yield _cell(field.description) + self._known(field)
+
+    def _linked(self, words: str, titles: Mapping[str, str] | None = None) -> str:
         def linked(match: re.Match[str]) -> str:
             name = match[0]
-            for path in (field.path, f"{field.path}[]"):
-                if (path, name) in titles:
-                    return f"[{name}]({anchor(titles[path, name])})"
-            return f"[{name}]({anchor('Agent config' if name in CONFIGS else name)})"
+            title = (titles or {}).get(name) or ("Agent config" if name in CONFIGS else name)
+            return f"[{name}]({anchor(title)})"
 
-        kind = re.sub(r"\b[A-Z]\w+", linked, field.type) + (" or null" if field.nullable else "")
-        kind += " in answers" if field.nullable and not field.null_in_requests else ""
-        yield f"`{field.path}`"
-        yield "; ".join(
-            [
-                kind,
-                *([f"unit: {field.unit}"] if field.unit else []),
-                *(["**required**"] if field.required else []),
-            ]
-        )
-        yield "" if field.default is None else f"`{json.dumps(field.default)}`"
-        yield field.description.replace("|", "\\|") + self._known(field)
-        yield ", ".join(_plain(origin) for origin in field.origin)
+        return re.sub(r"\b[A-Z]\w+", linked, words)
 
     def _known(self, field: Field) -> str:
         if not field.known:
@@ -163,14 +249,44 @@ class _Page:
         where = "Known in requests" if field.closed_in_requests else "Known"
         if len(field.known) <= FEW:
             return f" {where}: " + ", ".join(f"`{value}`" for value in field.known) + "."
-        schemas = self.document["components"]["schemas"]
-        name = next(name for name, schema in schemas.items() if schema.get("enum") == list(field.known))
+        name = next(name for name, schema in self.schemas.items() if schema.get("enum") == list(field.known))
         self.long_sets[name] = field.known
         return f" {where}: {len(field.known)}, see {_link(name)}."
 
 
-def _status(status: str) -> str:
-    return "Any other status." if status == "default" else f"Status {status}."
+def _known_from(fields: Sequence[Field]) -> str:
+    """Say below a table where most of its fields are known from, and which are known from elsewhere."""
+    counts: dict[tuple[str, ...], list[str]] = {}
+    for field in fields:
+        counts.setdefault(field.origin, []).append(f"`{field.path.rpartition('.')[2]}`")
+    most = max(counts, key=lambda origin: len(counts[origin]))
+    sentences = [f"*Known from:* {_sources(most)}."]
+    sentences += [
+        f"{', '.join(names)}: {_sources(origin)}." for origin, names in counts.items() if origin != most
+    ]
+    sentences += [
+        f"{aspect.capitalize()} of `{field.path.rpartition('.')[2]}`: {_source(source)}."
+        for field in fields
+        for aspect, source in field.origin_of.items()
+    ]
+    return " ".join(sentences)
+
+
+def _sources(names: Sequence[str]) -> str:
+    return ", ".join(map(_plain, names)) or "nothing noted"
+
+
+def _source(source: str) -> str:
+    name, _, sure = source.partition(", ")
+    return _plain(name) + (f" ({sure} sureness)" if sure else "")
+
+
+def _is_at(path: str, field: Field) -> bool:
+    return path in (field.path, f"{field.path}[]")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _plain(origin: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
@@ -34,9 +34,11 @@ class Validator(Protocol):
 
 @cache
 def validator(component: str) -> Validator:
-    return Draft202012Validator(
-        {"$ref": f"#/components/schemas/{component}", "components": document()["components"]}
-    )
+    return validator_of({"$ref": f"#/components/schemas/{component}"})
+
+
+def validator_of(schema: Mapping[str, Any]) -> Validator:
+    return Draft202012Validator({**schema, "components": document()["components"]})
 
 
 def read_json(path: Path) -> Any:
@@ -63,6 +65,14 @@ def paths(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]
     for step, child in children(value):
         yield (*above, step)
         yield from paths(child, (*above, step))
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Each object within `value`, at every depth."""
+    if is_object(value):
+        yield value
+    for _, child in children(value):
+        yield from objects(child)
 
 
 def at(value: Any, path: tuple[Step, ...]) -> Any:

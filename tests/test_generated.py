@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import attrs
+import httpx
 import pytest
 from millis_api import models
 from millis_api.api.agents import duplicate_agent
@@ -19,6 +20,7 @@ from millis_api.types import UNSET
 from schemas import CORPUS, ROOT, document, read_json
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
+from scripts._document import with_examples
 
 PACKAGE = ROOT / "generated" / "millis_api"
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
@@ -46,7 +48,7 @@ def test_there_is_no_class_that_the_contract_does_not_name() -> None:
     """No class is called something like SettingsType0."""
     named = {name.removesuffix("Dict") for name in models.__all__}
     assert named <= set(COMPONENTS)
-    assert set(COMPONENTS) - named == {"ChatMessage", "ChatStreamEnd"}
+    assert set(COMPONENTS) - named == {"ChatMessage", "ChatStreamEnd", "FailureBody"}
 
 
 def test_models_are_imported_when_they_are_asked_for() -> None:
@@ -101,27 +103,104 @@ def test_the_contract_has_not_drifted() -> None:
     """The package carries the contract as it is: whoever changes one and not the other learns it here."""
     source = (ROOT / "openapi" / "millis.yaml").read_bytes()
     assert (PACKAGE / "contract" / "millis.yaml").read_bytes() == source, "run scripts/regenerate"
-    assert read_json(PACKAGE / "contract" / "millis.json") == document(), "run scripts/regenerate"
+    whole = with_examples(document(), ROOT / "openapi")
+    assert read_json(PACKAGE / "contract" / "millis.json") == whole, "run scripts/regenerate"
+
+
+def generated_client(millis_mock: MockMillis) -> AuthenticatedClient:
+    return AuthenticatedClient(base_url=millis_mock.url, token="a-key", httpx_args={"trust_env": False})
+
+
+HELLO = models.ChatCompletionRequest.from_dict(
+    {"agent": {"agent_id": DEFAULT_AGENT_ID}, "messages": [{"role": "user", "content": "Hello"}]}
+)
+
+
+def test_each_function_of_the_generated_client_works_sync(millis_mock: MockMillis) -> None:
+    """Both endpoints answer, whole and as the body alone, and get the key as the contract has it."""
+    with generated_client(millis_mock) as client:
+        made = duplicate_agent.sync(DEFAULT_AGENT_ID, client=client)
+        whole = duplicate_agent.sync_detailed(DEFAULT_AGENT_ID, client=client)
+        said = create_chat_completion.sync(client=client, body=HELLO)
+        stream = create_chat_completion.sync_detailed(client=client, body=HELLO)
+    assert isinstance(made, models.DuplicateAgentResponse)
+    assert isinstance(whole.parsed, models.DuplicateAgentResponse)
+    assert whole.status_code == 200
+    assert isinstance(said, str)
+    assert said.startswith("data: ")
+    assert stream.parsed == stream.content.decode() == said
+    assert {request.headers["authorization"] for request in millis_mock.requests} == {"****"}
+    assert "a-key" not in repr(client)
 
 
 @pytest.mark.anyio
-async def test_the_generated_client_speaks_to_the_service_as_it_is(millis_mock: MockMillis) -> None:
-    """It sends the key as the contract's security scheme says, and does not wait for ever."""
-    client = AuthenticatedClient(base_url=millis_mock.url, token="a-key", httpx_args={"trust_env": False})
-    with client:
-        made = duplicate_agent.sync(DEFAULT_AGENT_ID, client=client)
-        whole = duplicate_agent.sync_detailed(DEFAULT_AGENT_ID, client=client)
+async def test_each_function_of_the_generated_client_works_async(millis_mock: MockMillis) -> None:
+    """The same, asked with `await`."""
+    async with generated_client(millis_mock) as client:
+        made = await duplicate_agent.asyncio(DEFAULT_AGENT_ID, client=client)
+        whole = await duplicate_agent.asyncio_detailed(DEFAULT_AGENT_ID, client=client)
+        said = await create_chat_completion.asyncio(client=client, body=HELLO)
+        stream = await create_chat_completion.asyncio_detailed(client=client, body=HELLO)
     assert isinstance(made, models.DuplicateAgentResponse)
     assert isinstance(whole.parsed, models.DuplicateAgentResponse)
-    body = models.ChatCompletionRequest.from_dict(
-        {"agent": {"agent_id": DEFAULT_AGENT_ID}, "messages": [{"role": "user", "content": "Hello"}]}
-    )
-    client = AuthenticatedClient(base_url=millis_mock.url, token="a-key", httpx_args={"trust_env": False})
-    async with client:
-        said = await create_chat_completion.asyncio_detailed(client=client, body=body)
-        made = await duplicate_agent.asyncio(DEFAULT_AGENT_ID, client=client)
-        assert client.get_async_httpx_client().timeout.read is not None
-    assert b'"Hello"' in said.content
-    assert isinstance(made, models.DuplicateAgentResponse)
-    assert "a-key" not in repr(client)
-    assert {request.headers["authorization"] for request in millis_mock.requests} == {"****"}
+    assert isinstance(said, str)
+    assert stream.parsed == said
+    assert len(millis_mock.requests) == 4
+
+
+def test_the_generated_client_knows_where_and_how_long() -> None:
+    """Without other words it asks the first server of the contract, and waits a finite time."""
+    with AuthenticatedClient(token="a-key") as client:
+        used = client.get_httpx_client()
+        assert str(used.base_url).rstrip("/") == document()["servers"][0]["url"]
+        assert None not in (used.timeout.connect, used.timeout.read, used.timeout.write, used.timeout.pool)
+
+
+@pytest.mark.parametrize(
+    ("status", "media_type", "body", "parsed"),
+    [
+        (520, "text/plain", b"error code: 520", "error code: 520"),
+        (502, "text/html", b"<html>Bad Gateway</html>", "<html>Bad Gateway</html>"),
+        (404, "application/json", b"", None),
+        (404, "application/json", b'{"detail": "no such agent"}', {"detail": "no such agent"}),
+        (401, "application/json", b'{"detail": "wrong"}', models.ErrorResponse(detail="wrong")),
+        (429, "application/json", b'"slow down"', "slow down"),
+        (500, "application/json", b"Internal Server Error", "Internal Server Error"),
+        (500, "application/json", b"\xff\xfe{", "\ufffd\ufffd{"),
+        (500, "application/json", b"[" * 100_000, "[" * 100_000),
+        (200, "application/json", b"null", None),
+        (200, "text/html", b"<html></html>", "<html></html>"),
+        (299, "application/json", b"[1]", [1]),
+        (
+            422,
+            "application/json",
+            b'{"detail": "as text"}',
+            models.HTTPValidationError.from_dict({"detail": "as text"}),
+        ),
+    ],
+)
+def test_no_status_and_no_body_breaks_the_generated_client(
+    status: int, media_type: str, body: bytes, parsed: object
+) -> None:
+    """What cannot be a model is handed over as text or as it came; the status stays the number it is."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"content-type": media_type}, content=body)
+
+    with AuthenticatedClient(token="k", httpx_args={"transport": httpx.MockTransport(answer)}) as client:
+        made = duplicate_agent.sync_detailed("-O", client=client)
+        chat = create_chat_completion.sync_detailed(client=client, body=HELLO)
+    assert (made.status_code, made.content, made.parsed) == (status, body, parsed)
+    assert (chat.status_code, chat.content) == (status, body)
+
+
+def test_the_documentation_of_a_function_is_wrapped_once() -> None:
+    """Only the last line of a paragraph is short: the contract's own line ends are not kept."""
+    for function in (duplicate_agent.sync, create_chat_completion.asyncio_detailed):
+        text = inspect.getdoc(function) or ""
+        assert text.startswith(("Copy a saved agent.", "Stream an agent's reply."))
+        _, paragraph, *_ = text.split("\n\n")
+        *lines, _ = paragraph.splitlines()
+        assert lines
+        assert all(80 < len(line) <= 100 for line in lines)
+        assert "Args:\n    " in text

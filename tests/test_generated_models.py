@@ -36,7 +36,9 @@ JSON_EXAMPLES: dict[str, type[Model]] = {
     "agent-nulls.json": models.DuplicateAgentResponse,
     "chat-request-full.json": models.ChatCompletionRequest,
     "chat-request-minimal.json": models.ChatCompletionRequest,
+    "chat-request-second-turn.json": models.ChatCompletionRequest,
     "chat-request-other-forms.json": models.ChatCompletionRequest,
+    "error.json": models.ErrorResponse,
     "validation-error.json": models.HTTPValidationError,
 }
 

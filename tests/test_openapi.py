@@ -8,14 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from schemas import CORPUS, EXAMPLES, ROOT, children, document, is_object, keys, read_json, validator
+from schemas import (
+    CORPUS,
+    EXAMPLES,
+    ROOT,
+    document,
+    keys,
+    objects,
+    read_json,
+    validator,
+    validator_of,
+)
 
 from millis_wrapper.contract import Contract, Field
+from scripts._document import operations, resolve, table, with_examples
 
 PAGES = {"chat-page": "chat-request", "duplicate-page": "duplicate-answer"}
 COMPONENT_OF_PAGE = {"chat-page": "ChatCompletionRequest", "duplicate-page": "DuplicateAgentResponse"}
-ORIGINS = {"chat-page", "duplicate-page", "published-schema", "observed", "vendor-docs", "inferred"}
 
 
 def components() -> dict[str, Any]:
@@ -36,14 +47,6 @@ def properties_with_owners() -> Iterator[tuple[str, str, Any]]:
 
 def fields(component: str) -> list[Field]:
     return list(Contract(document()).fields(component))
-
-
-def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Each object within `value`, at every depth."""
-    if is_object(value):
-        yield value
-    for _, child in children(value):
-        yield from objects(child)
 
 
 def cases(name: str) -> list[Any]:
@@ -77,52 +80,110 @@ def test_every_path_of_the_pages_is_in_the_contract(page: str, count: int) -> No
     assert {field.path for field in fields(COMPONENT_OF_PAGE[page]) if page in field.origin} == shown
 
 
-def test_every_field_is_as_the_facts_have_it() -> None:
-    """Path, type, default, unit and origin of each field are those of the table, and none is missing."""
-    lines = (CORPUS / "contract" / "fields.tsv").read_text("utf-8").splitlines()
-    table = {tuple(line.split("\t")) for line in lines if not line.startswith("#")}
-    assert {
-        (
-            component,
-            field.path,
-            field.type + " or null" * field.nullable,
-            "required" if field.required else "-",
-            "-" if field.default is None else json.dumps(field.default),
-            field.unit or "-",
-            field.component,
-            " ".join(field.origin),
-        )
-        for component in sorted({line[0] for line in table})
-        for field in fields(component)
-        # The config and the fault of validation have rows of their own, and are not repeated elsewhere.
-        if not field.path.startswith(("agent.agent_config.", "config."))
-        if component != "ErrorResponse" or "[" not in field.path
-    } == table
+def test_no_field_and_no_value_is_lost_unseen() -> None:
+    """The table of all fields and values is what the contract has now: a lost one is a line of the diff."""
+    committed = (CORPUS / "contract" / "fields.tsv").read_text("utf-8").splitlines()
+    made = table(document()).splitlines()
+    lost = [line for line in committed if line not in made]
+    new = [line for line in made if line not in committed]
+    assert (lost, new) == ([], []), "run scripts/regenerate, and look at the lines that go from fields.tsv"
 
 
 def test_the_two_configs_share_everything_but_what_tells_them_apart() -> None:
-    """The partial config of a request and the config of an answer have the very same fields."""
+    """The partial config of a request and the config of an answer have the very same fields but two."""
     override, answer = components()["AgentConfigOverride"], components()["AgentConfig"]
-    assert override["properties"] is answer["properties"]
     assert override["additionalProperties"] is False
     assert "required" not in override
     assert answer["required"] == ["prompt", "voice"]
-    assert "additionalProperties" not in answer
+    assert answer["additionalProperties"] is True
+    assert [*override["properties"]] == [*answer["properties"]]
+    different = [key for key, prop in override["properties"].items() if prop != answer["properties"][key]]
+    assert different == ["prompt", "voice"]
+    for key in different:  # only null, which an answer has not
+        partial, whole = override["properties"][key], answer["properties"][key]
+        assert {name: partial[name] for name in partial if name not in ("type", "anyOf")} == {
+            name: whole[name] for name in whole if name not in ("type", "$ref")
+        }
+    assert override["properties"]["prompt"]["type"] == ["string", "null"]
+    assert answer["properties"]["prompt"]["type"] == "string"
+    assert override["properties"]["voice"]["anyOf"] == [
+        {"$ref": answer["properties"]["voice"]["$ref"]},
+        {"type": "null"},
+    ]
+
+
+def test_no_part_is_written_as_an_alias() -> None:
+    """Readers that do not know the anchors of YAML read the contract too."""
+    events = yaml.parse((ROOT / "openapi" / "millis.yaml").read_text("utf-8"), yaml.SafeLoader)
+    assert not [event for event in events if isinstance(event, yaml.AliasEvent)]
 
 
 @pytest.mark.parametrize(("name", "prop"), list(properties()))
 def test_every_property_is_described_and_says_where_it_is_known_from(name: str, prop: Any) -> None:
-    """Each property has a description, and an origin that is one of the six."""
+    """Each property has a description that says something, and origins that the contract explains."""
     assert prop["description"].endswith(".")
+    assert len(prop["description"]) >= 20
     assert prop["x-origin"]
-    assert set(prop["x-origin"]) <= ORIGINS
+    assert set(prop["x-origin"]) <= set(document()["x-sources"])
+    for aspect, source in prop.get("x-origin-of", {}).items():
+        assert aspect in {"type", "unit", "default", "values", "range", "format", "meaning"}
+        assert source.partition(", ")[0] in document()["x-sources"]
 
 
 def test_every_component_is_described() -> None:
-    """Each component says what it is, and leaves its class name to its own name."""
-    assert all(
-        schema["description"].endswith(".") and "title" not in schema for schema in components().values()
-    )
+    """Each component says what it is, and its title is its name, which viewers show and generators use."""
+    for name, schema in components().items():
+        assert schema["description"].endswith(".")
+        assert len(schema["description"]) >= 20
+        assert schema["title"] == name
+
+
+def test_no_property_repeats_what_its_component_says() -> None:
+    """A property that holds a component says what it is there; what the component is stands there."""
+    for name, prop in properties():
+        for one in objects(prop):
+            if "$ref" in one:
+                component = components()[one["$ref"].rpartition("/")[2]]
+                assert prop["description"] != component["description"], name
+
+
+def test_each_object_says_whether_it_takes_unknown_keys() -> None:
+    """All do but the top level of a partial config, and the maps, whose values have a type."""
+    closed = {
+        name
+        for name, schema in components().items()
+        if schema.get("type") == "object" and schema["additionalProperties"] is not True
+    }
+    assert closed == {"AgentConfigOverride", "HeaderMap", "Credentials", "KeywordWeights"}
+
+
+def test_each_integer_says_its_size() -> None:
+    """Languages with integers of a fixed size know which one to take, and no count or wait is negative."""
+    integers = [one for one in objects(document()) if one.get("type") in ("integer", ["integer", "null"])]
+    assert integers
+    assert {one.get("format") for one in integers} == {"int32", "int64"}
+    for name, prop in properties():
+        if prop.get("x-unit") in ("milliseconds", "seconds", "messages", "tokens"):
+            bounded = [one for one in objects(prop) if "minimum" in one]
+            assert [one["minimum"] for one in bounded] == ([0] if prop.get("format") != "int64" else []), name
+
+
+def test_every_component_is_used() -> None:
+    """Nothing is defined that neither an endpoint nor another used component refers to."""
+    used: set[str] = set()
+    waiting = [document()["paths"]]
+    while waiting:
+        for one in list(objects(waiting.pop())):
+            kind, _, name = str(one.get("$ref", "")).removeprefix("#/components/").partition("/")
+            if name and f"{kind}/{name}" not in used:
+                used.add(f"{kind}/{name}")
+                waiting.append(document()["components"][kind][name])
+    assert used == {
+        f"{kind}/{name}"
+        for kind, named in document()["components"].items()
+        if kind != "securitySchemes"
+        for name in named
+    }
 
 
 def test_no_component_has_the_name_of_a_type_of_the_browser_or_of_a_language() -> None:
@@ -150,14 +211,11 @@ def test_no_component_has_the_name_that_generators_give_to_a_union() -> None:
         )
 
 
-def test_the_known_values_are_listed() -> None:
-    """Each value set holds the values that are known, all of them, once."""
-    known = read_json(CORPUS / "contract" / "value-sets.json")
+def test_no_value_is_listed_twice() -> None:
+    """Each value set holds each value once; the languages are the 128 that are known."""
     sets = {name: schema["enum"] for name, schema in components().items() if "enum" in schema}
-    assert {name: sorted(values) for name, values in sets.items() if name != "KnownFinishReason"} == {
-        name: sorted(values) for name, values in known.items()
-    }
-    assert len(set(sets["KnownLanguage"])) == len(sets["KnownLanguage"]) == 128
+    assert all(len(set(values)) == len(values) for values in sets.values())
+    assert len(sets["KnownLanguage"]) == 128
 
 
 def test_every_value_set_is_open() -> None:
@@ -183,11 +241,10 @@ def test_servers_key_and_answers() -> None:
     assert servers == ["https://api-west.millis.ai", "https://api-eu-west.millis.ai"]
     (scheme,) = document()["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "authorization")
-    answers = {path: item["post"]["responses"] for path, item in document()["paths"].items()}
-    assert {path: set(found) for path, found in answers.items()} == {
-        "/chat/completions": {"200", "422", "default"},
-        "/agents/{agent_id}/duplicate": {"200", "404", "422", "default"},
-    }
+    answers = {path: operation["responses"] for _, path, operation, _ in operations(document())}
+    failures = {*("401", "403", "422", "429", "500", "502", "503", "504", "default")}
+    assert set(answers["/chat/completions"]) == {"200", *failures}
+    assert set(answers["/agents/{agent_id}/duplicate"]) == {"200", "404", *failures}
     assert "content" not in answers["/agents/{agent_id}/duplicate"]["404"]
     assert "requestBody" not in document()["paths"]["/agents/{agent_id}/duplicate"]["post"]
 
@@ -204,9 +261,6 @@ def test_the_stream_is_described_as_data() -> None:
     assert tied == {"chunk": "ChatCompletionChunk", "error": "ChatStreamError", "end": "ChatStreamEnd"}
     assert stream["x-event-stream"]["end-required"] is False
     assert all(name in answer["description"] for name in tied.values())
-    assert [
-        one["$ref"].rpartition("/")[2] for one in stream["schema"]["contentSchema"]["items"]["anyOf"]
-    ] == [*tied.values()]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir() if path.name != "README.md"))
@@ -230,19 +284,35 @@ def test_the_full_examples_are_the_pages(page: str) -> None:
     assert read_json(EXAMPLES / full) == read_json(CORPUS / "pages" / f"{PAGES[page]}.json")
 
 
-def test_examples_in_the_contract_fit_it() -> None:
-    """The examples that the contract itself gives are valid."""
-    chat, copy = (
-        document()["paths"][path]["post"] for path in ("/chat/completions", "/agents/{agent_id}/duplicate")
-    )
-    for example in chat["requestBody"]["content"]["application/json"]["examples"].values():
-        validator("ChatCompletionRequest").validate(example["value"])
-    for example in copy["responses"]["200"]["content"]["application/json"]["examples"].values():
-        validator("DuplicateAgentResponse").validate(example["value"])
-    (stream,) = chat["responses"]["200"]["content"]["text/event-stream"]["examples"].values()
-    *chunks, end = [line.removeprefix("data: ") for line in stream["value"].splitlines() if line]
-    assert end == "[DONE]"
-    assert all(validator("ChatCompletionChunk").is_valid(json.loads(chunk)) for chunk in chunks)
+def test_the_examples_of_the_contract_are_the_files() -> None:
+    """The contract refers to each file of the examples, and so has no second set of them."""
+    named = {one["externalValue"] for one in objects(document()) if "externalValue" in one}
+    assert named == {f"examples/{path.name}" for path in EXAMPLES.iterdir() if path.name != "README.md"}
+
+
+def test_every_answer_has_an_example_that_fits() -> None:
+    """Each body that is described has an example, and the example is valid; so is that of each request."""
+    whole = with_examples(document(), ROOT / "openapi")
+    bodies = [
+        one for one in objects(whole) if any("/" in media_type for media_type in one.get("content", ()))
+    ]
+    found = 0
+    for body in bodies:
+        for media_type, content in body["content"].items():
+            for example in content["examples"].values():
+                found += 1
+                value = resolve(whole, example)["value"]
+                if media_type != "text/event-stream":
+                    validator_of(content["schema"]).validate(value)
+    assert found >= 20
+    assert all("examples" in content for body in bodies for content in body["content"].values())
+
+
+@pytest.mark.parametrize(("name", "prop"), [*properties(), *components().items()])
+def test_examples_of_fields_fit_them(name: str, prop: Any) -> None:
+    """What stands beside a field as an example is a value that it takes."""
+    for example in prop.get("examples", ()):
+        validator_of(prop).validate(example)
 
 
 @pytest.mark.parametrize(("component", "value"), cases("accepted"))
@@ -267,5 +337,6 @@ def test_the_reference_links_to_places_that_exist() -> None:
     assert {link for link in links if link.startswith("#")} <= set(headings)
     assert sorted(headings) == sorted(set(headings))
     assert all(
-        f"| `{field.path}` |" in page for field in fields("AgentConfig") + fields("ChatCompletionChunk")
+        f"| `{field.path.rpartition('.')[2]}` |" in page
+        for field in fields("AgentConfig") + fields("ChatCompletionChunk")
     )

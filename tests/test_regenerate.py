@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from schemas import ROOT, document
+from schemas import ROOT, at, document
 
-from scripts import _generate
+from scripts import _document, _generate
 
 MODEL = "generated/millis_api/models/voice.py"
 
@@ -19,6 +22,7 @@ def project(tmp_path: Path) -> Path:
     """A copy of what regenerating reads and writes, somewhere else."""
     for part in ("openapi", "generated"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "corpus" / "contract", tmp_path / "tests" / "corpus" / "contract")
     for part in ("_async", "_sync"):
         shutil.copytree(ROOT / "millis_wrapper" / part, tmp_path / "millis_wrapper" / part)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -52,7 +56,7 @@ def test_a_change_of_the_contract_changes_what_is_made_from_it_and_nothing_else(
     edit(
         project / "openapi" / "millis.yaml",
         "        voice_id:\n",
-        "        accent:\n          type: [string, 'null']\n          description: How it sounds.\n"
+        "        accent:\n          type: [string, 'null']\n          description: How the voice sounds.\n"
         "          x-origin: [inferred]\n        voice_id:\n",
     )
     monkeypatch.setenv("PYTHONHASHSEED", "7")
@@ -63,13 +67,13 @@ def test_a_change_of_the_contract_changes_what_is_made_from_it_and_nothing_else(
         "generated/millis_api/contract/millis.json",
         "generated/millis_api/contract/millis.yaml",
         "openapi/REFERENCE.md",
+        "openapi/millis-3.2.yaml",
+        "tests/corpus/contract/fields.tsv",
     }
     assert set(after) == set(before)
     assert b"accent: None | str | Unset = UNSET" in after[MODEL]
-    assert (
-        "| `voice.accent` | string or null |  | How it sounds. | inferred |"
-        in after["openapi/REFERENCE.md"].decode()
-    )
+    assert "| `accent` | string or null | How the voice sounds. |" in after["openapi/REFERENCE.md"].decode()
+    assert "Voice\taccent\tstring or null\t" in after["tests/corpus/contract/fields.tsv"].decode()
 
 
 def test_what_the_generator_only_warns_of_is_an_error_and_changes_nothing(
@@ -139,24 +143,17 @@ def test_another_version_of_a_tool_is_refused(
 
 def test_the_generator_is_given_the_contract_with_two_things_left_out() -> None:
     """Only the closed top level of a partial config and the required keys of an answered one are relaxed."""
-    relaxed = _generate.relaxed(document())
-    schemas = relaxed["components"]["schemas"]
+    given = _document.for_the_generator(document())
+    schemas = given["components"]["schemas"]
     assert "additionalProperties" not in schemas["AgentConfigOverride"]
     assert "required" not in schemas["AgentConfig"]
     schemas["AgentConfigOverride"]["additionalProperties"] = False
     schemas["AgentConfig"]["required"] = ["prompt", "voice"]
-    assert relaxed == document()
-
-
-def test_a_kind_of_value_that_the_template_cannot_read_stops_the_generator(project: Path) -> None:
-    """A field whose Python value is not its JSON value is refused, rather than generated wrongly."""
-    edit(
-        project / "openapi" / "millis.yaml",
-        "        voice_id:\n          type: string\n",
-        "        voice_id:\n          type: string\n          format: date-time\n",
-    )
-    with pytest.raises(_generate.RegenerateError, match=r"template_model_py_jinja_cannot_read"):
-        _generate.make(project, project / "made")
+    # The generator reads a parameter's description from its schema.
+    for _, _, _, parameters in _document.operations(given):
+        for parameter in parameters:
+            assert parameter["schema"].pop("description") == parameter["description"]
+    assert given == document()
 
 
 def test_a_line_that_is_gone_from_the_async_client_is_drift_until_the_sync_client_is_made_again(
@@ -170,3 +167,174 @@ def test_a_line_that_is_gone_from_the_async_client_is_drift_until_the_sync_clien
     assert _generate.main([], project) == 0
     assert "def __leave__(" in (project / "millis_wrapper" / "_sync" / "conversation.py").read_text("utf-8")
     assert _generate.main(["--check"], project) == 0
+
+
+def changed_contract(change: Callable[[Any], object]) -> Any:
+    contract = copy.deepcopy(document())
+    change(contract)
+    return contract
+
+
+def put(contract: Any, path: str, value: Any) -> None:
+    """Set what is at `path`, whose steps are parted by a space, in the contract."""
+    *above, last = path.split()
+    at(contract, tuple(above))[last] = value
+
+
+AGENTS = {
+    "get": {
+        "operationId": "listAgents",
+        "tags": ["agents"],
+        "summary": "List the saved agents",
+        "parameters": [
+            {"name": "limit", "in": "query", "schema": {"type": "integer"}, "description": "At most so many."}
+        ],
+        "responses": {
+            "200": {
+                "description": "The agents.",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "array",
+                            "items": {"$ref": "#/components/schemas/DuplicateAgentResponse"},
+                        }
+                    }
+                },
+            }
+        },
+    },
+    "post": {
+        "operationId": "saveVoice",
+        "tags": ["agents"],
+        "summary": "Save a voice",
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Voice"}}}},
+        "responses": {"204": {"description": "It is saved."}},
+    },
+    "parameters": [{"$ref": "#/components/parameters/Region"}],
+}
+REGION = {
+    "name": "region",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "Where.",
+}
+
+
+def test_an_endpoint_of_another_form_becomes_code_and_a_section(project: Path) -> None:
+    """A list as answer, parameters of the path item, by reference and in the query, a body without words."""
+
+    def change(contract: Any) -> None:
+        contract["paths"]["/regions/{region}/agents"] = AGENTS
+        contract["components"]["parameters"] = {"Region": REGION}
+
+    (project / "openapi" / "millis.yaml").write_text(json.dumps(changed_contract(change)), "utf-8")
+    assert _generate.main([], project) == 0
+    functions = project / "generated" / "millis_api" / "api" / "agents"
+    listed = (functions / "list_agents.py").read_text("utf-8")
+    assert "region: str" in listed
+    assert "limit: int | Unset = UNSET" in listed
+    assert "read_body(response, listed=(models.DuplicateAgentResponse,))" in listed
+    assert "limit: At most so many." in listed
+    assert "errors.UnexpectedStatus(response.status_code" in listed
+    assert "body.to_dict()" in (functions / "save_voice.py").read_text("utf-8")
+    page = (project / "openapi" / "REFERENCE.md").read_text("utf-8")
+    section = page.partition("## GET /regions/{region}/agents")[2].partition("\n## ")[0]
+    assert "`region` in the path (string, required): Where." in section
+    assert "`limit` in the query (integer, optional): At most so many." in section
+    assert "`application/json`: list of [DuplicateAgentResponse](#duplicateagentresponse)" in section
+    assert "**Request body.**" in page.partition("## POST /regions/{region}/agents")[2]
+
+
+VOICE = "components schemas Voice properties"
+ACCENT = f"{VOICE} accent"
+SPOKEN = "components.schemas.Voice.properties.accent"
+MODEL_PATH = "components.schemas.Voice.properties.model"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (ACCENT, {"type": "object"}, f"{SPOKEN}: an object needs a component of its own"),
+        (
+            ACCENT,
+            {"anyOf": [{"properties": {"a": {"type": "object"}}}, {"type": "null"}]},
+            f"{SPOKEN}.anyOf[0].properties.a: an object needs a component of its own; move it to",
+        ),
+        (
+            ACCENT,
+            {"type": "array", "items": {"type": "object"}},
+            f"{SPOKEN}.items: an object needs a component of its own",
+        ),
+        (
+            ACCENT,
+            {"type": "string", "enum": ["a"]},
+            f"{SPOKEN}: a value set needs a component of its own (Known",
+        ),
+        (ACCENT, {"allOf": [{"type": "string"}]}, f"{SPOKEN}: allOf is not supported; list all fields"),
+        (ACCENT, {"oneOf": [{"type": "string"}]}, f"{SPOKEN}: oneOf is not supported; write anyOf"),
+        (ACCENT, {"type": "string", "format": "date-time"}, f"{SPOKEN}: format date-time is not supported"),
+        (ACCENT, {"$ref": "#/components/schemas/Voise"}, f"{SPOKEN}: there is no #/components/schemas/Voise"),
+        (ACCENT, {"$ref": "other.yaml#/Voice"}, f"{SPOKEN}: a reference must stay in this file"),
+        (
+            f"{VOICE} model x-orgin",
+            ["inferred"],
+            f"{MODEL_PATH}: x-orgin is not a known extension; did you mean x-origin?",
+        ),
+        (
+            "paths /chat/completions post x-zzz",
+            1,
+            "paths./chat/completions.post: x-zzz is not a known extension; list it in x-extensions",
+        ),
+        (
+            "paths /chat/completions post requestBody content text/plain",
+            {"schema": {"type": "string"}},
+            "paths./chat/completions.post.requestBody: several media types are not supported; keep one",
+        ),
+        (
+            "paths /chat/completions post responses 418",
+            {
+                "description": "x",
+                "content": {"application/json": {"schema": {"type": "object", "properties": {}}}},
+            },
+            "paths./chat/completions.post.responses.418.content.application/json.schema: an object needs",
+        ),
+    ],
+)
+def test_what_is_not_supported_is_said_with_its_place_and_what_to_write(
+    path: str, value: Any, said: str
+) -> None:
+    """A valid contract from which wrong code or a wrong page would be made is refused, in one line."""
+    found = list(_document.problems(changed_contract(lambda contract: put(contract, path, value))))
+    assert len(found) <= 2  # an object in an object is two
+    assert any(line.startswith(said) for line in found), found
+
+
+def test_a_refused_contract_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says each problem in a line, without a traceback, and leaves all files as they are."""
+    before = _generate.files(project)
+    source = project / "openapi" / "millis.yaml"
+    edit(source, "title: UserMessage", "title: UserMessage\n      allOf: []\n      x-orgin: []")
+    assert _generate.main([], project) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "scripts/regenerate: openapi/millis.yaml:",
+        "  components.schemas.UserMessage: x-orgin is not a known extension; did you mean x-origin?",
+        "  components.schemas.UserMessage: allOf is not supported; list all fields in the component itself",
+    ]
+    source.write_text("openapi: [", "utf-8")
+    assert _generate.main([], project) == 1
+    assert "is not valid YAML" in capsys.readouterr().err
+    assert _generate.files(project) == before
+
+
+def test_names_that_begin_like_extensions_are_no_extensions() -> None:
+    """Keys of the service, headers and statuses may have any name."""
+
+    def change(contract: Any) -> None:
+        put(contract, f"{VOICE} x-name", {"type": "string"})
+        put(contract, "components responses TooManyRequests headers x-limit", {"schema": {"type": "string"}})
+        put(contract, f"{VOICE} value", {"type": "string"})
+
+    assert list(_document.problems(changed_contract(change))) == []
+    wrong = changed_contract(lambda contract: put(contract, f"{VOICE} value", {"type": "object"}))
+    assert len(list(_document.problems(wrong))) == 1

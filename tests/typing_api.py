@@ -177,7 +177,7 @@ def a_copy_holds(copy: DuplicatedAgent) -> None:
     assert_type(copy.raw, dict[str, Any])
     assert_type(copy.to_dict(), dict[str, Any])
     if copy.config is not None:
-        assert_type(copy.config.prompt, str | None | Unset)
+        assert_type(copy.config.prompt, str | Unset)
         assert_type(copy.config.to_dict(), dict[str, Any])
 
 

@@ -7,6 +7,8 @@ from typing import Any, Self
 import httpx
 from attrs import define, evolve, field
 
+from .types import Model, read
+
 
 @define
 class Client:
@@ -34,7 +36,7 @@ class Client:
 
     raise_on_unexpected_status: bool = field(default=False, kw_only=True)
     """Whether or not to raise an errors.UnexpectedStatus if the API returns a status code that was not documented in the source OpenAPI document. Can also be provided as a keyword argument to the constructor."""
-    _base_url: str = field(alias="base_url")
+    _base_url: str = field(default="https://api-west.millis.ai", kw_only=True, alias="base_url")
     _cookies: dict[str, str] = field(factory=dict[str, str], kw_only=True, alias="cookies")
     _headers: dict[str, str] = field(factory=dict[str, str], kw_only=True, alias="headers", repr=False)
     _timeout: httpx.Timeout | None = field(default=httpx.Timeout(60.0), kw_only=True, alias="timeout")
@@ -157,7 +159,7 @@ class AuthenticatedClient:
 
     raise_on_unexpected_status: bool = field(default=False, kw_only=True)
     """Whether or not to raise an errors.UnexpectedStatus if the API returns a status code that was not documented in the source OpenAPI document. Can also be provided as a keyword argument to the constructor."""
-    _base_url: str = field(alias="base_url")
+    _base_url: str = field(default="https://api-west.millis.ai", kw_only=True, alias="base_url")
     _cookies: dict[str, str] = field(factory=dict[str, str], kw_only=True, alias="cookies")
     _headers: dict[str, str] = field(factory=dict[str, str], kw_only=True, alias="headers", repr=False)
     _timeout: httpx.Timeout | None = field(default=httpx.Timeout(60.0), kw_only=True, alias="timeout")
@@ -265,3 +267,16 @@ class AuthenticatedClient:
     async def __aexit__(self, *args: Any, **kwargs: Any) -> None:
         """Exit a context manager for underlying httpx.AsyncClient (see httpx docs)"""
         await self.get_async_httpx_client().__aexit__(*args, **kwargs)
+
+
+def read_body(
+    response: httpx.Response, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()
+) -> Any:
+    """The body of an answer as the first model that it fits, or a list of such; text that is not JSON; or None."""
+    if not response.content:
+        return None
+    try:
+        value = response.json()
+    except (ValueError, RecursionError):
+        return response.text
+    return read(value, alone=alone, listed=listed)

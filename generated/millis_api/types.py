@@ -4,7 +4,6 @@
 """Contains some shared types for properties"""
 
 from collections.abc import Mapping, MutableMapping
-from http import HTTPStatus
 from typing import IO, Any, BinaryIO, ClassVar, Generic, Literal, Protocol, Self, TypeGuard, TypeVar
 
 from attrs import define
@@ -56,7 +55,7 @@ T = TypeVar("T")
 class Response(Generic[T]):
     """A response from an endpoint"""
 
-    status_code: HTTPStatus
+    status_code: int
     content: bytes
     headers: MutableMapping[str, str]
     parsed: T | None

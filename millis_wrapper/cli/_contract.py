@@ -138,7 +138,11 @@ def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
         yield "known values", f"{', '.join(map(str, field.known))} ({others})"
     if holds:
         yield "holds", ", ".join(holds)
-    yield "origin", ", ".join(field.origin) or "not noted"
+    for example in field.examples[:1]:
+        if (words := json.dumps(example, ensure_ascii=False)) != field.type:
+            yield "example", words
+    elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
+    yield "origin", "; ".join([", ".join(field.origin) or "not noted", *elsewhere])
 
 
 def _null(field: Field) -> str:

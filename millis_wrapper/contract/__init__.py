@@ -62,6 +62,10 @@ class Field(NamedTuple):
     or `inferred`."""
     description: str
     """What it does."""
+    origin_of: Mapping[str, str]
+    """Where one thing about it is known from, when that is another source: `{"unit": "observed, medium"}`."""
+    examples: tuple[Any, ...]
+    """Values that could be real."""
 
 
 class Contract:
@@ -98,6 +102,12 @@ class Contract:
         Where one of several objects may stand (a message), a path comes once for each of them.
         """
         return self._fields(self.component(component), component, None, ())
+
+    def type_of(self, schema: Schema) -> str:
+        """Return the type of a schema in words, as `Field.type` has it: `list of Tool or null`."""
+        leaves = list(self._leaves(schema))
+        null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
+        return self._words(leaves) + null
 
     def _unknown(
         self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
@@ -158,6 +168,8 @@ class Contract:
             null_in_requests=nullable and schema.get("x-null-in-requests") is not False,
             origin=origin,
             description=str(schema.get("description", "")).strip(),
+            origin_of=schema.get("x-origin-of", {}),
+            examples=tuple(schema.get("examples", ())),
         )
 
     def _leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
@@ -181,7 +193,7 @@ class Contract:
         if "const" in leaf:
             return json.dumps(leaf["const"])
         if kind == "array":
-            return f"list of {self._words(list(self._leaves(leaf['items'])))}"
+            return f"list of {self._words(list(self._leaves(leaf.get('items', {}))))}"
         if kind != "object":
             return kind
         if "properties" in leaf:

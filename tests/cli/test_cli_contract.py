@@ -32,7 +32,8 @@ def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
         "required": "no",
         "default": "none known",
         "holds": "generic_delay, number_input_delay",
-        "origin": "chat-page, duplicate-page",
+        "example": "400",
+        "origin": "chat-page, duplicate-page, published-schema",
     }
 
 

@@ -48,10 +48,10 @@ def test_every_realistic_config_is_checked() -> None:
 @pytest.mark.parametrize(
     ("name", "warned"),
     [
-        # What is of tomorrow is not known yet.
         ("chat-request-full", []),
         ("chat-request-minimal", []),
-        ("chat-request-other-forms", ["language", "llm.model", "speech_to_text.provider", "voice.provider"]),
+        ("chat-request-second-turn", []),
+        ("chat-request-other-forms", []),
         ("agent-full", []),
         ("agent-minimal", []),
         ("agent-nulls", []),

@@ -29,53 +29,24 @@ def test_each_rule_is_for_a_field_of_the_contract() -> None:
     }
 
 
-def test_the_contract_says_where_requests_are_stricter() -> None:
-    """The sets that are closed in requests, and the places of no null, are marks of the contract."""
-    fields = {field.path: field for field in contract.fields("AgentConfigOverride")}
-    assert {path for path, field in fields.items() if field.closed_in_requests} == {
-        "voice.provider",
-        "llm.model",
-        "language",
-        "speech_to_text.provider",
-        "flow.voicemail.action",
-        "tools[].response_mode",
-        "millis_functions[].response_mode",
-    }
-    assert {path for path, field in fields.items() if field.nullable and not field.null_in_requests} == {
-        "llm.temperature",
-        "flow.dtmf_dial.enabled",
-        "privacy_settings.do_not_call_detection",
-        "call_settings.enable_recording",
-        "memory.user_identifier_key",
-    }
+def fields() -> dict[str, contract.Field]:
+    return {field.path: field for field in contract.fields("AgentConfigOverride")}
 
 
-@pytest.mark.parametrize(
-    ("unit", "paths"),
-    [
-        (
-            "seconds",
-            {
-                "flow.inactivity_handling.idle_time",
-                "session_timeout.max_duration",
-                "session_timeout.max_idle",
-                "tools[].timeout",
-            },
-        ),
-        (
-            "milliseconds",
-            {
-                "flow.response_delay",
-                "flow.response_delay.generic_delay",
-                "flow.response_delay.number_input_delay",
-                "flow.auto_fill_responses.response_gap_threshold",
-            },
-        ),
-    ],
-)
-def test_each_field_with_a_unit_has_its_rule(unit: str, paths: set[str]) -> None:
+def test_a_value_of_a_set_that_is_closed_in_requests_is_warned_of() -> None:
+    """Where the contract marks a set as closed in requests, another value is a warning; elsewhere a hint."""
+    sets = {path: field for path, field in fields().items() if field.known}
+    assert {field.closed_in_requests for field in sets.values()} == {True, False}
+    for path, field in sets.items():
+        (remark,) = [remark for rule in config_rules.rules_by_path()[path] if (remark := rule("of-tomorrow"))]
+        assert remark.level == ("warning" if field.closed_in_requests else "hint"), path
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds"])
+def test_each_field_with_a_unit_has_its_rule(unit: str) -> None:
     """The contract's units decide which fields may have been given in the wrong one."""
-    assert {field.path for field in contract.fields("AgentConfigOverride") if field.unit == unit} == paths
+    paths = [path for path, field in fields().items() if field.unit == unit]
+    assert paths
     odd = {"seconds": 500_000, "milliseconds": 5}[unit]
     for path in paths:
         remarks = [remark for rule in config_rules.rules_by_path()[path] if (remark := rule(odd))]

@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from schemas import CORPUS, at, document, is_object, paths, read_json
+from schemas import CORPUS, ROOT, at, document, is_object, paths, read_json
 
 from millis_wrapper import contract
 from millis_wrapper.contract import Contract, Field, UnknownKey
 from millis_wrapper.contract._paths import format_path
+from scripts._document import with_examples
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
@@ -26,8 +27,8 @@ def field(path: str, component: str = "AgentConfig") -> Field:
 
 
 def test_the_installed_contract_is_the_one_in_the_project() -> None:
-    """The copy inside the generated package says what openapi/millis.yaml says, and is read once."""
-    assert contract.load() == document()
+    """The copy inside the generated package is openapi/millis.yaml with its examples, and is read once."""
+    assert contract.load() == with_examples(document(), ROOT / "openapi")
     assert contract.load() is contract.load()
 
 
@@ -156,7 +157,9 @@ def test_a_field_tells_all_that_the_contract_says_of_it() -> None:
         None,
         "milliseconds",
     )
-    assert (delay.known, delay.origin) == ((), ("chat-page", "duplicate-page"))
+    assert (delay.known, delay.origin) == ((), ("chat-page", "duplicate-page", "published-schema"))
+    assert (delay.origin_of, delay.examples) == ({}, (400,))
+    assert field("vad_threshold").origin_of == {"unit": "vendor-docs, medium"}
     assert delay.description.startswith("How long the agent waits")
     assert field("voice.provider").required
     assert not field("voice.provider").nullable
@@ -195,10 +198,13 @@ def test_a_field_that_may_be_one_of_several_objects_lists_the_fields_of_each() -
 
 def test_an_origin_is_that_of_the_place_and_not_of_the_object() -> None:
     """The same object may be shown on a page in one place, and not in another."""
-    assert field("tools[].params[].name").origin == ("chat-page", "duplicate-page")
+    assert field("tools[].params[].name").origin == ("chat-page", "duplicate-page", "published-schema")
     assert field("millis_functions[].params[].name").origin == ("published-schema",)
     assert field("session_data_webhook.url").origin == ("published-schema",)
-    assert field("agent.agent_config.prompt", "ChatCompletionRequest").origin == ("chat-page",)
+    assert field("agent.agent_config.prompt", "ChatCompletionRequest").origin == (
+        "chat-page",
+        "published-schema",
+    )
 
 
 def test_an_object_that_can_hold_itself_does_not_go_on_for_ever() -> None:

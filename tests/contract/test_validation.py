@@ -10,6 +10,8 @@ from paths import EXAMPLES
 from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.errors import ConfigurationError
 
+REQUIRED = {"prompt": "", "voice": {"provider": "openai", "voice_id": "alloy"}}
+
 
 def config_violations(config: object) -> list[Violation]:
     return list(violations(config, "AgentConfigOverride"))
@@ -26,6 +28,7 @@ def message_violations(*messages: object) -> list[Violation]:
         ("agent-minimal", "DuplicateAgentResponse"),
         ("chat-request-full", "ChatCompletionRequest"),
         ("chat-request-minimal", "ChatCompletionRequest"),
+        ("chat-request-second-turn", "ChatCompletionRequest"),
         ("chat-request-other-forms", "ChatCompletionRequest"),
         ("validation-error", "HTTPValidationError"),
     ],
@@ -56,7 +59,7 @@ def test_a_refused_key_is_a_place_of_its_own() -> None:
 
 def test_a_saved_config_refuses_no_key() -> None:
     """What the service answers with may hold keys that nobody knows."""
-    assert list(violations({"prompt": "", "voice": None, "x": 1}, "AgentConfig")) == []
+    assert list(violations({**REQUIRED, "x": 1}, "AgentConfig")) == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_null_is_refused_in_a_request_where_the_contract_says_so() -> None:
     ]
     request: dict[str, Any] = {"agent": {"agent_config": config}, "messages": []}
     assert len(list(violations(request, "ChatCompletionRequest"))) == 5
-    assert list(violations({"prompt": "", "voice": None, **config}, "AgentConfig")) == []
+    assert list(violations({**config, **REQUIRED}, "AgentConfig")) == []
 
 
 def test_a_union_tells_the_faults_of_the_form_that_was_meant() -> None:

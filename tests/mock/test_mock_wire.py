@@ -123,7 +123,7 @@ async def test_a_copy_with_nulls_has_null_for_every_key_that_is_not_set() -> Non
 async def test_a_copy_goes_wrong_whatever_config_it_has(name: str) -> None:
     """A scenario works on any agent, also one whose config is sparse or full of other forms."""
     mock = MockMillis()
-    other_forms = {"voice": None, "flow": {"response_delay": 300}, "session_data_webhook": "https://x"}
+    other_forms = {"memory": None, "flow": {"response_delay": 300}, "session_data_webhook": "https://x"}
     agent_id = mock.add_agent(config=other_forms)
     mock.fail_next(name)
     answer = await post(mock.app, duplicate_path(agent_id))

@@ -34,35 +34,38 @@ if TYPE_CHECKING:
 @_attrs_define(kw_only=True, repr=False)
 class AgentConfigOverride:
     """A partial agent config, as a chat request takes it. No key is required. A top-level key that is not
-    listed here is refused with status 422.
+    listed here is refused with status 422; an unknown key further down is most likely ignored without a
+    word.
 
     Attributes:
-        prompt: The instructions that make the agent what it is. `{name}` is filled in from the metadata.
-            Always present in the config of a saved agent.
-        voice: The voice that speaks. Always present in the config of a saved agent.
-        flow: How the conversation runs, from who speaks first to how it ends.
-        first_message: What the agent says first. `{name}` is filled in from the metadata.
-        tools: Your own functions that the agent can call over HTTP.
+        prompt: The instructions that make the agent what it is: who it is, what it should do, how it
+            should speak. `{name}` is filled in from the metadata.
+        voice: Which voice speaks, and how it is set.
+        flow: Who speaks first, how quickly the agent answers, and how a call is ended or passed on.
+        first_message: What the agent says first. `{name}` is filled in from the metadata. An empty string means
+            that there is no first message.
+        tools: Your own functions that the agent can call over HTTP. Their names differ from each other.
         millis_functions: Functions that the vendor's own clients provide, such as a form shown in the browser.
         app_functions: Ready-made functions of connected apps, such as a calendar.
-        custom_llm_websocket: The ws or wss URL of your own language model; it then writes the replies.
-        language: The language that the agent speaks and hears; `multi` for several at once.
-        vad_threshold: How sure the voice detection must be that somebody is speaking. The vendor's own editor
-            offers 0 to 1 and begins at 0.65.
-        llm: The language model that writes the replies. A bare model name, an older form, is refused.
-        session_timeout: When the service ends a session by itself.
-        session_data_webhook: Where the data of a finished session is sent. An empty string has been seen, and means
-            none.
-        privacy_settings: What is kept about a call, and whom the agent may not call.
-        custom_vocabulary: Words that speech recognition should listen for.
-        extra_prompt_webhook: Asked at the start of a session for more data to put into the prompt. An empty string
-            means none.
-        switch_language: The languages between which the agent may change during a session.
-        knowledge_base: Files that the agent can look things up in.
-        speech_to_text: How speech is turned into text.
-        call_settings: Recording and background sound of calls.
-        memory: What the agent remembers about one person from session to session. The chat page does not
-            show it; a chat request takes it all the same.
+        custom_llm_websocket: The `ws` or `wss` URL of a language model of your own, which then writes the replies.
+        language: The language that the agent speaks and hears unless it switches; `multi` for several at
+            once. Default: `en-US`.
+        vad_threshold: How sure the voice activity detection must be that somebody is speaking: a probability
+            from 0 to 1. The vendor's own editor begins at 0.65.
+        llm: Which language model writes the replies. A bare model name, an older form, is refused.
+        session_timeout: How long a session and a silence in it may last.
+        session_data_webhook: Where the service sends the data of a session when it has ended: a URL, or a URL with
+            headers. An empty string means none.
+        privacy_settings: What data is kept, and whether people can ask not to be called again.
+        custom_vocabulary: Names and rare words that speech recognition should hear correctly.
+        extra_prompt_webhook: Asked at the start of a session for more prompt text and metadata: a URL, or a URL with
+            headers. An empty string means none.
+        switch_language: Lets the agent change its language in the middle of a session.
+        knowledge_base: The files that the agent uses as a source of knowledge.
+        speech_to_text: Who turns speech into text, and with which model.
+        call_settings: Whether calls are recorded, and what sound plays behind the voice.
+        memory: How the agent continues earlier sessions with the same person. The chat page does not show
+            it; a chat request takes it all the same.
         timezone: The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`.
     """
 
@@ -92,49 +95,53 @@ class AgentConfigOverride:
     }
 
     prompt: None | str | Unset = UNSET
-    """ The instructions that make the agent what it is. `{name}` is filled in from the metadata. Always
-    present in the config of a saved agent. """
+    """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
+    `{name}` is filled in from the metadata. """
     voice: None | Unset | Voice = UNSET
-    """ The voice that speaks. Always present in the config of a saved agent. """
+    """ Which voice speaks, and how it is set. """
     flow: Flow | None | Unset = UNSET
-    """ How the conversation runs, from who speaks first to how it ends. """
+    """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
     first_message: None | str | Unset = UNSET
-    """ What the agent says first. `{name}` is filled in from the metadata. """
+    """ What the agent says first. `{name}` is filled in from the metadata. An empty string means that there
+    is no first message. """
     tools: list[Tool] | None | Unset = UNSET
-    """ Your own functions that the agent can call over HTTP. """
+    """ Your own functions that the agent can call over HTTP. Their names differ from each other. """
     millis_functions: list[MillisFunction] | None | Unset = UNSET
     """ Functions that the vendor's own clients provide, such as a form shown in the browser. """
     app_functions: list[AppFunction] | None | Unset = UNSET
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str | Unset = UNSET
-    """ The ws or wss URL of your own language model; it then writes the replies. """
+    """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
     language: KnownLanguage | None | str | Unset = UNSET
-    """ The language that the agent speaks and hears; `multi` for several at once. """
+    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
+    Default: `en-US`. """
     vad_threshold: float | None | Unset = UNSET
-    """ How sure the voice detection must be that somebody is speaking. The vendor's own editor offers 0 to
-    1 and begins at 0.65. """
+    """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
+    The vendor's own editor begins at 0.65. """
     llm: LLM | None | Unset = UNSET
-    """ The language model that writes the replies. A bare model name, an older form, is refused. """
+    """ Which language model writes the replies. A bare model name, an older form, is refused. """
     session_timeout: None | SessionTimeout | Unset = UNSET
-    """ When the service ends a session by itself. """
+    """ How long a session and a silence in it may last. """
     session_data_webhook: None | str | Unset | Webhook = UNSET
-    """ Where the data of a finished session is sent. An empty string has been seen, and means none. """
+    """ Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An
+    empty string means none. """
     privacy_settings: None | PrivacySettings | Unset = UNSET
-    """ What is kept about a call, and whom the agent may not call. """
+    """ What data is kept, and whether people can ask not to be called again. """
     custom_vocabulary: CustomVocabulary | None | Unset = UNSET
-    """ Words that speech recognition should listen for. """
+    """ Names and rare words that speech recognition should hear correctly. """
     extra_prompt_webhook: None | str | Unset | Webhook = UNSET
-    """ Asked at the start of a session for more data to put into the prompt. An empty string means none. """
+    """ Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An
+    empty string means none. """
     switch_language: None | SwitchLanguage | Unset = UNSET
-    """ The languages between which the agent may change during a session. """
+    """ Lets the agent change its language in the middle of a session. """
     knowledge_base: KnowledgeBase | None | Unset = UNSET
-    """ Files that the agent can look things up in. """
+    """ The files that the agent uses as a source of knowledge. """
     speech_to_text: None | SpeechToText | Unset = UNSET
-    """ How speech is turned into text. """
+    """ Who turns speech into text, and with which model. """
     call_settings: CallSettings | None | Unset = UNSET
-    """ Recording and background sound of calls. """
+    """ Whether calls are recorded, and what sound plays behind the voice. """
     memory: Memory | None | Unset = UNSET
-    """ What the agent remembers about one person from session to session. The chat page does not show it; a
+    """ How the agent continues earlier sessions with the same person. The chat page does not show it; a
     chat request takes it all the same. """
     timezone: None | str | Unset = UNSET
     """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
@@ -223,52 +230,57 @@ class AgentConfigOverride:
 
 class AgentConfigOverrideDict(TypedDict, total=False):
     """A partial agent config, as a chat request takes it. No key is required. A top-level key that is not
-    listed here is refused with status 422."""
+    listed here is refused with status 422; an unknown key further down is most likely ignored without a
+    word."""
 
     prompt: None | str
-    """ The instructions that make the agent what it is. `{name}` is filled in from the metadata. Always
-    present in the config of a saved agent. """
+    """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
+    `{name}` is filled in from the metadata. """
     voice: None | VoiceDict
-    """ The voice that speaks. Always present in the config of a saved agent. """
+    """ Which voice speaks, and how it is set. """
     flow: FlowDict | None
-    """ How the conversation runs, from who speaks first to how it ends. """
+    """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
     first_message: None | str
-    """ What the agent says first. `{name}` is filled in from the metadata. """
+    """ What the agent says first. `{name}` is filled in from the metadata. An empty string means that there
+    is no first message. """
     tools: list[ToolDict] | None
-    """ Your own functions that the agent can call over HTTP. """
+    """ Your own functions that the agent can call over HTTP. Their names differ from each other. """
     millis_functions: list[MillisFunctionDict] | None
     """ Functions that the vendor's own clients provide, such as a form shown in the browser. """
     app_functions: list[AppFunctionDict] | None
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str
-    """ The ws or wss URL of your own language model; it then writes the replies. """
+    """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
     language: KnownLanguage | None | str
-    """ The language that the agent speaks and hears; `multi` for several at once. """
+    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
+    Default: `en-US`. """
     vad_threshold: float | None
-    """ How sure the voice detection must be that somebody is speaking. The vendor's own editor offers 0 to
-    1 and begins at 0.65. """
+    """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
+    The vendor's own editor begins at 0.65. """
     llm: LLMDict | None
-    """ The language model that writes the replies. A bare model name, an older form, is refused. """
+    """ Which language model writes the replies. A bare model name, an older form, is refused. """
     session_timeout: None | SessionTimeoutDict
-    """ When the service ends a session by itself. """
+    """ How long a session and a silence in it may last. """
     session_data_webhook: None | str | WebhookDict
-    """ Where the data of a finished session is sent. An empty string has been seen, and means none. """
+    """ Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An
+    empty string means none. """
     privacy_settings: None | PrivacySettingsDict
-    """ What is kept about a call, and whom the agent may not call. """
+    """ What data is kept, and whether people can ask not to be called again. """
     custom_vocabulary: CustomVocabularyDict | None
-    """ Words that speech recognition should listen for. """
+    """ Names and rare words that speech recognition should hear correctly. """
     extra_prompt_webhook: None | str | WebhookDict
-    """ Asked at the start of a session for more data to put into the prompt. An empty string means none. """
+    """ Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An
+    empty string means none. """
     switch_language: None | SwitchLanguageDict
-    """ The languages between which the agent may change during a session. """
+    """ Lets the agent change its language in the middle of a session. """
     knowledge_base: KnowledgeBaseDict | None
-    """ Files that the agent can look things up in. """
+    """ The files that the agent uses as a source of knowledge. """
     speech_to_text: None | SpeechToTextDict
-    """ How speech is turned into text. """
+    """ Who turns speech into text, and with which model. """
     call_settings: CallSettingsDict | None
-    """ Recording and background sound of calls. """
+    """ Whether calls are recorded, and what sound plays behind the voice. """
     memory: MemoryDict | None
-    """ What the agent remembers about one person from session to session. The chat page does not show it; a
+    """ How the agent continues earlier sessions with the same person. The chat page does not show it; a
     chat request takes it all the same. """
     timezone: None | str
     """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """

@@ -14,7 +14,7 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class AgentTerminateCall:
-    """Whether and when the agent may hang up.
+    """Whether the agent may end the call, when, and with which words.
 
     Attributes:
         enabled: Whether the agent may end the call by itself.
@@ -80,7 +80,7 @@ class AgentTerminateCall:
 
 
 class AgentTerminateCallDict(TypedDict, total=False):
-    """Whether and when the agent may hang up."""
+    """Whether the agent may end the call, when, and with which words."""
 
     enabled: Required[bool]
     """ Whether the agent may end the call by itself. """

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class AppFunction:
-    """A ready-made function of a connected app.
+    """A ready-made function of a connected app, such as a calendar.
 
     Attributes:
-        name: Which function.
-        credentials: What the app needs to let the agent in.
+        name: The name of the function, one of those that the app has.
+        credentials: What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`,
+            for booking also `contact_method`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -32,9 +33,10 @@ class AppFunction:
     }
 
     name: KnownAppFunctionName | str
-    """ Which function. """
+    """ The name of the function, one of those that the app has. """
     credentials: Credentials | None | Unset = UNSET
-    """ What the app needs to let the agent in. """
+    """ What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking
+    also `contact_method`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -79,9 +81,10 @@ class AppFunction:
 
 
 class AppFunctionDict(TypedDict, total=False):
-    """A ready-made function of a connected app."""
+    """A ready-made function of a connected app, such as a calendar."""
 
     name: Required[KnownAppFunctionName | str]
-    """ Which function. """
+    """ The name of the function, one of those that the app has. """
     credentials: CredentialsDict | None
-    """ What the app needs to let the agent in. """
+    """ What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking
+    also `contact_method`. """

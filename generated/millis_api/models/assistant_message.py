@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class AssistantMessage:
-    """What the agent said, or the tools it asked to have called.
+    """A message of the agent, or the tools that it asked to have called.
 
     Attributes:
-        role: Who speaks.
-        content: The text; an empty string when the agent only called tools.
+        role: Who speaks, here the agent.
+        content: What the agent said, as text; an empty string when it only called tools.
         tool_calls: The tool calls that the agent made in this message.
     """
 
@@ -33,9 +33,9 @@ class AssistantMessage:
     }
 
     content: str
-    """ The text; an empty string when the agent only called tools. """
+    """ What the agent said, as text; an empty string when it only called tools. """
     role: Literal["assistant"] = "assistant"
-    """ Who speaks. """
+    """ Who speaks, here the agent. """
     tool_calls: list[ToolCall] | None | Unset = UNSET
     """ The tool calls that the agent made in this message. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -86,11 +86,11 @@ class AssistantMessage:
 
 
 class AssistantMessageDict(TypedDict, total=False):
-    """What the agent said, or the tools it asked to have called."""
+    """A message of the agent, or the tools that it asked to have called."""
 
     role: Required[Literal["assistant"]]
-    """ Who speaks. """
+    """ Who speaks, here the agent. """
     content: Required[str]
-    """ The text; an empty string when the agent only called tools. """
+    """ What the agent said, as text; an empty string when it only called tools. """
     tool_calls: list[ToolCallDict] | None
     """ The tool calls that the agent made in this message. """

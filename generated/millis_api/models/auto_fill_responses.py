@@ -14,10 +14,10 @@ from ..types import MISSING, contains, del_item, get_item, represent, set_item, 
 
 @_attrs_define(kw_only=True, repr=False)
 class AutoFillResponses:
-    """Short phrases that bridge a silence while the reply is being written.
+    """Short phrases that the agent says while its reply is not there yet.
 
     Attributes:
-        response_gap_threshold: How long a silence must last before a phrase is spoken.
+        response_gap_threshold: How long the person must have waited before a phrase is spoken, in milliseconds.
         messages: The phrases to choose from.
     """
 
@@ -27,7 +27,7 @@ class AutoFillResponses:
     }
 
     response_gap_threshold: int
-    """ How long a silence must last before a phrase is spoken. """
+    """ How long the person must have waited before a phrase is spoken, in milliseconds. """
     messages: list[str]
     """ The phrases to choose from. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -74,9 +74,9 @@ class AutoFillResponses:
 
 
 class AutoFillResponsesDict(TypedDict, total=False):
-    """Short phrases that bridge a silence while the reply is being written."""
+    """Short phrases that the agent says while its reply is not there yet."""
 
     response_gap_threshold: Required[int]
-    """ How long a silence must last before a phrase is spoken. """
+    """ How long the person must have waited before a phrase is spoken, in milliseconds. """
     messages: Required[list[str]]
     """ The phrases to choose from. """

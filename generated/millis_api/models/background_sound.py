@@ -18,7 +18,7 @@ class BackgroundSound:
 
     Attributes:
         url: The URL of the sound file.
-        volume: How loud it is. Neither range nor unit is documented.
+        volume: How loud the sound is. Neither range nor unit is documented.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class BackgroundSound:
     url: str
     """ The URL of the sound file. """
     volume: float | None | Unset = UNSET
-    """ How loud it is. Neither range nor unit is documented. """
+    """ How loud the sound is. Neither range nor unit is documented. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -79,4 +79,4 @@ class BackgroundSoundDict(TypedDict, total=False):
     url: Required[str]
     """ The URL of the sound file. """
     volume: float | None
-    """ How loud it is. Neither range nor unit is documented. """
+    """ How loud the sound is. Neither range nor unit is documented. """

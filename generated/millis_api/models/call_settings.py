@@ -21,9 +21,9 @@ class CallSettings:
     """Recording and background sound of calls.
 
     Attributes:
-        enable_recording: Whether calls are recorded.
-        background: A sound to play behind the voice. The chat page does not show it; a chat request takes it
-            all the same.
+        enable_recording: Whether calls are recorded. Default: `false`.
+        background: Which sound is played, and how loud. The chat page does not show it; a chat request takes
+            it all the same.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -32,9 +32,9 @@ class CallSettings:
     }
 
     enable_recording: bool | None | Unset = UNSET
-    """ Whether calls are recorded. """
+    """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSound | None | Unset = UNSET
-    """ A sound to play behind the voice. The chat page does not show it; a chat request takes it all the
+    """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the
     same. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -83,7 +83,7 @@ class CallSettingsDict(TypedDict, total=False):
     """Recording and background sound of calls."""
 
     enable_recording: bool | None
-    """ Whether calls are recorded. """
+    """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSoundDict | None
-    """ A sound to play behind the voice. The chat page does not show it; a chat request takes it all the
+    """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the
     same. """

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class CallTransfer:
-    """To whom the agent may hand the call over, and when.
+    """The numbers to which the agent may hand the call over, and when.
 
     Attributes:
         phone: The number to transfer to, in E.164 form such as `+14155550100`. The older form of
             `phones`.
         phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
             the same.
-        instruction: When to transfer, in plain words for the language model.
+        instruction: When and how to transfer, in plain words for the language model.
         messages: What the agent may say before it transfers the call.
     """
 
@@ -41,7 +41,7 @@ class CallTransfer:
     phones: list[TransferOption] | None | Unset = UNSET
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str | Unset = UNSET
-    """ When to transfer, in plain words for the language model. """
+    """ When and how to transfer, in plain words for the language model. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say before it transfers the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -92,13 +92,13 @@ class CallTransfer:
 
 
 class CallTransferDict(TypedDict, total=False):
-    """To whom the agent may hand the call over, and when."""
+    """The numbers to which the agent may hand the call over, and when."""
 
     phone: None | str
     """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
     phones: list[TransferOptionDict] | None
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str
-    """ When to transfer, in plain words for the language model. """
+    """ When and how to transfer, in plain words for the language model. """
     messages: list[str] | None
     """ What the agent may say before it transfers the call. """

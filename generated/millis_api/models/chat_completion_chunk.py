@@ -22,13 +22,13 @@ class ChatCompletionChunk:
     """The data of one event of the stream, in the form that OpenAI's streams made common.
 
     Attributes:
-        choices: What is new. Usually one; more than one, and none at all (in a chunk that only reports
-            usage), must be survived.
+        choices: What is new. Usually one; a reader must accept several, and none at all (in a chunk that
+            only reports usage).
         id: The reply's id, the same in all of its chunks.
         object_: The kind of object; `chat.completion.chunk` in streams of this form.
-        created: When the reply was begun, counted from 1970-01-01 UTC.
+        created: When the reply was begun, in seconds from 1970-01-01 UTC.
         model: The language model that wrote the reply.
-        usage: How many tokens the reply took, if the service says so, in a late chunk.
+        usage: What the reply cost in tokens, if the service says so, in a late chunk.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -41,18 +41,18 @@ class ChatCompletionChunk:
     }
 
     choices: list[ChunkChoice]
-    """ What is new. Usually one; more than one, and none at all (in a chunk that only reports usage), must
-    be survived. """
+    """ What is new. Usually one; a reader must accept several, and none at all (in a chunk that only
+    reports usage). """
     id: None | str | Unset = UNSET
     """ The reply's id, the same in all of its chunks. """
     object_: None | str | Unset = UNSET
     """ The kind of object; `chat.completion.chunk` in streams of this form. """
     created: int | None | Unset = UNSET
-    """ When the reply was begun, counted from 1970-01-01 UTC. """
+    """ When the reply was begun, in seconds from 1970-01-01 UTC. """
     model: None | str | Unset = UNSET
     """ The language model that wrote the reply. """
     usage: None | Unset | Usage = UNSET
-    """ How many tokens the reply took, if the service says so, in a late chunk. """
+    """ What the reply cost in tokens, if the service says so, in a late chunk. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -108,15 +108,15 @@ class ChatCompletionChunkDict(TypedDict, total=False):
     """The data of one event of the stream, in the form that OpenAI's streams made common."""
 
     choices: Required[list[ChunkChoiceDict]]
-    """ What is new. Usually one; more than one, and none at all (in a chunk that only reports usage), must
-    be survived. """
+    """ What is new. Usually one; a reader must accept several, and none at all (in a chunk that only
+    reports usage). """
     id: None | str
     """ The reply's id, the same in all of its chunks. """
     object: None | str
     """ The kind of object; `chat.completion.chunk` in streams of this form. """
     created: int | None
-    """ When the reply was begun, counted from 1970-01-01 UTC. """
+    """ When the reply was begun, in seconds from 1970-01-01 UTC. """
     model: None | str
     """ The language model that wrote the reply. """
     usage: None | UsageDict
-    """ How many tokens the reply took, if the service says so, in a late chunk. """
+    """ What the reply cost in tokens, if the service says so, in a late chunk. """

@@ -29,7 +29,7 @@ class ChatCompletionRequest:
         messages: The whole conversation so far, oldest message first. The service keeps none of it between
             calls.
         end_of_session: Says that this is the last turn. What the service then does is not documented; probably it
-            closes and logs the session and calls `session_data_webhook`.
+            closes and logs the session and calls `session_data_webhook`. Default: `false`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -45,7 +45,7 @@ class ChatCompletionRequest:
     """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
     end_of_session: bool | Unset = UNSET
     """ Says that this is the last turn. What the service then does is not documented; probably it closes
-    and logs the session and calls `session_data_webhook`. """
+    and logs the session and calls `session_data_webhook`. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -108,4 +108,4 @@ class ChatCompletionRequestDict(TypedDict, total=False):
     """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
     end_of_session: bool
     """ Says that this is the last turn. What the service then does is not documented; probably it closes
-    and logs the session and calls `session_data_webhook`. """
+    and logs the session and calls `session_data_webhook`. Default: `false`. """

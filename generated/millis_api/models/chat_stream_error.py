@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatStreamError:
-    """A fault that the service reports in the middle of a stream.
+    """A failure that the service reports in the middle of a stream.
 
     Attributes:
-        error: What went wrong.
+        error: What went wrong, in words or in parts.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class ChatStreamError:
     }
 
     error: ChatStreamErrorDetail | str
-    """ What went wrong. """
+    """ What went wrong, in words or in parts. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -72,7 +72,7 @@ class ChatStreamError:
 
 
 class ChatStreamErrorDict(TypedDict, total=False):
-    """A fault that the service reports in the middle of a stream."""
+    """A failure that the service reports in the middle of a stream."""
 
     error: Required[ChatStreamErrorDetailDict | str]
-    """ What went wrong. """
+    """ What went wrong, in words or in parts. """

@@ -14,12 +14,12 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatStreamErrorDetail:
-    """A fault in parts. Other keys may be present.
+    """A failure in parts. Other keys may be present.
 
     Attributes:
         message: What went wrong, in words.
-        type_: The kind of fault.
-        code: A code for it.
+        type_: The kind of failure, as one word.
+        code: A code for the failure, as text or as a number.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -31,9 +31,9 @@ class ChatStreamErrorDetail:
     message: None | str | Unset = UNSET
     """ What went wrong, in words. """
     type_: None | str | Unset = UNSET
-    """ The kind of fault. """
+    """ The kind of failure, as one word. """
     code: int | None | str | Unset = UNSET
-    """ A code for it. """
+    """ A code for the failure, as text or as a number. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -80,11 +80,11 @@ class ChatStreamErrorDetail:
 
 
 class ChatStreamErrorDetailDict(TypedDict, total=False):
-    """A fault in parts. Other keys may be present."""
+    """A failure in parts. Other keys may be present."""
 
     message: None | str
     """ What went wrong, in words. """
     type: None | str
-    """ The kind of fault. """
+    """ The kind of failure, as one word. """
     code: int | None | str
-    """ A code for it. """
+    """ A code for the failure, as text or as a number. """

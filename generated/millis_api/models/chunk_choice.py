@@ -22,8 +22,8 @@ class ChunkChoice:
     """What one chunk adds to one reply.
 
     Attributes:
-        index: Which reply it belongs to. The agent's is 0.
-        delta: The piece that is added.
+        index: Which reply the choice belongs to. The agent's is 0.
+        delta: The piece that is added to the reply.
         finish_reason: Why the reply is over; null or absent as long as it is not.
     """
 
@@ -34,9 +34,9 @@ class ChunkChoice:
     }
 
     index: int | None | Unset = UNSET
-    """ Which reply it belongs to. The agent's is 0. """
+    """ Which reply the choice belongs to. The agent's is 0. """
     delta: ChunkDelta | None | Unset = UNSET
-    """ The piece that is added. """
+    """ The piece that is added to the reply. """
     finish_reason: KnownFinishReason | None | str | Unset = UNSET
     """ Why the reply is over; null or absent as long as it is not. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -88,8 +88,8 @@ class ChunkChoiceDict(TypedDict, total=False):
     """What one chunk adds to one reply."""
 
     index: int | None
-    """ Which reply it belongs to. The agent's is 0. """
+    """ Which reply the choice belongs to. The agent's is 0. """
     delta: ChunkDeltaDict | None
-    """ The piece that is added. """
+    """ The piece that is added to the reply. """
     finish_reason: KnownFinishReason | None | str
     """ Why the reply is over; null or absent as long as it is not. """

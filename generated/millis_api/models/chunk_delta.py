@@ -24,7 +24,7 @@ class ChunkDelta:
     Attributes:
         content: The next piece of text. A list of parts has not been seen here, but is a known form of
             this field.
-        role: Who speaks; `assistant`.
+        role: Who speaks; `assistant` for the agent.
         tool_calls: Pieces of tool calls, to be joined by their `index`.
     """
 
@@ -37,7 +37,7 @@ class ChunkDelta:
     content: list[ContentPart] | None | str | Unset = UNSET
     """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
     role: None | str | Unset = UNSET
-    """ Who speaks; `assistant`. """
+    """ Who speaks; `assistant` for the agent. """
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
     """ Pieces of tool calls, to be joined by their `index`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -91,6 +91,6 @@ class ChunkDeltaDict(TypedDict, total=False):
     content: list[ContentPartDict] | None | str
     """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
     role: None | str
-    """ Who speaks; `assistant`. """
+    """ Who speaks; `assistant` for the agent. """
     tool_calls: list[ChunkToolCallDict] | None
     """ Pieces of tool calls, to be joined by their `index`. """

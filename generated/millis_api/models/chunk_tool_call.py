@@ -23,8 +23,8 @@ class ChunkToolCall:
     Attributes:
         index: Which tool call of the reply this is a piece of.
         id: The call's id, in its first piece.
-        type_: The kind of call; `function`.
-        function: What is called, and the next piece of its arguments.
+        type_: The kind of call; `function` in streams of this form.
+        function: The function that is called, and the next piece of its arguments.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -39,9 +39,9 @@ class ChunkToolCall:
     id: None | str | Unset = UNSET
     """ The call's id, in its first piece. """
     type_: None | str | Unset = UNSET
-    """ The kind of call; `function`. """
+    """ The kind of call; `function` in streams of this form. """
     function: ChunkToolCallFunction | None | Unset = UNSET
-    """ What is called, and the next piece of its arguments. """
+    """ The function that is called, and the next piece of its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -97,6 +97,6 @@ class ChunkToolCallDict(TypedDict, total=False):
     id: None | str
     """ The call's id, in its first piece. """
     type: None | str
-    """ The kind of call; `function`. """
+    """ The kind of call; `function` in streams of this form. """
     function: ChunkToolCallFunctionDict | None
-    """ What is called, and the next piece of its arguments. """
+    """ The function that is called, and the next piece of its arguments. """

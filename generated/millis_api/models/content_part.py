@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class ContentPart:
-    """One part of a content list.
+    """One part of a content that is a list.
 
     Attributes:
         type_: The kind of part; `text` for text.
-        text: The text.
+        text: The text of the part.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class ContentPart:
     type_: None | str | Unset = UNSET
     """ The kind of part; `text` for text. """
     text: None | str | Unset = UNSET
-    """ The text. """
+    """ The text of the part. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -74,9 +74,9 @@ class ContentPart:
 
 
 class ContentPartDict(TypedDict, total=False):
-    """One part of a content list."""
+    """One part of a content that is a list."""
 
     type: None | str
     """ The kind of part; `text` for text. """
     text: None | str
-    """ The text. """
+    """ The text of the part. """

@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class DtmfDial:
-    """Whether the agent may press keys on the telephone.
+    """Whether the agent may press the keys of the telephone, and which.
 
     Attributes:
-        enabled: Whether it may.
-        instruction: When, and which keys, in plain words for the language model.
+        enabled: Whether the agent may press keys. Default: `false`.
+        instruction: When to press which keys, in plain words for the language model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class DtmfDial:
     }
 
     enabled: bool | None | Unset = UNSET
-    """ Whether it may. """
+    """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str | Unset = UNSET
-    """ When, and which keys, in plain words for the language model. """
+    """ When to press which keys, in plain words for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -74,9 +74,9 @@ class DtmfDial:
 
 
 class DtmfDialDict(TypedDict, total=False):
-    """Whether the agent may press keys on the telephone."""
+    """Whether the agent may press the keys of the telephone, and which."""
 
     enabled: bool | None
-    """ Whether it may. """
+    """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str
-    """ When, and which keys, in plain words for the language model. """
+    """ When to press which keys, in plain words for the language model. """

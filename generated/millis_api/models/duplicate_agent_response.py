@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class DuplicateAgentResponse:
-    """The copy that was made.
+    """The copy that was made, with its whole config.
 
     Attributes:
         id: The id of the copy, usually beginning with `-`.
@@ -26,7 +26,7 @@ class DuplicateAgentResponse:
         config: The config of a saved agent, as the service answers with it. Keys that are not set are
             absent or null, and keys that nobody has seen yet may be present at every depth.
         created_at: When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value
-            above 100,000,000,000 can only be milliseconds, a smaller one is taken for seconds.
+            above 100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -45,7 +45,7 @@ class DuplicateAgentResponse:
     null, and keys that nobody has seen yet may be present at every depth. """
     created_at: int
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
-    100,000,000,000 can only be milliseconds, a smaller one is taken for seconds. """
+    100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -94,7 +94,7 @@ class DuplicateAgentResponse:
 
 
 class DuplicateAgentResponseDict(TypedDict, total=False):
-    """The copy that was made."""
+    """The copy that was made, with its whole config."""
 
     id: Required[str]
     """ The id of the copy, usually beginning with `-`. """
@@ -105,4 +105,4 @@ class DuplicateAgentResponseDict(TypedDict, total=False):
     null, and keys that nobody has seen yet may be present at every depth. """
     created_at: Required[int]
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
-    100,000,000,000 can only be milliseconds, a smaller one is taken for seconds. """
+    100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """

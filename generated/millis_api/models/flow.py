@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Flow:
-    """How the conversation runs.
+    """How the conversation runs, from who speaks first to how it ends.
 
     Attributes:
         user_start_first: Whether the agent waits for the person to speak first.
-        interruption: What happens when the person speaks while the agent speaks.
-        response_delay: How long the agent waits after the person has stopped speaking: one whole number, or one
-            for each situation. A number with a fraction is refused.
-        auto_fill_responses: Short phrases that bridge a silence while the reply is being written.
-        agent_terminate_call: Whether and when the agent may hang up.
-        voicemail: What the agent does when a machine answers.
-        call_transfer: To whom the agent may hand the call over, and when.
-        inactivity_handling: What the agent does when nobody speaks.
-        dtmf_dial: Whether the agent may press keys on the telephone, to get through a menu.
+        interruption: Whether the person may interrupt the agent.
+        response_delay: How long the agent waits after the person has stopped speaking, in milliseconds: one whole
+            number, or one for each situation. A number with a fraction is refused.
+        auto_fill_responses: What the agent says when its reply takes long.
+        agent_terminate_call: Whether the agent may end the call by itself, and when.
+        voicemail: Whether the agent hangs up or leaves a message when a machine answers.
+        call_transfer: The people to whom the agent may hand the call over.
+        inactivity_handling: What the agent says when the person has been silent.
+        dtmf_dial: Whether the agent may press keys to get through a telephone menu.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -55,22 +55,22 @@ class Flow:
     user_start_first: bool | None | Unset = UNSET
     """ Whether the agent waits for the person to speak first. """
     interruption: Interruption | None | Unset = UNSET
-    """ What happens when the person speaks while the agent speaks. """
+    """ Whether the person may interrupt the agent. """
     response_delay: int | None | ResponseDelay | Unset = UNSET
-    """ How long the agent waits after the person has stopped speaking: one whole number, or one for each
-    situation. A number with a fraction is refused. """
+    """ How long the agent waits after the person has stopped speaking, in milliseconds: one whole number,
+    or one for each situation. A number with a fraction is refused. """
     auto_fill_responses: AutoFillResponses | None | Unset = UNSET
-    """ Short phrases that bridge a silence while the reply is being written. """
+    """ What the agent says when its reply takes long. """
     agent_terminate_call: AgentTerminateCall | None | Unset = UNSET
-    """ Whether and when the agent may hang up. """
+    """ Whether the agent may end the call by itself, and when. """
     voicemail: None | Unset | Voicemail = UNSET
-    """ What the agent does when a machine answers. """
+    """ Whether the agent hangs up or leaves a message when a machine answers. """
     call_transfer: CallTransfer | None | Unset = UNSET
-    """ To whom the agent may hand the call over, and when. """
+    """ The people to whom the agent may hand the call over. """
     inactivity_handling: InactivityHandling | None | Unset = UNSET
-    """ What the agent does when nobody speaks. """
+    """ What the agent says when the person has been silent. """
     dtmf_dial: DtmfDial | None | Unset = UNSET
-    """ Whether the agent may press keys on the telephone, to get through a menu. """
+    """ Whether the agent may press keys to get through a telephone menu. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -135,24 +135,24 @@ class Flow:
 
 
 class FlowDict(TypedDict, total=False):
-    """How the conversation runs."""
+    """How the conversation runs, from who speaks first to how it ends."""
 
     user_start_first: bool | None
     """ Whether the agent waits for the person to speak first. """
     interruption: InterruptionDict | None
-    """ What happens when the person speaks while the agent speaks. """
+    """ Whether the person may interrupt the agent. """
     response_delay: int | None | ResponseDelayDict
-    """ How long the agent waits after the person has stopped speaking: one whole number, or one for each
-    situation. A number with a fraction is refused. """
+    """ How long the agent waits after the person has stopped speaking, in milliseconds: one whole number,
+    or one for each situation. A number with a fraction is refused. """
     auto_fill_responses: AutoFillResponsesDict | None
-    """ Short phrases that bridge a silence while the reply is being written. """
+    """ What the agent says when its reply takes long. """
     agent_terminate_call: AgentTerminateCallDict | None
-    """ Whether and when the agent may hang up. """
+    """ Whether the agent may end the call by itself, and when. """
     voicemail: None | VoicemailDict
-    """ What the agent does when a machine answers. """
+    """ Whether the agent hangs up or leaves a message when a machine answers. """
     call_transfer: CallTransferDict | None
-    """ To whom the agent may hand the call over, and when. """
+    """ The people to whom the agent may hand the call over. """
     inactivity_handling: InactivityHandlingDict | None
-    """ What the agent does when nobody speaks. """
+    """ What the agent says when the person has been silent. """
     dtmf_dial: DtmfDialDict | None
-    """ Whether the agent may press keys on the telephone, to get through a menu. """
+    """ Whether the agent may press keys to get through a telephone menu. """

@@ -14,11 +14,12 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class HistorySettings:
-    """How much of the conversation the language model is shown.
+    """How much of the conversation the language model is shown; less costs less.
 
     Attributes:
-        history_message_limit: At most this many of the latest messages.
-        history_tool_result_limit: The model is shown a tool's result only while it is among this many of the latest
+        history_message_limit: How many of the latest messages the model is shown. Without it, or with null, it is shown
+            all.
+        history_tool_result_limit: The model is shown the result of a tool only while it is among this many of the latest
             messages.
     """
 
@@ -28,9 +29,9 @@ class HistorySettings:
     }
 
     history_message_limit: int | None | Unset = UNSET
-    """ At most this many of the latest messages. """
+    """ How many of the latest messages the model is shown. Without it, or with null, it is shown all. """
     history_tool_result_limit: int | None | Unset = UNSET
-    """ The model is shown a tool's result only while it is among this many of the latest messages. """
+    """ The model is shown the result of a tool only while it is among this many of the latest messages. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -75,9 +76,9 @@ class HistorySettings:
 
 
 class HistorySettingsDict(TypedDict, total=False):
-    """How much of the conversation the language model is shown."""
+    """How much of the conversation the language model is shown; less costs less."""
 
     history_message_limit: int | None
-    """ At most this many of the latest messages. """
+    """ How many of the latest messages the model is shown. Without it, or with null, it is shown all. """
     history_tool_result_limit: int | None
-    """ The model is shown a tool's result only while it is among this many of the latest messages. """
+    """ The model is shown the result of a tool only while it is among this many of the latest messages. """

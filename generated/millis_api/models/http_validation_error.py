@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
 
 if TYPE_CHECKING:
     from ..models.validation_error import ValidationError, ValidationErrorDict
@@ -21,15 +21,15 @@ class HTTPValidationError:
     """Why a request was refused with status 422.
 
     Attributes:
-        detail: Each fault that was found.
+        detail: Each place of the request that is wrong.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
         "detail": "detail",
     }
 
-    detail: list[ValidationError]
-    """ Each fault that was found. """
+    detail: list[ValidationError] | Unset = UNSET
+    """ Each place of the request that is wrong. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -74,5 +74,5 @@ class HTTPValidationError:
 class HTTPValidationErrorDict(TypedDict, total=False):
     """Why a request was refused with status 422."""
 
-    detail: Required[list[ValidationErrorDict]]
-    """ Each fault that was found. """
+    detail: list[ValidationErrorDict]
+    """ Each place of the request that is wrong. """

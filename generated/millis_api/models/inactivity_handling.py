@@ -14,10 +14,10 @@ from ..types import MISSING, contains, del_item, get_item, represent, set_item, 
 
 @_attrs_define(kw_only=True, repr=False)
 class InactivityHandling:
-    """What the agent does when nobody speaks.
+    """What the agent says when nobody has spoken for a while.
 
     Attributes:
-        idle_time: How long nobody must have spoken. Seconds, not milliseconds.
+        idle_time: How long the person must have been silent, in seconds (not milliseconds).
         message: What the agent then says.
     """
 
@@ -27,7 +27,7 @@ class InactivityHandling:
     }
 
     idle_time: float
-    """ How long nobody must have spoken. Seconds, not milliseconds. """
+    """ How long the person must have been silent, in seconds (not milliseconds). """
     message: str
     """ What the agent then says. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -74,9 +74,9 @@ class InactivityHandling:
 
 
 class InactivityHandlingDict(TypedDict, total=False):
-    """What the agent does when nobody speaks."""
+    """What the agent says when nobody has spoken for a while."""
 
     idle_time: Required[float]
-    """ How long nobody must have spoken. Seconds, not milliseconds. """
+    """ How long the person must have been silent, in seconds (not milliseconds). """
     message: Required[str]
     """ What the agent then says. """

@@ -18,7 +18,7 @@ class Interruption:
 
     Attributes:
         allowed: Whether the person can interrupt the agent.
-        keep_interruption_message: Whether a message that was cut off stays in the conversation.
+        keep_interruption_message: Whether the agent's message that was interrupted stays in the conversation.
         first_messsage: Whether the first message can be interrupted too. The service spells this key with three
             s; `first_message` here is not this setting.
     """
@@ -32,7 +32,7 @@ class Interruption:
     allowed: bool | None | Unset = UNSET
     """ Whether the person can interrupt the agent. """
     keep_interruption_message: bool | None | Unset = UNSET
-    """ Whether a message that was cut off stays in the conversation. """
+    """ Whether the agent's message that was interrupted stays in the conversation. """
     first_messsage: bool | None | Unset = UNSET
     """ Whether the first message can be interrupted too. The service spells this key with three s;
     `first_message` here is not this setting. """
@@ -87,7 +87,7 @@ class InterruptionDict(TypedDict, total=False):
     allowed: bool | None
     """ Whether the person can interrupt the agent. """
     keep_interruption_message: bool | None
-    """ Whether a message that was cut off stays in the conversation. """
+    """ Whether the agent's message that was interrupted stays in the conversation. """
     first_messsage: bool | None
     """ Whether the first message can be interrupted too. The service spells this key with three s;
     `first_message` here is not this setting. """

@@ -3,10 +3,11 @@
 
 from typing import Literal
 
-KnownParamType = Literal["boolean", "number", "string"]
+KnownParamType = Literal["boolean", "email", "number", "string"]
 
 KNOWN_PARAM_TYPE_VALUES: set[KnownParamType] = {
     "boolean",
+    "email",
     "number",
     "string",
 }

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class LLM:
-    """The language model that writes the replies.
+    """The language model that writes the replies, and how it is used.
 
     Attributes:
-        model: Which model.
-        temperature: How freely the model words its replies; 0 is the steadiest.
-        history_settings: How much of the conversation the model is shown.
+        model: The name of the language model. In a request only the known values are accepted.
+        temperature: How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes
+            up to 1. Default: `0`.
+        history_settings: What part of the conversation the model is shown.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -34,11 +35,12 @@ class LLM:
     }
 
     model: KnownLanguageModel | str
-    """ Which model. """
+    """ The name of the language model. In a request only the known values are accepted. """
     temperature: float | None | Unset = UNSET
-    """ How freely the model words its replies; 0 is the steadiest. """
+    """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
+    Default: `0`. """
     history_settings: HistorySettings | None | Unset = UNSET
-    """ How much of the conversation the model is shown. """
+    """ What part of the conversation the model is shown. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -85,11 +87,12 @@ class LLM:
 
 
 class LLMDict(TypedDict, total=False):
-    """The language model that writes the replies."""
+    """The language model that writes the replies, and how it is used."""
 
     model: Required[KnownLanguageModel | str]
-    """ Which model. """
+    """ The name of the language model. In a request only the known values are accepted. """
     temperature: float | None
-    """ How freely the model words its replies; 0 is the steadiest. """
+    """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
+    Default: `0`. """
     history_settings: HistorySettingsDict | None
-    """ How much of the conversation the model is shown. """
+    """ What part of the conversation the model is shown. """

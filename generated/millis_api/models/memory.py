@@ -14,10 +14,12 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class Memory:
-    """What the agent remembers about one person from session to session.
+    """How the agent continues earlier sessions with the same person. The service must be allowed to keep
+    data for that, see `privacy_settings`.
 
     Attributes:
-        user_identifier_key: The metadata key whose value tells one person from another.
+        user_identifier_key: The metadata key whose value tells one person from another. Default: an empty string (no
+            memory).
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -25,7 +27,7 @@ class Memory:
     }
 
     user_identifier_key: None | str | Unset = UNSET
-    """ The metadata key whose value tells one person from another. """
+    """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -68,7 +70,8 @@ class Memory:
 
 
 class MemoryDict(TypedDict, total=False):
-    """What the agent remembers about one person from session to session."""
+    """How the agent continues earlier sessions with the same person. The service must be allowed to keep
+    data for that, see `privacy_settings`."""
 
     user_identifier_key: None | str
-    """ The metadata key whose value tells one person from another. """
+    """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """

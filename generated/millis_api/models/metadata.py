@@ -14,7 +14,7 @@ from ..types import contains, del_item, get_item, represent, set_item, write
 
 @_attrs_define(kw_only=True, repr=False)
 class Metadata:
-    """Free-form data; any keys, any JSON values."""
+    """Free-form data about a conversation; any keys, any JSON values."""
 
     field_names: ClassVar[Mapping[str, str]] = {}
 
@@ -54,4 +54,4 @@ class Metadata:
 
 
 MetadataDict: TypeAlias = dict[str, Any]
-""" Free-form data; any keys, any JSON values. """
+""" Free-form data about a conversation; any keys, any JSON values. """

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class MillisFunction:
-    """A function that the vendor's own clients provide.
+    """A function that the vendor's own clients provide, such as a form in the browser.
 
     Attributes:
-        name: The name by which the language model calls it.
-        description: What it does and when to use it, in plain words for the language model.
-        data: What a Millis function asks the person for.
-        type_: The kind of function.
+        name: The name by which the language model calls the function.
+        description: What the function does and when to use it, in plain words for the language model.
+        data: What a function of the vendor's clients asks the person for.
+        type_: The kind of function, such as a form in the browser.
         params: Further values that the agent passes along.
         messages: What the agent may say while the function runs.
         response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
-            the model word them.
+            the language model word them.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -45,20 +45,20 @@ class MillisFunction:
     }
 
     name: str
-    """ The name by which the language model calls it. """
+    """ The name by which the language model calls the function. """
     description: str
-    """ What it does and when to use it, in plain words for the language model. """
+    """ What the function does and when to use it, in plain words for the language model. """
     data: MillisFunctionData
-    """ What a Millis function asks the person for. """
+    """ What a function of the vendor's clients asks the person for. """
     type_: KnownMillisFunctionType | str
-    """ The kind of function. """
+    """ The kind of function, such as a form in the browser. """
     params: list[ToolParam] | None | Unset = UNSET
     """ Further values that the agent passes along. """
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say while the function runs. """
     response_mode: KnownResponseMode | None | str | Unset = UNSET
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
-    word them. """
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
+    language model word them. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -113,20 +113,20 @@ class MillisFunction:
 
 
 class MillisFunctionDict(TypedDict, total=False):
-    """A function that the vendor's own clients provide."""
+    """A function that the vendor's own clients provide, such as a form in the browser."""
 
     name: Required[str]
-    """ The name by which the language model calls it. """
+    """ The name by which the language model calls the function. """
     description: Required[str]
-    """ What it does and when to use it, in plain words for the language model. """
+    """ What the function does and when to use it, in plain words for the language model. """
     data: Required[MillisFunctionDataDict]
-    """ What a Millis function asks the person for. """
+    """ What a function of the vendor's clients asks the person for. """
     type: Required[KnownMillisFunctionType | str]
-    """ The kind of function. """
+    """ The kind of function, such as a form in the browser. """
     params: list[ToolParamDict] | None
     """ Further values that the agent passes along. """
     messages: list[str] | None
     """ What the agent may say while the function runs. """
     response_mode: KnownResponseMode | None | str
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
-    word them. """
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
+    language model word them. """

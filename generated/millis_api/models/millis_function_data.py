@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class MillisFunctionData:
-    """What a Millis function asks the person for.
+    """What a function of the vendor's clients asks the person for.
 
     Attributes:
         param: One value that a function takes.
@@ -72,7 +72,7 @@ class MillisFunctionData:
 
 
 class MillisFunctionDataDict(TypedDict, total=False):
-    """What a Millis function asks the person for."""
+    """What a function of the vendor's clients asks the person for."""
 
     param: Required[ToolParamDict]
     """ One value that a function takes. """

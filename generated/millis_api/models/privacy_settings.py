@@ -17,8 +17,9 @@ class PrivacySettings:
     """What is kept about a call, and whom the agent may not call.
 
     Attributes:
-        opt_out_data_collection: Whether the service keeps no transcripts and recordings of sessions.
-        do_not_call_detection: Whether the agent notices when a person asks not to be called again.
+        opt_out_data_collection: Whether the service keeps no data of the sessions. Memory of earlier sessions needs
+            `false`.
+        do_not_call_detection: Whether the agent notices when a person asks not to be called again. Default: `false`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +28,9 @@ class PrivacySettings:
     }
 
     opt_out_data_collection: bool
-    """ Whether the service keeps no transcripts and recordings of sessions. """
+    """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
     do_not_call_detection: bool | None | Unset = UNSET
-    """ Whether the agent notices when a person asks not to be called again. """
+    """ Whether the agent notices when a person asks not to be called again. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -77,6 +78,6 @@ class PrivacySettingsDict(TypedDict, total=False):
     """What is kept about a call, and whom the agent may not call."""
 
     opt_out_data_collection: Required[bool]
-    """ Whether the service keeps no transcripts and recordings of sessions. """
+    """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
     do_not_call_detection: bool | None
-    """ Whether the agent notices when a person asks not to be called again. """
+    """ Whether the agent notices when a person asks not to be called again. Default: `false`. """

@@ -14,11 +14,12 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class ResponseDelay:
-    """How long the agent waits before it answers, by situation.
+    """How long the agent waits before it answers, by situation, in milliseconds.
 
     Attributes:
-        generic_delay: The wait after ordinary speech.
-        number_input_delay: The wait while the person is saying a number, when pauses are usual.
+        generic_delay: How long it waits after ordinary speech, in milliseconds.
+        number_input_delay: How long it waits while the person is saying a number, in milliseconds; pauses are usual
+            there.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +28,9 @@ class ResponseDelay:
     }
 
     generic_delay: int | None | Unset = UNSET
-    """ The wait after ordinary speech. """
+    """ How long it waits after ordinary speech, in milliseconds. """
     number_input_delay: int | None | Unset = UNSET
-    """ The wait while the person is saying a number, when pauses are usual. """
+    """ How long it waits while the person is saying a number, in milliseconds; pauses are usual there. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -74,9 +75,9 @@ class ResponseDelay:
 
 
 class ResponseDelayDict(TypedDict, total=False):
-    """How long the agent waits before it answers, by situation."""
+    """How long the agent waits before it answers, by situation, in milliseconds."""
 
     generic_delay: int | None
-    """ The wait after ordinary speech. """
+    """ How long it waits after ordinary speech, in milliseconds. """
     number_input_delay: int | None
-    """ The wait while the person is saying a number, when pauses are usual. """
+    """ How long it waits while the person is saying a number, in milliseconds; pauses are usual there. """

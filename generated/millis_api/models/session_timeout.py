@@ -17,8 +17,8 @@ class SessionTimeout:
     """When the service ends a session by itself.
 
     Attributes:
-        max_duration: The longest that a session may last. Seconds, not milliseconds.
-        max_idle: The longest that nobody may speak. Seconds, not milliseconds.
+        max_duration: The longest that a session may last, in seconds (not milliseconds); at most 24 hours.
+        max_idle: The longest that the person may be silent, in seconds (not milliseconds).
         message: What the agent says before the session ends.
     """
 
@@ -29,9 +29,9 @@ class SessionTimeout:
     }
 
     max_duration: float | None | Unset = UNSET
-    """ The longest that a session may last. Seconds, not milliseconds. """
+    """ The longest that a session may last, in seconds (not milliseconds); at most 24 hours. """
     max_idle: float | None | Unset = UNSET
-    """ The longest that nobody may speak. Seconds, not milliseconds. """
+    """ The longest that the person may be silent, in seconds (not milliseconds). """
     message: None | str | Unset = UNSET
     """ What the agent says before the session ends. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -83,8 +83,8 @@ class SessionTimeoutDict(TypedDict, total=False):
     """When the service ends a session by itself."""
 
     max_duration: float | None
-    """ The longest that a session may last. Seconds, not milliseconds. """
+    """ The longest that a session may last, in seconds (not milliseconds); at most 24 hours. """
     max_idle: float | None
-    """ The longest that nobody may speak. Seconds, not milliseconds. """
+    """ The longest that the person may be silent, in seconds (not milliseconds). """
     message: None | str
     """ What the agent says before the session ends. """

@@ -21,8 +21,8 @@ class SpeechToText:
     """How speech is turned into text.
 
     Attributes:
-        provider: Who does it.
-        multilingual: Whether several languages are recognised in one session.
+        provider: The company that does the recognition. In a request only the known values are accepted.
+        multilingual: Whether several languages are recognised at the same time.
         model: The provider's recognition model.
     """
 
@@ -33,9 +33,9 @@ class SpeechToText:
     }
 
     provider: KnownSpeechToTextProvider | None | str | Unset = UNSET
-    """ Who does it. """
+    """ The company that does the recognition. In a request only the known values are accepted. """
     multilingual: bool | None | Unset = UNSET
-    """ Whether several languages are recognised in one session. """
+    """ Whether several languages are recognised at the same time. """
     model: KnownSpeechToTextModel | None | str | Unset = UNSET
     """ The provider's recognition model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -87,8 +87,8 @@ class SpeechToTextDict(TypedDict, total=False):
     """How speech is turned into text."""
 
     provider: KnownSpeechToTextProvider | None | str
-    """ Who does it. """
+    """ The company that does the recognition. In a request only the known values are accepted. """
     multilingual: bool | None
-    """ Whether several languages are recognised in one session. """
+    """ Whether several languages are recognised at the same time. """
     model: KnownSpeechToTextModel | None | str
     """ The provider's recognition model. """

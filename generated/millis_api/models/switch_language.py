@@ -14,7 +14,7 @@ from ..types import MISSING, contains, del_item, get_item, represent, set_item, 
 
 @_attrs_define(kw_only=True, repr=False)
 class SwitchLanguage:
-    """The languages between which the agent may change.
+    """The languages between which the agent may change during a session.
 
     Attributes:
         languages: Language codes, as `language` takes them.
@@ -68,7 +68,7 @@ class SwitchLanguage:
 
 
 class SwitchLanguageDict(TypedDict, total=False):
-    """The languages between which the agent may change."""
+    """The languages between which the agent may change during a session."""
 
     languages: Required[list[str]]
     """ Language codes, as `language` takes them. """

@@ -24,19 +24,21 @@ class Tool:
     """A function of your own that the agent can call over HTTP.
 
     Attributes:
-        name: The name by which the language model calls it.
-        description: What it does and when to use it, in plain words for the language model.
-        params: What the agent has to find out and pass along.
-        webhook: The URL that is called.
+        name: The name by which the language model calls the function: a letter or `_`, then letters,
+            digits and `_`. No two functions of an agent have the same name.
+        description: What the function does and when to use it, in plain words for the language model.
+        params: The values that the agent has to find out and pass along.
+        webhook: The URL that the service calls. Empty or absent, nothing is called, and only the vendor's
+            own browser client is told.
         header: HTTP headers to send with the call, for instance a key of yours.
         method: The HTTP method of the call.
-        timeout: How long the service waits for the answer of your webhook. Whole seconds, not
-            milliseconds.
-        run_after_call: Whether it is called after the session has ended rather than during it.
-        messages: What the agent may say while the call is being made.
+        timeout: How long the service waits for your webhook's answer, in whole seconds (not milliseconds).
+            Without it the service waits 5 seconds.
+        run_after_call: Whether the function is called after the session has ended rather than during it.
+        messages: What the agent may say while the function runs.
         response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
-            the model word them.
-        execute_after_message: Whether the call waits until the agent has finished speaking its message.
+            the language model word them.
+        execute_after_message: Whether the function is called only after the agent has said its message to the end.
         exclude_session_id: Whether the session's id is left out of what is sent to your webhook.
         include_metadata: Whether the session's metadata is sent to your webhook as well.
     """
@@ -58,28 +60,31 @@ class Tool:
     }
 
     name: str
-    """ The name by which the language model calls it. """
+    """ The name by which the language model calls the function: a letter or `_`, then letters, digits and
+    `_`. No two functions of an agent have the same name. """
     description: str
-    """ What it does and when to use it, in plain words for the language model. """
+    """ What the function does and when to use it, in plain words for the language model. """
     params: list[ToolParam] | None | Unset = UNSET
-    """ What the agent has to find out and pass along. """
+    """ The values that the agent has to find out and pass along. """
     webhook: None | str | Unset = UNSET
-    """ The URL that is called. """
+    """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
+    browser client is told. """
     header: HeaderMap | None | Unset = UNSET
     """ HTTP headers to send with the call, for instance a key of yours. """
     method: KnownHttpMethod | None | str | Unset = UNSET
     """ The HTTP method of the call. """
     timeout: int | None | Unset = UNSET
-    """ How long the service waits for the answer of your webhook. Whole seconds, not milliseconds. """
+    """ How long the service waits for your webhook's answer, in whole seconds (not milliseconds). Without
+    it the service waits 5 seconds. """
     run_after_call: bool | None | Unset = UNSET
-    """ Whether it is called after the session has ended rather than during it. """
+    """ Whether the function is called after the session has ended rather than during it. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say while the call is being made. """
+    """ What the agent may say while the function runs. """
     response_mode: KnownResponseMode | None | str | Unset = UNSET
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
-    word them. """
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
+    language model word them. """
     execute_after_message: bool | None | Unset = UNSET
-    """ Whether the call waits until the agent has finished speaking its message. """
+    """ Whether the function is called only after the agent has said its message to the end. """
     exclude_session_id: bool | None | Unset = UNSET
     """ Whether the session's id is left out of what is sent to your webhook. """
     include_metadata: bool | None | Unset = UNSET
@@ -153,28 +158,31 @@ class ToolDict(TypedDict, total=False):
     """A function of your own that the agent can call over HTTP."""
 
     name: Required[str]
-    """ The name by which the language model calls it. """
+    """ The name by which the language model calls the function: a letter or `_`, then letters, digits and
+    `_`. No two functions of an agent have the same name. """
     description: Required[str]
-    """ What it does and when to use it, in plain words for the language model. """
+    """ What the function does and when to use it, in plain words for the language model. """
     params: list[ToolParamDict] | None
-    """ What the agent has to find out and pass along. """
+    """ The values that the agent has to find out and pass along. """
     webhook: None | str
-    """ The URL that is called. """
+    """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
+    browser client is told. """
     header: HeaderMapDict | None
     """ HTTP headers to send with the call, for instance a key of yours. """
     method: KnownHttpMethod | None | str
     """ The HTTP method of the call. """
     timeout: int | None
-    """ How long the service waits for the answer of your webhook. Whole seconds, not milliseconds. """
+    """ How long the service waits for your webhook's answer, in whole seconds (not milliseconds). Without
+    it the service waits 5 seconds. """
     run_after_call: bool | None
-    """ Whether it is called after the session has ended rather than during it. """
+    """ Whether the function is called after the session has ended rather than during it. """
     messages: list[str] | None
-    """ What the agent may say while the call is being made. """
+    """ What the agent may say while the function runs. """
     response_mode: KnownResponseMode | None | str
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the model
-    word them. """
+    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
+    language model word them. """
     execute_after_message: bool | None
-    """ Whether the call waits until the agent has finished speaking its message. """
+    """ Whether the function is called only after the agent has said its message to the end. """
     exclude_session_id: bool | None
     """ Whether the session's id is left out of what is sent to your webhook. """
     include_metadata: bool | None

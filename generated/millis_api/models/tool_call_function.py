@@ -17,7 +17,7 @@ class ToolCallFunction:
     """The function that a tool call names.
 
     Attributes:
-        name: The tool's name.
+        name: The name of the tool that is called.
         arguments: The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON.
     """
 
@@ -27,7 +27,7 @@ class ToolCallFunction:
     }
 
     name: str
-    """ The tool's name. """
+    """ The name of the tool that is called. """
     arguments: str
     """ The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -77,6 +77,6 @@ class ToolCallFunctionDict(TypedDict, total=False):
     """The function that a tool call names."""
 
     name: Required[str]
-    """ The tool's name. """
+    """ The name of the tool that is called. """
     arguments: Required[str]
     """ The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON. """

@@ -14,11 +14,11 @@ from ..types import MISSING, contains, del_item, get_item, represent, set_item, 
 
 @_attrs_define(kw_only=True, repr=False)
 class ToolMessage:
-    """What a tool answered.
+    """What a tool answered to a call of the agent.
 
     Attributes:
-        role: Who speaks.
-        content: The tool's result as text.
+        role: Who speaks, here a tool.
+        content: The tool's result as text, often JSON.
         tool_call_id: The `id` of the tool call that this answers.
     """
 
@@ -29,11 +29,11 @@ class ToolMessage:
     }
 
     content: str
-    """ The tool's result as text. """
+    """ The tool's result as text, often JSON. """
     tool_call_id: str
     """ The `id` of the tool call that this answers. """
     role: Literal["tool"] = "tool"
-    """ Who speaks. """
+    """ Who speaks, here a tool. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -82,11 +82,11 @@ class ToolMessage:
 
 
 class ToolMessageDict(TypedDict, total=False):
-    """What a tool answered."""
+    """What a tool answered to a call of the agent."""
 
     role: Required[Literal["tool"]]
-    """ Who speaks. """
+    """ Who speaks, here a tool. """
     content: Required[str]
-    """ The tool's result as text. """
+    """ The tool's result as text, often JSON. """
     tool_call_id: Required[str]
     """ The `id` of the tool call that this answers. """

@@ -19,8 +19,8 @@ class ToolParam:
 
     Attributes:
         name: The key under which the value is passed.
-        required: Whether the function cannot be called without it.
-        type_: The kind of value.
+        required: Whether the function cannot be called without the value.
+        type_: The kind of value; in a web form also `email`.
         description: What the value is, in plain words for the language model.
     """
 
@@ -34,9 +34,9 @@ class ToolParam:
     name: str
     """ The key under which the value is passed. """
     required: bool
-    """ Whether the function cannot be called without it. """
+    """ Whether the function cannot be called without the value. """
     type_: KnownParamType | str
-    """ The kind of value. """
+    """ The kind of value; in a web form also `email`. """
     description: str
     """ What the value is, in plain words for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -92,8 +92,8 @@ class ToolParamDict(TypedDict, total=False):
     name: Required[str]
     """ The key under which the value is passed. """
     required: Required[bool]
-    """ Whether the function cannot be called without it. """
+    """ Whether the function cannot be called without the value. """
     type: Required[KnownParamType | str]
-    """ The kind of value. """
+    """ The kind of value; in a web form also `email`. """
     description: Required[str]
     """ What the value is, in plain words for the language model. """

@@ -18,7 +18,7 @@ class TransferOption:
 
     Attributes:
         phone: The number, in E.164 form such as `+14155550100`.
-        description: Who answers there, in plain words for the language model.
+        description: When to choose this number, in plain words for the language model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class TransferOption:
     phone: str
     """ The number, in E.164 form such as `+14155550100`. """
     description: None | str | Unset = UNSET
-    """ Who answers there, in plain words for the language model. """
+    """ When to choose this number, in plain words for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -79,4 +79,4 @@ class TransferOptionDict(TypedDict, total=False):
     phone: Required[str]
     """ The number, in E.164 form such as `+14155550100`. """
     description: None | str
-    """ Who answers there, in plain words for the language model. """
+    """ When to choose this number, in plain words for the language model. """

@@ -17,9 +17,9 @@ class Usage:
     """How many tokens a reply took.
 
     Attributes:
-        prompt_tokens: Tokens read.
-        completion_tokens: Tokens written.
-        total_tokens: Both together.
+        prompt_tokens: The tokens that the model read.
+        completion_tokens: The tokens that the model wrote.
+        total_tokens: The tokens read and written together.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,11 +29,11 @@ class Usage:
     }
 
     prompt_tokens: int | None | Unset = UNSET
-    """ Tokens read. """
+    """ The tokens that the model read. """
     completion_tokens: int | None | Unset = UNSET
-    """ Tokens written. """
+    """ The tokens that the model wrote. """
     total_tokens: int | None | Unset = UNSET
-    """ Both together. """
+    """ The tokens read and written together. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -83,8 +83,8 @@ class UsageDict(TypedDict, total=False):
     """How many tokens a reply took."""
 
     prompt_tokens: int | None
-    """ Tokens read. """
+    """ The tokens that the model read. """
     completion_tokens: int | None
-    """ Tokens written. """
+    """ The tokens that the model wrote. """
     total_tokens: int | None
-    """ Both together. """
+    """ The tokens read and written together. """

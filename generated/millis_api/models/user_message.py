@@ -14,11 +14,11 @@ from ..types import MISSING, contains, del_item, get_item, represent, set_item, 
 
 @_attrs_define(kw_only=True, repr=False)
 class UserMessage:
-    """What the person said.
+    """A message of the person who talks to the agent.
 
     Attributes:
-        role: Who speaks.
-        content: The text.
+        role: Who speaks, here the person.
+        content: What the person says, as text.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class UserMessage:
     }
 
     content: str
-    """ The text. """
+    """ What the person says, as text. """
     role: Literal["user"] = "user"
-    """ Who speaks. """
+    """ Who speaks, here the person. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -76,9 +76,9 @@ class UserMessage:
 
 
 class UserMessageDict(TypedDict, total=False):
-    """What the person said."""
+    """A message of the person who talks to the agent."""
 
     role: Required[Literal["user"]]
-    """ Who speaks. """
+    """ Who speaks, here the person. """
     content: Required[str]
-    """ The text. """
+    """ What the person says, as text. """

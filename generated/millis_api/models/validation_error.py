@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ValidationError:
-    """One fault in a request.
+    """One thing that is wrong with a request.
 
     Attributes:
-        loc: Where, from `body`, `path` or `header` down through keys and list indexes.
-        msg: What is wrong, in words.
-        type_: The kind of fault, such as `missing` or `int_from_float`.
+        loc: Where it is, from `body`, `path` or `header` down through keys and list indexes.
+        msg: What is wrong, in words for a person.
+        type_: The kind of violation, such as `missing` or `int_from_float`.
         input_: The value that was refused; any JSON value.
-        url: A page that explains the kind of fault.
-        ctx: More about the fault, such as the values that would have been allowed.
+        url: A page that explains the kind of violation.
+        ctx: What else is known, such as the values that would have been allowed.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -39,17 +39,17 @@ class ValidationError:
     }
 
     loc: list[int | str]
-    """ Where, from `body`, `path` or `header` down through keys and list indexes. """
+    """ Where it is, from `body`, `path` or `header` down through keys and list indexes. """
     msg: str
-    """ What is wrong, in words. """
+    """ What is wrong, in words for a person. """
     type_: str
-    """ The kind of fault, such as `missing` or `int_from_float`. """
+    """ The kind of violation, such as `missing` or `int_from_float`. """
     input_: Any | Unset = UNSET
     """ The value that was refused; any JSON value. """
     url: None | str | Unset = UNSET
-    """ A page that explains the kind of fault. """
+    """ A page that explains the kind of violation. """
     ctx: None | Unset | ValidationErrorContext = UNSET
-    """ More about the fault, such as the values that would have been allowed. """
+    """ What else is known, such as the values that would have been allowed. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -102,17 +102,17 @@ class ValidationError:
 
 
 class ValidationErrorDict(TypedDict, total=False):
-    """One fault in a request."""
+    """One thing that is wrong with a request."""
 
     loc: Required[list[int | str]]
-    """ Where, from `body`, `path` or `header` down through keys and list indexes. """
+    """ Where it is, from `body`, `path` or `header` down through keys and list indexes. """
     msg: Required[str]
-    """ What is wrong, in words. """
+    """ What is wrong, in words for a person. """
     type: Required[str]
-    """ The kind of fault, such as `missing` or `int_from_float`. """
+    """ The kind of violation, such as `missing` or `int_from_float`. """
     input: Any
     """ The value that was refused; any JSON value. """
     url: None | str
-    """ A page that explains the kind of fault. """
+    """ A page that explains the kind of violation. """
     ctx: None | ValidationErrorContextDict
-    """ More about the fault, such as the values that would have been allowed. """
+    """ What else is known, such as the values that would have been allowed. """

@@ -14,7 +14,7 @@ from ..types import contains, del_item, get_item, represent, set_item, write
 
 @_attrs_define(kw_only=True, repr=False)
 class ValidationErrorContext:
-    """More about a fault; any keys, any JSON values."""
+    """More about a violation; any keys, any JSON values."""
 
     field_names: ClassVar[Mapping[str, str]] = {}
 
@@ -54,4 +54,4 @@ class ValidationErrorContext:
 
 
 ValidationErrorContextDict: TypeAlias = dict[str, Any]
-""" More about a fault; any keys, any JSON values. """
+""" More about a violation; any keys, any JSON values. """

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Voice:
-    """The voice that speaks.
+    """A voice that the agent speaks with: the company that makes it, and its id there.
 
     Attributes:
-        provider: Who makes the voice.
-        voice_id: The provider's id of the voice.
-        model: The provider's speech model, where it has several.
-        settings: Fine tuning of the voice, in the provider's own terms.
+        provider: The company that makes the voice. In a request only the known values are accepted.
+        voice_id: The id of the voice at its provider.
+        model: The provider's speech model, where it has several; for ElevenLabs one like
+            `eleven_turbo_v2_5`.
+        settings: How the voice is tuned, in the provider's own words.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -36,13 +37,13 @@ class Voice:
     }
 
     provider: KnownVoiceProvider | str
-    """ Who makes the voice. """
+    """ The company that makes the voice. In a request only the known values are accepted. """
     voice_id: str
-    """ The provider's id of the voice. """
+    """ The id of the voice at its provider. """
     model: None | str | Unset = UNSET
-    """ The provider's speech model, where it has several. """
+    """ The provider's speech model, where it has several; for ElevenLabs one like `eleven_turbo_v2_5`. """
     settings: None | Unset | VoiceSettings = UNSET
-    """ Fine tuning of the voice, in the provider's own terms. """
+    """ How the voice is tuned, in the provider's own words. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -91,13 +92,13 @@ class Voice:
 
 
 class VoiceDict(TypedDict, total=False):
-    """The voice that speaks."""
+    """A voice that the agent speaks with: the company that makes it, and its id there."""
 
     provider: Required[KnownVoiceProvider | str]
-    """ Who makes the voice. """
+    """ The company that makes the voice. In a request only the known values are accepted. """
     voice_id: Required[str]
-    """ The provider's id of the voice. """
+    """ The id of the voice at its provider. """
     model: None | str
-    """ The provider's speech model, where it has several. """
+    """ The provider's speech model, where it has several; for ElevenLabs one like `eleven_turbo_v2_5`. """
     settings: None | VoiceSettingsDict
-    """ Fine tuning of the voice, in the provider's own terms. """
+    """ How the voice is tuned, in the provider's own words. """

@@ -14,7 +14,9 @@ from ..types import contains, del_item, get_item, represent, set_item, write
 
 @_attrs_define(kw_only=True, repr=False)
 class VoiceSettings:
-    """Settings that the voice's provider defines; any keys, any JSON values."""
+    """Fine tuning of a voice, in the provider's own terms: any keys, any JSON values. ElevenLabs has for
+    example `stability` and `similarity_boost`.
+    """
 
     field_names: ClassVar[Mapping[str, str]] = {}
 
@@ -54,4 +56,5 @@ class VoiceSettings:
 
 
 VoiceSettingsDict: TypeAlias = dict[str, Any]
-""" Settings that the voice's provider defines; any keys, any JSON values. """
+""" Fine tuning of a voice, in the provider's own terms: any keys, any JSON values. ElevenLabs has for
+example `stability` and `similarity_boost`. """

@@ -15,13 +15,15 @@ from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represe
 
 @_attrs_define(kw_only=True, repr=False)
 class Voicemail:
-    """What the agent does when a machine answers.
+    """What the agent does when an answering machine takes the call.
 
     Attributes:
-        action: Hang up, or leave a message.
-        message: The message to leave.
+        action: Whether the agent hangs up or leaves `message`. In a request only the known values are
+            accepted.
+        message: The message to leave on the machine.
         continue_on_voice_activity: Whether the conversation goes on after all when somebody begins to speak.
-        detection_phrases: Phrases by which a machine is recognised.
+        detection_phrases: Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is
+            older than this key.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -32,13 +34,14 @@ class Voicemail:
     }
 
     action: KnownVoicemailAction | str
-    """ Hang up, or leave a message. """
+    """ Whether the agent hangs up or leaves `message`. In a request only the known values are accepted. """
     message: None | str | Unset = UNSET
-    """ The message to leave. """
+    """ The message to leave on the machine. """
     continue_on_voice_activity: bool | None | Unset = UNSET
     """ Whether the conversation goes on after all when somebody begins to speak. """
     detection_phrases: list[str] | None | Unset = UNSET
-    """ Phrases by which a machine is recognised. """
+    """ Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older
+    than this key. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
 
@@ -87,13 +90,14 @@ class Voicemail:
 
 
 class VoicemailDict(TypedDict, total=False):
-    """What the agent does when a machine answers."""
+    """What the agent does when an answering machine takes the call."""
 
     action: Required[KnownVoicemailAction | str]
-    """ Hang up, or leave a message. """
+    """ Whether the agent hangs up or leaves `message`. In a request only the known values are accepted. """
     message: None | str
-    """ The message to leave. """
+    """ The message to leave on the machine. """
     continue_on_voice_activity: bool | None
     """ Whether the conversation goes on after all when somebody begins to speak. """
     detection_phrases: list[str] | None
-    """ Phrases by which a machine is recognised. """
+    """ Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older
+    than this key. """

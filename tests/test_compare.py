@@ -1,0 +1,373 @@
+"""scripts/compare: another OpenAPI file of the service, held against the contract."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from schemas import CORPUS, ROOT, document
+
+from millis_wrapper._json import is_array, is_object
+from scripts import _compare
+
+SMALL = CORPUS / "compare"
+PUBLISHED = SMALL / "published-2025-09.json"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Compare a file, or what is to be written to one, with the contract in a folder."""
+
+    def run(file: Any, *arguments: str, openapi: Path = SMALL) -> tuple[int, str, str]:
+        if not isinstance(file, Path):
+            content = file if isinstance(file, str) else json.dumps(file)
+            file = tmp_path / "file"
+            file.write_text(content, "utf-8")
+        status = _compare.main([str(file), *arguments], openapi)
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return run
+
+
+def small() -> dict[str, Any]:
+    data: dict[str, Any] = _compare.read(SMALL / "millis.yaml")
+    return data
+
+
+def everywhere(change: Callable[[dict[str, Any]], dict[str, Any]], value: Any) -> Any:
+    """Return a copy of JSON data in which each object was changed, the inner ones first."""
+    if is_object(value):
+        return change({key: everywhere(change, child) for key, child in value.items()})
+    return [everywhere(change, child) for child in value] if is_array(value) else value
+
+
+def renamed(contract: Any) -> Any:
+    """Other names of components, path parameters and operations."""
+
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        reference = value.get("$ref")
+        return value if reference is None else {**value, "$ref": f"{reference}~1~0Out"}
+
+    other = everywhere(change, contract)
+    for kind, components in other["components"].items():
+        other["components"][kind] = {f"{name}/~Out": one for name, one in components.items()}
+    text = json.dumps(other)
+    return json.loads(text.replace("{agent_id}", "{id}").replace('"name": "agent_id"', '"name": "id"'))
+
+
+def as_3_0(contract: Any) -> Any:
+    """Without what 3.1 brought: null as a type, constants, lists of types, words beside a reference."""
+
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        if "const" in value and "type" in value:
+            value["enum"] = [value.pop("const")]
+        types = value.get("type")
+        if is_array(types):
+            names = [name for name in types if name != "null"]
+            value |= {"nullable": True} if "null" in types else {}
+            if len(names) == 1:
+                value["type"] = names[0]
+            else:
+                value["anyOf"] = [{"type": name} for name in names]
+                del value["type"]
+        null = {"type": "null"}
+        if is_array(value.get("anyOf")) and null in value["anyOf"]:
+            rest = [one for one in value.pop("anyOf") if one != null]
+            value |= {"nullable": True, **({"allOf": rest} if len(rest) == 1 else {"oneOf": rest})}
+        if "$ref" in value and len(value) > 1:
+            value["allOf"] = [{"$ref": value.pop("$ref")}]
+        return value
+
+    return {**everywhere(change, contract), "openapi": "3.0.3"}
+
+
+def in_pieces(contract: Any) -> Any:
+    """Each object is put together from two with `allOf`."""
+
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        properties = value.get("properties")
+        if value.get("type") != "object" or not is_object(properties):
+            return value
+        names = list(properties)
+        half = {name: properties[name] for name in names[::2]}
+        rest = {name: properties[name] for name in names[1::2]}
+        required = value.pop("required", [])
+        return {
+            **value,
+            "properties": half,
+            "required": [name for name in required if name in half],
+            "allOf": [
+                {
+                    "type": "object",
+                    "properties": rest,
+                    "required": [name for name in required if name in rest],
+                }
+            ],
+        }
+
+    return everywhere(change, contract)
+
+
+@pytest.mark.parametrize("rewritten", [renamed, as_3_0, in_pieces])
+def test_the_same_in_other_words_is_no_difference(rewritten: Callable[[Any], Any], run: Run) -> None:
+    """Names of components, the version of OpenAPI and how a schema is put together make no difference."""
+    for contract, openapi in ((document(), ROOT / "openapi"), (small(), SMALL)):
+        other = rewritten(copy.deepcopy(contract))
+        assert other != contract
+        status, shown, _ = run(other, openapi=openapi)
+        assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
+
+
+def test_each_difference_is_found_and_no_more(run: Run) -> None:
+    """One line for each, of all kinds, with what the contract and the file say."""
+    status, shown, _ = run(SMALL / "changed.yaml")
+    assert shown == (SMALL / "expected.txt").read_text("utf-8")
+    assert status == 1
+    kinds = {line.split(": ")[1] for line in shown.splitlines() if line.startswith("  ")}
+    assert kinds == {
+        *("added", "removed", "type", "null", "required", "default", "value set", "unknown keys refused")
+    }
+
+
+@pytest.mark.parametrize("case", _compare.read(SMALL / "schemas.yaml"), ids=lambda case: case["why"])
+def test_a_schema_is_read_for_what_it_means(case: dict[str, Any]) -> None:
+    """Two ways to say the same are no difference; what is not quite the same is one."""
+
+    def with_body(schema: Any) -> _compare.Document:
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        return _compare.Document({"openapi": "3.1.0", "paths": {"/": {"post": {"requestBody": body}}}})
+
+    found = _compare.differences(with_body(case["contract"]), with_body(case["file"]))
+    assert [str(one) for one in found] == case["differences"]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_file(run: Run) -> None:
+    """Windows tools write one in front."""
+    assert run("\ufeff" + json.dumps(small()))[0] == 0
+
+
+def test_json_holds_the_same_as_the_lines(run: Run) -> None:
+    """With --json a program gets each difference in parts, and the values as they are."""
+    status, shown, _ = run(SMALL / "changed.yaml", "--json")
+    found = json.loads(shown)
+    lines = [
+        f"  {_compare.Difference(**{k: v for k, v in one.items() if k != 'known'})}"
+        for one in found["differences"]
+    ]
+    expected = (SMALL / "expected.txt").read_text("utf-8").splitlines()
+    assert lines == [line for line in expected if line.startswith("  ")]
+    assert (status, found["stale"]) == (1, [])
+    assert found["differences"][7] == {
+        "endpoint": "POST /chat/completions",
+        "path": "request.body.agent_config.temperature",
+        "kind": "default",
+        "contract": 0,
+        "file": None,
+        "known": None,
+    }
+
+
+def test_a_set_that_the_service_opens_or_closes_is_a_difference_in_requests(run: Run) -> None:
+    """A request has to know whether new values are refused; for an answer reading is open anyway."""
+    other = small()
+    schemas = other["components"]["schemas"]
+    schemas["KnownLanguage"] = {"type": "string"}  # the contract says that others are refused
+    schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here that they are not
+    schemas["Copy"]["properties"]["object"] = {"type": "string"}
+    schemas["Copy"]["properties"]["id"]["enum"] = ["x"]
+    status, shown, _ = run(other)
+    assert status == 1
+    assert [line.strip() for line in shown.splitlines() if line.startswith("  ")] == [
+        'request.body.agent_config.language: value set: has "de", "en" -> any value',
+        'request.body.agent_config.model: value set: any value -> has "large", "small"',
+        'response.200.body.id: value set: any value -> has "x"',
+        'response.200.body.object: value set: has "agent" -> any value',
+    ]
+
+
+def test_what_is_kept_on_purpose_is_shown_with_its_reason_and_does_not_count(
+    run: Run, tmp_path: Path
+) -> None:
+    """A listed difference is known as long as it is word for word the same; one that is gone is stale."""
+    shutil.copy(SMALL / "millis.yaml", tmp_path)
+    lines = ["request.path.1: type: string -> integer", "response.404: added: nothing -> response"]
+    entries = [{"reason": "the service is wrong", "lines": "\n".join(lines)}]
+    (tmp_path / "differences.yaml").write_text(json.dumps(entries), "utf-8")
+    other = small()
+    duplicate = other["paths"]["/agents/{agent_id}/duplicate"]["post"]
+    duplicate["parameters"][0]["schema"]["type"] = "integer"
+    status, shown, _ = run(other, openapi=tmp_path)
+    assert (status, shown.splitlines()) == (
+        0,
+        [
+            "known: the service is wrong",
+            f"  {lines[0]}",
+            "stale, to be removed from openapi/differences.yaml:",
+            f"  {lines[1]}",
+            "differences: 0; known: 1; stale: 1",
+        ],
+    )
+    found = json.loads(run(other, "--json", openapi=tmp_path)[1])
+    assert [one["known"] for one in found["differences"]] == ["the service is wrong"]
+    assert found["stale"] == [lines[1]]
+    duplicate["parameters"][0]["schema"]["type"] = "number"
+    status, shown, _ = run(other, openapi=tmp_path)
+    assert (status, shown.splitlines()[-1]) == (1, "differences: 1; known: 0; stale: 2")
+
+
+def test_each_difference_from_what_the_service_published_has_a_reason(run: Run) -> None:
+    """Whoever changes the contract says in openapi/differences.yaml why it is not what the service published.
+
+    If not, `scripts/compare tests/corpus/compare/published-2025-09.json` shows the lines to add or remove.
+    """
+    status, shown, _ = run(PUBLISHED, openapi=ROOT / "openapi")
+    assert (status, shown.splitlines()[-1].endswith("; stale: 0")) == (0, True), shown
+
+
+def test_schemas_that_hold_themselves_are_compared_once(run: Run) -> None:
+    """Recursion ends, in an object, between alternatives and in `allOf`; differences in it are found."""
+    other = small()
+    schemas = other["components"]["schemas"]
+    schemas["Function"]["properties"]["name"]["type"] = "integer"
+    schemas["Voice"] = {"anyOf": [{"$ref": "#/components/schemas/Voice"}, schemas["Voice"]]}
+    schemas["Delay"]["allOf"] = [{"properties": {"inner": {"$ref": "#/components/schemas/Delay"}}}]
+    status, shown, _ = run(other)
+    config = "request.body.agent_config"
+    assert [line.strip() for line in shown.splitlines() if line.strip().startswith(config)] == [
+        f"{config}.delay.inner: added: nothing -> object",
+        f"{config}.tools[].name: type: string -> integer",
+    ]
+    assert status == 1
+
+
+def without(*paths: str) -> Any:
+    other = small()
+    for path in paths:
+        del other["paths"][path]
+    return other
+
+
+def test_an_endpoint_that_is_gone_is_one_difference(run: Run) -> None:
+    """The other endpoint is compared all the same."""
+    for gone in ("/chat/completions", "/agents/{agent_id}/duplicate"):
+        status, said, _ = run(without(gone))
+        assert status == 1
+        assert said.splitlines() == [
+            f"POST {gone}  (contract -> file)",
+            "  endpoint: removed: endpoint -> nothing",
+            "differences: 1; known: 0; stale: 0",
+        ]
+
+
+def with_agent_schema(schema: Any, **components: Any) -> Any:
+    other = small()
+    other["components"]["schemas"] |= {"ChatRequest": schema, **components}
+    return other
+
+
+MANY = {
+    f"A{number}": {"allOf": [{"$ref": f"#/components/schemas/A{number + 1}"}] * 2} for number in range(40)
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (Path("no/such/file.yaml"), "cannot be read: No such file or directory"),
+        (SMALL, "cannot be read: Is a directory"),
+        ("{", "line 1: not valid JSON"),
+        ("a: [\n", "line 2: "),
+        ("", "not OpenAPI 3"),
+        ("[]", "not OpenAPI 3"),
+        ({"swagger": "2.0", "paths": {}}, "not OpenAPI 3"),
+        ({"openapi": "3.1.0"}, "has none of the endpoints POST /chat/completions, POST /agents"),
+        ({"openapi": "3.1.0", "paths": []}, "`paths` is not an object"),
+        (
+            without("/chat/completions", "/agents/{agent_id}/duplicate"),
+            "has none of the endpoints POST /chat",
+        ),
+        (with_agent_schema({"$ref": "#/components/schemas/Gone"}), "Gone leads nowhere"),
+        (with_agent_schema({"$ref": "other.yaml#/Chat"}), "leads out of the file; bundle it first"),
+        (with_agent_schema({"properties": []}), "`properties` is not an object"),
+        (with_agent_schema({"required": True}), "`required` is not a list"),
+        (with_agent_schema({"anyOf": {}}), "`anyOf` is not a list"),
+        (with_agent_schema({"$ref": "#/components/schemas/A0"}, **MANY, A40={}), "unfold to more than"),
+        (with_agent_schema({"$ref": "#/\x1b[31m\nx"}), r"the reference #/\x1b[31m x leads nowhere"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        (
+            (SMALL / "millis.yaml")
+            .read_text("utf-8")
+            .replace("    Delay: {", "    Delay: &d {allOf: [*d], "),
+            "holds itself, or is nested too deeply",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_compared_is_one_plain_line(file: Any, words: str, run: Run) -> None:
+    """Status 2, and one line that names the file and says what is wrong with it."""
+    status, shown, error = run(file)
+    assert (status, shown) == (2, "")
+    assert words in error
+    assert error.startswith("scripts/compare: ")
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("differences.yaml", "lines: x", "it is a list of objects with the texts `reason` and `lines`"),
+        ("differences.yaml", "- reason: x", "it is a list of objects with the texts `reason` and `lines`"),
+        ("differences.yaml", "[", "line 1: "),
+        ("millis.yaml", "openapi: 2.0.0", "not OpenAPI 3"),
+        (
+            "millis.yaml",
+            json.dumps(with_agent_schema({"$ref": "#/components/schemas/Gone"})),
+            "leads nowhere",
+        ),
+    ],
+)
+def test_a_fault_of_our_own_files_is_not_blamed_on_the_other(
+    name: str, content: str, words: str, run: Run, tmp_path: Path
+) -> None:
+    """Whoever edits the contract or the list of known differences is sent to the right file."""
+    for file in ("differences.yaml", "millis.yaml"):
+        shutil.copy(SMALL / file, tmp_path)
+    (tmp_path / name).write_text(content, "utf-8")
+    status, shown, error = run(SMALL / "changed.yaml", openapi=tmp_path)
+    assert (status, shown, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"scripts/compare: {tmp_path / name}: ")
+    assert words in error
+
+
+def test_nothing_of_the_file_reaches_the_terminal_raw(run: Run) -> None:
+    """Keys, constants, defaults and values of the file are written out where a terminal would obey them."""
+    odd = "\x1b[2J\n\x9b\u202e"
+    other = small()
+    schemas = other["components"]["schemas"]
+    schemas["Voice"]["properties"][odd] = {"type": odd, "default": odd}
+    schemas["User"]["properties"]["role"]["const"] = odd
+    schemas["ChatRequest"]["properties"]["end_of_session"]["default"] = odd
+    schemas["Copy"]["properties"]["id"] = {"type": odd, "enum": [odd]}
+    other["paths"]["/chat/completions"]["post"]["responses"] |= {odd: {}, "201": {"content": {odd: {}}}}
+    _, shown, _ = run(other)
+    lines = shown.splitlines()
+    assert not set(shown) & set("\x1b\x9b\u202e")
+    assert all(line.startswith(("  ", "POST ", "differences")) for line in lines), lines
+
+
+def test_the_command_is_found_in_scripts() -> None:
+    """`scripts/compare` runs in a checkout, from any folder."""
+    done = subprocess.run(
+        [ROOT / "scripts" / "compare", PUBLISHED, "--json"], cwd="/", capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["differences"]
