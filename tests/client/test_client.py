@@ -177,7 +177,7 @@ async def test_tools_that_watch_httpx_see_our_own_client(
     with Loopback(FINE[operation]) as server:
         await call(clients.client(server.url), operation)
         (arrived,) = server.requests
-        assert [(one.method, one.url) for one in seen] == [(arrived.method, server.url + arrived.path)]
+        assert [(one.method, str(one.url)) for one in seen] == [(arrived.method, server.url + arrived.path)]
 
 
 async def test_an_http_client_of_the_callers_is_not_closed(clients: Clients) -> None:
