@@ -6,7 +6,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from clients import Clients
+
+# The helpers' assertions, too, say what differs, and hold with python -O.
+pytest.register_assert_rewrite(
+    *(
+        file.stem
+        for file in Path(__file__).parent.glob("*.py")
+        if not file.stem.startswith(("test_", "conftest"))
+    )
+)
+
+from clients import Clients  # noqa: E402  # after the line above, which has to come before each import
 
 pytest_plugins = ["pytester"]
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import attrs
 
-PATIENCE = 5.0  # seconds until a test that waits in vain fails
+PATIENCE = 20.0  # seconds until a test that waits in vain fails
 
 
 @attrs.frozen

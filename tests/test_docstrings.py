@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from marks import NEEDS_DOCSTRINGS
 
 import millis_wrapper
 from millis_wrapper import (
@@ -47,6 +48,7 @@ def _public(cls: type[Any]) -> Iterator[tuple[str, Any]]:
             yield f"{cls.__name__}.{name}", member
 
 
+@NEEDS_DOCSTRINGS
 @pytest.mark.parametrize("cls", CLASSES)
 def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
     """`help()` answers for each name that users meet, and begins with one whole sentence."""
@@ -56,6 +58,7 @@ def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
         assert first[:1].isupper() or first[:1].isdigit() or first[:1] == "`", name
 
 
+@NEEDS_DOCSTRINGS
 @pytest.mark.parametrize("thing", WITH_EXAMPLE, ids=lambda thing: thing.__name__)
 def test_the_examples_in_the_docstrings_are_true(
     thing: Any,

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from marks import NEEDS_DOCSTRINGS
 
 from millis_wrapper import errors
 from millis_wrapper.chat import ChatReply
@@ -99,6 +100,7 @@ def _tree_as_drawn() -> dict[str, str]:
     return parents
 
 
+@NEEDS_DOCSTRINGS
 def test_the_tree_is_as_drawn() -> None:
     """The drawing at the top of errors.py shows every class in its place."""
     classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
@@ -107,6 +109,7 @@ def test_the_tree_is_as_drawn() -> None:
     assert UnknownFieldWarning.__name__ in (errors.__doc__ or "")
 
 
+@NEEDS_DOCSTRINGS
 def test_every_class_has_a_sample() -> None:
     """No class of the tree escapes the tests below."""
     assert {type(sample).__name__ for sample in SAMPLES} == set(_tree_as_drawn())

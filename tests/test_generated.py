@@ -12,6 +12,7 @@ import sys
 import attrs
 import httpx
 import pytest
+from marks import NEEDS_DOCSTRINGS
 from millis_api import models
 from millis_api.api.agents import duplicate_agent
 from millis_api.api.chat import create_chat_completion
@@ -35,6 +36,7 @@ def test_unset_is_one_object() -> None:
     assert not UNSET
 
 
+@NEEDS_DOCSTRINGS
 @pytest.mark.parametrize("name", OBJECTS)
 def test_each_component_is_a_class_with_its_fields(name: str) -> None:
     """Every object of the contract is a class of the same name, with the same fields, and says what it is."""
@@ -194,6 +196,7 @@ def test_no_status_and_no_body_breaks_the_generated_client(
     assert (chat.status_code, chat.content) == (status, body)
 
 
+@NEEDS_DOCSTRINGS
 def test_the_documentation_of_a_function_is_wrapped_once() -> None:
     """Only the last line of a paragraph is short: the contract's own line ends are not kept."""
     for function in (duplicate_agent.sync, create_chat_completion.asyncio_detailed):

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 import attrs
 import millis_api
 import pytest
+from marks import NEEDS_DOCSTRINGS
 from millis_api import models
 from millis_api.types import Unset
 from schemas import CORPUS, EXAMPLES, Step, at, is_list, is_object, paths, read_json
@@ -262,6 +263,7 @@ def test_fields_are_named_when_a_model_is_made() -> None:
         make("openai", "alloy")
 
 
+@NEEDS_DOCSTRINGS
 def test_help_shows_what_each_field_means() -> None:
     """The words of the contract are in the docstring of the class."""
     text = inspect.getdoc(models.Flow) or ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cli_runs import Cli
+from marks import NEEDS_DOCSTRINGS
 from typer.main import get_command
 
 from millis_wrapper.cli._app import app
@@ -66,6 +67,7 @@ def test_no_command_at_all_shows_the_help_and_is_2(cli: Cli) -> None:
     assert ran.err.startswith("Usage: millis ")
 
 
+@NEEDS_DOCSTRINGS
 def test_the_help_says_what_the_exit_codes_are_and_where_the_key_comes_from(cli: Cli) -> None:
     """Who writes a script need not look further."""
     words = " ".join(cli("--help").out.split())

@@ -1,0 +1,9 @@
+"""Marks that tests of several files share."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+NEEDS_DOCSTRINGS = pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO leaves docstrings out")
