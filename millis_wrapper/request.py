@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._fork import delays_fork
 from ._json import is_mapping, is_object
 from ._text import shorten
 from .chat import ChatReply
@@ -77,6 +78,7 @@ def agent_arguments(
     return agent
 
 
+@delays_fork
 def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session: bool) -> PreparedRequest:
     """Return the chat request for an agent, checked before, and messages from `write_messages`.
 
@@ -97,6 +99,7 @@ def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session
     return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], content)
 
 
+@delays_fork
 def prepare_duplicate(agent_id: str) -> PreparedRequest:
     """Return the request that copies the agent `agent_id`."""
     from millis_api.api.agents.duplicate_agent import _get_kwargs  # pyright: ignore[reportPrivateUsage]
@@ -136,6 +139,7 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
     return dicts
 
 
+@delays_fork
 def write_messages(messages: list[dict[str, Any]], first: int = 0) -> list[bytes]:
     """Return each message as JSON, so that a history is written once and not with each turn.
 
@@ -207,6 +211,7 @@ def _shown(value: object) -> str:
     return shorten(repr(value), 40)
 
 
+@delays_fork
 def _ensure_accepted(config: dict[str, Any]) -> None:
     if find_spec("jsonschema") is None:
         return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
 from ._text import escape_control_characters, shorten
 from .contract._paths import format_path
@@ -260,6 +261,7 @@ class DuplicatedAgent:
 
 
 @cache
+@delays_fork
 def prepare_reading() -> None:
     """Load what the answer of `duplicate` is read with.
 

@@ -14,9 +14,11 @@ from millis_wrapper.mock import MockMillis
 pytest_plugins = ["pytester"]
 
 # What a fresh environment has, whatever else is installed in this one.
-ALONE = ("-p", "millis_wrapper.testing", "-p", "anyio", "-W", "error")
-# With python -O pytest says that assertions outside of tests do nothing.
-ALONE += ("-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning")
+ALONE = (
+    *("-p", "millis_wrapper.testing", "-p", "anyio", "-W", "error"),
+    # With python -O pytest says that assertions outside of tests do nothing.
+    *("-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning"),
+)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import httpx
 from anyio.lowlevel import RunVar
 
 from millis_wrapper import _http
+from millis_wrapper._fork import delays_fork
 from millis_wrapper._http import Deadline, ReadLimit
 from millis_wrapper._text import shorten
 from millis_wrapper.errors import ConfigurationError, missing_extra
@@ -37,6 +38,7 @@ def ensure_http_client(http_client: object) -> None:
         )
 
 
+@delays_fork
 def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
     """Return an httpx client of our own, on httpx's engine or another one."""
     if engine is None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from millis_wrapper import _http
+from millis_wrapper._fork import delays_fork
 from millis_wrapper._http import Deadline, ReadLimit
 from millis_wrapper._text import shorten
 from millis_wrapper.errors import ConfigurationError
@@ -33,6 +34,7 @@ def ensure_http_client(http_client: object) -> None:
         raise ConfigurationError(f"http_client: must be an httpx.Client, not {shorten(given, 40)}")
 
 
+@delays_fork
 def new_client(options: Options, engine: None) -> httpx.Client:
     """Return an httpx client of our own."""
     return _http.own_client(_http.OwnClient, options)

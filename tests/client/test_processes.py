@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 import pickle
+import ssl
 import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import anyio
 import httpx
 import pytest
 from clients import KEY, Clients, in_thread
-from loopback import DONE, END, STREAM, Loopback, Peer, Received, Step, pause, reply, said, until_left
+from loopback import (
+    DONE,
+    END,
+    PATIENCE,
+    STREAM,
+    Loopback,
+    Peer,
+    Received,
+    Step,
+    pause,
+    reply,
+    said,
+    until_left,
+)
 
-from millis_wrapper import AsyncMillis, ConfigurationError, Millis, StreamInterruptedError
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis, StreamInterruptedError, request
+from millis_wrapper._fork import delays_fork
+from millis_wrapper.response import prepare_reading
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -120,6 +138,40 @@ def test_a_fork_while_another_thread_is_sending_hangs_no_child() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_waits_while_another_thread_loads_modules_or_sets_up_tls() -> None:
+    """A child would wait for ever for a lock of the import system or of OpenSSL that nobody gives back."""
+    inside = threading.Event()
+    over: list[bool] = []
+
+    @delays_fork
+    def load() -> None:
+        inside.set()
+        threading.Event().wait(0.1)
+        over.append(True)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert inside.wait(PATIENCE)
+
+    def child() -> None:
+        assert over == [True]
+        load()  # the lock is free in the child, and free again after that
+        load()
+
+    assert exit_status(in_child(child)) == 0
+    thread.join()
+    load()
+
+
+@pytest.mark.parametrize(
+    "function", [request.prepare_chat, request.prepare_duplicate, request.write_messages, prepare_reading]
+)
+def test_what_the_first_call_loads_delays_a_fork(function: Callable[..., object]) -> None:
+    """Each function that imports at its first call is one that a fork waits for."""
+    assert inspect.unwrap(function) is not function
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_lent_client_is_refused_in_the_child() -> None:
     """Its connections are not ours to replace, so the message says what to do."""
     with (
@@ -162,6 +214,81 @@ def test_a_call_works_while_the_interpreter_ends(when: str) -> None:
         command = [sys.executable, "-c", LATE, server.url, when]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done 2\n", "")
+
+
+NO_THREADS = """
+import _thread, sys, threading
+
+def refuse(*arguments, **named):
+    raise RuntimeError("can't start new thread")
+
+_thread.start_new_thread = threading._start_new_thread = refuse
+if hasattr(_thread, "start_joinable_thread"):
+    _thread.start_joinable_thread = threading._start_joinable_thread = refuse
+from millis_wrapper import Millis
+
+talk = Millis("a-key", base_url=sys.argv[1]).chat.conversation(agent_id="-Oabc")
+print(talk.send("Hi").ended, talk.send("Hi").ended, len(talk.messages))
+"""
+
+SUB_INTERPRETER = """
+import sys
+try:
+    import _interpreters
+    made = _interpreters.create("legacy")
+except ImportError:
+    import _xxsubinterpreters as _interpreters
+    made = _interpreters.create(isolated=False)
+_interpreters.run_string(made, f'''
+from millis_wrapper import Millis
+talk = Millis("a-key", base_url={sys.argv[1]!r}).chat.conversation(agent_id="-Oabc")
+print(talk.send("Hi").ended, talk.send("Hi").ended, len(talk.messages), flush=True)
+''')
+"""
+
+
+@pytest.mark.parametrize("program", [NO_THREADS, SUB_INTERPRETER], ids=["no threads", "sub-interpreter"])
+def test_a_call_works_where_no_thread_can_be_started(program: str) -> None:
+    """Under a limit of processes, and in a sub-interpreter, a whole reply is no RuntimeError."""
+    with Loopback(reply("Bye")) as server:
+        command = [sys.executable, "-c", program, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # How the interpreter ends after a sub-interpreter is its own affair: 3.12 may crash there.
+    assert done.stdout == "done done 4\n", done.stderr
+
+
+class SecureEcho(Echo):
+    """The same behind TLS."""
+
+    def __init__(self, certificate: Path) -> None:
+        super().__init__([])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._listener = context.wrap_socket(self._listener, server_side=True, do_handshake_on_connect=False)
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_says_no_goodbye_on_a_tls_connection_of_its_parent(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that closes the client, or just ends, sends no close_notify: the parent goes on as before."""
+    monkeypatch.setattr("certifi.where", lambda: str(certificate))
+    with SecureEcho(certificate) as server, Millis(KEY, base_url=server.url) as millis:
+        assert millis.chat.send("before", agent_id="-Oabc").text == "before"
+
+        def talk_and_close() -> None:
+            assert millis.chat.send("child", agent_id="-Oabc").text == "child"
+            millis.close()
+
+        for child in (talk_and_close, millis.close, lambda: None):
+            assert exit_status(in_child(child)) == 0
+            assert millis.chat.send("after", agent_id="-Oabc").text == "after"
+        parents = {request.connection for request in server.requests if b"child" not in request.body}
+    assert len(parents) == 1
 
 
 def test_a_second_reader_in_another_thread_is_refused_and_the_first_goes_on() -> None:
