@@ -37,7 +37,6 @@ from millis_wrapper import AsyncMillis, Conversation, Millis
 from millis_wrapper.config import check_config
 from millis_wrapper.sse import decode
 
-
 Clock = Callable[[], float]
 
 

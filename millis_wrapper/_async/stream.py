@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -124,21 +125,7 @@ class AsyncChatStream:
             UnexpectedResponseError: the answer was not a stream of events.
             ConfigurationError: another thread or task is reading it.
         """
-        await self.open()
-        self._begin_reading()
-        try:
-            for _ in self._rest:
-                pass
-            while (chunks := await self._chunks_of_next_piece()) is not None:
-                for _ in chunks:
-                    pass
-        except BaseException:
-            self._reading.release()
-            await self.close()
-            raise
-        self._reading.release()
-        await self.close()
-        self._builder.final_reply()  # raises unless it ended well
+        await self.get_final_reply()
 
     async def get_final_reply(self) -> ChatReply:
         """Read the stream to its end, and return the whole reply.
@@ -148,8 +135,21 @@ class AsyncChatStream:
             UnexpectedResponseError: the answer was not a stream of events.
             ConfigurationError: another thread or task is reading it.
         """
-        await self.until_done()
-        return self._builder.final_reply()
+        await self.open()
+        self._begin_reading()
+        try:
+            chunks: Iterator[ChatChunk] | None = self._rest
+            while chunks is not None:
+                # No loop over them: its variable would keep the last one, with its data, during each wait.
+                deque(chunks, maxlen=0)
+                chunks = await self._chunks_of_next_piece()
+        except BaseException:
+            self._reading.release()
+            await self.close()
+            raise
+        self._reading.release()
+        await self.close()
+        return self._builder.final_reply()  # raises unless it ended well
 
     async def close(self) -> None:
         """Close the connection; a reply that is not whole stays so.
