@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -140,8 +139,8 @@ class AsyncChatStream:
         try:
             chunks: Iterator[ChatChunk] | None = self._rest
             while chunks is not None:
-                # No loop over them: its variable would keep the last one, with its data, during each wait.
-                deque(chunks, maxlen=0)
+                for chunk in chunks:
+                    del chunk  # the last one, with its data, would be kept during the next wait
                 chunks = await self._chunks_of_next_piece()
         except BaseException:
             self._reading.release()
