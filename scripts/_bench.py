@@ -1,6 +1,7 @@
 """What `scripts/bench` does: ratios measured in one run, in which the contestants take turns.
 
-Machines differ, and are shared: only one figure is an absolute time. A busy moment hits all contestants.
+Machines differ, and are shared: so it is processor time that is compared, but for start-up and latency, and
+only one figure is an absolute time.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ from millis_wrapper import AsyncMillis, Conversation, Millis
 from millis_wrapper.config import check_config
 from millis_wrapper.sse import decode
 
-Clock = Callable[[], float]
-
 
 class Row(NamedTuple):
     """One measured ratio: the median of the rounds and their quartiles."""
@@ -72,7 +71,9 @@ def row(name: str, ratios: Sequence[float], **target: float) -> Row:
 
 
 def take_turns(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Clock = time.process_time
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
     """Return the seconds of each contestant in each round, after one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -261,7 +262,7 @@ def bare_httpx(connections: int = 1000) -> httpx.AsyncClient:
 
 async def our_streams(url: str, count: int, engine: Literal["aiohttp"] | None = None) -> None:
     """Read so many replies at once with this client."""
-    # Where calls wait for one of 1,000 connections, httpx takes 80 ms for each: for more, a lent client.
+    # Not the pool of 1,000: httpx's takes seconds where calls wait for a connection, its own and ours alike.
     http_client = engine or (bare_httpx(count) if count > 1000 else None)
     async with AsyncMillis("key", base_url=url, http_client=http_client, timeout=60) as millis:
 
