@@ -1,6 +1,7 @@
 """What `scripts/bench` does: ratios measured in one run, in which the contestants take turns.
 
-Machines differ, and are shared: only one figure is an absolute time. A busy moment hits all contestants.
+Machines differ, and are shared: so it is processor time that is compared, but for start-up and latency, and
+only one figure is an absolute time.
 """
 
 from __future__ import annotations
@@ -15,15 +16,25 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import aiohttp
 import httpx
 import httpx_sse
 
-from millis_wrapper import AsyncMillis, Millis
+from millis_wrapper import AsyncMillis, Conversation, Millis
 from millis_wrapper.config import check_config
 from millis_wrapper.sse import decode
 
@@ -59,16 +70,20 @@ def row(name: str, ratios: Sequence[float], **target: float) -> Row:
     return Row(name, median, low, high, **target)
 
 
-def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def take_turns(
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
     """Return the seconds of each contestant in each round, after one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, run in contestants.items():
             gc.collect()  # what one left behind is not the next one's to clear away
-            began = time.perf_counter()
+            began = clock()
             run()
             if number:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(clock() - began)
     return times
 
 
@@ -176,7 +191,7 @@ def imports(rounds: int) -> Iterator[Row]:
         name: partial(subprocess.run, [sys.executable, "-c", code], check=True)
         for name, code in codes.items()
     }
-    times = take_turns(fresh, rounds)
+    times = take_turns(fresh, rounds, time.perf_counter)
     for name, target in (("import millis_wrapper", 0.15), ("a ready Millis(...)", 1.6)):
         # The interpreter's own start is not part of the comparison.
         parts = [
@@ -239,9 +254,17 @@ async def at_once(count: int, one: Callable[[], Awaitable[None]]) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
-async def our_streams(url: str, count: int) -> None:
+def bare_httpx(connections: int = 1000) -> httpx.AsyncClient:
+    """Return a client with the limits of the one that ours makes, for so many connections."""
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=100)
+    return httpx.AsyncClient(limits=limits, timeout=60)
+
+
+async def our_streams(url: str, count: int, engine: Literal["aiohttp"] | None = None) -> None:
     """Read so many replies at once with this client."""
-    async with AsyncMillis("key", base_url=url) as millis:
+    # Not the pool of 1,000: httpx's takes seconds where calls wait for a connection, its own and ours alike.
+    http_client = engine or (bare_httpx(count) if count > 1000 else None)
+    async with AsyncMillis("key", base_url=url, http_client=http_client, timeout=60) as millis:
 
         async def one() -> None:
             reply = await millis.chat.send("Hello", agent_id="-O")
@@ -252,8 +275,7 @@ async def our_streams(url: str, count: int) -> None:
 
 async def httpx_streams(url: str, count: int) -> None:
     """Read so many replies at once with bare httpx, which throws the bytes away."""
-    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-    async with httpx.AsyncClient(limits=limits, timeout=60) as http:
+    async with bare_httpx(count) as http:
 
         async def one() -> None:
             async with http.stream("POST", f"{url}/chat/completions", content=b"{}") as response:
@@ -263,16 +285,104 @@ async def httpx_streams(url: str, count: int) -> None:
         await at_once(count, one)
 
 
+async def aiohttp_streams(url: str, count: int) -> None:
+    """Read so many replies at once with bare aiohttp, which throws the bytes away."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1000)) as session:
+
+        async def one() -> None:
+            async with session.post(f"{url}/chat/completions", data=b"{}") as response:
+                async for _ in response.content.iter_any():
+                    pass
+
+        await at_once(count, one)
+
+
 def streams(rounds: int) -> Iterator[Row]:
-    """1,000 async streams at once over real HTTP on loopback, beside bare httpx."""
+    """Processor time of many async streams at once, on loopback, beside bare httpx and bare aiohttp."""
     with server() as url:
-        yield compare(
-            "streams: 1,000 at once, over bare httpx",
-            lambda: asyncio.run(our_streams(url, 1000)),
-            lambda: asyncio.run(httpx_streams(url, 1000)),
-            rounds,
-            at_least=0.92,
-        )
+
+        def run(streams: Callable[..., Coroutine[Any, Any, None]], count: int = 1000, times: int = 1) -> None:
+            for _ in range(times):
+                asyncio.run(streams(url, count))
+
+        on_aiohttp = partial(our_streams, engine="aiohttp")
+        ours, theirs = partial(run, our_streams), partial(run, httpx_streams)
+        yield compare("streams: 1,000 at once, over bare httpx", ours, theirs, rounds, at_least=0.92)
+        for name, bare, at_least in (("httpx", httpx_streams, 2.8), ("aiohttp", aiohttp_streams, 0.4)):
+            ours, theirs = partial(run, on_aiohttp), partial(run, bare)
+            name = f"streams: 1,000 at once on aiohttp, over bare {name}"
+            yield compare(name, ours, theirs, rounds, at_least=at_least)
+        few = max(3, rounds // 3)  # of 4,000 streams one round takes half a minute
+        hundreds, thousands = partial(run, on_aiohttp, 100, 40), partial(run, on_aiohttp, 4000)
+        name = "streams: cost of each of 4,000 at once on aiohttp, over 100"
+        yield compare(name, hundreds, thousands, few, at_most=1.5)
+        theirs, ours = partial(run, httpx_streams, 4000), partial(run, our_streams, 4000)
+        yield compare("streams: cost of 4,000 at once, over bare httpx", theirs, ours, few, at_most=1.1)
+
+
+async def first_pieces(pieces: Callable[[], AsyncIterator[object]]) -> list[float]:
+    """Return the percentiles of the seconds to the first piece of 2,000 replies, while 1,000 run."""
+    waits: list[float] = []
+
+    async def three() -> None:
+        for number in range(3):
+            began, first = time.perf_counter(), True
+            async for _ in pieces():
+                if first and number:  # the first replies begin all at once
+                    waits.append(time.perf_counter() - began)
+                first = False
+
+    await at_once(1000, three)
+    return statistics.quantiles(waits, n=100)
+
+
+def latency(rounds: int) -> Iterator[Row]:
+    """The wait for a stream's first text while 1,000 run on aiohttp, beside bare httpx's first bytes."""
+
+    async def ours(url: str) -> list[float]:
+        async with AsyncMillis("key", base_url=url, http_client="aiohttp", timeout=60) as millis:
+            return await first_pieces(lambda: millis.chat.stream("Hello", agent_id="-O").text_stream)
+
+    async def theirs(url: str) -> list[float]:
+        async with bare_httpx() as http:
+
+            async def pieces() -> AsyncIterator[bytes]:
+                async with http.stream("POST", f"{url}/chat/completions", content=b"{}") as response:
+                    async for piece in response.aiter_bytes():
+                        yield piece
+
+            return await first_pieces(pieces)
+
+    with server() as url:
+        waits = [(asyncio.run(ours(url)), asyncio.run(theirs(url))) for _ in range(max(3, rounds // 3))]
+    for percent in (50, 99):
+        ratios = [theirs[percent - 1] / ours[percent - 1] for ours, theirs in waits]
+        yield row(f"latency: first text, p{percent}, on aiohttp, over bare httpx", ratios, at_least=1)
+
+
+def turns(rounds: int) -> Iterator[Row]:
+    """What a turn of a long conversation costs before it is sent, as a part of json.dumps of its body."""
+    for count in (100, 1600):
+        messages = [
+            {
+                "role": ("user", "assistant")[number % 2],
+                "content": f"A sentence of fifty letters, number {number}.",
+            }
+            for number in range(count)
+        ]
+        talk = Millis("key").chat.conversation(agent_id="-O")
+        talk.load(messages)
+        body = {"agent": {"agent_id": "-O"}, "messages": [*messages, {"role": "user", "content": "Hello"}]}
+
+        def turn(talk: Conversation = talk) -> None:
+            for _ in range(100):
+                talk.stream("Hello").close()
+
+        def dumps(body: dict[str, Any] = body) -> None:
+            for _ in range(100):
+                json.dumps(body)
+
+        yield compare(f"turns: cost at {count:,} messages, over json.dumps", dumps, turn, rounds, at_most=1.5)
 
 
 def config(rounds: int) -> Iterator[Row]:
@@ -321,6 +431,8 @@ GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
     "text": text,
     "imports": imports,
     "streams": streams,
+    "latency": latency,
+    "turns": turns,
     "config": config,
     "memory": memory,
 }

@@ -129,13 +129,13 @@ class _LimitedRead:
         self._read = read
         self._seconds_without_limit: float | None = handshake_seconds
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
         if isinstance(timeout, ReadLimit):
             self._seconds_without_limit = None
             timeout = _http.seconds_for_read(timeout.deadline)
         elif timeout is None:
             timeout = self._seconds_without_limit
-        return await self._read(max_bytes, timeout)
+        return self._read(max_bytes, timeout)
 
 
 def next_piece(
@@ -149,7 +149,7 @@ def next_piece(
         TimeoutError: when awaited; a limit has passed that the transport does not hold by itself.
     """
     piece = anext(pieces, None)
-    if not deadline.is_tight or "network_stream" in response.extensions:
+    if "network_stream" in response.extensions or not deadline.is_tight:
         return piece
     return _within(deadline, piece)
 

@@ -124,21 +124,7 @@ class ChatStream:
             UnexpectedResponseError: the answer was not a stream of events.
             ConfigurationError: another thread or task is reading it.
         """
-        self.open()
-        self._begin_reading()
-        try:
-            for _ in self._rest:
-                pass
-            while (chunks := self._chunks_of_next_piece()) is not None:
-                for _ in chunks:
-                    pass
-        except BaseException:
-            self._reading.release()
-            self.close()
-            raise
-        self._reading.release()
-        self.close()
-        self._builder.final_reply()  # raises unless it ended well
+        self.get_final_reply()
 
     def get_final_reply(self) -> ChatReply:
         """Read the stream to its end, and return the whole reply.
@@ -148,8 +134,21 @@ class ChatStream:
             UnexpectedResponseError: the answer was not a stream of events.
             ConfigurationError: another thread or task is reading it.
         """
-        self.until_done()
-        return self._builder.final_reply()
+        self.open()
+        self._begin_reading()
+        try:
+            chunks: Iterator[ChatChunk] | None = self._rest
+            while chunks is not None:
+                for chunk in chunks:
+                    del chunk  # the last one, with its data, would be kept during the next wait
+                chunks = self._chunks_of_next_piece()
+        except BaseException:
+            self._reading.release()
+            self.close()
+            raise
+        self._reading.release()
+        self.close()
+        return self._builder.final_reply()  # raises unless it ended well
 
     def close(self) -> None:
         """Close the connection; a reply that is not whole stays so.

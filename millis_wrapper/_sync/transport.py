@@ -74,6 +74,7 @@ class Transport:
         self.end_marks_seen = False
         """Whether a reply of this host has ended with a mark; then one without a mark was cut."""
         self._auth = _http.KeyAuth(options.key)
+        self._redact = options.key.redact
         self._lent: Pool | None = None
         self._engine: None = None
         if isinstance(http_client, httpx.Client):
@@ -101,7 +102,7 @@ class Transport:
 
     def new_builder(self) -> ReplyBuilder:
         """Return what builds one reply."""
-        return ReplyBuilder(redact=self.options.key.redact)
+        return ReplyBuilder(redact=self._redact)
 
     def open(
         self, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder | None = None
