@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import anyio
 import attrs
@@ -36,6 +36,9 @@ from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Secret, read_options
 
 # For what aiohttp does not have: the kinds of clients on httpx's own engine.
+# What AsyncMillis takes as `http_client`, for tests that make it themselves.
+Engine = Literal["aiohttp"] | None
+ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])
 ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clients import KEY, Clients, call, until
+from clients import ENGINES, KEY, Clients, Engine, call, until
 from loopback import STREAM as HEAD
 from loopback import Answer, Loopback, Peer, linger, reply, said, until_left
 
@@ -39,11 +39,12 @@ def was_asked(server: Loopback, times: int) -> bool:
     return len(server.requests) > times
 
 
-async def test_a_call_that_is_cancelled_twice_gives_its_connection_back() -> None:
+@ENGINES
+async def test_a_call_that_is_cancelled_twice_gives_its_connection_back(engine: Engine) -> None:
     """The second cancel comes while the first one is closing the connection."""
     stalled: list[Answer] = [[HEAD + said("Hel"), until_left]] * 10
     with Loopback(*stalled, reply("again")) as server:
-        async with AsyncMillis(KEY, base_url=server.url) as millis:
+        async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
             before = sockets()
             for number in range(10):
                 task = asyncio.create_task(millis.chat.send("Hi", agent_id="-Oabc"))
@@ -58,12 +59,13 @@ async def test_a_call_that_is_cancelled_twice_gives_its_connection_back() -> Non
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
 
 
-async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open() -> None:
+@ENGINES
+async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open(engine: Engine) -> None:
     """While waiting for a connection, right after it was made, while sending, while reading."""
     moments = random.Random(5)
     with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
         before = sockets()
-        async with AsyncMillis(KEY, base_url=server.url) as millis:
+        async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
 
             async def one() -> None:
                 with suppress(TimeoutError, APIConnectionError):
@@ -79,7 +81,8 @@ async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open() -> 
     assert len(server.requests) > 10
 
 
-async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back() -> None:
+@ENGINES
+async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back(engine: Engine) -> None:
     """The other side does not even accept; a hundred of those, and the client still works."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, Loopback(reply("again")) as server:
         address = full.getsockname()
@@ -88,7 +91,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back() 
             filler.setblocking(False)
             filler.connect_ex(address)
         before = sockets()
-        async with AsyncMillis(KEY, base_url=f"http://127.0.0.1:{address[1]}") as millis:
+        async with AsyncMillis(KEY, base_url=f"http://127.0.0.1:{address[1]}", http_client=engine) as millis:
             tasks = [asyncio.create_task(millis.chat.send("Hi", agent_id="-Oabc")) for _ in range(100)]
             await asyncio.sleep(0.01)
             for task in tasks:
@@ -98,7 +101,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back() 
             await until(lambda: not millis._transport._retired)  # pyright: ignore[reportPrivateUsage]
         for filler in fillers:
             filler.close()
-        async with AsyncMillis(KEY, base_url=server.url) as millis:
+        async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
 
 

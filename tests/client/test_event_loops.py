@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
-from clients import KEY, call, in_thread
+from clients import ENGINES, KEY, Engine, call, in_thread
 from loopback import Answer, Loopback, copied, reply, until_left
 
 from millis_wrapper import APIConnectionError, AsyncMillis
@@ -27,15 +27,18 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
-def test_an_async_client_works_in_one_event_loop_after_the_other() -> None:
+@pytest.mark.parametrize(
+    ("engine", "backends"), [(None, ["asyncio", "asyncio", "trio"]), ("aiohttp", ["asyncio"] * 3)]
+)
+def test_an_async_client_works_in_one_event_loop_after_the_other(engine: Engine, backends: list[str]) -> None:
     """Each event loop gets connections of its own."""
     with Loopback(reply("Hello")) as server:
-        millis = AsyncMillis(KEY, base_url=server.url)
+        millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
 
         async def talk() -> list[str]:
             return [(await millis.chat.send("Hi", agent_id="-Oabc")).text for _ in range(2)]
 
-        texts = [anyio.run(talk), anyio.run(talk), anyio.run(talk, backend="trio")]
+        texts = [anyio.run(talk, backend=backend) for backend in backends]
     assert texts == [["Hello", "Hello"]] * 3
     assert (server.connections, len(server.requests)) == (3, 6)
 
@@ -59,11 +62,12 @@ def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_
     assert len(server.requests) == 2
 
 
-def test_two_clients_in_one_event_loop_have_nothing_in_common() -> None:
+@ENGINES
+def test_two_clients_in_one_event_loop_have_nothing_in_common(engine: Engine) -> None:
     """Closing one leaves the other's connection open."""
 
     async def use(server: Loopback) -> None:
-        first, second = (AsyncMillis(KEY, base_url=server.url) for _ in range(2))
+        first, second = (AsyncMillis(KEY, base_url=server.url, http_client=engine) for _ in range(2))
         await call(first, "duplicate")
         await call(second, "duplicate")
         await first.aclose()
@@ -75,11 +79,12 @@ def test_two_clients_in_one_event_loop_have_nothing_in_common() -> None:
     assert (server.connections, len(server.requests)) == (2, 3)
 
 
-def test_a_client_that_is_forgotten_takes_its_connections_with_it() -> None:
+@ENGINES
+def test_a_client_that_is_forgotten_takes_its_connections_with_it(engine: Engine) -> None:
     """In an event loop that lives for ever, clients that nobody closed do not pile up."""
 
     async def use(server: Loopback) -> None:
-        await call(AsyncMillis(KEY, base_url=server.url), "duplicate")
+        await call(AsyncMillis(KEY, base_url=server.url, http_client=engine), "duplicate")
         gc.collect()
         assert await in_thread(server.left.wait)
 
@@ -87,11 +92,11 @@ def test_a_client_that_is_forgotten_takes_its_connections_with_it() -> None:
         anyio.run(use, server)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_connections_of_event_loops_that_are_gone_do_not_pile_up(backend: str) -> None:
+@pytest.mark.parametrize(("engine", "backend"), [(None, "asyncio"), (None, "trio"), ("aiohttp", "asyncio")])
+def test_connections_of_event_loops_that_are_gone_do_not_pile_up(engine: Engine, backend: str) -> None:
     """One client for the program and one event loop for each call: the next clears the last away."""
     with Loopback([*copied(), until_left], copied()) as server:
-        millis = AsyncMillis(KEY, base_url=server.url)
+        millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
         anyio.run(call, millis, "duplicate", backend=backend)
         anyio.run(call, millis, "duplicate", backend=backend)
         for _ in range(50):

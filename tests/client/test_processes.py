@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import json
 import os
@@ -12,14 +13,14 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
-from clients import KEY, Clients, in_thread
+from clients import ENGINES, KEY, Clients, Engine, in_thread
 from loopback import (
     DONE,
     END,
@@ -89,6 +90,33 @@ def test_after_a_fork_each_process_hears_its_own_replies() -> None:
         talk("after")
         # The parent's own connection was neither used nor closed by a child.
         assert len({request.connection for request in server.requests if b"child" not in request.body}) == 1
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves behind while the test's warning filters still hold."""
+    yield
+    gc.collect()
+
+
+@ENGINES
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # event loops that are gone leave connections open
+def test_after_a_fork_an_async_client_has_its_own_connections_in_each_process(engine: Engine) -> None:
+    """A client that was used before the fork works in event loops of the child, and on in the parent."""
+    with Echo([]) as server:
+        millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
+
+        async def talk(name: str) -> None:
+            for number in range(ROUNDS):
+                text = f"{name} {number}"
+                assert (await millis.chat.send(text, agent_id="-Oabc")).text == text
+
+        anyio.run(talk, "before")
+        children = [in_child(lambda: anyio.run(talk, "child")) for _ in range(CHILDREN)]
+        anyio.run(talk, "parent")
+        assert [exit_status(pid) for pid in children] == [0] * CHILDREN
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
