@@ -7,9 +7,11 @@ import gc
 import os
 import random
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -128,6 +130,63 @@ async def test_tls_failures_behind_a_proxy_hold_no_slot(
             assert not caught.value.maybe_processed
         await until(lambda: sockets() <= before)
     assert len(proxy.requests) == 10
+
+
+def slots_in_use(millis: AsyncMillis) -> int:
+    """Return how many connections the pools hold that nobody uses and nobody can use again."""
+    used = 0
+    for by_process in millis._transport._pools.values():  # pyright: ignore[reportPrivateUsage]
+        for pool in by_process.values():
+            client: Any = pool.client  # Any: nothing public shows its pools
+            for transport in (client._transport, *filter(None, client._mounts.values())):
+                used += sum(not (one.is_idle() or one.is_closed()) for one in transport._pool.connections)
+    return used
+
+
+async def test_a_tls_failure_behind_a_proxy_keeps_no_slot_of_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """httpcore counts such a connection for ever, so the pool that holds it is not used again."""
+    with Loopback([no_tls]) as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        async with AsyncMillis(KEY, base_url="https://millis.invalid", max_retries=0) as millis:
+            for _ in range(5):
+                with pytest.raises(APIConnectionError):
+                    await millis.agents.duplicate("-Oabc")
+            await until(lambda: slots_in_use(millis) == 0)
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves behind while the test's warning filters still hold."""
+    yield
+    gc.collect()
+
+
+# A third cancel breaks into the closing of a connection: Python closes it when it is collected, and says so.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("collected")
+@pytest.mark.parametrize("longest", [0.002, 0.02])
+async def test_no_cancelled_call_keeps_a_slot_of_the_pool(longest: float) -> None:
+    """Whether it waited, connected, sent or read: the pool in use has as many free slots as before."""
+    moments = random.Random(7)
+    with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
+        async with AsyncMillis(KEY, base_url=server.url) as millis:
+
+            async def one() -> None:
+                task = asyncio.create_task(millis.chat.send("Hi", agent_id="-Oabc"))
+                await asyncio.sleep(moments.uniform(0, longest))
+                for _ in range(moments.randint(1, 3)):
+                    task.cancel()
+                    await asyncio.sleep(0)
+                with suppress(asyncio.CancelledError, APIConnectionError):
+                    await task
+
+            for _ in range(10):
+                await asyncio.gather(*(one() for _ in range(30)))
+            await until(lambda: slots_in_use(millis) == 0)
+            await until(lambda: not millis._transport._retired)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_lent_client_is_left_to_its_owner(clients: Clients) -> None:

@@ -121,3 +121,20 @@ async def test_a_body_without_events_does_not_go_on_for_ever(clients: Clients) -
     with Loopback([STREAM, comments]) as server, pytest.raises(UnexpectedResponseError, match="not a stream"):
         await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("rest", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r"])
+async def test_a_mark_that_lacks_only_its_line_end_before_a_cut_counts(clients: Clients, rest: bytes) -> None:
+    """Whoever has sent `[DONE]` has sent the whole reply, however the connection ends."""
+    with Loopback([STREAM + said("Whole."), chunk(rest), linger(0.05), close]) as server:
+        answer = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert (answer.text, answer.ended) == ("Whole.", "done")
+
+
+async def test_half_a_mark_before_a_cut_does_not_count(clients: Clients) -> None:
+    """It could have been anything."""
+    with (
+        Loopback([STREAM + said("Whole."), chunk(b"data: [DON"), linger(0.05), close]) as server,
+        pytest.raises(StreamInterruptedError, match="broke off"),
+    ):
+        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
