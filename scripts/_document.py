@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper._text import shorten
 from millis_wrapper.contract import Contract, Field
 from millis_wrapper.contract._paths import closest_match
 
@@ -43,13 +45,28 @@ def load(openapi: Path) -> dict[str, Any]:
         document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
     except YAMLError as error:
         raise DocumentError(f"openapi/millis.yaml is not valid YAML: {error}") from None
-    if found := list(problems(document)):
+    if found := problems(document):
         raise DocumentError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in found))
     return document
 
 
-def problems(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield, a line each, what the generator or the reference would get wrong, and what to write instead."""
+def problems(document: Mapping[str, Any]) -> list[str]:
+    """Return, a line each, what the generator or the reference would get wrong, and what to write instead."""
+    # What follows relies on what comes before it: on references that lead somewhere, and on valid OpenAPI.
+    for find in (_in_references, _in_openapi, _in_what_is_supported):
+        if found := list(find(document)):
+            return found
+    return []
+
+
+def _in_openapi(document: Mapping[str, Any]) -> Iterator[str]:
+    # Only the first: the validator itself stumbles over what follows from some errors.
+    if (error := next(OpenAPIV31SpecValidator(dict(document)).iter_errors(), None)) is not None:
+        path = ".".join(map(str, error.absolute_path)) or "the document"
+        yield f"{path}: not valid OpenAPI 3.1: {shorten(error.message.partition(chr(10))[0], 200)}"
+
+
+def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
     known = document.get("x-extensions", {})
     for path, node in _nodes(document, ""):
         for key in () if _is_map_of_names(path) else node:
@@ -62,6 +79,9 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path}: a reference must stay in this file and begin with #/, not be {ref}"
         elif isinstance(ref, str) and not _is_there(document, ref):
             yield f"{path}: there is no {ref}"
+
+
+def _in_what_is_supported(document: Mapping[str, Any]) -> Iterator[str]:
     for method, path, operation, _ in operations(document):
         if len(resolve(document, operation.get("requestBody", {})).get("content", {})) > 1:
             yield f"paths.{path}.{method}.requestBody: several media types are not supported; keep one"
@@ -75,7 +95,7 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
                 "come; leave it out, and give the form in the description"
             )
         if not re.fullmatch(r"components\.schemas\.\w+", path):
-            if "properties" in schema or schema.get("type") == "object":
+            if "properties" in schema or "object" in schema.get("type", ()):
                 yield (
                     f"{path}: an object needs a component of its own; move it to components.schemas, "
                     "and refer to it with $ref"
