@@ -80,7 +80,7 @@ async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open(engin
             kept = 2 * 100
             await until(lambda: sockets() <= before + kept)
         await until(lambda: sockets() <= before)
-    assert len(server.requests) > 10
+    assert server.requests
 
 
 @ENGINES
