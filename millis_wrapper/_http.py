@@ -319,6 +319,7 @@ class ReadLimit(float):
     possible, this is the plain number.
     """
 
+    __slots__ = ("deadline",)
     deadline: Deadline
 
     @classmethod

@@ -136,7 +136,8 @@ class ReplyBuilder:
         self._object_seen = False
         self._delta_seen = False
         self._unreadable: str | None = None  # the start of the first event that could not be read
-        self._loose_lines: list[str] = []  # lines that are neither fields nor comments, at most 64 KiB
+        # Lines that are neither fields nor comments, at most 64 KiB; made when needed: most have none.
+        self._loose_lines: list[str] | None = None
         self._loose_size = 0
         self._texts: list[str] = []
         self._joined = (0, "")  # how many of them, and their text
@@ -426,6 +427,8 @@ class ReplyBuilder:
         return []
 
     def _keep_loose_line(self, line: str) -> None:
+        if self._loose_lines is None:
+            self._loose_lines = []
         self._loose_size += len(line)
         if self._loose_size <= _MAX_LOOSE_BYTES:
             self._loose_lines.append(line)

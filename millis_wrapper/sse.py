@@ -89,7 +89,8 @@ class SSEDecoder:
         self._id = ""
         self._retry: int | None = None
         self._size = 0  # bytes of its field lines; 0 means that it has not begun
-        self._ignored: list[IgnoredLine] = []
+        # Made when needed, as most streams have none: the collector walks each list of each open stream.
+        self._ignored: list[IgnoredLine] | None = None
         self.has_ignored = False
         """Whether `take_ignored` would return any."""
 
@@ -144,10 +145,9 @@ class SSEDecoder:
         At most 65,536 lines are kept, so none is lost when `feed` gets at most 64 KiB at a time.
         """
         ignored = self._ignored
-        if ignored:
-            self._ignored = []
-            self.has_ignored = False
-        return ignored
+        self._ignored = None
+        self.has_ignored = False
+        return ignored or []
 
     def _whole_lines(self, data: bytes) -> bytes:
         """Return the lines that `data` completes, with LF as every line end, and keep what follows them."""
@@ -232,6 +232,8 @@ class SSEDecoder:
         return event
 
     def _keep_ignored(self, line: bytes, position: int) -> None:
+        if self._ignored is None:
+            self._ignored = []
         if len(self._ignored) < _MAX_IGNORED_LINES:
             text = line[:_MAX_IGNORED_LINE_BYTES].rstrip(b"\n").decode("utf-8", "replace")
             self._ignored.append(IgnoredLine(text, position))

@@ -118,18 +118,20 @@ def limit_reads(network: Any, handshake_seconds: float) -> None:
             limit.
     """
     read = getattr(network, "read", None)
-    if read is None or isinstance(getattr(read, "__self__", None), _LimitedRead):
+    if read is None or isinstance(read, _LimitedRead):
         return
     with suppress(AttributeError):
-        network.read = _LimitedRead(read, handshake_seconds).read
+        network.read = _LimitedRead(read, handshake_seconds)
 
 
 class _LimitedRead:
+    __slots__ = ("_read", "_seconds_without_limit")
+
     def __init__(self, read: Callable[..., Awaitable[bytes]], handshake_seconds: float) -> None:
         self._read = read
         self._seconds_without_limit: float | None = handshake_seconds
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
         if isinstance(timeout, ReadLimit):
             self._seconds_without_limit = None
             timeout = _http.seconds_for_read(timeout.deadline)
