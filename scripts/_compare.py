@@ -22,8 +22,9 @@ from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.config._json_text import ParseError, read_json
 from millis_wrapper.config._yaml_text import read_yaml
 
+from ._document import METHODS
+
 OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # As parameters OpenAPI ignores the first two, and the key is what the contract's security scheme says.
 IGNORED_HEADERS = ("accept", "content-type", "authorization")
 MAX_SCHEMAS = 100_000  # that a document may unfold to: references can multiply without end

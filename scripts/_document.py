@@ -260,9 +260,8 @@ def _nodes(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _is_map_of_names(path: str) -> bool:
     """Whether the keys at `path` are names that the author chose, and not words of OpenAPI."""
     above, _, last = path.rpartition(".")
-    return not above.endswith(".properties") and last in (
-        *("properties", "responses", "schemas", "headers", "examples", "x-extensions"),
-    )
+    names = {"properties", "responses", "schemas", "headers", "examples", "x-extensions"}
+    return last in names and not above.endswith(".properties")
 
 
 _SCHEMA = re.compile(

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import gc
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*command, "-keyout", key, "-out", public], check=True, capture_output=True)
     both.write_bytes(key.read_bytes() + public.read_bytes())
     return both
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves behind while the test's warning filters still hold."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

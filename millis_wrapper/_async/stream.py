@@ -142,12 +142,9 @@ class AsyncChatStream:
                 for chunk in chunks:
                     del chunk  # the last one, with its data, would be kept during the next wait
                 chunks = await self._chunks_of_next_piece()
-        except BaseException:
+        finally:
             self._reading.release()
             await self.close()
-            raise
-        self._reading.release()
-        await self.close()
         return self._builder.final_reply()  # raises unless it ended well
 
     async def close(self) -> None:
@@ -194,7 +191,7 @@ class AsyncChatStream:
                     if chunks is None:
                         break
                     self._rest = chunks
-            except BaseException:
+            except BaseException:  # whatever ended the reading, Ctrl-C and a cancel too: it is over
                 reading.release()
                 await self.close()
                 raise
@@ -270,6 +267,6 @@ class AsyncChatStream:
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task
             self._transport.interrupted(answer)
             raise

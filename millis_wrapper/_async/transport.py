@@ -249,7 +249,7 @@ class AsyncTransport:
             if trace.peer not in (None, self.options.host):
                 self._retire(pool)
             await self._abandon(trace)
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task: httpcore may have lost a slot
             self._retire(pool)
             await self._abandon(trace)
             raise
@@ -293,6 +293,6 @@ class AsyncTransport:
                     return
         except Exception:
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task
             self.interrupted(answer)
             raise

@@ -142,12 +142,9 @@ class ChatStream:
                 for chunk in chunks:
                     del chunk  # the last one, with its data, would be kept during the next wait
                 chunks = self._chunks_of_next_piece()
-        except BaseException:
+        finally:
             self._reading.release()
             self.close()
-            raise
-        self._reading.release()
-        self.close()
         return self._builder.final_reply()  # raises unless it ended well
 
     def close(self) -> None:
@@ -192,7 +189,7 @@ class ChatStream:
                     if chunks is None:
                         break
                     self._rest = chunks
-            except BaseException:
+            except BaseException:  # whatever ended the reading, Ctrl-C and a cancel too: it is over
                 reading.release()
                 self.close()
                 raise
@@ -268,6 +265,6 @@ class ChatStream:
         except Exception as error:
             if not _http_errors.is_transport_error(error):
                 raise
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task
             self._transport.interrupted(answer)
             raise

@@ -250,7 +250,7 @@ class Transport:
             if trace.peer not in (None, self.options.host):
                 self._retire(pool)
             self._abandon(trace)
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task: httpcore may have lost a slot
             self._retire(pool)
             self._abandon(trace)
             raise
@@ -294,6 +294,6 @@ class Transport:
                     return
         except Exception:
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C or a cancelled task
             self.interrupted(answer)
             raise

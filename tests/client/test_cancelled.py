@@ -7,7 +7,6 @@ import gc
 import os
 import random
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -155,13 +154,6 @@ async def test_a_tls_failure_behind_a_proxy_keeps_no_slot_of_the_pool(
                 with pytest.raises(APIConnectionError):
                     await millis.agents.duplicate("-Oabc")
             await until(lambda: slots_in_use(millis) == 0)
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Collect what a test leaves behind while the test's warning filters still hold."""
-    yield
-    gc.collect()
 
 
 # A third cancel breaks into the closing of a connection: Python closes it when it is collected, and says so.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 
 import anyio
 import httpx
@@ -18,13 +17,6 @@ FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 
 # Nobody can close a connection when its event loop, or its client, is gone: Python does, and says so.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("collected")]
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Collect what a test leaves behind while the test's warning filters still hold."""
-    yield
-    gc.collect()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import inspect
 import json
 import os
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -90,13 +89,6 @@ def test_after_a_fork_each_process_hears_its_own_replies() -> None:
         talk("after")
         # The parent's own connection was neither used nor closed by a child.
         assert len({request.connection for request in server.requests if b"child" not in request.body}) == 1
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Collect what a test leaves behind while the test's warning filters still hold."""
-    yield
-    gc.collect()
 
 
 @ENGINES
