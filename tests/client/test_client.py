@@ -125,6 +125,28 @@ async def test_an_environment_that_allows_no_client_is_named(
         await call(clients.client("https://millis.invalid"), operation)
 
 
+async def test_no_proxy_with_an_ipv6_range_is_named(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpx cannot read such a NO_PROXY; the message says so, and which variable it is."""
+    monkeypatch.setenv("NO_PROXY", "fd00::/8")
+    with pytest.raises(ConfigurationError, match="in NO_PROXY, httpx takes no IPv6 ranges"):
+        await call(clients.client("https://millis.invalid"), "duplicate")
+
+
+@pytest.mark.parametrize("kind", ["copy", "raw"])
+async def test_a_whole_copy_in_place_of_its_config_is_refused_in_words(clients: Clients, kind: str) -> None:
+    """Neither the answer of duplicate nor its data is a config; the message says what to pass."""
+    with Loopback(copied()) as server:
+        client = clients.client(server.url)
+        copy = await client.agents.duplicate("-Oabc")
+        wrong: Any = copy if kind == "copy" else {**copy.raw, "config": {}}
+        words = "pass its .config" if kind == "copy" else "this is the whole answer of duplicate"
+        with pytest.raises(ConfigurationError, match=words):
+            await client.chat.send("Hi", agent_config=wrong)
+    assert len(server.requests) == 1
+
+
 @OPERATIONS
 async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
     clients: Clients, operation: str
