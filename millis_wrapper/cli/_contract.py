@@ -116,7 +116,7 @@ def _show(field: Field, holds: list[str]) -> None:
 
 
 def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
-    yield "type", field.type + _null(field)
+    yield "type", field.type + (", or null" if field.nullable else "")
     if field.unit:
         yield "unit", field.unit
     yield "required", _required(field)
@@ -136,12 +136,6 @@ def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
             yield "example", words
     elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
     yield "origin", "; ".join([", ".join(field.origin) or "not noted", *elsewhere])
-
-
-def _null(field: Field) -> str:
-    if not field.nullable:
-        return ""
-    return ", or null" if field.null_in_requests else ", or null in answers"
 
 
 def _required(field: Field) -> str:
