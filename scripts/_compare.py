@@ -409,7 +409,7 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
     try:
         reasons = _reasons(read(where))
         contract = Document(read(where := openapi / "millis.yaml"))
-        list(differences(contract, contract))  # a fault of its own is not the file's
+        list(differences(contract, contract))  # an error of its own is not the file's
         found = list(differences(contract, Document(read(where := given.file))))
     except (CompareError, RecursionError, ValueError) as error:
         # ValueError: the aliases of YAML form a circle.

@@ -1,4 +1,4 @@
-"""Schemathesis, which makes up requests from the contract, finds no fault with the mock."""
+"""Schemathesis, which makes up requests from the contract, finds nothing wrong with the mock."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_null_is_refused_where_the_contract_says_so() -> None:
     assert len(list(violations(request, "ChatCompletionRequest"))) == 5
 
 
-def test_a_union_tells_the_faults_of_the_form_that_was_meant() -> None:
+def test_a_union_tells_the_violations_of_the_form_that_was_meant() -> None:
     """A value that has the type of one form is held against that form alone."""
     found = config_violations(
         {"session_data_webhook": {"url": 1}, "flow": {"response_delay": {"generic_delay": "x"}}}
