@@ -39,10 +39,6 @@ def violations(value: object, component: str) -> Iterator[Violation]:
     Where one of several forms may stand, the violations are those of the one form that was meant, if that is
     clear.
 
-    Args:
-        value: the data.
-        component: the name of the component.
-
     Raises:
         ConfigurationError: jsonschema (extra `contract`) is not installed.
     """

@@ -34,16 +34,7 @@ class _Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """An ASGI application on an address of this machine, in a thread.
-
-    Args:
-        app: the application.
-        host: the address to listen at.
-        port: the port; 0 is any free one.
-
-    Raises:
-        ConfigurationError: the address cannot be had.
-    """
+    """An ASGI application on an address of this machine, in a thread; port 0 is any free one."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         listener = listen(host, port)
