@@ -59,7 +59,7 @@ class OwnClient(httpx.Client):
     def _send_handling_auth(
         self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
     ) -> httpx.Response:
-        flow = auth.sync_auth_flow(request)
+        flow = auth.auth_flow(request)
         try:
             response = self._transport_for_url(request.url).handle_request(next(flow))
         finally:
@@ -74,7 +74,7 @@ class OwnAsyncClient(httpx.AsyncClient):
     async def _send_handling_auth(
         self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
     ) -> httpx.Response:
-        flow = auth.sync_auth_flow(request)
+        flow = auth.auth_flow(request)
         try:
             response = await self._transport_for_url(request.url).handle_async_request(next(flow))
         finally:
@@ -211,8 +211,9 @@ def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> Non
 
 
 def is_plain(response: httpx.Response) -> bool:
-    """Return whether the raw body is the body: neither compressed, nor read already by a hook."""
-    return not response.is_stream_consumed and "content-encoding" not in response.headers
+    """Return whether the raw body is the body: neither compressed, nor read or closed already by a hook."""
+    is_unread = not (response.is_stream_consumed or response.is_closed)
+    return is_unread and "content-encoding" not in response.headers
 
 
 def own_network(response: httpx.Response) -> Any:

@@ -164,7 +164,7 @@ class AsyncTransport:
             return
         pool = answer.pool
         try:
-            await io.close_response(answer.response)
+            await io.close_response(answer.response, pool.client)
         except BaseException:
             # Cancelled a second time: the connection is lost to this pool.
             self._retire(pool)

@@ -165,7 +165,7 @@ class Transport:
             return
         pool = answer.pool
         try:
-            io.close_response(answer.response)
+            io.close_response(answer.response, pool.client)
         except BaseException:
             # Cancelled a second time: the connection is lost to this pool.
             self._retire(pool)
