@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
-    from . import AsyncMillis, Millis, RetryPolicy
+    from . import AsyncMillis, Millis
     from .mock import MockMillis
-
-_KEY = "mock-key"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,14 +79,9 @@ def millis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """A Millis client of `millis_mock`, which tries again at once; with --millis-live, of the service."""
     from . import Millis
 
-    if _is_live(request):
-        with Millis() as client:
-            _guard_copies(request, monkeypatch, client)
-            yield client
-    else:
-        mock: MockMillis = request.getfixturevalue("millis_mock")
-        with Millis(_KEY, base_url=mock.url, max_retries=_at_once()) as client:
-            yield client
+    with Millis(**_arguments(request)) as client:
+        _guard_copies(request, monkeypatch, client)
+        yield client
 
 
 @pytest.fixture
@@ -100,31 +93,32 @@ def async_millis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
     # A connection that is kept would have to be closed in its own event loop, which may be gone by then.
     limits = httpx.Limits(max_keepalive_connections=0)
-    if _is_live(request):
-        client = AsyncMillis(http_client=httpx.AsyncClient(limits=limits))
-        _guard_copies(request, monkeypatch, client)
-        return client
-    mock: MockMillis = request.getfixturevalue("millis_mock")
-    http = httpx.AsyncClient(limits=limits, trust_env=False)
-    return AsyncMillis(_KEY, base_url=mock.url, max_retries=_at_once(), http_client=http)
+    http = httpx.AsyncClient(limits=limits, trust_env=_is_live(request))
+    client = AsyncMillis(http_client=http, **_arguments(request))
+    _guard_copies(request, monkeypatch, client)
+    return client
 
 
 def _is_live(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--millis-live"))
 
 
+def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return what a client of the mock is made with; one of the service takes all from the environment."""
+    from . import RetryPolicy
+
+    if _is_live(request):
+        return {}
+    mock: MockMillis = request.getfixturevalue("millis_mock")
+    return {"api_key": "mock-key", "base_url": mock.url, "max_retries": RetryPolicy(initial_delay=0.001)}
+
+
 def _guard_copies(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, client: Millis | AsyncMillis
 ) -> None:
-    if not request.config.getoption("--millis-live-copies"):
+    if _is_live(request) and not request.config.getoption("--millis-live-copies"):
         monkeypatch.setattr(client.agents, "duplicate", _no_copies)
 
 
 def _no_copies(*arguments: object, **more: object) -> NoReturn:
     pytest.skip("duplicate makes a real copy: --millis-live-copies allows it")
-
-
-def _at_once() -> RetryPolicy:
-    from . import RetryPolicy
-
-    return RetryPolicy(initial_delay=0.001)

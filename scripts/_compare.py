@@ -66,11 +66,10 @@ class Place(NamedTuple):
             said = one.get("x-service-default", one.get("default"))
             if said is not None and [said] != _listed(one):  # a constant is no choice of the service
                 default = said
-        refuses_null = in_request and any(one.get("x-null-in-requests") is False for one in self.schemas)
         closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
         return {
             "type": " or ".join(sorted(self.types() - {"null"})) or "null",
-            "null": bool(self.types() & {"null", "any"}) and not refuses_null,
+            "null": bool(self.types() & {"null", "any"}),
             "required": self.is_required,
             "default": default,
             "unknown keys refused": closed,
@@ -410,7 +409,7 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
     try:
         reasons = _reasons(read(where))
         contract = Document(read(where := openapi / "millis.yaml"))
-        list(differences(contract, contract))  # a fault of its own is not the file's
+        list(differences(contract, contract))  # an error of its own is not the file's
         found = list(differences(contract, Document(read(where := given.file))))
     except (CompareError, RecursionError, ValueError) as error:
         # ValueError: the aliases of YAML form a circle.

@@ -215,8 +215,7 @@ _HEAD = "component\tfield\ttype\trequired\tdefault\tunit\tvalues\torigin"
 
 def _row(field: Field) -> Iterator[str]:
     yield field.path
-    null = " or null" if field.null_in_requests else " or null in answers" if field.nullable else ""
-    yield field.type + null
+    yield field.type + (" or null" if field.nullable else "")
     yield "required" if field.required else ""
     yield "" if field.default is None else json.dumps(field.default)
     yield field.unit or ""

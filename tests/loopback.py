@@ -278,6 +278,10 @@ def copied(agent_id: str = "-Ocopy") -> list[Step]:
     return [http(200, json.dumps(body))]
 
 
+FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
+"""A good answer to each operation."""
+
+
 def nowhere() -> str:
     """Return the address of a port that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

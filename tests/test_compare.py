@@ -335,7 +335,7 @@ def test_a_file_that_cannot_be_compared_is_one_plain_line(file: Any, words: str,
         ),
     ],
 )
-def test_a_fault_of_our_own_files_is_not_blamed_on_the_other(
+def test_a_mistake_in_our_own_files_is_not_blamed_on_the_other(
     name: str, content: str, words: str, run: Run, tmp_path: Path
 ) -> None:
     """Whoever edits the contract or the list of known differences is sent to the right file."""

@@ -91,7 +91,7 @@ LINE = "is a whole NAME=value line: pass what stands behind the ="
 
 @pytest.mark.parametrize("source", ["api_key", "MILLIS_API_KEY"])
 @pytest.mark.parametrize(
-    ("form", "fault"),
+    ("form", "words"),
     [
         ("Bearer {key}", BEARER),
         ("bearer {key}", BEARER),
@@ -110,7 +110,7 @@ LINE = "is a whole NAME=value line: pass what stands behind the ="
     ],
 )
 def test_a_key_with_something_around_it_is_refused_unshown(
-    form: str, fault: str, source: str, monkeypatch: pytest.MonkeyPatch
+    form: str, words: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was copied with the key is named, and what to pass instead; the key is not shown."""
     given = form.format(key=KEY)
@@ -118,7 +118,7 @@ def test_a_key_with_something_around_it_is_refused_unshown(
         monkeypatch.setenv("MILLIS_API_KEY", given)
     with pytest.raises(ConfigurationError) as caught:
         read(given if source == "api_key" else None)
-    assert str(caught.value) == f"{source} {fault}"
+    assert str(caught.value) == f"{source} {words}"
     assert not leaks.places(caught.value, KEY)
 
 

@@ -72,12 +72,12 @@ def test_the_relay_says_that_a_reply_is_not_whole(
     assert answer.text.endswith('event: failed\ndata: "The reply broke off."\n\n')
 
 
-@pytest.mark.parametrize(("fault", "status_code", "wait"), [(500, 502, None), (429, 503, "31")])
+@pytest.mark.parametrize(("refused_with", "status_code", "wait"), [(500, 502, None), (429, 503, "31")])
 def test_the_relay_answers_an_agent_that_does_not_begin_with_an_error_status(
-    monkeypatch: pytest.MonkeyPatch, fault: int, status_code: int, wait: str | None
+    monkeypatch: pytest.MonkeyPatch, refused_with: int, status_code: int, wait: str | None
 ) -> None:
     """The stream is opened before the relay's own status goes out."""
-    refusal = loopback.http(fault, "", {"retry-after": "31"} if wait else None)
+    refusal = loopback.http(refused_with, "", {"retry-after": "31"} if wait else None)
     with loopback.Loopback([refusal]) as service, relayed(monkeypatch, service.url) as url:
         answer = httpx.post(f"{url}/chat", json={"text": "Hello"}, trust_env=False)
     assert (answer.status_code, answer.headers.get("retry-after")) == (status_code, wait)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,8 +70,9 @@ def chat(
         raise ConfigurationError("TEXT and --message: pass one of them")
     said = _said(text if text is not None else message)
     show = show_json if as_json else show_text
+    agent: dict[str, Any] = {"agent_id": agent_id, "agent_config": override, "metadata": values}
     with Millis(region=region, allow_http=allow_http) as millis:
-        conversation = millis.chat.conversation(agent_id=agent_id, agent_config=override, metadata=values)
+        conversation = millis.chat.conversation(**agent)
         if messages is not None:
             conversation.load(messages)
         if said is not None:
@@ -79,15 +81,8 @@ def chat(
         if end_session:
             raise ConfigurationError("--end-session: goes with one turn; in a conversation, type /end")
         note(f"Talking to {agent_id} at {millis.base_url}. /help shows what you can type.")
-        Talk(
-            conversation,
-            lambda messages: millis.chat.stream(
-                messages, agent_id=agent_id, agent_config=override, metadata=values, end_of_session=True
-            ),
-            show,
-            ctx.obj,
-            history,
-        ).run()
+        end = partial(millis.chat.stream, **agent, end_of_session=True)
+        Talk(conversation, end, show, ctx.obj, history).run()
 
 
 def show_text(stream: ChatStream) -> None:
@@ -97,7 +92,7 @@ def show_text(stream: ChatStream) -> None:
     """
     last = ""
     try:
-        with waiting("the agent") as timer, stream:
+        with waiting() as timer, stream:
             for text in stream.text_stream:
                 timer.cancel()
                 last = text[-1]  # before it is written: Ctrl-C may come in between
@@ -111,7 +106,7 @@ def show_text(stream: ChatStream) -> None:
 
 def show_json(stream: ChatStream) -> None:
     """Send the request, and write each chunk as one line of JSON: text, event, finish_reason and data."""
-    with waiting("the agent") as timer, stream:
+    with waiting() as timer, stream:
         for chunk in stream:
             timer.cancel()
             write_json(chunk.to_dict())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,11 +105,9 @@ def _show_findings(file: str, found: Sequence[Finding]) -> None:
 
 
 def _summary(found: Sequence[Finding]) -> str:
-    counts = Counter(finding.level for finding in found)
-    return ", ".join(
-        f"{count or 'no'} {level}{'' if count == 1 else 's'}"
-        for level, count in ((level, counts[level]) for level in ("error", "warning", "hint"))
-    )
+    levels: list[str] = [finding.level for finding in found]
+    counts = {level: levels.count(level) for level in _COLOURS}
+    return ", ".join(f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
 
 
 def _show_diff(different: ConfigDiff) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from millis_wrapper.contract import Field
 
 # Component -> what its list is called, and what in it is left out, since the config's own list has it.
-_LISTS = {
-    "AgentConfig": ("An agent's config", ""),
-    "ChatCompletionRequest": ("The chat request", "agent.agent_config."),
-    "DuplicateAgentResponse": ("The answer to duplicate", "config."),
-    "ChatCompletionChunk": ("A chunk of the reply's stream", ""),
+_LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "AgentConfig": ("An agent's config", ()),
+    "ChatCompletionRequest": ("The chat request", ("agent.agent_config.",)),
+    "DuplicateAgentResponse": ("The answer to duplicate", ("config.",)),
+    "ChatCompletionChunk": ("A chunk of the reply's stream", ()),
 }
 _PATH_WIDTH = 48
 
@@ -41,8 +41,12 @@ def contract(
     the answers. Without PATH, every field by its path.
     """
     if path is None:
-        for component, (title, elsewhere) in _LISTS.items():
-            _write_list(title, _own_fields(component, elsewhere))
+        for component, (title, _) in _LISTS.items():
+            write(f"{title}:\n")
+            for field in _own_fields(component).values():
+                unit = f", {field.unit}" if field.unit else ""
+                write(f"  {field.path:{_PATH_WIDTH}} {field.type}{unit}\n")
+            write("\n")
         return
     found = list(_find(path))
     if not found:
@@ -51,22 +55,15 @@ def contract(
         _show(field, holds)
 
 
-def _own_fields(component: str, elsewhere: str) -> Iterator[Field]:
+def _own_fields(component: str) -> dict[str, Field]:
+    """Return the fields of a component's list by their path, the first where there are several."""
     from millis_wrapper.contract import fields
 
-    seen: set[str] = set()
+    own: dict[str, Field] = {}
     for field in fields(component):
-        if field.path not in seen and not (elsewhere and field.path.startswith(elsewhere)):
-            seen.add(field.path)
-            yield field
-
-
-def _write_list(title: str, fields: Iterable[Field]) -> None:
-    write(f"{title}:\n")
-    for field in fields:
-        unit = f", {field.unit}" if field.unit else ""
-        write(f"  {field.path:{_PATH_WIDTH}} {field.type}{unit}\n")
-    write("\n")
+        if not field.path.startswith(_LISTS[component][1]):
+            own.setdefault(field.path, field)
+    return own
 
 
 def _find(path: str) -> Iterator[tuple[Field, list[str]]]:
@@ -92,11 +89,7 @@ def _plain(path: str) -> str:
 
 def _suggestion(path: str) -> str:
     """Name the known path that is most like `path`, or that ends in its last key."""
-    known = {
-        _plain(field.path): field.path
-        for component, (_, elsewhere) in _LISTS.items()
-        for field in _own_fields(component, elsewhere)
-    }
+    known = {_plain(path): path for component in _LISTS for path in _own_fields(component)}
     by_key = {plain.rpartition(".")[2]: plain for plain in reversed(known)}
     asked = _plain(path)
     near = closest_match(asked, known) if "." in asked else None
@@ -123,7 +116,7 @@ def _show(field: Field, holds: list[str]) -> None:
 
 
 def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
-    yield "type", field.type + _null(field)
+    yield "type", field.type + (", or null" if field.nullable else "")
     if field.unit:
         yield "unit", field.unit
     yield "required", _required(field)
@@ -143,12 +136,6 @@ def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
             yield "example", words
     elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
     yield "origin", "; ".join([", ".join(field.origin) or "not noted", *elsewhere])
-
-
-def _null(field: Field) -> str:
-    if not field.nullable:
-        return ""
-    return ", or null" if field.null_in_requests else ", or null in answers"
 
 
 def _required(field: Field) -> str:

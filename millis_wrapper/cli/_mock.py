@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from ._options import AllowHttp, Debug
+from ._options import Debug
 from ._output import writing
 
 
@@ -39,7 +38,6 @@ def demo(
         str | None,
         typer.Argument(metavar="[AGENT_ID]", help="An agent of the live service, with MILLIS_API_KEY set."),
     ] = None,
-    allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
     """Stream a reply and copy an agent, on a mock.
@@ -49,4 +47,4 @@ def demo(
     from millis_wrapper.mock.demo import run
 
     with writing():
-        run(agent_id, sys.stdout, allow_http=allow_http)
+        run(agent_id)

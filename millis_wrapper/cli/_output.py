@@ -92,9 +92,9 @@ def write_styled(text: Text) -> None:
 
 
 @contextmanager
-def waiting(what: str) -> Generator[threading.Timer]:
-    """Say on a terminal that `what` is waited for, if the timer is not cancelled soon."""
-    timer = threading.Timer(WAITING_SECONDS, note, [f"(waiting for {what} ...)"])
+def waiting() -> Generator[threading.Timer]:
+    """Say on a terminal that the agent is waited for, if the timer is not cancelled soon."""
+    timer = threading.Timer(WAITING_SECONDS, note, ["(waiting for the agent ...)"])
     timer.daemon = True
     if sys.stderr is not None and sys.stderr.isatty():
         timer.start()

@@ -93,7 +93,9 @@ class Talk:
         command, _, rest = line.partition(" ")
         rest = rest.strip()
         if command == "/end":
-            return self._end_session(rest)
+            # Where nothing was said there is no session to end.
+            nothing = not rest and not self._conversation.messages
+            return nothing or self._say(rest, end_of_session=True)
         if command == "/save":
             self._save(rest)
         elif command == "/help":
@@ -102,48 +104,39 @@ class Talk:
             note(f"millis: there is no {command}; /help shows what there is")
         return False
 
-    def _end_session(self, text: str) -> bool:
-        if text:
-            return self._say(text, end_of_session=True)
-        messages = self._conversation.messages
-        # Where nothing was said there is no session to end.
-        return not messages or self._see(lambda: self._end(messages))
-
     def _say(self, text: str, *, end_of_session: bool = False) -> bool:
-        before = self._conversation.messages
+        """Say `text`, or send the history as it is, and show the reply; return whether that is whole.
 
-        def keep(stream: ChatStream) -> bool:
-            # To a program Ctrl-C is no decision to keep what had come; here it is how one leaves a reply.
-            stream.close()
-            if stream.reply.text and self._conversation.messages == before:
-                said = {"role": "user", "content": text}
-                heard = {"role": "assistant", "content": stream.reply.text}
-                self._conversation.load([*before, said, heard])
-            return self._conversation.messages != before
-
-        return self._see(lambda: self._conversation.stream(text, end_of_session=end_of_session), keep)
-
-    def _see(
-        self, open_stream: Callable[[], ChatStream], keep: Callable[[ChatStream], bool] = lambda _: False
-    ) -> bool:
-        """Show a reply; return whether it is whole. Whatever broke it is said, and the talk goes on.
-
-        `keep` keeps what came of a reply that was stopped, and returns whether anything had.
+        Whatever broke it is said, and the talk goes on.
         """
+        before = self._conversation.messages
         stream: ChatStream | None = None
         try:
-            stream = open_stream()
+            if text:
+                stream = self._conversation.stream(text, end_of_session=end_of_session)
+            else:
+                stream = self._end(before)
             if sys.stdout.isatty():
                 write("Agent: ")
             self._show(stream)
         except KeyboardInterrupt:
-            kept = stream is not None and keep(stream)
+            kept = stream is not None and bool(text) and self._keep(before, text, stream)
             note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
         except MillisError as error:
             say(error, self._session, " (nothing of this turn is kept: say it again, or something else)")
         else:
             return True
         return False
+
+    def _keep(self, before: Messages, text: str, stream: ChatStream) -> bool:
+        """Keep what came of a reply that was stopped; return whether anything had."""
+        # To a program Ctrl-C is no decision to keep what had come; here it is how one leaves a reply.
+        stream.close()
+        if stream.reply.text and self._conversation.messages == before:
+            said = {"role": "user", "content": text}
+            heard = {"role": "assistant", "content": stream.reply.text}
+            self._conversation.load([*before, said, heard])
+        return self._conversation.messages != before
 
     def _save(self, name: str) -> None:
         messages = self._conversation.messages

@@ -90,7 +90,11 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
         elif violation.kind == "missing":
             yield Finding(path, "error", "is required", _misspelt(violation, data, unknown) or "add it")
         elif violation.kind == "type":
-            yield _wrong_type(path, violation)
+            field = _fields().get(_form(violation.path))
+            has_default = field is not None and field.default is not None
+            if kind == "override" or violation.value is not None or not has_default:
+                yield _wrong_type(path, violation)
+            # Otherwise the service itself wrote null for what is not set, which an answer may hold.
         else:
             yield Finding(path, "error", shorten(violation.words, 200))
     for key in unknown.values():

@@ -112,7 +112,8 @@ class _Copier:
     def _key(self, key: object, path: str) -> str:
         if isinstance(key, str):
             return self._text(key, join_path(path, key))
-        self._say(join_path(path, str(key)), f"the key is {kind_of(key)}; in JSON keys are strings")
+        words = f"the key is {kind_of(key)}; in JSON keys are strings"
+        self.odd.append(Odd(join_path(path, str(key)), words))
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:
@@ -121,33 +122,22 @@ class _Copier:
             return value
         if isinstance(value, str):
             return self._text(value, path)
-        if isinstance(value, int) and value.bit_length() <= MAX_BITS:
-            return int(value)
-        if isinstance(value, float) and math.isfinite(value):
-            return float(value)
-        self._say(path, _complaint(value))
+        if isinstance(value, int):
+            if value.bit_length() <= MAX_BITS:
+                return int(value)
+            words = "is too large a number"
+        elif isinstance(value, float):
+            if math.isfinite(value):
+                return float(value)
+            words = f"{value} is not a number in JSON"
+        else:
+            words = f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
+        self.odd.append(Odd(path, words))
         return None
 
     def _text(self, text: str, path: str) -> str:
-        if not _is_text(text):
-            self._say(path, "holds half a surrogate pair, which is not text")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.odd.append(Odd(path, "holds half a surrogate pair, which is not text"))
         return str.__str__(text)
-
-    def _say(self, path: str, words: str) -> None:
-        self.odd.append(Odd(path, words))
-
-
-def _complaint(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value} is not a number in JSON"
-    if isinstance(value, int):
-        return "is too large a number"
-    return f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

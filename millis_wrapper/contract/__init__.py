@@ -55,8 +55,6 @@ class Field(NamedTuple):
     """The known values; the service may know others by now, and what is read may hold any."""
     closed_in_requests: bool
     """Whether the service most likely refuses a request with a value that it does not know."""
-    null_in_requests: bool
-    """Whether a request may hold null there; an answer may where `nullable` says so."""
     origin: tuple[str, ...]
     """Where it is known from: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs`
     or `inferred`."""
@@ -150,7 +148,6 @@ class Contract:
 
     def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
         leaves = list(self._leaves(schema))
-        nullable = any("null" in _types(leaf) for _, leaf in leaves)
         origin = tuple(schema.get("x-origin", ()))
         if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
             origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
@@ -159,13 +156,12 @@ class Contract:
             path=f"{holder.path}.{key}" if holder else key,
             component=component,
             type=self._words(leaves),
-            nullable=nullable,
+            nullable=any("null" in _types(leaf) for _, leaf in leaves),
             required=required,
             default=schema.get("x-service-default"),
             unit=schema.get("x-unit"),
             known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
             closed_in_requests=any(leaf.get("x-closed-in-requests") is True for _, leaf in leaves),
-            null_in_requests=nullable and schema.get("x-null-in-requests") is not False,
             origin=origin,
             description=str(schema.get("description", "")).strip(),
             origin_of=schema.get("x-origin-of", {}),

@@ -10,13 +10,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from millis_wrapper import contract
-from millis_wrapper._json import is_mapping, is_sequence
 from millis_wrapper.errors import missing_extra
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
-
-_REQUESTS = ("ChatCompletionRequest", "AgentConfigOverride")
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -72,25 +69,9 @@ def _made_errors_finder(
     validator: Any,
     component: str,
 ) -> Callable[[object], Iterator[ValidationError]]:
-    components = contract.load()["components"]
-    if component in _REQUESTS:
-        components = as_in_requests(components)
-    find: Callable[[object], Iterator[ValidationError]] = validator(
-        {"$ref": f"#/components/schemas/{component}", "components": components}
-    ).iter_errors
+    schema = {"$ref": f"#/components/schemas/{component}", "components": contract.load()["components"]}
+    find: Callable[[object], Iterator[ValidationError]] = validator(schema).iter_errors
     return find
-
-
-def as_in_requests(schema: Any) -> Any:
-    """Return a schema without the null that only answers may hold."""
-    if is_sequence(schema):
-        return [as_in_requests(one) for one in schema]
-    if not is_mapping(schema):
-        return schema
-    whole = {key: as_in_requests(one) for key, one in schema.items()}
-    if schema.get("x-null-in-requests") is False:
-        whole["type"] = [kind for kind in schema["type"] if kind != "null"]
-    return whole
 
 
 def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Violation]:

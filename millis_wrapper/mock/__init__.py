@@ -27,7 +27,11 @@ def __getattr__(name: str) -> Any:
     # PEP 562: `import millis_wrapper.mock` loads neither Starlette nor uvicorn.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    _need_extra()
+    missing = [extra for extra in _EXTRA if find_spec(extra) is None]
+    if missing:
+        from millis_wrapper.errors import missing_extra
+
+        raise missing_extra("the mock", " and ".join(missing), "mock")
     value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value
@@ -35,11 +39,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _need_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        from millis_wrapper.errors import missing_extra
-
-        raise missing_extra("the mock", " and ".join(missing), "mock")

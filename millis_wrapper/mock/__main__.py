@@ -8,8 +8,8 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from millis_wrapper._stdout import discard_stdout
 from millis_wrapper.errors import ConfigurationError
@@ -63,7 +63,11 @@ def serve(
         mock.load_script(script)
     # So that a container, or a supervisor, stops it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), _requests_shown(quiet), mock.start(host=host, port=port):
+    with suppress(KeyboardInterrupt), mock.start(host=host, port=port):
+        if not quiet:
+            log = logging.getLogger("millis_wrapper.mock")
+            log.addHandler(logging.StreamHandler())
+            log.setLevel(logging.INFO)
         print(f"A mock of Millis AI runs at {mock.url} (Ctrl-C ends it).")
         print(f"Its agent is {DEFAULT_AGENT_ID}; those that fail on purpose are listed at {mock.url}/")
         print("In another terminal:")
@@ -73,46 +77,16 @@ def serve(
             time.sleep(3600)
 
 
-@contextmanager
-def _requests_shown(quiet: bool) -> Generator[None]:
-    """Show the mock's line for each request on stderr while this lasts, unless `quiet`."""
-    log, handler = logging.getLogger("millis_wrapper.mock"), logging.StreamHandler()
-    level = log.level
-    if not quiet:
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m millis_wrapper.mock", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8787, help="0 is any free one (default: %(default)s)")
     parser.add_argument("--agents", metavar="FILE", help='JSON: [{"id": ..., "name": ..., "config": {...}}]')
     parser.add_argument("--script", metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
-    parser.add_argument(
-        "--pace",
-        type=_seconds,
-        default=0.02,
-        metavar="SECONDS",
-        help="between two words (default: %(default)s)",
-    )
+    words = "between two words (default: %(default)s)"
+    parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help=words)
     parser.add_argument("--quiet", action="store_true", help="no line on stderr for each request")
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-    return value
 
 
 if __name__ == "__main__":

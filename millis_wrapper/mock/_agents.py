@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import secrets
@@ -46,10 +45,6 @@ class SavedAgent:
     created_at: int
     """Milliseconds since the epoch."""
 
-    def answer(self) -> dict[str, Any]:
-        """Return the agent as `duplicate` answers with it, for the caller to change at will."""
-        return copy.deepcopy(attrs.asdict(self, recurse=False))
-
 
 def new_agent_id() -> str:
     """Return an id of the service's form."""
@@ -66,9 +61,8 @@ class Agents:
     _saved: dict[str, SavedAgent] = attrs.field(init=False, factory=dict[str, SavedAgent])
 
     def __attrs_post_init__(self) -> None:
-        now = self._now()
         for agent_id in (DEFAULT_AGENT_ID, *MAGIC_IDS):
-            self._saved[agent_id] = SavedAgent(agent_id, "Mock agent", _DEFAULT_CONFIG, now)
+            self._save(agent_id, "Mock agent", _DEFAULT_CONFIG)
 
     def names(self) -> list[str]:
         """Return the ids of those that are there to be talked to: not of those that fail on purpose."""
@@ -84,15 +78,11 @@ class Agents:
         """Save an agent, and return it; see `MockMillis.add_agent`."""
         agent_id = self._free_id(agent_id)
         whole = _checked_config(agent_id, _DEFAULT_CONFIG if config is None else config)
-        agent = SavedAgent(agent_id, name, whole, self._now())
-        self._saved[agent_id] = agent
-        return agent
+        return self._save(agent_id, name, whole)
 
     def duplicate(self, agent: SavedAgent) -> SavedAgent:
         """Save a copy of `agent` under a new id, and return it."""
-        copied = SavedAgent(self._free_id(None), f"{agent.name} (copy)", agent.config, self._now())
-        self._saved[copied.id] = copied
-        return copied
+        return self._save(self._free_id(None), f"{agent.name} (copy)", agent.config)
 
     def load(self, path: str | Path) -> list[SavedAgent]:
         """Save the agents in a JSON file; see `MockMillis.load_agents`."""
@@ -100,18 +90,19 @@ class Agents:
         return [self._load_one(f"{path}[{number}]", item) for number, item in enumerate(items)]
 
     def _load_one(self, place: str, item: object) -> SavedAgent:
-        if not is_object(item):
-            raise ConfigurationError(f"{place}: must be an object with an id, by which it can be asked for")
-        agent_id, name, config = item.get("id"), item.get("name", "Agent"), item.get("config", {})
+        agent = item if is_object(item) else {}
+        agent_id, name, config = agent.get("id"), agent.get("name", "Agent"), agent.get("config", {})
         if not isinstance(agent_id, str) or not isinstance(name, str) or not is_object(config):
-            raise ConfigurationError(f"{place}: id and name must be strings, and config an object")
+            raise ConfigurationError(f"{place}: must be an object: id and name strings, config an object")
         try:
             return self.add(agent_id, name=name, config=config)
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from error
 
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
+    def _save(self, agent_id: str, name: str, config: dict[str, Any]) -> SavedAgent:
+        agent = SavedAgent(agent_id, name, config, created_at=int(self.clock() * 1000))
+        self._saved[agent_id] = agent
+        return agent
 
     def _free_id(self, agent_id: str | None) -> str:
         agent_id = self.new_id() if agent_id is None else agent_id

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncGenerator
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from millis_wrapper._text import shorten
 
 from . import _streams as streams
 from ._replies import ReplyError, pieces_of
-from ._requests import MAX_BODY_BYTES, Body, details_of, named_agent, read_body, remembered
+from ._requests import Body, MockRequest, details_of, named_agent, read_body
 from ._scenarios import Refusal, Scenario, refuse
-from ._state import Sleep, State
+from ._state import State
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("millis_wrapper.mock")
+
+# Path -> package, file in it, and media type.
+_PAGES = {
+    "/": ("millis_wrapper.mock", "README.md", "text/markdown"),
+    "/openapi.json": ("millis_api", "contract/millis.json", "application/json"),
+    "/openapi.yaml": ("millis_api", "contract/millis.yaml", "application/yaml"),
+}
 
 
 class RefusedError(Exception):
@@ -43,9 +51,7 @@ def create_app(state: State) -> ASGIApp:
         routes=[
             Route("/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/agents/{agent_id}/duplicate", endpoints.duplicate, methods=["POST"]),
-            Route("/openapi.json", _contract_as_json),
-            Route("/openapi.yaml", _contract_as_yaml),
-            Route("/", _page_of_scenarios),
+            *(Route(path, partial(_page, *page)) for path, page in _PAGES.items()),
         ],
         exception_handlers={
             RefusedError: endpoints.refused,
@@ -70,30 +76,14 @@ def _logged(app: ASGIApp) -> ASGIApp:
     return logged
 
 
-class _LateResponse(StreamingResponse):
-    """An answer in pieces, whose first byte comes late."""
-
-    def __init__(
-        self, pieces: AsyncGenerator[bytes], *, media_type: str, sleep: Sleep, delay_seconds: float
-    ) -> None:
-        super().__init__(pieces, headers={"cache-control": "no-store"}, media_type=media_type)
-        self._sleep = sleep
-        self._delay_seconds = delay_seconds
-
-    async def stream_response(self, send: Send) -> None:
-        if self._delay_seconds:
-            await self._sleep(self._delay_seconds)
-        await super().stream_response(send)
-
-
 class _Endpoints:
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def chat(self, request: Request) -> Response:
-        body = await _read(request)
+        body = read_body(await request.body())
         agent_id = named_agent(body)
-        self._state.remember(remembered("chat", request.headers, body, agent_id))
+        self._state.remember(MockRequest("chat", agent_id, request.headers, body.value))
         # The service declares the key as optional, so it looks for it only once the request is in order.
         chat = _checked(body)
         self._check_key(request)
@@ -106,19 +96,19 @@ class _Endpoints:
             pieces = await pieces_of(self._state.reply, chat)
         except ReplyError as error:
             raise RefusedError(refuse(500, str(error))) from error
-        return self._answer(scenario, self._reply(scenario, pieces), "text/event-stream")
+        return await self._answer(scenario, self._reply(scenario, pieces), "text/event-stream")
 
     async def duplicate(self, request: Request) -> Response:
         agent_id = request.path_params["agent_id"]
-        body = await _read(request)
-        self._state.remember(remembered("duplicate", request.headers, body, agent_id))
+        body = read_body(await request.body())
+        self._state.remember(MockRequest("duplicate", agent_id, request.headers, body.value))
         self._check_key(request)
         scenario = self._scenario(agent_id)
         agent = self._state.agents.get(agent_id)
         if agent is None:
             raise RefusedError(self._unknown(agent_id))
         copy = self._state.agents.duplicate(agent)
-        return self._answer(scenario, scenario.duplicate(copy.answer()), "application/json")
+        return await self._answer(scenario, scenario.duplicate(attrs.asdict(copy)), "application/json")
 
     async def refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
@@ -149,13 +139,11 @@ class _Endpoints:
             raise RefusedError(scenario.refusal)
         return scenario
 
-    def _answer(self, scenario: Scenario, pieces: AsyncGenerator[bytes], media_type: str) -> Response:
-        return _LateResponse(
-            pieces,
-            media_type=scenario.media_type or media_type,
-            sleep=self._state.sleep,
-            delay_seconds=self._state.slow if scenario.slow else 0,
-        )
+    async def _answer(self, scenario: Scenario, pieces: AsyncGenerator[bytes], media_type: str) -> Response:
+        if scenario.slow:
+            await self._state.sleep(self._state.slow)
+        headers = {"cache-control": "no-store"}
+        return StreamingResponse(pieces, headers=headers, media_type=scenario.media_type or media_type)
 
     async def _reply(self, scenario: Scenario, pieces: streams.Pieces) -> AsyncGenerator[bytes]:
         try:
@@ -173,15 +161,6 @@ class _Endpoints:
             yield piece
 
 
-async def _read(request: Request) -> Body:
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > MAX_BODY_BYTES:
-            raise RefusedError(refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes"))
-    return read_body(bytes(content))
-
-
 def _checked(body: Body) -> dict[str, Any]:
     if body.complaint is not None:
         detail = {"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}
@@ -195,26 +174,13 @@ def _checked(body: Body) -> dict[str, Any]:
     return chat
 
 
-async def _contract_as_json(request: Request) -> Response:
-    return _file("millis_api", "contract/millis.json", "application/json")
-
-
-async def _contract_as_yaml(request: Request) -> Response:
-    return _file("millis_api", "contract/millis.yaml", "application/yaml")
-
-
-async def _page_of_scenarios(request: Request) -> Response:
-    return _file("millis_wrapper.mock", "README.md", "text/markdown")
-
-
-def _file(package: str, path: str, media_type: str) -> Response:
+async def _page(package: str, path: str, media_type: str, request: Request) -> Response:
     return Response(files(package).joinpath(path).read_bytes(), media_type=media_type)
 
 
 async def _nothing_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    body = json.dumps({"detail": error.detail})
-    return Response(body, error.status_code, error.headers, "application/json")
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:

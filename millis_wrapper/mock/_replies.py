@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 
 import anyio.to_thread
 import attrs
@@ -42,11 +42,11 @@ class Script:
     """Replies that are said in their order, the last one again and again."""
 
     def __init__(self, replies: Iterable[object]) -> None:
-        self._replies = [_as_reply(reply) for reply in replies]
+        self._replies = [_checked(reply) for reply in replies]
         # next() of a count is one step, so two requests at once never get the same turn.
         self._turns = itertools.count()
 
-    def __call__(self, body: dict[str, Any]) -> Reply:
+    def __call__(self, body: dict[str, Any]) -> list[Piece]:
         """Return the reply whose turn it is."""
         return self._replies[min(next(self._turns), len(self._replies) - 1)]
 
@@ -61,7 +61,7 @@ def reply_function(replies: tuple[Reply | ReplyFunction, ...]) -> ReplyFunction:
         return echo
     if len(replies) == 1 and callable(replies[0]):
         return replies[0]
-    return Script(_not_a_function(reply) for reply in replies)
+    return Script(replies)
 
 
 def load_script(path: str | Path) -> Script:
@@ -79,44 +79,70 @@ async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGener
     Raises:
         ReplyError: it raised; the iterator raises it too, when the pieces do.
     """
+    said: object = await _call(function, body)
     try:
-        said: object = await anyio.to_thread.run_sync(function, body, abandon_on_cancel=True)
-    except Exception as error:  # whatever the user's function raises is shown to the user
-        raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
-    if _is_iterable(said) and not (isinstance(said, str) or is_mapping(said)):
-        return _pieces(said)  # which are looked at one by one, as they come
-    try:
-        return _pieces(_as_reply(said))
+        return _one_by_one(_pieces(said))
     except ConfigurationError as error:
         raise ReplyError(f"the reply function returned what is not a reply: {error}") from error
 
 
-async def _pieces(reply: Reply | Iterable[object]) -> AsyncGenerator[Piece]:
-    if isinstance(reply, str):
-        for token in _tokens(reply):
-            yield token
-    elif isinstance(reply, ChatReply):
-        for part in _chunks_of(reply):
-            yield part
-    elif is_mapping(reply):
-        yield dict(reply)
-    else:
-        source, end = iter(reply), object()
-        while (piece := await _next(source, end)) is not end:
-            if isinstance(piece, str):
-                yield piece
-            elif is_mapping(piece):
-                yield dict(piece)
-            else:
-                kind = type(piece).__name__
-                raise ReplyError(f"the reply function gave a {kind} as a piece: it must be a str or a dict")
+async def _one_by_one(pieces: list[Any] | Iterator[Any]) -> AsyncGenerator[Piece]:
+    source, end = iter(pieces), object()
+    while True:
+        # A list is at hand, but an iterator is the user's own code, which may take its time.
+        piece: Any = next(source, end) if isinstance(pieces, list) else await _call(next, source, end)
+        if piece is end:
+            return
+        if not _is_piece(piece):
+            kind = type(piece).__name__
+            raise ReplyError(f"the reply function gave a {kind} as a piece: it must be a str or a dict")
+        yield piece if isinstance(piece, str) else dict(piece)
 
 
-async def _next(source: Iterator[object], end: object) -> object:
+async def _call(function: Callable[..., Any], *arguments: object) -> Any:
     try:
-        return await anyio.to_thread.run_sync(next, source, end, abandon_on_cancel=True)
-    except Exception as error:  # as above
+        return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+    except Exception as error:  # whatever the user's function raises is shown to the user
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
+
+
+def _pieces(reply: Any) -> list[Any] | Iterator[Any]:
+    """Return the pieces of `reply`; those of an iterator are not looked at.
+
+    Raises:
+        ConfigurationError: it is not a reply.
+    """
+    if isinstance(reply, str):
+        return _tokens(reply)
+    if isinstance(reply, ChatReply):
+        return list(_chunks_of(reply))
+    if is_mapping(reply):
+        # In a script file a ChatReply is its `to_dict()`; any other object is a chunk.
+        is_reply = bool(reply) and reply.keys() <= _CHAT_REPLY_KEYS
+        return list(_chunks_of(_chat_reply(reply))) if is_reply else [reply]
+    if is_array(reply):
+        return reply
+    try:
+        iterator: Iterator[Any] = iter(reply)
+    except TypeError:
+        shown = shorten(repr(reply), 80)
+        raise ConfigurationError(
+            f"{shown} is not a reply: pass a str, a ChatReply, a list of strs and chunk dicts,"
+            " or one function alone"
+        ) from None
+    return iterator
+
+
+def _checked(reply: object) -> list[Piece]:
+    """Return the pieces of a reply that is known beforehand."""
+    pieces = list(_pieces(reply))
+    if not pieces or not all(map(_is_piece, pieces)):
+        raise ConfigurationError(f"{shorten(repr(reply), 80)} is not a reply: its pieces are strs and dicts")
+    return pieces
+
+
+def _is_piece(value: object) -> bool:
+    return isinstance(value, str) or is_mapping(value)
 
 
 def _tokens(text: str) -> list[str]:
@@ -144,40 +170,10 @@ def _chunks_of(reply: ChatReply) -> Iterable[Piece]:
         yield {"choices": [], "usage": reply.usage}
 
 
-def _not_a_function(reply: Reply | ReplyFunction) -> Reply:
-    if callable(reply):
-        raise ConfigurationError("reply_with: a function answers every request: pass it alone")
-    return reply
-
-
-def _as_reply(reply: object) -> Reply:
-    """Return `reply`, checked."""
-    if isinstance(reply, str | ChatReply):
-        return reply
-    if is_mapping(reply):
-        is_reply = bool(reply) and reply.keys() <= _CHAT_REPLY_KEYS
-        return _chat_reply(dict(reply)) if is_reply else reply
-    if _is_iterable(reply):
-        pieces = list(reply)
-        checked = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-        if checked and len(checked) == len(pieces):
-            return checked
-    shown = shorten(repr(reply), 80)
-    raise ConfigurationError(
-        f"{shown} is not a reply: pass a str, a ChatReply, or a list of strs and chunk dicts"
-    )
-
-
-def _is_iterable(value: object) -> TypeGuard[Iterable[object]]:
-    return isinstance(value, Iterable)
-
-
-def _chat_reply(fields: dict[str, Any]) -> ChatReply:
-    calls: Any = fields.get("tool_calls") or []
-    usage: Any = fields.get("usage")
-    if not is_array(calls) or not all(is_object(call) for call in calls):
+def _chat_reply(fields: Mapping[str, Any]) -> ChatReply:
+    reply = ChatReply(**fields)
+    if not (isinstance(reply.text, str) and isinstance(reply.usage, dict | None)):
+        raise ConfigurationError("text: must be a string, and usage an object")
+    if not is_array(reply.tool_calls) or not all(map(is_object, reply.tool_calls)):
         raise ConfigurationError("tool_calls: must be a list of {id, type, function: {name, arguments}}")
-    if not (usage is None or is_object(usage)):
-        raise ConfigurationError("usage: must be an object")
-    reason = fields.get("finish_reason")
-    return ChatReply(str(fields.get("text") or ""), reason, usage=usage, tool_calls=calls)
+    return reply

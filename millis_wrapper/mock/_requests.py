@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,7 +13,6 @@ from millis_wrapper._json import is_object
 from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.retry import Operation
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_REMEMBERED = 1000
 MAX_DETAILS = 50  # of one request; a list of a million wrong items is wrong enough after these
 
@@ -31,6 +29,11 @@ _TYPES = {
 _FRACTION = ("Input should be a valid integer, got a number with a fractional part", "int_from_float")
 
 
+def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    shown = {name.lower(): value for name, value in headers.items()}
+    return {name: "****" if name == "authorization" else value for name, value in shown.items()}
+
+
 @attrs.frozen
 class MockRequest:
     """One request that came to an endpoint."""
@@ -38,7 +41,7 @@ class MockRequest:
     operation: Operation
     agent_id: str | None
     """The agent that it named, or None."""
-    headers: dict[str, str]
+    headers: dict[str, str] = attrs.field(converter=_without_key)
     """Its headers by lower-case name, the key masked."""
     body: Any = None
     """The JSON value that was sent; text where that was not JSON, None where there was nothing."""
@@ -56,19 +59,9 @@ def read_body(content: bytes) -> Body:
     if not content:
         return Body(None)
     try:
-        return Body(json.loads(content, parse_constant=_refused, parse_float=_finite))
+        return Body(json.loads(content, parse_constant=_refused))
     except (ValueError, RecursionError) as error:
         return Body(content.decode("utf-8", "replace"), str(error))
-
-
-def remembered(
-    operation: Operation, headers: Mapping[str, str], body: Body, agent_id: str | None
-) -> MockRequest:
-    """Return the request as it is to be remembered: without the key."""
-    shown = {name.lower(): value for name, value in headers.items()}
-    if "authorization" in shown:
-        shown["authorization"] = "****"
-    return MockRequest(operation, agent_id, shown, body.value)
 
 
 def named_agent(body: Body) -> str | None:
@@ -82,21 +75,13 @@ def _refused(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")  # though Python reads it
 
 
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError("a number is too large")  # it could not be sent back
-    return value
-
-
 def details_of(body: object, component: str) -> list[dict[str, Any]]:
     """Return the `detail` of FastAPI's 422: an item for each violation of `component` by `body`."""
-    return [_detail(violation) for violation in islice(violations(body, component), MAX_DETAILS)]
-
-
-def _detail(violation: Violation) -> dict[str, Any]:
-    msg, kind = _words(violation)
-    return {"loc": ["body", *violation.path], "msg": msg, "type": kind}
+    details: list[dict[str, Any]] = []
+    for violation in islice(violations(body, component), MAX_DETAILS):
+        msg, kind = _words(violation)
+        details.append({"loc": ["body", *violation.path], "msg": msg, "type": kind})
+    return details
 
 
 def _words(violation: Violation) -> tuple[str, str]:

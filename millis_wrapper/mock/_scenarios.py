@@ -38,33 +38,23 @@ class Scenario:
     name: str
     does: str
     """What happens, in one line."""
-    refusal: Refusal | None = None
-    """What comes in place of an answer."""
-    times: int | None = None
-    """For how many requests; None is all."""
-    slow: bool = False
-    """Whether the answer begins late."""
     chat: streams.Writer = streams.as_documented
     """How the answer of chat is written."""
     duplicate: copies.CopyWriter = copies.as_documented
     """How the answer of duplicate is written."""
     media_type: str | None = None
     """The media type of an answer that is not what it should be."""
+    refusal: Refusal | None = None
+    """What comes in place of an answer."""
+    times: int | None = None
+    """For how many requests; None is all."""
+    slow: bool = False
+    """Whether the answer begins late."""
 
     @property
     def agent_id(self) -> str:
         """The agent id that asks for it."""
         return f"{_PREFIX}{self.name}".ljust(ID_LENGTH, "-")
-
-    @property
-    def where(self) -> str:
-        """The calls in which it shows: `chat`, `duplicate`, or both."""
-        everywhere = self.refusal is not None or self.slow
-        calls = [
-            "chat" if everywhere or self.chat is not streams.as_documented else "",
-            "duplicate" if everywhere or self.duplicate is not copies.as_documented else "",
-        ]
-        return ", ".join(filter(None, calls))
 
 
 def refuse(
@@ -76,72 +66,57 @@ def refuse(
 
 
 def _too_many(name: str, does: str, times: int | None = None) -> Scenario:
-    return Scenario(name, does, refuse(429, "Too many requests", asks_to_wait=True), times=times)
+    refusal = refuse(429, "Too many requests", asks_to_wait=True)
+    return Scenario(name, does, refusal=refusal, times=times)
 
 
 _SCENARIOS = (
-    Scenario("401", "401 with a detail", refuse(401, "Invalid private key")),
-    Scenario("404", "404 without a body", Refusal(404, b"")),
-    Scenario("422", "422 naming one faulty place", refuse(422, [_MISSING])),
+    Scenario("401", "401 with a detail", refusal=refuse(401, "Invalid private key")),
+    Scenario("404", "404 without a body", refusal=Refusal(404, b"")),
+    Scenario("422", "422 naming one place that is wrong", refusal=refuse(422, [_MISSING])),
     _too_many("429", "429 with Retry-After, always"),
     _too_many("429-1-then-ok", "429 with Retry-After once, then fine", 1),
     _too_many("429-2-then-ok", "429 with Retry-After twice, then fine", 2),
     _too_many("429-3-then-ok", "429 with Retry-After three times, then fine", 3),
-    Scenario("500", "500 with a bare JSON string", Refusal(500, b'"Internal Server Error"')),
-    Scenario("503", "503 with a detail and no Retry-After", refuse(503, "Service unavailable")),
+    Scenario("500", "500 with a bare JSON string", refusal=Refusal(500, b'"Internal Server Error"')),
+    Scenario("503", "503 with a detail and no Retry-After", refusal=refuse(503, "Service unavailable")),
     Scenario(
         "503-then-ok",
         "503 with Retry-After once, then fine",
-        refuse(503, "Service unavailable", asks_to_wait=True),
+        refusal=refuse(503, "Service unavailable", asks_to_wait=True),
         times=1,
     ),
-    Scenario("502-html", "502 with a gateway's HTML page", Refusal(502, streams.HTML, "text/html")),
+    Scenario("502-html", "502 with a gateway's HTML page", refusal=Refusal(502, streams.HTML, "text/html")),
     Scenario("slow", "the first byte comes late (`slow` seconds), then fine", slow=True),
-    Scenario(
-        "stall",
-        "the answer begins, and then nothing more comes",
-        chat=streams.stall,
-        duplicate=copies.stall,
-    ),
-    Scenario(
-        "cut",
-        "the connection is closed in the middle of the answer",
-        chat=streams.cut,
-        duplicate=copies.cut,
-    ),
-    Scenario("half-event", "the stream ends properly, in the middle of an event", chat=streams.half_event),
-    Scenario("error-event", "an `event: error` after the first words", chat=streams.error_event),
-    Scenario("error-object", 'an `{"error": ...}` object after the first words', chat=streams.error_object),
-    Scenario("no-done", "a whole reply without `[DONE]`", chat=streams.without_end_mark),
-    Scenario("role-only", "a first delta with a role and no content", chat=streams.role_first),
-    Scenario("null-deltas", "null and empty deltas, and a chunk without choices", chat=streams.null_deltas),
-    Scenario("crlf", "lines that end in CR LF, with pieces cut in between", chat=streams.crlf),
-    Scenario("one-byte", "a reply in pieces of one byte", chat=streams.one_byte_each),
-    Scenario("comments", "a comment before each event, as a keep-alive", chat=streams.with_comments),
-    Scenario(
-        "200-html",
-        "200 with an HTML page",
-        chat=streams.html,
-        duplicate=copies.html,
-        media_type="text/html",
-    ),
+    Scenario("stall", "the answer begins, and then nothing more comes", streams.stall, copies.stall),
+    Scenario("cut", "the connection is closed in the middle of the answer", streams.cut, copies.cut),
+    Scenario("half-event", "the stream ends properly, in the middle of an event", streams.half_event),
+    Scenario("error-event", "an `event: error` after the first words", streams.error_event),
+    Scenario("error-object", 'an `{"error": ...}` object after the first words', streams.error_object),
+    Scenario("no-done", "a whole reply without `[DONE]`", streams.without_end_mark),
+    Scenario("role-only", "a first delta with a role and no content", streams.role_first),
+    Scenario("null-deltas", "null and empty deltas, and a chunk without choices", streams.null_deltas),
+    Scenario("crlf", "lines that end in CR LF, with pieces cut in between", streams.crlf),
+    Scenario("one-byte", "a reply in pieces of one byte", streams.one_byte_each),
+    Scenario("comments", "a comment before each event, as a keep-alive", streams.with_comments),
+    Scenario("200-html", "200 with an HTML page", streams.html, copies.html, media_type="text/html"),
     Scenario(
         "unknown-fields",
         "keys that the contract does not have, at every depth",
-        chat=streams.unknown_fields,
-        duplicate=copies.unknown_fields,
+        streams.unknown_fields,
+        copies.unknown_fields,
     ),
     Scenario(
         "nulls",
         "null for all that is not set; of a copy also the name and the date",
-        chat=streams.nulls,
-        duplicate=copies.nulls,
+        streams.nulls,
+        copies.nulls,
     ),
     Scenario(
         "new-values",
         "values that the contract's known sets do not have",
-        chat=streams.new_values,
-        duplicate=copies.new_values,
+        streams.new_values,
+        copies.new_values,
     ),
     Scenario("seconds", "`created_at` in seconds", duplicate=copies.in_seconds),
     Scenario("iso-date", "`created_at` as an ISO 8601 date", duplicate=copies.as_iso_date),
@@ -160,8 +135,8 @@ def scenario_named(name: str) -> Scenario:
     Raises:
         ConfigurationError: there is none; the message lists all.
     """
-    for scenario in _SCENARIOS:
-        if name in (scenario.name, scenario.agent_id):
-            return scenario
-    names = ", ".join(scenario.name for scenario in _SCENARIOS)
-    raise ConfigurationError(f"{name!r} is not a scenario: pass one of {names}")
+    by_name = {scenario.name: scenario for scenario in _SCENARIOS}
+    scenario = by_name.get(name) or SCENARIOS.get(name)
+    if scenario is None:
+        raise ConfigurationError(f"{name!r} is not a scenario: pass one of {', '.join(by_name)}")
+    return scenario

@@ -6,20 +6,17 @@ import asyncio
 import logging
 import socket
 import threading
-import time
-from collections.abc import Callable
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from millis_wrapper.errors import ConfigurationError
 
-from ._agents import new_agent_id
 from ._app import create_app, log
-from ._state import Sleep, State
+from ._state import State
 from ._streams import CutError
 
 if TYPE_CHECKING:
@@ -152,33 +149,17 @@ class MockMillis(State):
         Good evening.
     """
 
-    def __init__(
-        self,
-        *,
-        pace: float = 0.0,
-        slow: float = 2.0,
-        retry_after: int = 1,
-        api_key: str | None = None,
-        sleep: Sleep = anyio.sleep,
-        clock: Callable[[], float] = time.time,
-        new_id: Callable[[], str] = new_agent_id,
-    ) -> None:
-        super().__init__(
-            pace=pace,
-            slow=slow,
-            retry_after=retry_after,
-            api_key=api_key,
-            sleep=sleep,
-            clock=clock,
-            new_id=new_id,
-        )
-        self.app: ASGIApp = create_app(self)
-        self._server: Server | None = None
+    _server: Server | None = None
 
     def __repr__(self) -> str:
         where = f"at {self._server.url}" if self._server is not None else "not running"
         agents, requests = len(self.agents.names()), len(self.requests)
         return f"<MockMillis {where}: {agents} agents, {requests} requests>"
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        """Both endpoints, to be called without a network."""
+        return create_app(self)
 
     @property
     def url(self) -> str:

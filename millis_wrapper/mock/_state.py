@@ -95,23 +95,23 @@ class State:
         Raises:
             ConfigurationError: an argument is wrong; the message lists what there is.
         """
-        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+        # A bool is an int too, and a mistake here.
+        if type(times) is not int or times < 1:
             raise ConfigurationError(f"fail_next: times must be 1 or more, not {shorten(repr(times), 40)}")
-        if isinstance(retry_after, bool) or not isinstance(retry_after, int | str | None):
+        if type(retry_after) not in (int, str, type(None)):
             shown = shorten(repr(retry_after), 40)
             raise ConfigurationError(f"fail_next: retry_after must be seconds or an HTTP date, not {shown}")
         if isinstance(scenario, str):
             if retry_after is not None:
                 raise ConfigurationError("fail_next: retry_after goes with an error status such as 429")
             failing = scenario_named(scenario)
-        elif isinstance(scenario, bool) or not isinstance(scenario, int) or not 300 <= scenario <= 599:
+        elif type(scenario) is int and 300 <= scenario <= 599:
+            words, asks_to_wait = "Made to fail by the mock", retry_after is not None
+            refusal = refuse(scenario, words, asks_to_wait=asks_to_wait, wait=retry_after)
+            failing = Scenario(str(scenario), "", refusal=refusal)
+        else:
             shown = shorten(repr(scenario), 40)
             raise ConfigurationError(f"fail_next: {shown} is not an error status, nor the name of a scenario")
-        else:
-            refusal = refuse(
-                scenario, "Made to fail by the mock", asks_to_wait=retry_after is not None, wait=retry_after
-            )
-            failing = Scenario(str(scenario), "", refusal)
         self._next_scenarios.extend([failing] * times)
 
     def add_agent(

@@ -113,22 +113,22 @@ async def new_values(pieces: Pieces) -> Bytes:
     yield END
 
 
-async def error_event(pieces: Pieces) -> Bytes:
-    async for written in _beginning(pieces):
-        yield written
-    yield event({"message": "the mock's model is overloaded"}, "error")
+def broken_off(end: bytes) -> Writer:
+    """Return the writer of the first pieces, and then of `end`."""
+
+    async def write(pieces: Pieces) -> Bytes:
+        async for written in _beginning(pieces):
+            yield written
+        yield end
+
+    return write
 
 
-async def error_object(pieces: Pieces) -> Bytes:
-    async for written in _beginning(pieces):
-        yield written
-    yield event({"error": {"message": "the mock's model is overloaded", "type": "overloaded", "code": 529}})
-
-
-async def half_event(pieces: Pieces) -> Bytes:
-    async for written in _beginning(pieces):
-        yield written
-    yield b'data: {"choices":[{"delta":{"con'
+error_event = broken_off(event({"message": "the mock's model is overloaded"}, "error"))
+error_object = broken_off(
+    event({"error": {"message": "the mock's model is overloaded", "type": "overloaded", "code": 529}})
+)
+half_event = broken_off(b'data: {"choices":[{"delta":{"con')
 
 
 async def cut(pieces: Pieces) -> Bytes:

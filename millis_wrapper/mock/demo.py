@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: demo [AGENT_ID]  (with an agent id, on the live service: set MILLIS_API_KEY)")
         return 2
     try:
-        run(arguments[0] if arguments else None, sys.stdout)
+        run(arguments[0] if arguments else None)
     except MillisError as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
@@ -44,13 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(agent_id: str | None, out: TextIO, *, allow_http: bool = False) -> None:
-    """Stream a reply of an agent to `out`, then copy the agent and name the copy.
+def run(agent_id: str | None) -> None:
+    """Print a reply of an agent as it streams in, then copy the agent and name the copy.
 
     Args:
         agent_id: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
-        out: where to write to.
-        allow_http: as for `Millis`.
 
     Raises:
         MillisError: a call failed.
@@ -60,26 +58,26 @@ def run(agent_id: str | None, out: TextIO, *, allow_http: bool = False) -> None:
     from . import DEFAULT_AGENT_ID, MockMillis
 
     if agent_id is not None:
-        with Millis(allow_http=allow_http) as millis:
-            print("The live service; what follows may cost you, and the copy is real.\n", file=out)
-            _show(millis, agent_id, out)
+        with Millis() as millis:
+            print("The live service; what follows may cost you, and the copy is real.\n")
+            _show(millis, agent_id)
         return
     with MockMillis(pace=PACE) as mock, Millis("demo-key", base_url=mock.url) as millis:
         mock.reply_with(ANSWER)
-        print(f"A mock of the service runs at {mock.url}.\n", file=out)
-        _show(millis, DEFAULT_AGENT_ID, out)
+        print(f"A mock of the service runs at {mock.url}.\n")
+        _show(millis, DEFAULT_AGENT_ID)
     if os.environ.get("MILLIS_API_KEY"):
-        print("\nFor the same on the live service, add the id of one of your agents.", file=out)
+        print("\nFor the same on the live service, add the id of one of your agents.")
 
 
-def _show(millis: Millis, agent_id: str, out: TextIO) -> None:
-    print(f"You:   {QUESTION}\nAgent: ", end="", flush=True, file=out)
+def _show(millis: Millis, agent_id: str) -> None:
+    print(f"You:   {QUESTION}\nAgent: ", end="", flush=True)
     with millis.chat.stream(QUESTION, agent_id=agent_id) as stream:
         for text in stream.text_stream:
-            print(escape_control_characters(text), end="", flush=True, file=out)
-    print(f"\n\nMaking a copy of the agent {agent_id} ...", flush=True, file=out)
+            print(escape_control_characters(text), end="", flush=True)
+    print(f"\n\nMaking a copy of the agent {agent_id} ...", flush=True)
     copy = millis.agents.duplicate(agent_id)
-    print(f"The copy's id is {shorten(copy.id, 200)}.", flush=True, file=out)
+    print(f"The copy's id is {shorten(copy.id, 200)}.", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import KEY, Clients, call
-from loopback import Loopback, copied, http, reply
+from clients import KEY, OPERATIONS, Clients, call
+from loopback import FINE, Loopback, copied, http, reply
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
 
 pytestmark = pytest.mark.anyio
-
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
-FINE = {"chat": reply("Hello"), "duplicate": copied()}
 
 
 async def test_chat_sends_exactly_what_was_said(clients: Clients) -> None:

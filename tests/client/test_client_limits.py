@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import AnyMillis, Clients, call, in_thread
-from loopback import END, STREAM, Answer, Loopback, Step, copied, linger, reply, said, until_left
+from clients import OPERATIONS, AnyMillis, Clients, call, in_thread
+from loopback import END, FINE, STREAM, Answer, Loopback, Step, linger, said, until_left
 
 from millis_wrapper import (
     APITimeoutError,
@@ -23,8 +23,6 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
-FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 OPENING: dict[str, Step] = {
     "chat": STREAM + said("Hel"),
     "duplicate": b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"id": "-On',

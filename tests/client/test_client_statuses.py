@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clients import Clients, call
-from loopback import Answer, Loopback, Peer, chunk, close, copied, http, linger, reply, reset
+from clients import OPERATIONS, Clients, call
+from loopback import FINE, Answer, Loopback, Peer, chunk, close, copied, http, linger, reset
 
 from millis_wrapper import (
     APIStatusError,
@@ -17,9 +17,7 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 BROKEN_CHUNKS = b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"broken")
-FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 
 
 @OPERATIONS

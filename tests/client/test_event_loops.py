@@ -7,13 +7,10 @@ import gc
 import anyio
 import httpx
 import pytest
-from clients import ENGINES, KEY, Engine, call, in_thread
-from loopback import Answer, Loopback, copied, reply, until_left
+from clients import ENGINES, KEY, OPERATIONS, Engine, call, in_thread
+from loopback import FINE, Loopback, copied, reply, until_left
 
 from millis_wrapper import APIConnectionError, AsyncMillis
-
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
-FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 
 # Nobody can close a connection when its event loop, or its client, is gone: Python does, and says so.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("collected")]

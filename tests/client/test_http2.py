@@ -17,13 +17,12 @@ import h2.events
 import h2.exceptions
 import httpx
 import pytest
-from clients import ON_HTTPX, Clients, call
+from clients import ON_HTTPX, OPERATIONS, Clients, call
 
 from millis_wrapper import APIConnectionError
 
 pytestmark = [pytest.mark.anyio, ON_HTTPX]
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 Connection = h2.connection.H2Connection
 React = Callable[[Connection, int], None]
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clients import KEY, ON_HTTPX, Clients, call
+from clients import KEY, ON_HTTPX, OPERATIONS, Clients, call
 from leaks import places
-from loopback import Loopback, Peer, http, until_left
+from loopback import Loopback, Peer, Step, http, until_left
 
 from millis_wrapper import APIConnectionError, APITimeoutError, ConfigurationError, Timeout
 
 pytestmark = pytest.mark.anyio
 
 PASSWORD = "DelicateBear8"
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 
 
 def use(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
@@ -50,32 +49,30 @@ def swallow(peer: Peer) -> None:
 
 @ON_HTTPX
 @OPERATIONS
-async def test_a_silent_socks_proxy_is_left_after_the_connect_limit(
-    clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """httpcore itself would wait for its handshake for ever."""
-    with Socks([swallow, until_left]) as proxy:
-        use(monkeypatch, f"socks5://{proxy.address}")
-        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=0.2))
-        with pytest.raises(APITimeoutError) as caught:
-            await call(client, operation)
-        assert proxy.address in str(caught.value)
-    assert not caught.value.maybe_processed
-
-
-@ON_HTTPX
-@OPERATIONS
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"\x04\x00", b"\x05\xff", b"\x00" * 64]
+    ("step", "connect", "error"),
+    [
+        (until_left, 0.2, APITimeoutError),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 2, APIConnectionError),
+        (b"\x05", 2, APIConnectionError),
+        (b"\x04\x00", 2, APIConnectionError),
+        (b"\x05\xff", 2, APIConnectionError),
+        (b"\x00" * 64, 2, APIConnectionError),
+    ],
 )
-async def test_a_proxy_that_does_not_speak_socks_is_one_of_our_errors(
-    clients: Clients, operation: str, answer: bytes, monkeypatch: pytest.MonkeyPatch
+async def test_a_proxy_that_is_silent_or_does_not_speak_socks_is_one_of_our_errors(
+    clients: Clients,
+    operation: str,
+    step: Step,
+    connect: float,
+    error: type[APIConnectionError],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """socksio's own exceptions do not come through, and nothing was sent."""
-    with Socks([swallow, answer]) as proxy:
+    """socksio's exceptions do not come through, and httpcore itself would wait for ever; nothing was sent."""
+    with Socks([swallow, step]) as proxy:
         use(monkeypatch, f"socks5://{proxy.address}")
-        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=2))
-        with pytest.raises(APIConnectionError) as caught:
+        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=connect))
+        with pytest.raises(error) as caught:
             await call(client, operation)
         assert proxy.address in str(caught.value)
     assert not caught.value.maybe_processed

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import KEY, Clients, call
+from clients import KEY, OPERATIONS, Clients, call
 from leaks import chain, places
 from loopback import (
     END,
@@ -32,7 +32,6 @@ from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, 
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 LIMITS = Timeout(first_byte=0.1, idle=0.1, write=0.1)  # only where the answer, or the reading, never comes
 
 
@@ -48,7 +47,7 @@ def assert_secret(error: MillisError, caplog: pytest.LogCaptureFixture) -> None:
     assert KEY not in caplog.text
 
 
-FAULTS: dict[str, Answer] = {
+FAILURES: dict[str, Answer] = {
     "reset": [reset],
     "closed": [close],
     "no answer": [until_left],
@@ -63,7 +62,7 @@ FAULTS: dict[str, Answer] = {
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES.keys())
 async def test_no_error_tells_the_key(
     clients: Clients, operation: str, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:

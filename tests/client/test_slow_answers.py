@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from clients import Clients, call
+from clients import OPERATIONS, Clients, call
 from loopback import DONE, STREAM, Answer, Loopback, Peer, chunk, said
 
 from millis_wrapper import (
@@ -20,7 +20,6 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 ENOUGH = 10.0  # seconds after which a call that should have ended has failed its test
 
 

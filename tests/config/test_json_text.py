@@ -49,7 +49,7 @@ def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, 
         ("[" * 200_000, "nested too deeply", None),
     ],
 )
-def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
+def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
     """What is no JSON, and a key that would be lost, is found and placed."""
     with pytest.raises(ParseError) as caught:
         read_json(text)

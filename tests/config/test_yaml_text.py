@@ -123,7 +123,7 @@ def test_no_document_is_null() -> None:
         ("a: " + "[" * 5000, "nested too deeply", None),
     ],
 )
-def test_a_fault_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
+def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
     """What is no YAML, has no form in JSON, or would lose a key, is found and placed."""
     with pytest.raises(ParseError) as caught:
         read_yaml(text)

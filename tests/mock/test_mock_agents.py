@@ -70,8 +70,8 @@ async def test_agents_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> 
         ("{}", "must hold a list"),
         ("[]", "must hold a list"),
         ("[7]", r"\[0\]: must be an object"),
-        ('[{"id": "-a"}, {"name": "B"}]', r"\[1\]: id and name must be strings"),
-        ('[{"id": "-a", "name": 7}]', "name must be strings"),
+        ('[{"id": "-a"}, {"name": "B"}]', r"\[1\]: must be an object: id and name strings"),
+        ('[{"id": "-a", "name": 7}]', "id and name strings"),
         ('[{"id": "-a", "config": []}]', "config an object"),
         ('[{"id": "-a"}, {"id": "-a"}]', r"\[1\]: the agent id '-a' is taken"),
         ('[{"id": "no/slash"}]', "is not a valid agent id"),
@@ -81,7 +81,7 @@ async def test_agents_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> 
 def test_an_agents_file_that_is_wrong_is_named_with_the_place(
     mock: MockMillis, tmp_path: Path, content: str | None, words: str
 ) -> None:
-    """Whatever is wrong, the error names the file, the agent and the fault."""
+    """Whatever is wrong, the error names the file, the agent and the mistake."""
     saved = tmp_path / "agents.json"
     if content is not None:
         saved.write_text(content)

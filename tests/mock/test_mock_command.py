@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -69,9 +69,9 @@ def test_the_command_runs_the_mock_until_it_is_ended(
         (["--script", "/nowhere"], "/nowhere: No such file"),
         (["--port", "65536"], "port 65536"),
         (["--port", "x"], "--port"),
-        (["--pace", "-1"], "'-1' is not a number of seconds"),
-        (["--pace", "soon"], "'soon' is not a number of seconds"),
-        (["--pace", "inf"], "'inf' is not a number of seconds"),
+        (["--pace", "-1"], "--pace: must be a number of seconds"),
+        (["--pace", "soon"], "--pace: invalid float value: 'soon'"),
+        (["--pace", "inf"], "--pace: must be a number of seconds"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_its_arguments(
@@ -105,7 +105,8 @@ def test_the_demo_streams_a_reply_and_copies_an_agent(monkeypatch: pytest.Monkey
     monkeypatch.setattr(demo, "PACE", 0)
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     screen = Screen()
-    demo.run(None, screen)
+    with redirect_stdout(screen):
+        demo.run(None)
     words = demo.ANSWER.split(" ")
     for number in range(1, len(words)):
         assert any(shown.endswith("Agent: " + " ".join(words[:number])) for shown in screen.seen)
@@ -140,7 +141,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(
 ) -> None:
     """Its status is that of a program that was interrupted."""
 
-    def interrupted(agent_id: str | None, out: object) -> None:
+    def interrupted(agent_id: str | None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(demo, "run", interrupted)
@@ -163,7 +164,8 @@ def test_the_demo_on_the_live_service_says_first_that_it_is(
             return super().write(text)
 
     screen = Watched()
-    demo.run(agent_id, screen)
+    with redirect_stdout(screen):
+        demo.run(agent_id)
     assert [request.agent_id for request in millis_mock.requests] == [agent_id, agent_id]
     assert [count for text, count in requests_when_shown if "the copy is real" in text] == [0]
     assert f"Agent: {demo.QUESTION}" in screen.getvalue()
@@ -177,7 +179,8 @@ def test_the_demo_shows_no_control_characters_of_a_reply(
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.reply_with("\x1b[2Jgone")
     screen = io.StringIO()
-    demo.run(DEFAULT_AGENT_ID, screen)
+    with redirect_stdout(screen):
+        demo.run(DEFAULT_AGENT_ID)
     assert "\x1b" not in screen.getvalue()
     assert "gone" in screen.getvalue()
 

@@ -122,7 +122,7 @@ def names() -> list[str]:
     return [scenario.name for scenario in SCENARIOS.values()]
 
 
-def test_every_fault_has_its_expected_outcome() -> None:
+def test_every_scenario_has_its_expected_outcome() -> None:
     """No scenario is added without saying what the client makes of it."""
     assert list(CHATS) == names()
     assert set(COPIES) <= set(names())

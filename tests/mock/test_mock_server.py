@@ -84,19 +84,6 @@ async def test_a_stalled_answer_ends_when_its_reader_goes_away(mock: MockMillis,
     assert not answer.cut
 
 
-@pytest.mark.anyio
-async def test_a_late_answer_ends_when_its_reader_goes_away() -> None:
-    """Nobody waits for a wait that nobody waits for."""
-    leave = anyio.Event()
-
-    async def sleep(seconds: float) -> None:
-        leave.set()
-        await anyio.sleep_forever()
-
-    answer = await post(MockMillis(sleep=sleep).app, CHAT, chat_body(agent_id=SLOW), leave=leave)
-    assert (answer.status, answer.cut) == (0, False)
-
-
 @pytest.mark.parametrize("agent_id", [STALLING, SLOW])
 def test_stopping_the_mock_ends_what_is_under_way(agent_id: str, caplog: pytest.LogCaptureFixture) -> None:
     """A stalled or late answer keeps no test run from ending, and no traceback tells of it."""

@@ -11,7 +11,7 @@ from asgi import CHAT, Exchange, chat_body, duplicate_path, post
 
 from millis_wrapper import contract
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
-from millis_wrapper.mock._scenarios import SCENARIOS, scenario_named
+from millis_wrapper.mock._scenarios import AS_DOCUMENTED, SCENARIOS, Scenario, scenario_named
 
 TEXT = "one two three four"
 
@@ -148,11 +148,19 @@ def test_magic_ids_are_of_the_service_s_form_and_unlike() -> None:
     assert len(MAGIC_IDS) == len({scenario.name for scenario in SCENARIOS.values()})
 
 
+def calls(scenario: Scenario) -> str:
+    """Return the calls in which a scenario shows."""
+    everywhere = scenario.refusal is not None or scenario.slow
+    chat = everywhere or scenario.chat is not AS_DOCUMENTED.chat
+    duplicate = everywhere or scenario.duplicate is not AS_DOCUMENTED.duplicate
+    return ", ".join(["chat"] * chat + ["duplicate"] * duplicate)
+
+
 def test_the_page_lists_exactly_the_magic_ids_of_the_code() -> None:
     """No id is missing from the page, none is there that does nothing, and the words are the code's."""
     page = (files("millis_wrapper.mock") / "README.md").read_text("utf-8")
     listed = [line for line in page.splitlines() if line.startswith("| `-mock-")]
     assert listed == [
-        f"| `{scenario.agent_id}` | {scenario.does} | {scenario.where} |" for scenario in SCENARIOS.values()
+        f"| `{scenario.agent_id}` | {scenario.does} | {calls(scenario)} |" for scenario in SCENARIOS.values()
     ]
     assert f"`{DEFAULT_AGENT_ID}`" in page

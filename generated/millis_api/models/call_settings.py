@@ -31,7 +31,7 @@ class CallSettings:
         "background": "background",
     }
 
-    enable_recording: bool | None | Unset = UNSET
+    enable_recording: bool | Unset = UNSET
     """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSound | None | Unset = UNSET
     """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the
@@ -82,7 +82,7 @@ class CallSettings:
 class CallSettingsDict(TypedDict, total=False):
     """Recording and background sound of calls."""
 
-    enable_recording: bool | None
+    enable_recording: bool
     """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSoundDict | None
     """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the

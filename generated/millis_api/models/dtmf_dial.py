@@ -26,7 +26,7 @@ class DtmfDial:
         "instruction": "instruction",
     }
 
-    enabled: bool | None | Unset = UNSET
+    enabled: bool | Unset = UNSET
     """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str | Unset = UNSET
     """ When to press which keys, in plain words for the language model. """
@@ -76,7 +76,7 @@ class DtmfDial:
 class DtmfDialDict(TypedDict, total=False):
     """Whether the agent may press the keys of the telephone, and which."""
 
-    enabled: bool | None
+    enabled: bool
     """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str
     """ When to press which keys, in plain words for the language model. """

@@ -36,7 +36,7 @@ class LLM:
 
     model: KnownLanguageModel | str
     """ The name of the language model. In a request only the known values are accepted. """
-    temperature: float | None | Unset = UNSET
+    temperature: float | Unset = UNSET
     """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
     Default: `0`. """
     history_settings: HistorySettings | None | Unset = UNSET
@@ -91,7 +91,7 @@ class LLMDict(TypedDict, total=False):
 
     model: Required[KnownLanguageModel | str]
     """ The name of the language model. In a request only the known values are accepted. """
-    temperature: float | None
+    temperature: float
     """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
     Default: `0`. """
     history_settings: HistorySettingsDict | None

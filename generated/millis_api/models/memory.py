@@ -26,7 +26,7 @@ class Memory:
         "user_identifier_key": "user_identifier_key",
     }
 
-    user_identifier_key: None | str | Unset = UNSET
+    user_identifier_key: str | Unset = UNSET
     """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -73,5 +73,5 @@ class MemoryDict(TypedDict, total=False):
     """How the agent continues earlier sessions with the same person. The service must be allowed to keep
     data for that, see `privacy_settings`."""
 
-    user_identifier_key: None | str
+    user_identifier_key: str
     """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """

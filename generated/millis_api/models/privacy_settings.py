@@ -29,7 +29,7 @@ class PrivacySettings:
 
     opt_out_data_collection: bool
     """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
-    do_not_call_detection: bool | None | Unset = UNSET
+    do_not_call_detection: bool | Unset = UNSET
     """ Whether the agent notices when a person asks not to be called again. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, as they came. """
@@ -79,5 +79,5 @@ class PrivacySettingsDict(TypedDict, total=False):
 
     opt_out_data_collection: Required[bool]
     """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
-    do_not_call_detection: bool | None
+    do_not_call_detection: bool
     """ Whether the agent notices when a person asks not to be called again. Default: `false`. """

@@ -6,9 +6,10 @@ import threading
 
 import httpx
 import pytest
-from clients import Clients, call
+from clients import OPERATIONS, Clients, call
 from loopback import (
     END,
+    FINE,
     STREAM,
     Answer,
     Loopback,
@@ -37,8 +38,6 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
-FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
 MAY_HAVE_HAPPENED = {
     "chat": "the service may have acted on it",
     "duplicate": "a copy may exist: look before you try again",
