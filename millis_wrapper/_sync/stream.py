@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .transport import OpenResponse, Transport
 
 
+_NO_CHUNKS: Iterator[ChatChunk] = iter(())
 _IS_READ = "stream: another thread or task is reading it; read it in one place"
 
 
@@ -55,7 +56,7 @@ class ChatStream:
         self._reading = threading.Lock()
         self._answer: OpenResponse | None = None
         self._pieces: Any = None
-        self._rest: Iterator[ChatChunk] = iter(())
+        self._rest = _NO_CHUNKS
 
     def __del__(self) -> None:
         answer: OpenResponse | None = getattr(self, "_answer", None)
