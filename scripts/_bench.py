@@ -11,23 +11,16 @@ import asyncio
 import codecs
 import gc
 import json
+import math
 import statistics
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
 import aiohttp
@@ -38,61 +31,51 @@ from millis_wrapper import AsyncMillis, Conversation, Millis
 from millis_wrapper.config import check_config
 from millis_wrapper.sse import decode
 
+Run = Callable[[], object]
+EVENT_STREAM = {"content-type": "text/event-stream"}
+
 
 class Row(NamedTuple):
-    """One measured ratio: the median of the rounds and their quartiles."""
+    """One figure: the ratios of all rounds, and its target."""
 
     name: str
-    median: float
-    low: float
-    high: float
-    at_least: float | None = None
-    at_most: float | None = None
+    ratios: Sequence[float]
+    at_least: float = -math.inf
+    at_most: float = math.inf
 
     @property
     def is_missed(self) -> bool:
-        """Whether it misses its target."""
-        return (self.at_least is not None and self.median < self.at_least) or (
-            self.at_most is not None and self.median > self.at_most
-        )
+        """Whether the median misses the target."""
+        return not self.at_least <= statistics.median(self.ratios) <= self.at_most
 
     def __str__(self) -> str:
-        words = ""
+        low, median, high = statistics.quantiles(self.ratios, n=4)
+        line = f"{self.name:<72} {median:7.2f} ({low:.2f} to {high:.2f})"
         for sign, target in ((">=", self.at_least), ("<=", self.at_most)):
-            if target is not None:
-                words = f"  target {sign} {target:g}: {'MISSED' if self.is_missed else 'met'}"
-        return f"{self.name:<72} {self.median:7.2f} ({self.low:.2f} to {self.high:.2f}){words}"
-
-
-def row(name: str, ratios: Sequence[float], **target: float) -> Row:
-    """Return the row for the ratios of all rounds."""
-    low, median, high = statistics.quantiles(ratios, n=4)
-    return Row(name, median, low, high, **target)
+            if math.isfinite(target):
+                line += f"  target {sign} {target:g}: {'MISSED' if self.is_missed else 'met'}"
+        return line
 
 
 def take_turns(
-    contestants: Mapping[str, Callable[[], object]],
-    rounds: int,
-    clock: Callable[[], float] = time.process_time,
-) -> dict[str, list[float]]:
-    """Return the seconds of each contestant in each round, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        for name, run in contestants.items():
+    rounds: int, *contestants: Run, clock: Callable[[], float] = time.process_time
+) -> list[list[float]]:
+    """Return the seconds of all contestants in each round, after one round to warm up."""
+    times: list[list[float]] = []
+    for _ in range(rounds + 1):
+        took: list[float] = []
+        for run in contestants:
             gc.collect()  # what one left behind is not the next one's to clear away
             began = clock()
             run()
-            if number:
-                times[name].append(clock() - began)
-    return times
+            took.append(clock() - began)
+        times.append(took)
+    return times[1:]
 
 
-def compare(
-    name: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int, **target: float
-) -> Row:
+def compare(name: str, ours: Run, theirs: Run, rounds: int, **target: float) -> Row:
     """Return how many times as fast `ours` is as `theirs`."""
-    times = take_turns({"ours": ours, "theirs": theirs}, rounds)
-    return row(name, [b / a for a, b in zip(times["ours"], times["theirs"], strict=True)], **target)
+    return Row(name, [b / a for a, b in take_turns(rounds, ours, theirs)], **target)
 
 
 def cut(stream: bytes, size: int) -> list[bytes]:
@@ -106,99 +89,77 @@ def sse(rounds: int) -> Iterator[Row]:
     typed = b"event: delta\n" + small
     large = b'data: {"text":"' + b"a" * 2**20 + b'"}\n\n'
     lines = b"".join(b"data: line %d\n" % number for number in range(100_000)) + b"\n"
-    loads: list[tuple[str, list[bytes], dict[str, float]]] = [
-        ("small events, 4 KiB chunks", cut(small * 10_000, 4096), {"at_least": 3.5}),
-        ("small events, one a chunk", [small] * 10_000, {"at_least": 2.3}),
-        ("1 MiB events, one a chunk", [large] * 10, {"at_least": 1.5}),
-        ("1 MiB events, 4 KiB chunks", cut(large * 10, 4096), {}),
-        ("events with a type, 4 KiB chunks", cut(typed * 10_000, 4096), {"at_least": 1.2}),
-        ("CRLF, 4 KiB chunks", cut(small.replace(b"\n", b"\r\n") * 10_000, 4096), {}),
-        ("an event of 100,000 lines", cut(lines, 4096), {}),
+    loads = [
+        ("small events, 4 KiB chunks", cut(small * 10_000, 4096), 3.5),
+        ("small events, one a chunk", [small] * 10_000, 2.3),
+        ("1 MiB events, one a chunk", [large] * 10, 1.5),
+        ("1 MiB events, 4 KiB chunks", cut(large * 10, 4096), -math.inf),
+        ("events with a type, 4 KiB chunks", cut(typed * 10_000, 4096), 1.2),
+        ("CRLF, 4 KiB chunks", cut(small.replace(b"\n", b"\r\n") * 10_000, 4096), -math.inf),
+        ("an event of 100,000 lines", cut(lines, 4096), -math.inf),
     ]
-    for name, chunks, target in loads:
 
-        def ours(chunks: list[bytes] = chunks) -> object:
-            return deque(decode(chunks), maxlen=0)
+    def ours(chunks: list[bytes]) -> None:
+        deque(decode(chunks), maxlen=0)
 
-        def theirs(chunks: list[bytes] = chunks) -> object:
-            return deque(httpx_sse.EventSource(TextOnly(chunks)).iter_sse(), maxlen=0)
-
-        yield compare(f"sse: {name}, over httpx-sse", ours, theirs, rounds, **target)
-
-
-class TextOnly(httpx.Response):
-    """A response that does nothing but decode its chunks."""
-
-    def __init__(self, chunks: Sequence[bytes]) -> None:
-        super().__init__(200, headers={"content-type": "text/event-stream"})
-        self._chunks = chunks
-
-    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
-        """Yield the text of each chunk."""
+    def theirs(chunks: list[bytes]) -> None:
         text_of = codecs.getincrementaldecoder("utf-8")("replace").decode
-        yield from filter(None, map(text_of, self._chunks))
+        texts = filter(None, map(text_of, chunks))
+        response: Any = SimpleNamespace(headers=EVENT_STREAM, iter_text=lambda: texts)
+        deque(httpx_sse.EventSource(response).iter_sse(), maxlen=0)
+
+    for name, chunks, at_least in loads:
+        contestants = partial(ours, chunks), partial(theirs, chunks)
+        yield compare(f"sse: {name}, over httpx-sse", *contestants, rounds, at_least=at_least)
 
 
-class Pieces(httpx.SyncByteStream):
+class Pieces(list[bytes], httpx.SyncByteStream):
     """A body in pieces, without a network."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
 
 
 def text(rounds: int) -> Iterator[Row]:
     """From bytes to text, beside a bare loop of split, json.loads and two look-ups."""
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    event = (
-        "data: " + json.dumps({**chunk, "choices": [{"index": 0, "delta": {"content": "word "}}]}) + "\n\n"
-    )
+    chunk |= {"choices": [{"index": 0, "delta": {"content": "word "}}]}
+    event = f"data: {json.dumps(chunk)}\n\n"
     body = (event * 20_000 + "data: [DONE]\n\n").encode()
+
+    def ours(millis: Millis) -> None:
+        with millis.chat.stream("Hello", agent_id="-O") as stream:
+            assert sum(map(len, stream.text_stream)) == 100_000
+
+    def theirs(http: httpx.Client) -> None:
+        length, rest = 0, b""
+        with http.stream("POST", "https://service/") as response:
+            for piece in response.iter_raw():
+                *events, rest = (rest + piece).split(b"\n\n")
+                for data in events:
+                    if data != b"data: [DONE]":
+                        length += len(json.loads(data[6:])["choices"][0]["delta"]["content"])
+        assert length == 100_000
+
     for name, size, target in (("4 KiB pieces", 4096, 0.9), ("one event a piece", len(event), 0.75)):
         pieces = Pieces(cut(body, size))
-        answer = partial(httpx.Response, 200, headers={"content-type": "text/event-stream"}, stream=pieces)
+        answer = partial(httpx.Response, 200, headers=EVENT_STREAM, stream=pieces)
         http = httpx.Client(transport=httpx.MockTransport(lambda _, answer=answer: answer()))
-        millis = Millis("key", http_client=http)
-
-        def ours(millis: Millis = millis) -> None:
-            with millis.chat.stream("Hello", agent_id="-O") as stream:
-                assert sum(map(len, stream.text_stream)) == 100_000
-
-        def theirs(http: httpx.Client = http) -> None:
-            length, rest = 0, b""
-            with http.stream("POST", "https://service/") as response:
-                for piece in response.iter_raw():
-                    *events, rest = (rest + piece).split(b"\n\n")
-                    for data in events:
-                        if data != b"data: [DONE]":
-                            length += len(json.loads(data[6:])["choices"][0]["delta"]["content"])
-            assert length == 100_000
-
-        yield compare(f"bytes to text: {name}, over a bare loop", ours, theirs, rounds, at_least=target)
+        contestants = partial(ours, Millis("key", http_client=http)), partial(theirs, http)
+        yield compare(f"bytes to text: {name}, over a bare loop", *contestants, rounds, at_least=target)
 
 
 def imports(rounds: int) -> Iterator[Row]:
     """What start-up costs in a fresh process, as a part of `import httpx`."""
-    codes = {
-        "nothing": "pass",
-        "httpx": "import httpx",
-        "import millis_wrapper": "import millis_wrapper",
-        "a ready Millis(...)": "from millis_wrapper import Millis; Millis('key')",
-    }
-    fresh = {
-        name: partial(subprocess.run, [sys.executable, "-c", code], check=True)
-        for name, code in codes.items()
-    }
-    times = take_turns(fresh, rounds, time.perf_counter)
-    for name, target in (("import millis_wrapper", 0.15), ("a ready Millis(...)", 1.6)):
+    codes = (
+        "pass",
+        "import httpx",
+        "import millis_wrapper",
+        "from millis_wrapper import Millis; Millis('key')",
+    )
+    fresh = [partial(subprocess.run, [sys.executable, "-c", code], check=True) for code in codes]
+    times = take_turns(rounds, *fresh, clock=time.perf_counter)
+    for index, name, at_most in ((2, "import millis_wrapper", 0.15), (3, "a ready Millis(...)", 1.6)):
         # The interpreter's own start is not part of the comparison.
-        parts = [
-            (took - nothing) / (httpx_took - nothing)
-            for took, httpx_took, nothing in zip(times[name], times["httpx"], times["nothing"], strict=True)
-        ]
-        yield row(f"imports: {name}, as a part of import httpx", parts, at_most=target)
+        parts = [(took[index] - took[0]) / (took[1] - took[0]) for took in times]
+        yield Row(f"imports: {name}, as a part of import httpx", parts, at_most=at_most)
 
 
 PIECES = 20
@@ -207,11 +168,8 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-e
 
 async def serve() -> None:
     """Serve streams of 20 pieces, as cheaply as can be, so that it is the clients that are measured."""
-
-    def chunk(data: bytes) -> bytes:
-        return b"%x\r\n%s\r\n" % (len(data), data)
-
-    piece = chunk(b'data: {"choices":[{"delta":{"content":"Hello "}}]}\n\n')
+    data = b'data: {"choices":[{"delta":{"content":"Hello "}}]}\n\n'
+    piece = b"%x\r\n%s\r\n" % (len(data), data)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -224,7 +182,7 @@ async def serve() -> None:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)
-                writer.write(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+                writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -249,75 +207,62 @@ def server() -> Generator[str]:
             process.terminate()
 
 
-async def at_once(count: int, one: Callable[[], Awaitable[None]]) -> None:
-    """Await `one` so many times at once."""
-    await asyncio.gather(*(one() for _ in range(count)))
-
-
 def bare_httpx(connections: int = 1000) -> httpx.AsyncClient:
     """Return a client with the limits of the one that ours makes, for so many connections."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=100)
     return httpx.AsyncClient(limits=limits, timeout=60)
 
 
-async def our_streams(url: str, count: int, engine: Literal["aiohttp"] | None = None) -> None:
-    """Read so many replies at once with this client."""
-    # Not the pool of 1,000: httpx's takes seconds where calls wait for a connection, its own and ours alike.
-    http_client = engine or (bare_httpx(count) if count > 1000 else None)
-    async with AsyncMillis("key", base_url=url, http_client=http_client, timeout=60) as millis:
-
-        async def one() -> None:
-            reply = await millis.chat.send("Hello", agent_id="-O")
-            assert (reply.ended, len(reply.text)) == ("done", PIECES * 6)
-
-        await at_once(count, one)
-
-
-async def httpx_streams(url: str, count: int) -> None:
-    """Read so many replies at once with bare httpx, which throws the bytes away."""
-    async with bare_httpx(count) as http:
-
-        async def one() -> None:
-            async with http.stream("POST", f"{url}/chat/completions", content=b"{}") as response:
-                async for _ in response.aiter_bytes():
-                    pass
-
-        await at_once(count, one)
-
-
-async def aiohttp_streams(url: str, count: int) -> None:
-    """Read so many replies at once with bare aiohttp, which throws the bytes away."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1000)) as session:
-
-        async def one() -> None:
-            async with session.post(f"{url}/chat/completions", data=b"{}") as response:
-                async for _ in response.content.iter_any():
-                    pass
-
-        await at_once(count, one)
-
-
 def streams(rounds: int) -> Iterator[Row]:
     """Processor time of many async streams at once, on loopback, beside bare httpx and bare aiohttp."""
+
+    async def ours(url: str, count: int, engine: Literal["aiohttp"] | None = None) -> None:
+        # Not the pool of 1,000: httpx's takes seconds where calls wait for a connection, its own and ours.
+        http_client = engine or (bare_httpx(count) if count > 1000 else None)
+        async with AsyncMillis("key", base_url=url, http_client=http_client, timeout=60) as millis:
+
+            async def one() -> None:
+                reply = await millis.chat.send("Hello", agent_id="-O")
+                assert (reply.ended, len(reply.text)) == ("done", PIECES * 6)
+
+            await asyncio.gather(*(one() for _ in range(count)))
+
+    # Bare clients throw the bytes away.
+    async def by_httpx(url: str, count: int) -> None:
+        async with bare_httpx(count) as http:
+
+            async def one() -> None:
+                async with http.stream("POST", f"{url}/chat/completions", content=b"{}") as response:
+                    async for _ in response.aiter_bytes():
+                        pass
+
+            await asyncio.gather(*(one() for _ in range(count)))
+
+    async def by_aiohttp(url: str, count: int) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1000)) as session:
+
+            async def one() -> None:
+                async with session.post(f"{url}/chat/completions", data=b"{}") as response:
+                    async for _ in response.content.iter_any():
+                        pass
+
+            await asyncio.gather(*(one() for _ in range(count)))
+
+    def run(read: Callable[..., Any], count: int = 1000, times: int = 1) -> Run:
+        return lambda: [asyncio.run(read(url, count)) for _ in range(times)]
+
+    on_aiohttp = partial(ours, engine="aiohttp")
+    few = max(3, rounds // 3)  # of 4,000 streams one round takes half a minute
     with server() as url:
-
-        def run(streams: Callable[..., Coroutine[Any, Any, None]], count: int = 1000, times: int = 1) -> None:
-            for _ in range(times):
-                asyncio.run(streams(url, count))
-
-        on_aiohttp = partial(our_streams, engine="aiohttp")
-        ours, theirs = partial(run, our_streams), partial(run, httpx_streams)
-        yield compare("streams: 1,000 at once, over bare httpx", ours, theirs, rounds, at_least=0.92)
-        for name, bare, at_least in (("httpx", httpx_streams, 2.8), ("aiohttp", aiohttp_streams, 0.4)):
-            ours, theirs = partial(run, on_aiohttp), partial(run, bare)
-            name = f"streams: 1,000 at once on aiohttp, over bare {name}"
-            yield compare(name, ours, theirs, rounds, at_least=at_least)
-        few = max(3, rounds // 3)  # of 4,000 streams one round takes half a minute
-        hundreds, thousands = partial(run, on_aiohttp, 100, 40), partial(run, on_aiohttp, 4000)
+        name = "streams: 1,000 at once"
+        yield compare(f"{name}, over bare httpx", run(ours), run(by_httpx), rounds, at_least=0.92)
+        name += " on aiohttp, over bare"
+        yield compare(f"{name} httpx", run(on_aiohttp), run(by_httpx), rounds, at_least=2.8)
+        yield compare(f"{name} aiohttp", run(on_aiohttp), run(by_aiohttp), rounds, at_least=0.4)
         name = "streams: cost of each of 4,000 at once on aiohttp, over 100"
-        yield compare(name, hundreds, thousands, few, at_most=1.5)
-        theirs, ours = partial(run, httpx_streams, 4000), partial(run, our_streams, 4000)
-        yield compare("streams: cost of 4,000 at once, over bare httpx", theirs, ours, few, at_most=1.1)
+        yield compare(name, run(on_aiohttp, 100, 40), run(on_aiohttp, 4000), few, at_most=1.5)
+        name = "streams: cost of 4,000 at once, over bare httpx"
+        yield compare(name, run(by_httpx, 4000), run(ours, 4000), few, at_most=1.1)
 
 
 async def first_pieces(pieces: Callable[[], AsyncIterator[object]]) -> list[float]:
@@ -332,7 +277,7 @@ async def first_pieces(pieces: Callable[[], AsyncIterator[object]]) -> list[floa
                     waits.append(time.perf_counter() - began)
                 first = False
 
-    await at_once(1000, three)
+    await asyncio.gather(*(three() for _ in range(1000)))
     return statistics.quantiles(waits, n=100)
 
 
@@ -357,85 +302,78 @@ def latency(rounds: int) -> Iterator[Row]:
         waits = [(asyncio.run(ours(url)), asyncio.run(theirs(url))) for _ in range(max(3, rounds // 3))]
     for percent in (50, 99):
         ratios = [theirs[percent - 1] / ours[percent - 1] for ours, theirs in waits]
-        yield row(f"latency: first text, p{percent}, on aiohttp, over bare httpx", ratios, at_least=1)
+        yield Row(f"latency: first text, p{percent}, on aiohttp, over bare httpx", ratios, at_least=1)
 
 
 def turns(rounds: int) -> Iterator[Row]:
     """What a turn of a long conversation costs before it is sent, as a part of json.dumps of its body."""
+
+    def turn(talk: Conversation) -> None:
+        for _ in range(100):
+            talk.stream("Hello").close()
+
+    def dumps(body: dict[str, Any]) -> None:
+        for _ in range(100):
+            json.dumps(body)
+
     for count in (100, 1600):
+        content = "A sentence of fifty letters, number "
         messages = [
-            {
-                "role": ("user", "assistant")[number % 2],
-                "content": f"A sentence of fifty letters, number {number}.",
-            }
+            {"role": ("user", "assistant")[number % 2], "content": f"{content}{number}."}
             for number in range(count)
         ]
         talk = Millis("key").chat.conversation(agent_id="-O")
         talk.load(messages)
         body = {"agent": {"agent_id": "-O"}, "messages": [*messages, {"role": "user", "content": "Hello"}]}
-
-        def turn(talk: Conversation = talk) -> None:
-            for _ in range(100):
-                talk.stream("Hello").close()
-
-        def dumps(body: dict[str, Any] = body) -> None:
-            for _ in range(100):
-                json.dumps(body)
-
-        yield compare(f"turns: cost at {count:,} messages, over json.dumps", dumps, turn, rounds, at_most=1.5)
+        contestants = partial(dumps, body), partial(turn, talk)
+        yield compare(
+            f"turns: cost at {count:,} messages, over json.dumps", *contestants, rounds, at_most=1.5
+        )
 
 
 def config(rounds: int) -> Iterator[Row]:
     """How the time of check_config grows when a config does: ten times the keys, twice the depth."""
 
-    def unknown_keys(count: int) -> dict[str, Any]:
-        return {f"unknown_key_{number}": number for number in range(count)}
+    def unknown_keys(count: int) -> Run:
+        return partial(check_config, {f"unknown_key_{number}": number for number in range(count)}, "override")
 
-    def nested(depth: int) -> dict[str, Any]:
+    def nested(depth: int) -> Run:
         settings: dict[str, Any] = {}
         for _ in range(depth):
             settings = {"inner": settings, "values": [1, 2, 3]}
-        return {"voice": {"provider": "openai", "voice_id": "alloy", "settings": settings}}
+        voice = {"provider": "openai", "voice_id": "alloy", "settings": settings}
+        return partial(check_config, {"voice": voice}, "override")
 
-    for name, small, large, at_most in (
-        ("10,000 unknown keys, over 1,000", unknown_keys(1000), unknown_keys(10_000), 12),
-        ("nested 80 levels deep, over 40", nested(40), nested(80), 2.5),
-    ):
-        ours, theirs = partial(check_config, small, "override"), partial(check_config, large, "override")
-        yield compare(f"config: growth, {name}", ours, theirs, rounds, at_most=at_most)
-    times = take_turns({"check": partial(check_config, unknown_keys(10_000), "override")}, rounds)
-    yield row("config: seconds for 10,000 unknown keys", times["check"], at_most=1)
-
-
-def decode_megabytes(megabytes: int) -> None:
-    """Decode a stream of so many megabytes."""
-    chunk = b'data: {"choices":[{"delta":{"content":"Hello, this is a word or two."}}]}\n\n' * 50
-    deque(decode(chunk for _ in range(megabytes * 1_000_000 // len(chunk))), maxlen=0)
-
-
-def memory(rounds: int) -> Iterator[Row]:
-    """MiB by which a fresh process grows between the 1st and the 200th megabyte of a stream."""
-    del rounds
-    code = (
-        "import resource; from scripts._bench import decode_megabytes\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "decode_megabytes(1); before = peak(); decode_megabytes(200); print(peak() - before)"
+    many = unknown_keys(10_000)
+    name = "config: growth, 10,000 unknown keys, over 1,000"
+    yield compare(name, unknown_keys(1000), many, rounds, at_most=12)
+    yield compare(
+        "config: growth, nested 80 levels deep, over 40", nested(40), nested(80), rounds, at_most=2.5
     )
+    seconds = [took for (took,) in take_turns(rounds, many)]
+    yield Row("config: seconds for 10,000 unknown keys", seconds, at_most=1)
+
+
+def memory(_: int) -> Iterator[Row]:
+    """MiB by which a fresh process grows between the 1st and the 200th megabyte of a stream."""
+    code = """
+import resource
+from collections import deque
+from millis_wrapper.sse import decode
+
+chunk = b'data: {"choices":[{"delta":{"content":"Hello, this is a word or two."}}]}\\n\\n' * 50
+peaks = []
+for megabytes in (1, 200):
+    deque(decode(chunk for _ in range(megabytes * 1_000_000 // len(chunk))), maxlen=0)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peaks[1] - peaks[0])
+"""
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     grown = int(done.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
-    yield Row("memory: growth over a stream of 200 MB, in MiB", grown, grown, grown, at_most=1)
+    yield Row("memory: growth over a stream of 200 MB, in MiB", [grown, grown], at_most=1)
 
 
-GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
-    "sse": sse,
-    "text": text,
-    "imports": imports,
-    "streams": streams,
-    "latency": latency,
-    "turns": turns,
-    "config": config,
-    "memory": memory,
-}
+GROUPS = {group.__name__: group for group in (sse, text, imports, streams, latency, turns, config, memory)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -446,16 +384,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=f"Ratios with their quartiles; above 1 means faster.\n\ngroups:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help="what to measure (default: all)")
+    parser.add_argument(
+        "groups", nargs="*", choices=GROUPS, metavar="GROUP", help="what to measure (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=15, help="how often each takes its turn (default: 15)")
     given: Any = parser.parse_args(arguments)
-    if unknown := set(given.groups) - GROUPS.keys():
-        parser.error(f"no such group: {', '.join(sorted(unknown))}")
     missed = False
     for name in given.groups or GROUPS:
-        for measured in GROUPS[name](given.rounds):
-            print(measured, flush=True)
-            missed = missed or measured.is_missed
+        for row in GROUPS[name](given.rounds):
+            print(row, flush=True)
+            missed = missed or row.is_missed
     return int(missed)
 
 

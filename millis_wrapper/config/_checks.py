@@ -63,10 +63,7 @@ class Finding:
 def findings(config: object, kind: Kind, names: Collection[object] | None) -> list[Finding]:
     """Return all that there is to say of `config`: errors first, then warnings, then hints, each by path.
 
-    Args:
-        config: the config.
-        kind: whether it is a whole one or a partial one.
-        names: the metadata's keys, or None when the metadata is not known.
+    `names` are the metadata's keys, or None when the metadata is not known.
     """
     data, odd = plain(config)
     found = [Finding(path, "error", words) for path, words in odd]

@@ -29,9 +29,6 @@ _TAG = "tag:yaml.org,2002:"
 def read_yaml(text: str) -> Any:
     """Return the data of one YAML document, in which an alias is the very object that it names.
 
-    Args:
-        text: the document.
-
     Raises:
         ParseError: it is not YAML, or holds what JSON cannot say.
     """

@@ -5,17 +5,16 @@ The words are left to the caller: the config tools speak to a person, the mock s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from millis_wrapper import contract
 from millis_wrapper.errors import missing_extra
 
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
-
 Path: TypeAlias = tuple[str | int, ...]
+# jsonschema's own types leave it unknown what most of their attributes are.
+ValidationError: TypeAlias = Any
 
 
 class Violation(NamedTuple):
@@ -40,55 +39,42 @@ def violations(value: object, component: str) -> Iterator[Violation]:
     Where one of several forms may stand, the violations are those of the one form that was meant, if that is
     clear.
 
-    Args:
-        value: the data.
-        component: the name of the component.
-
     Raises:
         ConfigurationError: jsonschema (extra `contract`) is not installed.
     """
+    try:
+        import jsonschema
+    except ImportError:
+        raise missing_extra("holding data against the contract", "jsonschema", "contract") from None
+    validator = _validator(jsonschema.Draft202012Validator, component)
     seen: set[tuple[Path, str]] = set()
-    for violation in _violations(_errors_finder(component)(value), ()):
+    for violation in _violations(validator.iter_errors(value), ()):
         # jsonschema reports missing keys once for each, and does not say which one it is.
         if (violation.path, violation.kind) not in seen:
             seen.add((violation.path, violation.kind))
             yield violation
 
 
-def _errors_finder(component: str) -> Callable[[object], Iterator[ValidationError]]:
-    try:
-        import jsonschema
-    except ImportError:
-        raise missing_extra("holding data against the contract", "jsonschema", "contract") from None
-    return _made_errors_finder(jsonschema.Draft202012Validator, component)
-
-
 @cache
-def _made_errors_finder(
-    # Any, because jsonschema's published types leave what is validated unknown.
-    validator: Any,
-    component: str,
-) -> Callable[[object], Iterator[ValidationError]]:
-    schema = {"$ref": f"#/components/schemas/{component}", "components": contract.load()["components"]}
-    find: Callable[[object], Iterator[ValidationError]] = validator(schema).iter_errors
-    return find
+def _validator(cls: Any, component: str) -> Any:
+    return cls({"$ref": f"#/components/schemas/{component}", "components": contract.load()["components"]})
 
 
 def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Violation]:
     for error in errors:
         path = (*above, *error.path)
         if error.validator == "required":
-            for key in _wanted(error):
-                if key not in _instance(error):
+            for key in error.validator_value:
+                if key not in error.instance:
                     yield Violation((*path, key), "missing", (), error.instance, error.message)
         elif error.validator == "additionalProperties":
-            for key, value in _instance(error).items():
-                if key not in _schema(error).get("properties", {}):
+            for key, value in error.instance.items():
+                if key not in error.schema.get("properties", {}):
                     yield Violation((*path, key), "extra", (), value, error.message)
         elif error.validator == "anyOf":
             yield from _violations_in_union(error, path)
         elif error.validator == "const":
-            yield Violation(path, "constant", (_wanted(error),), error.instance, error.message)
+            yield Violation(path, "constant", (error.validator_value,), error.instance, error.message)
         elif error.validator == "type":
             yield Violation(path, "type", _types(error), error.instance, error.message)
         else:
@@ -108,7 +94,7 @@ def _violations_in_union(error: ValidationError, path: Path) -> Iterator[Violati
         yield from _violations(fewest, path)
     elif right_type:
         wrong = [each for form in right_type for each in form if _is_wrong_constant(each)]
-        constants = tuple(_wanted(each) for each in wrong)
+        constants = tuple(each.validator_value for each in wrong)
         yield Violation((*path, *wrong[0].path), "constant", constants, wrong[0].instance, wrong[0].message)
     else:
         misfits = [each for each in error.context if _is_wrong_type(each)]
@@ -117,26 +103,13 @@ def _violations_in_union(error: ValidationError, path: Path) -> Iterator[Violati
 
 
 def _is_wrong_type(error: ValidationError) -> bool:
-    return error.validator == "type" and not error.path
+    return bool(error.validator == "type" and not error.path)
 
 
 def _is_wrong_constant(error: ValidationError) -> bool:
-    return error.validator == "const"
+    return bool(error.validator == "const")
 
 
 def _types(error: ValidationError) -> tuple[str, ...]:
-    wanted = _wanted(error)
+    wanted = error.validator_value
     return (wanted,) if isinstance(wanted, str) else tuple(wanted)
-
-
-# jsonschema's published types leave these three unknown.
-def _wanted(error: ValidationError) -> Any:
-    return error.validator_value
-
-
-def _instance(error: ValidationError) -> Any:
-    return error.instance
-
-
-def _schema(error: ValidationError) -> Any:
-    return error.schema

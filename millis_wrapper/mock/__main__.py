@@ -41,13 +41,7 @@ def serve(
 ) -> None:
     """Run the mock, and say where on stdout, until Ctrl-C or SIGTERM; also called by `millis mock`.
 
-    Args:
-        host: the address to listen at.
-        port: the port; 0 is any free one.
-        agents: a JSON file with agents.
-        script: a JSON file with replies.
-        pace: seconds between two words.
-        quiet: whether the line for each request on stderr is left out.
+    The arguments are the options, as their help has them.
 
     Raises:
         ConfigurationError: the address cannot be had, or a file cannot be read.

@@ -25,21 +25,20 @@ if TYPE_CHECKING:
 _START_SECONDS = 30.0
 
 
-class Server:
-    """An ASGI application on an address of this machine.
+class _Protocol(H11Protocol):
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Here, because uvicorn's settings for both change its loggers for the whole program.
+        self.access_log = False
+        self.logger = log
 
-    Args:
-        app: the application.
-        host: the address to listen at.
-        port: the port; 0 is any free one.
 
-    Raises:
-        ConfigurationError: the address cannot be had.
-    """
+class Server(uvicorn.Server):
+    """An ASGI application on an address of this machine, in a thread; port 0 is any free one."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = listen(host, port)
-        self.url = _url(host, self._socket.getsockname()[1])
+        listener = listen(host, port)
+        self.url = _url(host, listener.getsockname()[1])
         config = uvicorn.Config(
             app,
             # The same pieces everywhere, whatever faster ones are installed.
@@ -52,42 +51,29 @@ class Server:
             server_header=False,
             proxy_headers=False,
         )
-        self._server = _Uvicorn(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=[[self._socket]], name="millis-mock", daemon=True
-        )
+        super().__init__(config)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self.run, args=[[listener]], name="millis-mock", daemon=True)
 
     def start(self) -> None:
-        """Serve in a thread."""
+        """Serve."""
         self._thread.start()
         # Connections are taken from the moment the socket listens; this is for a failure to be seen here.
-        if not self._server.ready.wait(_START_SECONDS):
+        if not self._ready.wait(_START_SECONDS):
             raise RuntimeError("the mock did not start")
 
     def stop(self) -> None:
         """End the thread, and all that is under way."""
-        self._server.should_exit = True
+        self.should_exit = True
         self._thread.join()  # uvicorn closes the socket
 
-
-class _Protocol(H11Protocol):
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        # Here, because uvicorn's settings for both change its loggers for the whole program.
-        self.access_log = False
-        self.logger = log
-
-
-class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open for connections, and say that it is."""
         await super().startup(sockets)
-        self.ready.set()
+        self._ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cancel the answers under way, then do what uvicorn does."""
         # uvicorn's own `timeout_graceful_shutdown` does this too, and logs an error each time.
         for task in list(self.server_state.tasks):
             task.cancel()

@@ -10,10 +10,9 @@ from millis_wrapper.cli import _talk as talk
 from millis_wrapper.cli._options import Session
 
 
-def test_a_stream_that_cannot_be_made_does_not_end_the_talk(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is said, and the history is still there for the next line."""
+@pytest.fixture(autouse=True)
+def end_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/end` is typed once, then Ctrl-D."""
     lines = iter(["/end"])
 
     def ask() -> str:
@@ -22,13 +21,26 @@ def test_a_stream_that_cannot_be_made_does_not_end_the_talk(
         except StopIteration:
             raise EOFError from None
 
-    def end(messages: list[dict[str, object]]) -> ChatStream:
-        raise ConfigurationError("not so")
-
     monkeypatch.setattr(talk, "_ask", ask)
+
+
+def refused(messages: list[dict[str, object]]) -> ChatStream:
+    raise ConfigurationError("not so")
+
+
+def test_a_stream_that_cannot_be_made_does_not_end_the_talk(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said, and the history is still there for the next line."""
     with Millis("key") as millis:
         conversation = millis.chat.conversation(agent_id="-Oabc")
         conversation.load("Hello")
-        talk.Talk(conversation, end, ChatStream.until_done, Session()).run()
+        talk.Talk(conversation, refused, ChatStream.until_done, Session()).run()
     assert capsys.readouterr().err.startswith("millis: not so (")
     assert len(conversation.messages) == 1
+
+
+def test_a_talk_in_which_nothing_was_said_just_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no session to end, so nothing is sent, and nothing said."""
+    with Millis("key") as millis:
+        conversation = millis.chat.conversation(agent_id="-Oabc")
+        talk.Talk(conversation, refused, ChatStream.until_done, Session()).run()
+    assert capsys.readouterr().err == ""
