@@ -103,8 +103,8 @@ class ReplyBuilder:
         self.state: State = "open"
         self.was_sent = False
         """Whether the request may have reached the service."""
-        self.unreadable_coding: str | None = None
-        """The content-encoding of the body, where it is not one that can always be read."""
+        self.content_encoding: str | None = None
+        """The body's content-encoding, if it has one; for an error."""
         self.finish_reason: str | None = None
         self._redact = redact
         self._failure: BaseException | None = None
@@ -480,8 +480,8 @@ class ReplyBuilder:
 
     def _unexpected(self, what: str) -> None:
         head = self._redact(self._head)
-        coding = f" (content-encoding: {self.unreadable_coding})" if self.unreadable_coding else ""
-        self.fail(UnexpectedResponseError(f"{what}{coding}: {reason_in(head)}", body=body_start(head)))
+        encoding = f" (content-encoding: {self.content_encoding})" if self.content_encoding else ""
+        self.fail(UnexpectedResponseError(f"{what}{encoding}: {reason_in(head)}", body=body_start(head)))
 
     def _redact_text(self, text: str) -> str:
         return self._redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")

@@ -110,7 +110,7 @@ class ChatStream:
                 raise
             self._builder.was_sent = True
             self._answer = answer
-            self._builder.unreadable_coding = answer.response.headers.get("content-encoding")
+            self._builder.content_encoding = answer.response.headers.get("content-encoding")
             if self._builder.is_over:
                 self._transport.release(answer)
                 self._builder.final_reply()  # raises: it was closed meanwhile

@@ -241,9 +241,14 @@ class Transport:
         _http.ensure_open(self._closed or pool.client.is_closed)
         deadline = _http.Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline, io.limit_reads)
-        lent = None if pool.is_own else pool.client
-        headers = self._headers[prepared.operation]
-        request = _http.build_request(lent, self.options.base_url, headers, prepared, deadline, trace)
+        request = _http.build_request(
+            None if pool.is_own else pool.client,
+            self.options.base_url,
+            self._headers[prepared.operation],  # no name: the frames of an error show what has one
+            prepared,
+            deadline,
+            trace,
+        )
         outcome: httpx.Response | MillisError
         pool.under_way.add(request)
         try:

@@ -90,6 +90,19 @@ async def test_no_failed_connection_tells_the_key(
     assert KEY not in with_locals(caught.value)
 
 
+@pytest.mark.parametrize("whose", ["own", "lent"])
+async def test_no_frame_of_an_error_shows_a_header_that_may_be_a_secret(clients: Clients, whose: str) -> None:
+    """A gateway's token among `headers=` is in no local of any frame, sent or not."""
+    lent = {"http_client": clients.httpx_client()} if whose == "lent" else {}
+    headers = {"x-gateway-token": "of the gateway"}
+    with Loopback([http(500)]) as server:
+        for url in (server.url, f"http://{nowhere()}"):
+            with pytest.raises(MillisError) as caught:
+                await call(clients.client(url, headers=headers, max_retries=0, **lent), "duplicate")
+            assert headers["x-gateway-token"] not in with_locals(caught.value)
+    assert server.requests[0].headers["x-gateway-token"] == headers["x-gateway-token"]
+
+
 async def test_an_error_in_the_midst_of_sending_does_not_tell_the_key(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
