@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from schemas import CORPUS, Step, at, children, paths, read_json
 
-bounded = settings(max_examples=60, derandomize=True, database=None, deadline=None)
+bounded = settings(max_examples=60, derandomize=True, database=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["", "{name}", "https://example.com", "+14155550100", "Europe/Berlin", "/etc/passwd", "a.b", "[0]"]

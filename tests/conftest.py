@@ -7,6 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A loaded machine may take as long as it likes.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # The helpers' assertions, too, say what differs, and hold with python -O.
 pytest.register_assert_rewrite(

@@ -120,7 +120,7 @@ TOKENS = [
 streams = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=3), max_size=40).map(b"".join)
 sizes = st.lists(st.integers(1, 20), min_size=1, max_size=6)
 # The same examples in every run: a failure here is a failure everywhere.
-bounded = settings(max_examples=400, derandomize=True, database=None, deadline=None)
+bounded = settings(max_examples=400, derandomize=True, database=None)
 
 
 @bounded

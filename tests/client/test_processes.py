@@ -72,7 +72,6 @@ def exit_status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_after_a_fork_each_process_hears_its_own_replies() -> None:
     """A client that was used before gunicorn's fork mixes up no replies, here or there."""
     with Echo([]) as server, Millis(KEY, base_url=server.url) as millis:
@@ -93,7 +92,6 @@ def test_after_a_fork_each_process_hears_its_own_replies() -> None:
 
 @ENGINES
 @pytest.mark.usefixtures("collected")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # event loops that are gone leave connections open
 def test_after_a_fork_an_async_client_has_its_own_connections_in_each_process(engine: Engine) -> None:
     """A client that was used before the fork works in event loops of the child, and on in the parent."""
@@ -111,7 +109,6 @@ def test_after_a_fork_an_async_client_has_its_own_connections_in_each_process(en
         assert [exit_status(pid) for pid in children] == [0] * CHILDREN
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_stream_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_parent() -> None:
     """Two readers of one socket would get half of it each."""
     go_on = threading.Event()
@@ -133,7 +130,6 @@ def test_a_stream_of_the_parent_is_refused_in_the_child_and_goes_on_in_the_paren
         assert list(texts) == ["lo"]
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_while_another_thread_is_sending_hangs_no_child() -> None:
     """Whatever lock that thread holds at the fork, the child does not wait for it."""
     with Echo([]) as server, Millis(KEY, base_url=server.url) as millis:
@@ -157,7 +153,6 @@ def test_a_fork_while_another_thread_is_sending_hangs_no_child() -> None:
     assert statuses == [0] * 8
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_waits_while_another_thread_loads_modules_or_sets_up_tls() -> None:
     """A child would wait for ever for a lock of the import system or of OpenSSL that nobody gives back."""
     inside = threading.Event()
@@ -191,7 +186,6 @@ def test_what_the_first_call_loads_delays_a_fork(function: Callable[..., object]
     assert inspect.unwrap(function) is not function
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_lent_client_is_refused_in_the_child() -> None:
     """Its connections are not ours to replace, so the message says what to do."""
     with (
@@ -291,7 +285,6 @@ class SecureEcho(Echo):
         return f"https://{self.address}"
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_says_no_goodbye_on_a_tls_connection_of_its_parent(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

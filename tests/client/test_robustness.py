@@ -35,7 +35,6 @@ bounded = settings(
     max_examples=FUZZ or 60,
     derandomize=not FUZZ,
     database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
