@@ -20,7 +20,7 @@ from .errors import APIStatusError, ConfigurationError, MillisError
 from .options import HOSTS, Options, Secret, Timeout
 from .request import PreparedRequest
 from .response import error_for_status, shown_headers
-from .retry import Attempts, RetryPolicy
+from .retry import Attempts, Operation, RetryPolicy
 
 log = logging.getLogger("millis_wrapper")
 
@@ -59,7 +59,7 @@ class OwnClient(httpx.Client):
     def _send_handling_auth(
         self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
     ) -> httpx.Response:
-        flow = auth.sync_auth_flow(request)
+        flow = auth.auth_flow(request)
         try:
             response = self._transport_for_url(request.url).handle_request(next(flow))
         finally:
@@ -74,7 +74,7 @@ class OwnAsyncClient(httpx.AsyncClient):
     async def _send_handling_auth(
         self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
     ) -> httpx.Response:
-        flow = auth.sync_auth_flow(request)
+        flow = auth.auth_flow(request)
         try:
             response = await self._transport_for_url(request.url).handle_async_request(next(flow))
         finally:
@@ -135,9 +135,30 @@ def own_client(kind: Callable[..., _Client], options: Options) -> _Client:
     )
 
 
+def request_headers(options: Options, operation: Operation, *, is_own: bool) -> httpx.Headers:
+    """Return the headers of each request of `operation`, but for those that follow from its body.
+
+    Args:
+        options: host and headers.
+        operation: what is asked for.
+        is_own: whether the httpx client is our own; a caller's sets Host by itself.
+    """
+    headers = httpx.Headers({"Host": _url(options.base_url).netloc.decode("ascii")} if is_own else None)
+    headers["accept"] = "text/event-stream" if operation == "chat" else "application/json"
+    # Compression would hold back what a stream has to hand on, and lets a small answer grow large.
+    headers["accept-encoding"] = "identity"
+    headers["user-agent"] = f"millis-wrapper/{__version__}"
+    if operation == "chat":
+        headers["content-type"] = "application/json"
+    for name, value in options.headers.items():
+        headers[name] = value
+    return headers
+
+
 def build_request(
-    new_request: Callable[..., httpx.Request],
-    options: Options,
+    lent: httpx.Client | httpx.AsyncClient | None,
+    url: str,
+    headers: httpx.Headers,
     prepared: PreparedRequest,
     deadline: Deadline,
     trace: Callable[..., Any],
@@ -145,37 +166,35 @@ def build_request(
     """Return the httpx request for `prepared`, with time limits of its own whatever the client's are.
 
     Args:
-        new_request: httpx.Request, or the `build_request` of a caller's client, which adds what that has.
-        options: host and headers.
+        lent: the caller's client, which adds what it has; None for our own.
+        url: of the host.
+        headers: of this operation, from `request_headers`.
         prepared: what to send.
         deadline: of the answer.
         trace: httpcore's `trace` extension.
     """
     timeout = deadline.timeout
-    request = new_request(
-        prepared.method,
-        _url(options.base_url + prepared.path),
-        content=prepared.content,
-        extensions={
-            "timeout": {
-                "connect": _seconds_or_none(timeout.connect),
-                "pool": _seconds_or_none(timeout.pool),
-                "write": _seconds_or_none(timeout.write),
-                "read": ReadLimit.of(deadline, timeout.first_byte),
-            },
-            "trace": trace,
+    extensions: dict[str, Any] = {
+        "timeout": {
+            "connect": _seconds_or_none(timeout.connect),
+            "pool": _seconds_or_none(timeout.pool),
+            "write": _seconds_or_none(timeout.write),
+            "read": ReadLimit.of(deadline, timeout.first_byte),
         },
-    )
-    # One by one: handed to build_request, they are looked for, found and merged in three times the time.
-    headers = request.headers
-    headers["accept"] = "text/event-stream" if prepared.operation == "chat" else "application/json"
-    # Compression would hold back what a stream has to hand on, and lets a small answer grow large.
-    headers["accept-encoding"] = "identity"
-    headers["user-agent"] = f"millis-wrapper/{__version__}"
-    if prepared.content is not None:
-        headers["content-type"] = "application/json"
-    for name, value in options.headers.items():
-        headers[name] = value
+        "trace": trace,
+    }
+    method, full_url, content = prepared.method, _url(url + prepared.path), prepared.content or b""
+    if lent is not None:
+        request = lent.build_request(method, full_url, content=prepared.content, extensions=extensions)
+        # One by one: handed to build_request, they are looked for, found and merged in three times the time.
+        for name, value in headers.items():
+            request.headers[name] = value
+        return request
+    # With stream=, httpx looks for no headers to add, which would take longer than all else here.
+    body = httpx.ByteStream(content)
+    request = httpx.Request(method, full_url, headers=headers, stream=body, extensions=extensions)
+    request.headers["Content-Length"] = str(len(content))
+    request.read()
     return request
 
 
@@ -211,8 +230,9 @@ def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> Non
 
 
 def is_plain(response: httpx.Response) -> bool:
-    """Return whether the raw body is the body: neither compressed, nor read already by a hook."""
-    return not response.is_stream_consumed and "content-encoding" not in response.headers
+    """Return whether the raw body is the body: neither compressed, nor read or closed already by a hook."""
+    is_unread = not (response.is_stream_consumed or response.is_closed)
+    return is_unread and "content-encoding" not in response.headers
 
 
 def own_network(response: httpx.Response) -> Any:

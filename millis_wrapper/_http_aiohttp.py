@@ -19,7 +19,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ._http import OwnAsyncClient, ReadLimit
+from ._http import OwnAsyncClient, ReadLimit, Trace
 from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
@@ -85,23 +85,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         sending = _Sending(request, self._proxy)
         try:
-            async with asyncio.timeout(None) as limit:
-                sending.begin(limit)
+            async with sending.limit:
                 response = await self._request(request, sending)
         except TimeoutError:
             raise sending.limit_passed() from None
         finally:
             sending.end()
         reason = (response.reason or "").encode("utf-8", "surrogateescape")
+        body = _Body(response, sending)
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
-            stream=_Body(response, sending),
-            extensions={
-                "http_version": b"HTTP/1.1",
-                "reason_phrase": reason,
-                "network_stream": _Network(response),
-            },
+            stream=body,
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason, "network_stream": body},
         )
 
     async def aclose(self) -> None:
@@ -160,30 +156,32 @@ class _Sending:
     def __init__(self, request: httpx.Request, proxy: httpx.Proxy | None) -> None:
         self._request = request
         self._peer = (proxy or request).url
-        self._limits: dict[str, float | None] = request.extensions.get("timeout", {})
-        self._trace: Any = request.extensions.get("trace")
-        self._scope: asyncio.Timeout | None = None
+        self._limits: dict[str, float | None] = request.extensions["timeout"]
+        self._trace: Trace = request.extensions["trace"]
         self._step = "pool"
-        self.headers: Any = None
+        self._headers: Any = None
+        self._is_over = False
         self.is_written = False
+        self.limit = asyncio.timeout(self.seconds("pool"))
 
-    def begin(self, scope: asyncio.Timeout) -> None:
-        self._scope = scope
-        self._limit("pool")
+    def seconds(self, step: str) -> float | None:
+        limit = self._limits[step]
+        if isinstance(limit, ReadLimit):
+            limit = limit.deadline.seconds_left()
+        return None if limit == math.inf else limit
 
     def end(self) -> None:
-        self._scope = None
-        if self.headers is not None:
+        self._is_over = True
+        if self._headers is not None:
             # aiohttp keeps them with the answer; the key does not belong there.
-            self.headers.pop("authorization", None)
+            self._headers.pop("authorization", None)
 
-    def _limit(self, step: str) -> None:
+    def _begin(self, step: str) -> None:
         self._step = step
-        scope = self._scope
-        if scope is None or scope.expired():  # an early answer is there while the request is being written
-            return
-        seconds = _seconds(self._limits.get(step))
-        scope.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+        # An early answer is there while the request is being written.
+        if not (self._is_over or self.limit.expired()):
+            seconds = self.seconds(step)
+            self.limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
     def limit_passed(self) -> httpx.TimeoutException:
         kinds: dict[str, type[httpx.TimeoutException]] = {
@@ -194,18 +192,18 @@ class _Sending:
         }
         return kinds[self._step]("")
 
-    async def connecting(self) -> None:
-        self._limit("connect")
+    def connecting(self) -> None:
+        self._begin("connect")
         port = self._peer.port or (443 if self._peer.scheme == "https" else 80)
-        await self._note("connect_tcp.started", {"host": self._peer.host, "port": port})
+        self._trace.note("aiohttp.connect_tcp.started", {"host": self._peer.host, "port": port})
 
-    async def headers_are_next(self, headers: Any) -> None:
-        self.headers = headers
-        await self._note("send_request_headers.started", {"request": self._request})
+    def headers_are_next(self, headers: Any) -> None:
+        self._headers = headers
+        self._trace.note("aiohttp.send_request_headers.started", {"request": self._request})
         if len(self._request.content) <= _PIECE_BYTES:
-            await self._written()
+            self._written()
         else:
-            self._limit("write")
+            self._begin("write")
 
     def body(self) -> bytes | AsyncIterator[bytes] | None:
         content = self._request.content
@@ -214,31 +212,18 @@ class _Sending:
     async def _pieces(self, content: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(content), _PIECE_BYTES):
             yield content[start : start + _PIECE_BYTES]
-            self._limit("write")
-        await self._written()
+            self._begin("write")
+        self._written()
 
-    async def _written(self) -> None:
+    def _written(self) -> None:
         self.is_written = True
-        await self._note("receive_response_headers.started", {})
-        self._limit("read")
-
-    async def _note(self, event: str, info: dict[str, Any]) -> None:
-        if self._trace is not None:
-            await self._trace(f"aiohttp.{event}", info)
-
-    def read_seconds(self) -> float | None:
-        return _seconds(self._limits.get("read"))
-
-
-def _seconds(limit: float | None) -> float | None:
-    if isinstance(limit, ReadLimit):
-        limit = limit.deadline.seconds_left()
-    return None if limit is None or limit == math.inf else limit
+        self._trace.note("aiohttp.receive_response_headers.started", {})
+        self._begin("read")
 
 
 async def _connecting(session: object, context: SimpleNamespace, params: object) -> None:
     sending: _Sending = context.trace_request_ctx
-    await sending.connecting()
+    sending.connecting()
 
 
 async def _headers_are_next(
@@ -246,10 +231,12 @@ async def _headers_are_next(
 ) -> None:
     """Take note that the head is about to be written: aiohttp calls this before it does."""
     sending: _Sending = context.trace_request_ctx
-    await sending.headers_are_next(params.headers)
+    sending.headers_are_next(params.headers)
 
 
 class _Body(httpx.AsyncByteStream):
+    """The answer's body, and what httpx's `network_stream` extension is asked for."""
+
     def __init__(self, response: aiohttp.ClientResponse, sending: _Sending) -> None:
         self._response = response
         self._sending = sending
@@ -260,8 +247,10 @@ class _Body(httpx.AsyncByteStream):
             # What is there already needs no time limit.
             piece = content.read_nowait()
             if not piece:
+                if content.at_eof():
+                    return
                 try:
-                    async with asyncio.timeout(sending.read_seconds()):
+                    async with asyncio.timeout(sending.seconds("read")):
                         piece = await content.readany()
                 except TimeoutError:
                     raise httpx.ReadTimeout("") from None
@@ -275,13 +264,6 @@ class _Body(httpx.AsyncByteStream):
             self._response.release()
         else:
             self._response.close()
-
-
-class _Network:
-    """What httpx's `network_stream` extension is asked for."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
 
     def get_extra_info(self, info: str) -> Any:
         connection = self._response.connection

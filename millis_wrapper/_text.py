@@ -34,3 +34,13 @@ def join_surrogate_pairs(text: str) -> str:
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def split_waiting_half(text: str) -> tuple[str, str]:
+    """Return `text` with its surrogate pairs joined, and the first half of one at its end, or "".
+
+    JSON can write a character beyond U+FFFF as two escapes, and a stream can put them into two events. A
+    half alone cannot be printed, encoded or sent back, so it waits for the other.
+    """
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    return join_surrogate_pairs(text.removesuffix(half)), half

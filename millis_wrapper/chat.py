@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from ._json import NOT_JSON, is_array, is_object, read_json, read_json_row
-from ._text import join_surrogate_pairs, shorten
+from ._text import shorten, split_waiting_half
 from ._tool_calls import ToolCalls
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .response import body_start, reason_in, stated_reason
@@ -90,27 +90,6 @@ class ChatReply:
         return attrs.asdict(self, recurse=False)
 
 
-class SurrogatePairJoiner:
-    """Joins the pieces of one text: the first half of a surrogate pair waits for the other.
-
-    JSON can write a character beyond U+FFFF as two escapes, and a stream can put them into two events. A
-    half alone cannot be printed, encoded or sent back.
-    """
-
-    def __init__(self) -> None:
-        self.waiting = ""
-
-    def add(self, piece: str) -> str:
-        """Return what is whole of the text up to and with `piece`, and was not returned before."""
-        if piece.isascii() and not self.waiting:
-            return piece
-        piece = self.waiting + piece
-        self.waiting = ""
-        if "\ud800" <= piece[-1] <= "\udbff":
-            piece, self.waiting = piece[:-1], piece[-1]
-        return join_surrogate_pairs(piece)
-
-
 class ReplyBuilder:
     """Builds one reply: bytes go in, chunks come out, and `reply` grows.
 
@@ -141,7 +120,7 @@ class ReplyBuilder:
         self._loose_size = 0
         self._texts: list[str] = []
         self._joined = (0, "")  # how many of them, and their text
-        self._joiner = SurrogatePairJoiner()
+        self._half = ""  # the first half of a surrogate pair, which waits for the other
         self._usage: dict[str, Any] | None = None
         self._tool_calls: ToolCalls | None = None  # most replies have none
 
@@ -350,7 +329,7 @@ class ReplyBuilder:
         text = ""
         if delta is not None:
             content: Any = delta.get("content")
-            if content.__class__ is str and content.isascii() and not self._joiner.waiting:
+            if content.__class__ is str and content.isascii() and not self._half:
                 text = content
                 if text:
                     self._texts.append(text)
@@ -398,8 +377,7 @@ class ReplyBuilder:
             yield from self._finish("done")
 
     def _add_text(self, text: str) -> str:
-        if self._joiner.waiting or not text.isascii():
-            text = self._joiner.add(text)
+        text, self._half = split_waiting_half(self._half + text)
         if text:
             self._texts.append(text)
         return text
@@ -436,7 +414,7 @@ class ReplyBuilder:
             self._note_unreadable(self._loose_lines[0] if self._loose_lines else line)
 
     def _said_nothing(self) -> bool:
-        return not (self._texts or self._joiner.waiting or self._tool_calls or self.finish_reason)
+        return not (self._texts or self._half or self._tool_calls or self.finish_reason)
 
     def _finish(self, ended: Ended, *, require_end: bool = False) -> Iterator[ChatChunk]:
         """End the reply if all that came was understood.
@@ -469,7 +447,7 @@ class ReplyBuilder:
         elif ended == "eof" and require_end:
             self.cut("the stream ended without [DONE] or a finish_reason, so the reply may have been cut")
         else:
-            if self._joiner.waiting:  # its other half does not come any more
+            if self._half:  # its other half does not come any more
                 self._texts.append("\ufffd")
             self.state = ended
 

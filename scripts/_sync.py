@@ -40,7 +40,7 @@ SUBSTITUTIONS = [
     (r"\bAwaitable\[None\]", "None"),
     (r"\bAwaitable, ", ""),
     (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
-    (r"\ba(closing|iter_raw|iter_bytes)\b", r"\1"),
+    (r"\ba(closing|iter|iter_bytes)\b", r"\1"),
     (r"\banext\b", "next"),
     (r"\n    aclose = close\n", ""),
     (r"Close it with `aclose\(\)`", "Close it with `close()`"),

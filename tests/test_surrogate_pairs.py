@@ -4,8 +4,7 @@ from itertools import product
 
 import pytest
 
-from millis_wrapper._text import join_surrogate_pairs
-from millis_wrapper.chat import SurrogatePairJoiner
+from millis_wrapper._text import join_surrogate_pairs, split_waiting_half
 
 HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
 
@@ -34,32 +33,21 @@ def test_halves_that_belong_together_become_one(text: str, whole: str) -> None:
 def test_pieces_add_up_to_the_whole() -> None:
     """However text is cut, what was returned and what still waits are the whole text, pairs joined."""
     for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
-        joiner = SurrogatePairJoiner()
-        returned = "".join(joiner.add(piece) for piece in pieces)
+        returned, half = "", ""
+        for piece in pieces:
+            whole, half = split_waiting_half(half + piece)
+            returned += whole
         returned.encode()  # no half was returned
-        assert returned + join_surrogate_pairs(joiner.waiting) == join_surrogate_pairs("".join(pieces)), (
-            pieces
-        )
+        assert returned + join_surrogate_pairs(half) == join_surrogate_pairs("".join(pieces)), pieces
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])
 def test_every_first_half_waits(code: int) -> None:
     """From the first to the last."""
-    joiner = SurrogatePairJoiner()
-    assert (joiner.add(chr(code)), joiner.waiting) == ("", chr(code))
+    assert split_waiting_half("a" + chr(code)) == ("a", chr(code))
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
 def test_nothing_else_waits(code: int) -> None:
     """Neither second halves nor the letters beside them."""
-    joiner = SurrogatePairJoiner()
-    assert (joiner.add(chr(code)), joiner.waiting) == (join_surrogate_pairs(chr(code)), "")
-
-
-def test_only_a_first_half_waits() -> None:
-    """Everything else is handed on at once."""
-    joiner = SurrogatePairJoiner()
-    assert (joiner.add("a" + HIGH), joiner.waiting) == ("a", HIGH)
-    assert (joiner.add(""), joiner.waiting) == ("", HIGH)
-    assert (joiner.add(LOW + "b"), joiner.waiting) == (WHOLE + "b", "")
-    assert (joiner.add(LOW), joiner.waiting) == (LOST, "")
+    assert split_waiting_half(chr(code)) == (join_surrogate_pairs(chr(code)), "")

@@ -161,9 +161,10 @@ async def _within(deadline: Deadline, piece: Awaitable[bytes | None]) -> bytes |
         return await piece
 
 
-async def close_response(response: httpx.Response) -> None:
+async def close_response(response: httpx.Response, client: httpx.AsyncClient) -> None:
     """Close an answer; a cancelled task has to give its connection back all the same."""
-    if response.is_closed:
+    if isinstance(client, _http.OwnAsyncClient):  # its engines see to that themselves
+        await response.aclose()
         return
     with anyio.CancelScope(shield=True):
         await response.aclose()

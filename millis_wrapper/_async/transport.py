@@ -16,7 +16,7 @@ from millis_wrapper.errors import MillisError
 from millis_wrapper.options import Options, Timeout
 from millis_wrapper.request import PreparedRequest
 from millis_wrapper.response import shown_headers
-from millis_wrapper.retry import Attempts, RetryPolicy
+from millis_wrapper.retry import Attempts, Operation, RetryPolicy
 
 from . import io
 
@@ -80,6 +80,11 @@ class AsyncTransport:
             self._lent = Pool(http_client, is_own=False)
         else:
             self._engine = http_client
+        is_own = self._lent is None
+        self._headers: dict[Operation, httpx.Headers] = {
+            "chat": _http.request_headers(options, "chat", is_own=is_own),
+            "duplicate": _http.request_headers(options, "duplicate", is_own=is_own),
+        }
         self._process = os.getpid()
         # By event loop, and by process below it: after a fork, the child makes a pool of its own and never
         # touches the parent's sockets. No locks: one that another thread holds at a fork stays held.
@@ -164,7 +169,7 @@ class AsyncTransport:
             return
         pool = answer.pool
         try:
-            await io.close_response(answer.response)
+            await io.close_response(answer.response, pool.client)
         except BaseException:
             # Cancelled a second time: the connection is lost to this pool.
             self._retire(pool)
@@ -235,8 +240,9 @@ class AsyncTransport:
         _http.ensure_open(self._closed or pool.client.is_closed)
         deadline = _http.Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline, io.limit_reads)
-        new_request = httpx.Request if pool.is_own else pool.client.build_request
-        request = _http.build_request(new_request, self.options, prepared, deadline, trace)
+        lent = None if pool.is_own else pool.client
+        headers = self._headers[prepared.operation]
+        request = _http.build_request(lent, self.options.base_url, headers, prepared, deadline, trace)
         outcome: httpx.Response | MillisError
         pool.under_way.add(request)
         try:

@@ -104,7 +104,7 @@ def next_piece(pieces: Iterator[bytes], response: httpx.Response, deadline: Dead
     return next(pieces, None)
 
 
-def close_response(response: httpx.Response) -> None:
+def close_response(response: httpx.Response, client: httpx.Client) -> None:
     """Close an answer."""
     response.close()
 

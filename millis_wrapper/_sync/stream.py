@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .transport import OpenResponse, Transport
 
 
+_NO_CHUNKS: Iterator[ChatChunk] = iter(())
 _IS_READ = "stream: another thread or task is reading it; read it in one place"
 
 
@@ -55,7 +56,7 @@ class ChatStream:
         self._reading = threading.Lock()
         self._answer: OpenResponse | None = None
         self._pieces: Any = None
-        self._rest: Iterator[ChatChunk] = iter(())
+        self._rest = _NO_CHUNKS
 
     def __del__(self) -> None:
         answer: OpenResponse | None = getattr(self, "_answer", None)
@@ -109,8 +110,7 @@ class ChatStream:
                 raise
             self._builder.was_sent = True
             self._answer = answer
-            if not _http.is_plain(answer.response):
-                self._builder.unreadable_coding = answer.response.headers.get("content-encoding")
+            self._builder.unreadable_coding = answer.response.headers.get("content-encoding")
             if self._builder.is_over:
                 self._transport.release(answer)
                 self._builder.final_reply()  # raises: it was closed meanwhile
@@ -222,9 +222,11 @@ class ChatStream:
         try:
             if builder.state == "open":
                 if self._pieces is None:
-                    response = answer.response
-                    is_plain = _http.is_plain(response)
-                    self._pieces = response.iter_raw() if is_plain else response.iter_bytes()
+                    response: Any = answer.response
+                    # httpx's own iterators are one object more in a dozen that wait with each stream.
+                    self._pieces = iter(
+                        response.stream if _http.is_plain(response) else response.iter_bytes()
+                    )
                 else:  # the chunks of the piece before were asked for, up to the last
                     if builder.finish_reason is not None and builder.is_finishing:
                         deadline.end_within("finish", _http.FINISH_SECONDS)

@@ -284,3 +284,19 @@ async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
     theirs.event_hooks = {"response": [read_away_async if clients.kind != "sync" else read_away]}
     with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
         await call(clients.client(server.url, http_client=theirs), operation)
+
+
+@OPERATIONS
+async def test_a_hook_of_the_callers_that_closes_the_answer_is_told_of(
+    clients: Clients, operation: str
+) -> None:
+    """By then its connection may serve another call, so nothing is read from it."""
+
+    async def close_async(response: httpx.Response) -> None:
+        await response.aclose()
+
+    theirs = clients.httpx_client()
+    hook = close_async if clients.kind != "sync" else httpx.Response.close
+    theirs.event_hooks = {"response": [hook]}
+    with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="has been closed"):
+        await call(clients.client(server.url, http_client=theirs), operation)
