@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import sys
@@ -116,6 +117,8 @@ async def test_an_environment_that_allows_no_client_is_named(
     clients: Clients, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What httpx raises for the environment's proxies and certificates is an error of ours, too."""
+    # At its first import httpcore finds out, for good, whether there is SOCKS: that may not be in here.
+    importlib.import_module("httpcore")
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"no HTTP client can be made.*{variable}"):

@@ -15,11 +15,6 @@ from millis_wrapper.contract._validation import violations
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 @pytest.mark.anyio
 async def test_a_copy_is_a_new_agent_with_the_same_config() -> None:
     """The copy has an id of the service's form, the whole config, and the moment in milliseconds."""

@@ -18,11 +18,6 @@ from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis, demo
 from millis_wrapper.mock.__main__ import main
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 @pytest.mark.parametrize("quiet", [False, True], ids=["", "quiet"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_runs_the_mock_until_it_is_ended(

@@ -11,11 +11,6 @@ from millis_wrapper.contract._validation import violations
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 def message(**changes: Any) -> dict[str, Any]:
     changed = {"role": "user", "content": "Hello", **changes}
     return {key: value for key, value in changed.items() if value is not ...}

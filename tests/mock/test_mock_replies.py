@@ -18,11 +18,6 @@ from millis_wrapper.mock._replies import Reply, echo
 SLOW = "-mock-slow----------"
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 @pytest.mark.anyio
 async def test_a_reply_streams_as_documented_chunks_and_ends_with_done(mock: MockMillis) -> None:
     """The bytes of a reply are those of the documentation, one event for each word."""

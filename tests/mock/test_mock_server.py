@@ -24,11 +24,6 @@ CUTTING = "-mock-cut-----------"
 SLOW = "-mock-slow----------"
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 @pytest.mark.parametrize("name", ["millis.yaml", "millis.json"])
 def test_the_mock_serves_the_contract(millis_mock: MockMillis, name: str) -> None:
     """Both forms of the contract come byte for byte as they are installed."""

@@ -15,11 +15,6 @@ from millis_wrapper.mock._requests import MAX_REMEMBERED, MockRequest
 CUTTING = "-mock-cut-----------"
 
 
-@pytest.fixture
-def mock() -> MockMillis:
-    return MockMillis()
-
-
 @pytest.mark.anyio
 async def test_requests_are_remembered_without_the_key(mock: MockMillis) -> None:
     """What was sent can be looked at, also when it was refused; the key is nowhere in it."""
