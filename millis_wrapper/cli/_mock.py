@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._options import Debug
+from ._options import AllowHttp, Debug
 from ._output import writing
 
 
@@ -38,6 +38,7 @@ def demo(
         str | None,
         typer.Argument(metavar="[AGENT_ID]", help="An agent of the live service, with MILLIS_API_KEY set."),
     ] = None,
+    allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
     """Stream a reply and copy an agent, on a mock.
@@ -47,4 +48,4 @@ def demo(
     from millis_wrapper.mock.demo import run
 
     with writing():
-        run(agent_id)
+        run(agent_id, allow_http=allow_http)

@@ -44,11 +44,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(agent_id: str | None) -> None:
+def run(agent_id: str | None, *, allow_http: bool = False) -> None:
     """Print a reply of an agent as it streams in, then copy the agent and name the copy.
 
     Args:
         agent_id: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
+        allow_http: as for `Millis`.
 
     Raises:
         MillisError: a call failed.
@@ -58,7 +59,7 @@ def run(agent_id: str | None) -> None:
     from . import DEFAULT_AGENT_ID, MockMillis
 
     if agent_id is not None:
-        with Millis() as millis:
+        with Millis(allow_http=allow_http) as millis:
             print("The live service; what follows may cost you, and the copy is real.\n")
             _show(millis, agent_id)
         return

@@ -23,7 +23,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     ("config", "diff"): {"--json", "--debug"},
     ("contract",): {"--debug"},
     ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--quiet", "--debug"},
-    ("demo",): {"--debug"},
+    ("demo",): {"--allow-http", "--debug"},
 }
 
 
