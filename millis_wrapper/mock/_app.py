@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("millis_wrapper.mock")
 
+# With --host anybody may be the client.
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+
 # Path -> package, file in it, and media type.
 _PAGES = {
     "/": ("millis_wrapper.mock", "README.md", "text/markdown"),
@@ -81,7 +84,7 @@ class _Endpoints:
         self._state = state
 
     async def chat(self, request: Request) -> Response:
-        body = read_body(await request.body())
+        body = await _read(request)
         agent_id = named_agent(body)
         self._state.remember(MockRequest("chat", agent_id, request.headers, body.value))
         # The service declares the key as optional, so it looks for it only once the request is in order.
@@ -100,7 +103,7 @@ class _Endpoints:
 
     async def duplicate(self, request: Request) -> Response:
         agent_id = request.path_params["agent_id"]
-        body = read_body(await request.body())
+        body = await _read(request)
         self._state.remember(MockRequest("duplicate", agent_id, request.headers, body.value))
         self._check_key(request)
         scenario = self._scenario(agent_id)
@@ -159,6 +162,15 @@ class _Endpoints:
                 await self._state.sleep(self._state.pace)
             first = False
             yield piece
+
+
+async def _read(request: Request) -> Body:
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > _MAX_BODY_BYTES:
+            raise RefusedError(refuse(413, f"The body is larger than {_MAX_BODY_BYTES} bytes"))
+    return read_body(bytes(content))
 
 
 def _checked(body: Body) -> dict[str, Any]:

@@ -137,6 +137,13 @@ async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", [CHAT, duplicate_path()])
+async def test_a_body_that_is_too_large_is_refused(mock: MockMillis, path: str) -> None:
+    """The mock, which may listen to other machines, holds no more of a request than 16 MiB."""
+    assert (await post(mock.app, path, b" " * (16 * 1024 * 1024 + 1))).status == 413
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", [CHAT, duplicate_path()])
 async def test_a_request_without_a_usable_key_is_refused(mock: MockMillis, path: str) -> None:
     """There has to be a key, it is sent as it is, and any will do."""
     for key, words in ((" ", "No key"), ("", "No key"), ("Bearer abc", "without Bearer")):
