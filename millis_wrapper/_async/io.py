@@ -161,9 +161,14 @@ async def _within(deadline: Deadline, piece: Awaitable[bytes | None]) -> bytes |
         return await piece
 
 
-async def close_response(response: httpx.Response, client: httpx.AsyncClient) -> None:
-    """Close an answer; a cancelled task has to give its connection back all the same."""
-    if isinstance(client, _http.OwnAsyncClient):  # its engines see to that themselves
+async def close_response(response: httpx.Response, *, is_own: bool) -> None:
+    """Close an answer; a cancelled task has to give its connection back all the same.
+
+    Args:
+        response: the answer.
+        is_own: whether it came through an httpx client of our own, whose engines shield their closing.
+    """
+    if is_own:
         await response.aclose()
         return
     with anyio.CancelScope(shield=True):

@@ -150,7 +150,7 @@ class AsyncTransport:
         failure: Exception | None = None
         try:
             await self._read_into(body, answer)
-        except Exception as error:
+        except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
             # A copy that was made is not lost because only the answer's ending is.
@@ -169,7 +169,7 @@ class AsyncTransport:
             return
         pool = answer.pool
         try:
-            await io.close_response(answer.response, pool.client)
+            await io.close_response(answer.response, is_own=pool.is_own)
         except BaseException:
             # Cancelled a second time: the connection is lost to this pool.
             self._retire(pool)
@@ -253,7 +253,7 @@ class AsyncTransport:
         try:
             outcome = await pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
             pool.under_way.add(outcome)
-        except Exception as error:
+        except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
             outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)

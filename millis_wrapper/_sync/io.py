@@ -104,7 +104,7 @@ def next_piece(pieces: Iterator[bytes], response: httpx.Response, deadline: Dead
     return next(pieces, None)
 
 
-def close_response(response: httpx.Response, client: httpx.Client) -> None:
+def close_response(response: httpx.Response, *, is_own: bool) -> None:
     """Close an answer."""
     response.close()
 

@@ -235,7 +235,7 @@ class ChatStream:
                 if piece is not None:
                     return builder.feed(piece)
                 return builder.end(require_end=self._transport.require_end)
-        except Exception as error:
+        except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
                 raise
@@ -264,7 +264,7 @@ class ChatStream:
                 read += len(piece)
                 if read > _http.DRAIN_BYTES or os.getpid() != answer.process:
                     return
-        except Exception as error:
+        except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
         except BaseException:  # Ctrl-C or a cancelled task

@@ -87,11 +87,8 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
         elif violation.kind == "missing":
             yield Finding(path, "error", "is required", _misspelt(violation, data, unknown) or "add it")
         elif violation.kind == "type":
-            field = _fields().get(_form(violation.path))
-            has_default = field is not None and field.default is not None
-            if kind == "override" or violation.value is not None or not has_default:
+            if kind == "override" or not _is_unset(violation):
                 yield _wrong_type(path, violation)
-            # Otherwise the service itself wrote null for what is not set, which an answer may hold.
         else:
             yield Finding(path, "error", shorten(violation.words, 200))
     for key in unknown.values():
@@ -161,11 +158,20 @@ def _wrong_type(path: str, violation: Violation) -> Finding:
         if len(found) <= most and not any(finding.level == "error" for finding in found):
             return Finding(path, "error", message, _written(candidate) + note)
     return Finding(
-        path, "error", message, _unset(_fields()[form]) if value is None and form in _fields() else None
+        path,
+        "error",
+        message,
+        _advice_to_unset(_fields()[form]) if value is None and form in _fields() else None,
     )
 
 
-def _unset(field: Field) -> str | None:
+def _is_unset(violation: Violation) -> bool:
+    """Return whether it is a null for what is not set, which the service's own answers may hold."""
+    field = _fields().get(_form(violation.path))
+    return violation.value is None and field is not None and field.default is not None
+
+
+def _advice_to_unset(field: Field) -> str | None:
     if field.required:
         return None
     if field.default is None:

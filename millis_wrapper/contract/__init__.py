@@ -74,6 +74,7 @@ class Contract:
     """
 
     def __init__(self, document: Schema) -> None:
+        self.document = document
         self._components: Schema = document["components"]["schemas"]
 
     def component(self, name: str) -> Schema:
