@@ -193,14 +193,12 @@ def _generator_templates() -> Path:
 
 def check_tools(project: Path) -> None:
     """Raise unless generator and ruff are the versions pinned in pyproject.toml: others write other code."""
-    extras = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"][
-        "optional-dependencies"
-    ]
+    groups = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     for tool in ("openapi-python-client", "ruff"):
-        pins = [line.partition("==")[2] for line in extras["dev"] if line.startswith(f"{tool}==")]
+        pins = [line.partition("==")[2] for line in groups["dev"] if line.startswith(f"{tool}==")]
         if pins != [version(tool)]:
             raise RegenerateError(
-                f"{tool} {version(tool)} is installed, and pyproject.toml pins {pins}: install '.[dev]'"
+                f"{tool} {version(tool)} is installed, and pyproject.toml pins {pins}; run scripts/regenerate"
             )
 
 
