@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ._types import Message as Message
     from ._types import Messages as Messages
     from ._version import __version__ as __version__
-    from .chat import ChatChunk as ChatChunk
-    from .chat import ChatReply as ChatReply
     from .errors import APIConnectionError as APIConnectionError
     from .errors import APIStatusError as APIStatusError
     from .errors import APITimeoutError as APITimeoutError
@@ -39,7 +37,9 @@ if TYPE_CHECKING:
     from .errors import UnknownFieldWarning as UnknownFieldWarning
     from .errors import UnprocessableEntityError as UnprocessableEntityError
     from .options import Timeout as Timeout
-    from .response import DuplicatedAgent as DuplicatedAgent
+    from .results import ChatChunk as ChatChunk
+    from .results import ChatReply as ChatReply
+    from .results import DuplicatedAgent as DuplicatedAgent
     from .retry import RetryPolicy as RetryPolicy
 
 __all__ = [
@@ -83,12 +83,12 @@ _MODULES = {
     "AsyncChatStream": "_async.stream",
     "AsyncConversation": "_async.conversation",
     "AsyncMillis": "_async.client",
-    "ChatChunk": "chat",
-    "ChatReply": "chat",
+    "ChatChunk": "results",
+    "ChatReply": "results",
     "ChatStream": "_sync.stream",
     "Config": "_types",
     "Conversation": "_sync.conversation",
-    "DuplicatedAgent": "response",
+    "DuplicatedAgent": "results",
     "Message": "_types",
     "Messages": "_types",
     "Millis": "_sync.client",

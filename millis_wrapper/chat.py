@@ -12,16 +12,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-import attrs
-
 from ._json import NOT_JSON, is_array, is_object, read_json, read_json_row
 from ._text import shorten, split_waiting_half
 from ._tool_calls import ToolCalls
 from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .response import body_start, reason_in, stated_reason
+from .results import ChatChunk, ChatReply, Ended
 from .sse import EventTooLargeError, IgnoredLine, ServerSentEvent, SSEDecoder
 
-Ended: TypeAlias = Literal["done", "finish_reason", "eof"]
 State: TypeAlias = Literal["open", "done", "finish_reason", "eof", "failed", "closed"]
 
 END_MARK = "[DONE]"
@@ -38,56 +36,6 @@ _TOOL_REASONS = ("tool_calls", "function_call")
 _FIELD_LINE = re.compile(r"[A-Za-z][\w.-]*\s*(:.*)?", re.DOTALL)
 # Words do not hold it: what does is a chunk that has lost its beginning.
 _CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)"\s*:')
-
-
-# Not frozen: that takes twice as long to make, and there is one for each event.
-@attrs.define
-class ChatChunk:
-    """One event of the stream, as it came."""
-
-    text: str
-    """What it adds to the reply; "" when nothing."""
-    data: Any
-    """The payload: a dict for a JSON object, else the payload's text."""
-    event: str = "message"
-    """The event's name; "message" unless the service named it."""
-    finish_reason: str | None = None
-    """The service's word for why the reply ends here, or None."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the chunk as data for `json.dumps`."""
-        return attrs.asdict(self, recurse=False)
-
-
-@attrs.define
-class ChatReply:
-    """A reply, whole or as far as it has come."""
-
-    text: str = ""
-    """The agent's words."""
-    finish_reason: str | None = None
-    """The service's word for why the reply ended, or None."""
-    ended: Ended | None = None
-    """How it ended: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and sent no more),
-    "eof" (it closed the stream properly with neither); None while the stream is open, and for ever when it
-    broke or was left early. A gateway can end a cut reply properly: "eof" is whole only if the service
-    never marks its ends (see `require_end`)."""
-    usage: dict[str, Any] | None = None
-    """What the service counted, if it said so."""
-    tool_calls: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
-    """The tools that the agent calls: {id, type, function: {name, arguments}}, arguments as JSON text."""
-
-    @property
-    def message(self) -> dict[str, Any]:
-        """The reply as an `assistant` message: append it to the history of the next turn."""
-        message: dict[str, Any] = {"role": "assistant", "content": self.text}
-        if self.tool_calls:
-            message["tool_calls"] = self.tool_calls
-        return message
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the reply as data for `json.dumps`."""
-        return attrs.asdict(self, recurse=False)
 
 
 class ReplyBuilder:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .chat import ChatReply
+    from .results import ChatReply
 
 # Refusals: the service read the request and did nothing with it. A 408 may come after the work was done.
 _REFUSED = frozenset(range(400, 500)) - {408}

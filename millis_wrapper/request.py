@@ -14,10 +14,9 @@ import attrs
 from ._fork import delays_fork
 from ._json import is_mapping, is_object
 from ._text import shorten
-from .chat import ChatReply
 from .contract._paths import children
 from .errors import ConfigurationError, UnknownFieldWarning
-from .response import DuplicatedAgent
+from .results import ChatReply, DuplicatedAgent
 from .retry import Operation
 
 if TYPE_CHECKING:

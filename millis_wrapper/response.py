@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,8 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
@@ -30,6 +27,7 @@ from .errors import (
     UnprocessableEntityError,
 )
 from .options import Secret
+from .results import DuplicatedAgent
 from .retry import Operation, parse_retry_after
 
 if TYPE_CHECKING:
@@ -226,38 +224,6 @@ def _uncapital(text: str) -> str:
 _LARGEST_SECONDS = 1e11
 # Longer than a date without hyphens (20250101); dateutil would find years, days and hours in it.
 _COUNT = re.compile(r"\d{9,20}", re.ASCII)
-
-
-@attrs.frozen
-class DuplicatedAgent:
-    """The copy that `duplicate` made.
-
-    Each field but `id` and `raw` is None where the answer held nothing readable.
-    """
-
-    id: str
-    """The copy's id."""
-    name: str | None
-    """The copy's name."""
-    created_at: datetime | None
-    """When it was made: an aware datetime in UTC."""
-    config: AgentConfig | None
-    """Its whole config; `config.to_dict()` is exactly what came."""
-    raw: dict[str, Any]
-    """The answer's JSON as it came."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the copy as data for `json.dumps`.
-
-        It holds the fields, the time as ISO 8601 text, and whatever else came beside them.
-        """
-        return {
-            **copy.deepcopy(self.raw),
-            "id": self.id,
-            "name": self.name,
-            "created_at": self.created_at.isoformat() if self.created_at else None,
-            "config": self.config.to_dict() if self.config is not None else None,
-        }
 
 
 @cache

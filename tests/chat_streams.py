@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
+from millis_wrapper.results import ChatChunk, ChatReply
 
 
 @attrs.define

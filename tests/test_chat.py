@@ -13,13 +13,14 @@ import pytest
 from chat_streams import delta, event, play
 from paths import EXAMPLES
 
-from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import (
     StreamError,
     StreamFailedError,
     StreamInterruptedError,
     UnexpectedResponseError,
 )
+from millis_wrapper.results import ChatChunk, ChatReply
 
 CORPUS = paths.CORPUS / "chat"
 CASES: dict[str, dict[str, Any]] = {

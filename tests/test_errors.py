@@ -10,7 +10,6 @@ import pytest
 from marks import NEEDS_DOCSTRINGS
 
 from millis_wrapper import errors
-from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import (
     APIConnectionError,
     APIStatusError,
@@ -31,6 +30,7 @@ from millis_wrapper.errors import (
     UnknownFieldWarning,
     UnprocessableEntityError,
 )
+from millis_wrapper.results import ChatReply
 
 REPLY = ChatReply(
     text="Good mor\N{GRINNING FACE}",

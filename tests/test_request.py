@@ -22,9 +22,9 @@ from paths import EXAMPLES
 from request_helpers import HELLO, agent, call, sent
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import UnknownFieldWarning
 from millis_wrapper.request import PreparedRequest, message_dicts, prepare_duplicate
+from millis_wrapper.results import ChatReply
 
 REQUESTS: list[dict[str, Any]] = [
     json.loads((EXAMPLES / f"chat-request-{name}.json").read_text())

@@ -8,9 +8,8 @@ import pytest
 from millis_api.models import AgentConfig, AgentConfigOverride, UserMessage
 from request_helpers import HELLO, agent, call, refusal
 
-from millis_wrapper.chat import ChatChunk, ChatReply
 from millis_wrapper.request import message_dicts, prepare_duplicate
-from millis_wrapper.response import DuplicatedAgent
+from millis_wrapper.results import ChatChunk, ChatReply, DuplicatedAgent
 
 
 def test_an_agent_has_to_be_named() -> None:

@@ -18,7 +18,8 @@ from paths import EXAMPLES
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.errors import UnexpectedResponseError
 from millis_wrapper.options import Secret
-from millis_wrapper.response import BODY_START, DuplicatedAgent, read_duplicated_agent, read_moment
+from millis_wrapper.response import BODY_START, read_duplicated_agent, read_moment
+from millis_wrapper.results import DuplicatedAgent
 
 CORPUS = paths.CORPUS / "duplicate"
 ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "answers.json").read_text())

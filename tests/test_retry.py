@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import (
     APIConnectionError,
     APIStatusError,
@@ -21,6 +20,7 @@ from millis_wrapper.errors import (
     StreamInterruptedError,
     UnexpectedResponseError,
 )
+from millis_wrapper.results import ChatReply
 from millis_wrapper.retry import Attempts, Operation, RetryPolicy, parse_retry_after, should_retry
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)

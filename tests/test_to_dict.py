@@ -9,9 +9,9 @@ import pytest
 from chat_streams import delta, event, play
 from paths import CORPUS, EXAMPLES
 
-from millis_wrapper.chat import ChatChunk, ChatReply
 from millis_wrapper.errors import StreamError
 from millis_wrapper.response import read_duplicated_agent
+from millis_wrapper.results import ChatChunk, ChatReply
 
 CALLS: list[dict[str, Any]] = [
     {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
@@ -28,16 +28,26 @@ def through_json(value: Any) -> Any:
     [
         (
             ChatReply(),
-            {"text": "", "finish_reason": None, "ended": None, "usage": None, "tool_calls": []},
+            {
+                "text": "",
+                "finish_reason": None,
+                "ended": None,
+                "usage": None,
+                "tool_calls": [],
+                "time_to_first_text": None,
+                "duration": None,
+            },
         ),
         (
-            ChatReply("Grüße", "stop", "done", {"total_tokens": 3}, CALLS),
+            ChatReply("Grüße", "stop", "done", {"total_tokens": 3}, CALLS, 0.25, 1.5),
             {
                 "text": "Grüße",
                 "finish_reason": "stop",
                 "ended": "done",
                 "usage": {"total_tokens": 3},
                 "tool_calls": CALLS,
+                "time_to_first_text": 0.25,
+                "duration": 1.5,
             },
         ),
     ],

@@ -26,7 +26,8 @@ from millis_wrapper.request import (
     prepare_duplicate,
     write_messages,
 )
-from millis_wrapper.response import DuplicatedAgent, prepare_reading, read_duplicated_agent
+from millis_wrapper.response import prepare_reading, read_duplicated_agent
+from millis_wrapper.results import DuplicatedAgent
 from millis_wrapper.retry import RetryPolicy
 
 from . import io
@@ -36,7 +37,7 @@ from .transport import AsyncTransport
 
 if TYPE_CHECKING:
     from millis_wrapper._types import Config, Messages
-    from millis_wrapper.chat import ChatReply
+    from millis_wrapper.results import ChatReply
 
 
 class AsyncChat:

@@ -17,7 +17,8 @@ from .stream import AsyncChatStream
 
 if TYPE_CHECKING:
     from millis_wrapper._types import Messages
-    from millis_wrapper.chat import ChatReply, ReplyBuilder
+    from millis_wrapper.chat import ReplyBuilder
+    from millis_wrapper.results import ChatReply
 
     from .transport import AsyncTransport
 

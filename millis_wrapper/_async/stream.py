@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from millis_wrapper import _http, _http_errors
-from millis_wrapper.chat import ChatChunk, ChatReply, ReplyBuilder
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.results import ChatChunk, ChatReply
 
 from . import io
 

@@ -13,8 +13,8 @@ import attrs
 
 from millis_wrapper._json import is_array, is_mapping, is_object
 from millis_wrapper._text import shorten
-from millis_wrapper.chat import ChatReply
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.results import ChatReply
 
 from ._files import load_list
 from ._streams import Piece
