@@ -13,11 +13,12 @@ from typing import Any, TypedDict, TypeVar
 
 import httpx
 
+from ._deadline import Deadline, DeadlineSeconds
 from ._json import NOT_JSON, read_json
 from ._text import shorten
 from ._version import __version__
 from .errors import APIStatusError, ConfigurationError, MillisError
-from .options import HOSTS, Options, Secret, Timeout
+from .options import HOSTS, Options, Secret
 from .request import PreparedRequest
 from .response import error_for_status, shown_headers
 from .retry import Attempts, Operation, RetryPolicy
@@ -179,7 +180,7 @@ def build_request(
             "connect": _seconds_or_none(timeout.connect),
             "pool": _seconds_or_none(timeout.pool),
             "write": _seconds_or_none(timeout.write),
-            "read": ReadLimit.of(deadline, timeout.first_byte),
+            "read": DeadlineSeconds.of(deadline, timeout.first_byte),
         },
         "trace": trace,
     }
@@ -217,7 +218,7 @@ def ensure_open(closed: bool) -> None:
 
 def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
     """Change over from the wait for the answer's head to the waits between the pieces of its body."""
-    deadline.begin_body()
+    deadline.start_body()
     # What follows is not looked at, and httpcore would report each step of it.
     response.request.extensions.pop("trace", None)
     # A response shows the server's words for its status, which may echo the key.
@@ -226,7 +227,7 @@ def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> Non
         response.extensions["reason_phrase"] = key.redact(reason)
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
-        timeouts["read"] = ReadLimit.of(deadline, deadline.timeout.idle)
+        timeouts["read"] = DeadlineSeconds.of(deadline, deadline.timeout.idle)
 
 
 def is_plain(response: httpx.Response) -> bool:
@@ -259,114 +260,54 @@ def status_error(
     )
 
 
-class LimitPassedError(httpx.ReadTimeout):
-    """A limit of `Deadline` passed; of httpx's kind, so that `_http_errors` turns it into ours."""
+def limit_reads(network: Any, handshake_seconds: float) -> None:
+    """Make a network stream ask the deadline of each response before each read; see `DeadlineSeconds`.
 
+    `read` and its parameters are httpcore's public interface; it is replaced on this one connection.
 
-class Deadline:
-    """The time limits of one answer, as moments of one clock; asked before each read. No I/O.
-
-    `connect`, `pool` and `write` are left to httpx, which holds them.
+    Args:
+        network: httpcore's network stream.
+        handshake_seconds: Seconds for a read without any timeout: a SOCKS handshake, which httpcore does not
+            limit.
     """
-
-    def __init__(self, timeout: Timeout, clock: Callable[[], float]) -> None:
-        self.timeout = timeout
-        self._clock = clock
-        self._total_ends = math.inf
-        self._phase = "first_byte"
-        self._phase_ends = math.inf
-
-    def begin_head(self) -> None:
-        """Begin the wait for the answer's head."""
-        self._phase, self._phase_ends = "first_byte", self._clock() + self.timeout.first_byte
-
-    def begin_body(self) -> None:
-        """Begin the limits on the body."""
-        now = self._clock()
-        self._total_ends = now + self.timeout.total
-        self._phase, self._phase_ends = "idle", now + self.timeout.idle
-
-    def piece_came(self) -> None:
-        """Begin the wait for the next piece of the body anew.
-
-        Raises:
-            LimitPassedError: the time for the whole answer is over.
-        """
-        now = self._clock()
-        if now > self._total_ends:
-            raise LimitPassedError(self.words())
-        if self._phase == "idle":
-            self._phase_ends = now + self.timeout.idle
-
-    def end_within(self, phase: str, seconds: float) -> None:
-        """Let the rest of the body take `seconds` at most; said twice, the first time counts."""
-        if self._phase != phase:
-            self._phase, self._phase_ends = phase, self._clock() + seconds
-
-    @property
-    def phase(self) -> str:
-        """What is being waited for: "first_byte", "idle", "finish" or "drain"."""
-        return self._phase
-
-    @property
-    def is_past(self) -> bool:
-        """Whether the time for the whole answer is over."""
-        return self._clock() > self._total_ends
-
-    def seconds_left(self) -> float:
-        """Return the seconds that the next read may take; 0 or less when a limit has passed."""
-        return min(self._phase_ends, self._total_ends) - self._clock()
-
-    @property
-    def is_tight(self) -> bool:
-        """Whether something shorter than `idle` limits the next read."""
-        return self._phase != "idle" or self._total_ends < self._phase_ends
-
-    def words(self) -> str:
-        """Return which limit has passed, in words."""
-        if self.is_past:
-            return f"it took longer than {self.timeout.total:g} s in all (limit: total)"
-        if self._phase == "first_byte":
-            return f"limit: first_byte, {self.timeout.first_byte:g} s"
-        return f"nothing came for {self.timeout.idle:g} s (limit: idle)"
+    read = getattr(network, "read", None)
+    if read is None or isinstance(read, _LimitedRead):
+        return
+    with suppress(AttributeError):
+        network.read = _LimitedRead(read, handshake_seconds)
 
 
-class ReadLimit(float):
-    """A read limit in seconds that httpx hands on to the network stream, with the deadline behind it.
+class _LimitedRead:
+    """A network stream's `read`, of either kind: the asynchronous one returns an awaitable."""
 
-    httpx bounds each read from the network by itself, so a peer that sends single bytes could hold a call
-    for ever. `limit_reads` makes the network stream ask the deadline before each read; where that is not
-    possible, this is the plain number.
-    """
+    __slots__ = ("_read", "_seconds_without_timeout")
 
-    __slots__ = ("deadline",)
-    deadline: Deadline
+    def __init__(self, read: Callable[..., Any], handshake_seconds: float) -> None:
+        self._read = read
+        self._seconds_without_timeout: float | None = handshake_seconds
 
-    @classmethod
-    def of(cls, deadline: Deadline, seconds: float) -> ReadLimit:
-        """Return the limit of `deadline`, which is at most `seconds`."""
-        limit = cls(min(seconds, _NO_LIMIT))
-        limit.deadline = deadline
-        return limit
-
-
-# httpx takes None for "no limit", but ReadLimit has to be a number: more than any Timeout takes.
-_NO_LIMIT = 1_000_000.0
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> Any:
+        if isinstance(timeout, DeadlineSeconds):
+            self._seconds_without_timeout = None
+            timeout = _seconds_for_read(timeout.deadline)
+        elif timeout is None:
+            timeout = self._seconds_without_timeout
+        return self._read(max_bytes, timeout)
 
 
-def seconds_for_read(deadline: Deadline) -> float | None:
-    """Return the seconds that the next read from the network may take; None means no limit.
+def _seconds_for_read(deadline: Deadline) -> float | None:
+    """Return the seconds that the next read from the network may take; None means no timeout.
 
     Raises:
-        httpcore.ReadTimeout: a limit has passed. httpx turns it into its own exception.
+        httpcore.ReadTimeout: A timeout has passed. httpx turns it into its own exception.
     """
     seconds = deadline.seconds_left()
     if seconds == math.inf:
         return None
     if seconds <= 0:
-        from httpcore import ReadTimeout  # loaded long ago: its network stream is asking
+        import httpcore  # already loaded: its network stream is asking
 
-        raise ReadTimeout("")
+        raise httpcore.ReadTimeout("")
     return seconds
 
 
@@ -374,13 +315,11 @@ class Trace:
     """Notes how far the sending of one request got, from httpcore's `trace` extension. No I/O.
 
     Args:
-        deadline: of the answer; the wait for its head begins when the request has gone out.
-        limit_reads: called with each network stream that is opened, to make its reads ask the deadline.
+        deadline: of the response; the wait for its headers begins when the request has gone out.
     """
 
-    def __init__(self, deadline: Deadline, limit_reads: Callable[[Any, float], None]) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._limit_reads = limit_reads
         self.is_used = False
         self.request_began = False
         """Whether the writing of the request itself began; the CONNECT to a proxy does not count."""
@@ -393,7 +332,7 @@ class Trace:
         """Take note of one event of httpcore."""
         step = event.partition(".")[2]
         if step == "receive_response_headers.started":
-            self._deadline.begin_head()
+            self._deadline.start_head()
         elif step == "send_request_headers.started":
             self.is_used = True
             self.request_began = info["request"].method != b"CONNECT"
@@ -402,7 +341,7 @@ class Trace:
             self.peer = f"{info['host']}:{info['port']}"
         elif step in ("connect_tcp.complete", "start_tls.complete"):
             self.network = info["return_value"]
-            self._limit_reads(self.network, self._deadline.timeout.connect)
+            limit_reads(self.network, self._deadline.timeout.connect)
 
 
 class Body:
@@ -421,12 +360,12 @@ class Body:
     def add(self, piece: bytes) -> bool:
         """Take a piece; return whether more is wanted."""
         self.data += piece[: self._limit - len(self.data)]
-        if self.deadline.is_past:
+        if self.deadline.total_is_over:
             # A copy that was made is not lost to a late last piece.
             if not self.is_json:
-                self.deadline.piece_came()
+                self.deadline.restart_idle()
             return False
-        self.deadline.piece_came()
+        self.deadline.restart_idle()
         return len(self.data) < self._limit
 
 

@@ -19,7 +19,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ._http import OwnAsyncClient, ReadLimit, Trace
+from ._deadline import DeadlineSeconds
+from ._http import OwnAsyncClient, Trace
 from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
@@ -166,7 +167,7 @@ class _Sending:
 
     def seconds(self, step: str) -> float | None:
         limit = self._limits[step]
-        if isinstance(limit, ReadLimit):
+        if isinstance(limit, DeadlineSeconds):
             limit = limit.deadline.seconds_left()
         return None if limit == math.inf else limit
 

@@ -7,7 +7,8 @@ import ssl
 
 import httpx
 
-from ._http import Body, Deadline, LimitPassedError, Trace
+from ._deadline import Deadline
+from ._http import Body, Trace
 from ._text import shorten
 from .chat import ReplyBuilder
 from .errors import APIConnectionError, APITimeoutError, ConfigurationError, MillisError
@@ -203,12 +204,12 @@ def _limit_of(error: Exception, deadline: Deadline) -> str:
 
 
 def _what_broke(error: Exception, deadline: Deadline) -> str:
-    if isinstance(error, LimitPassedError) or not _is_timeout(error):
+    if not _is_timeout(error):
         words = _words(error)
         if isinstance(error, httpx.DecodingError) and not _UNREADABLE_CODING.search(words):
             return f"its content-encoding cannot be read: {words}"
         return words
-    return deadline.words()
+    return deadline.describe()
 
 
 def _words(error: Exception) -> str:

@@ -17,8 +17,8 @@ import httpx
 from anyio.lowlevel import RunVar
 
 from millis_wrapper import _http
+from millis_wrapper._deadline import Deadline
 from millis_wrapper._fork import delays_fork
-from millis_wrapper._http import Deadline, ReadLimit
 from millis_wrapper._text import shorten
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.options import Options
@@ -105,39 +105,6 @@ class Trace(_http.Trace):
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         """Take note of one event of httpcore."""
         self.note(event, info)
-
-
-def limit_reads(network: Any, handshake_seconds: float) -> None:
-    """Make a network stream ask the deadline of each answer before each read; see `ReadLimit`.
-
-    `read` and its parameters are httpcore's public interface; it is replaced on this one connection.
-
-    Args:
-        network: httpcore's network stream.
-        handshake_seconds: seconds for a read without any limit: a SOCKS handshake, which httpcore does not
-            limit.
-    """
-    read = getattr(network, "read", None)
-    if read is None or isinstance(read, _LimitedRead):
-        return
-    with suppress(AttributeError):
-        network.read = _LimitedRead(read, handshake_seconds)
-
-
-class _LimitedRead:
-    __slots__ = ("_read", "_seconds_without_limit")
-
-    def __init__(self, read: Callable[..., Awaitable[bytes]], handshake_seconds: float) -> None:
-        self._read = read
-        self._seconds_without_limit: float | None = handshake_seconds
-
-    def __call__(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
-        if isinstance(timeout, ReadLimit):
-            self._seconds_without_limit = None
-            timeout = _http.seconds_for_read(timeout.deadline)
-        elif timeout is None:
-            timeout = self._seconds_without_limit
-        return self._read(max_bytes, timeout)
 
 
 def next_piece(

@@ -11,6 +11,7 @@ import attrs
 import httpx
 
 from millis_wrapper import _http, _http_errors
+from millis_wrapper._deadline import Deadline
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
 from millis_wrapper.options import Options, Timeout
@@ -35,7 +36,7 @@ class OpenResponse:
     """An answer whose body is not read yet."""
 
     response: httpx.Response
-    deadline: _http.Deadline
+    deadline: Deadline
     pool: Pool
     loop: io.Loop
     process: int
@@ -238,8 +239,8 @@ class AsyncTransport:
     async def _open_once(self, prepared: PreparedRequest, timeout: Timeout, attempt: int) -> OpenResponse:
         pool = self._pool()
         _http.ensure_open(self._closed or pool.client.is_closed)
-        deadline = _http.Deadline(timeout, self.policy.clock)
-        trace = io.Trace(deadline, io.limit_reads)
+        deadline = Deadline(timeout, self.policy.clock)
+        trace = io.Trace(deadline)
         request = _http.build_request(
             None if pool.is_own else pool.client,
             self.options.base_url,
@@ -274,7 +275,7 @@ class AsyncTransport:
         answer = OpenResponse(outcome, deadline, pool, io.this_loop(), os.getpid())
         _http.begin_body(outcome, deadline, self.options.key)
         if (network := outcome.extensions.get("network_stream")) is not None:
-            io.limit_reads(network, timeout.connect)
+            _http.limit_reads(network, timeout.connect)
         if outcome.is_success:
             return answer
         raise await self._refusal(prepared, answer, attempt)

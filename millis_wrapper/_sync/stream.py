@@ -231,7 +231,7 @@ class ChatStream:
                 else:  # the chunks of the piece before were asked for, up to the last
                     if builder.finish_reason is not None and builder.is_finishing:
                         deadline.end_within("finish", _http.FINISH_SECONDS)
-                    deadline.piece_came()
+                    deadline.restart_idle()
                 piece = io.next_piece(self._pieces, answer.response, deadline)
                 if piece is not None:
                     return builder.feed(piece)
