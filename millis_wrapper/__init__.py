@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    # In this form, because pyright does not follow `from millis_api import dicts` to its `__all__`.
+    import millis_api.dicts as _dicts
     from millis_api.dicts import *  # noqa: F403  (a TypedDict for each model)
 
     from ._async.client import AsyncMillis as AsyncMillis
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from .results import DuplicatedAgent as DuplicatedAgent
     from .retry import RetryPolicy as RetryPolicy
 
-__all__ = [
+__all__: list[str] = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
@@ -78,6 +80,11 @@ __all__ = [
     "__version__",
 ]
 
+if TYPE_CHECKING:
+    # Public, too, for type checkers. At run time `__getattr__` finds them, so that importing this package
+    # does not import the generated one.
+    __all__ += _dicts.__all__
+
 # Where each name lives; the many that are not listed live in `errors`.
 _MODULES = {
     "AsyncChatStream": "_async.stream",
@@ -98,16 +105,19 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # PEP 562: `import millis_wrapper` costs next to nothing, and each name loads only what it needs.
-    if name.endswith("Dict") and name in (dicts := import_module("millis_api.dicts")).__all__:
-        return getattr(dicts, name)
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # otherwise a type checker would accept any misspelled name
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name from its module on first use (PEP 562)."""
+        if name in __all__:
+            value = getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)
+        elif name.endswith("Dict") and name in (dicts := import_module("millis_api.dicts")).__all__:
+            value = getattr(dicts, name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *import_module("millis_api.dicts").__all__})

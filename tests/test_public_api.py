@@ -9,6 +9,7 @@ import pytest
 from millis_api import dicts, models
 
 import millis_wrapper
+from millis_wrapper import errors
 
 PACKAGE = Path(millis_wrapper.__file__).parent
 
@@ -50,7 +51,7 @@ def test_a_dict_type_of_each_model_is_exported() -> None:
         dicts.__all__
     )
     with pytest.raises(AttributeError):
-        _ = millis_wrapper.NoSuchDict
+        _ = millis_wrapper.NoSuchDict  # type: ignore
 
 
 def test_dir_and_star_import_give_the_public_names() -> None:
@@ -64,7 +65,7 @@ def test_dir_and_star_import_give_the_public_names() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A misspelt name fails as it does on any module."""
     with pytest.raises(AttributeError, match="no attribute 'Milis'"):
-        _ = millis_wrapper.Milis
+        _ = millis_wrapper.Milis  # type: ignore
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,17 @@ def test_an_import_loads_only_what_it_needs(statement: str, absent: tuple[str, .
     code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_each_error_class_is_exported() -> None:
+    """Every exception and warning of `errors` can be imported from the package."""
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type)
+        and issubclass(value, Exception)
+        and value.__module__ == errors.__name__
+        and not name.startswith("_")
+    }
+    assert classes
+    assert classes <= set(millis_wrapper.__all__)

@@ -1,4 +1,4 @@
-"""The public types, as mypy and pyright see them. Checked by scripts/check, never run."""
+"""The public types as type checkers see them. `scripts/check` checks this file; nothing runs it."""
 
 from __future__ import annotations
 
@@ -114,6 +114,8 @@ def a_config_may_be(millis: Millis, saved: AgentConfig, override: AgentConfigOve
     millis.chat.send("Hello", agent_config={"prompt": "Be kind."})
     millis.chat.send("Hello", agent_config=saved)
     millis.chat.send("Hello", agent_config=override)
+    # Unknown keys and wrong values are reported at run time, because the service gains keys.
+    millis.chat.send("Hello", agent_config={"prompt": "Be kind.", "new_key": 1})
     millis.chat.send("Hello", agent_config="Be kind.")  # type: ignore
 
 
@@ -121,10 +123,10 @@ def dicts_are_checked_where_they_are_annotated(millis: Millis) -> None:
     config: AgentConfigOverrideDict = {"prompt": "Be brief.", "first_message": "Hello"}
     config["flow"] = {"response_delay": 500}
     millis.chat.send("Hi", agent_config=config)
-    misspelt: AgentConfigOverrideDict = {"first_mesage": "Hello"}  # type: ignore
+    misspelled: AgentConfigOverrideDict = {"first_mesage": "Hello"}  # type: ignore
     wrong: FlowDict = {"user_start_first": "yes"}  # type: ignore
     lacking: VoiceDict = {"provider": "openai"}  # type: ignore
-    print(misspelt, wrong, lacking)
+    print(misspelled, wrong, lacking)
 
 
 def history_may_be_kept_in_a_variable(millis: Millis) -> None:
