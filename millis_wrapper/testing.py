@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     from . import AsyncMillis, Millis
     from .mock import MockMillis
+
+    _Client = TypeVar("_Client", Millis, AsyncMillis)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,91 +36,129 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_MOCK = pytest.StashKey["MockMillis"]()
+_CLIENTS = pytest.StashKey["list[Millis | AsyncMillis]"]()
+
+
 @pytest.fixture(scope="session")
-def _millis_mock_server() -> Iterator[MockMillis]:
+def _millis_mock_server(request: pytest.FixtureRequest) -> Iterator[MockMillis]:
     from .errors import ConfigurationError
 
     try:
         from .mock import MockMillis
-    except ConfigurationError as error:  # the extra is missing
+    except ConfigurationError as error:  # the extra is not installed
         pytest.fail(str(error), pytrace=False)
     # No Retry-After to wait for: a test of what happens after a 429 is not about the waiting.
     with MockMillis(retry_after=0) as mock:
+        request.config.stash[_MOCK] = mock
         yield mock
+
+
+# Autouse fixtures run after those of a wider scope and before the test's own: what a module shares is set up
+# by then, and nothing that this test sends is lost.
+@pytest.fixture(autouse=True)
+def _millis_reset(request: pytest.FixtureRequest) -> None:
+    """Reset the mock server, if it runs, and what its clients have learned from it."""
+    mock = request.config.stash.get(_MOCK, None)
+    if mock is None:
+        return
+    mock.reset()
+    clients = request.config.stash.setdefault(_CLIENTS, [])
+    for client in clients:
+        client._transport.end_marks_seen = False  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture
 def millis_mock(request: pytest.FixtureRequest) -> MockMillis:
-    """A mock server on a free port of this machine, as new for each test; skips the test with --millis-live.
+    """A mock server on a free port of this machine, reset before each test; skipped with --millis-live.
 
     See MockMillis: `url`, `requests`, `reply_with(...)`, `fail_next(...)`, `add_agent(...)`.
     """
     if _is_live(request):
         pytest.skip("needs the mock server, and --millis-live is given")
     mock: MockMillis = request.getfixturevalue("_millis_mock_server")
-    mock.reset()
     return mock
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def millis_agent_id(request: pytest.FixtureRequest) -> str:
-    """The id of an agent to talk to: the mock's, or with --millis-live the one in MILLIS_AGENT_ID."""
+    """The ID of an agent to chat with: the mock's, or with --millis-live the one in MILLIS_AGENT_ID."""
     if not _is_live(request):
-        request.getfixturevalue("millis_mock")
+        request.getfixturevalue("_millis_mock_server")
         from .mock import DEFAULT_AGENT_ID
 
         return DEFAULT_AGENT_ID
-    agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
-    if not agent_id:
-        pytest.fail("--millis-live: set MILLIS_AGENT_ID to the id of an agent of yours", pytrace=False)
-    return agent_id
+    return _variable("MILLIS_AGENT_ID", "the ID of one of your agents")
 
 
-@pytest.fixture
-def millis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Millis]:
-    """A Millis client of `millis_mock`, which tries again at once; with --millis-live, of the service."""
+@pytest.fixture(scope="session")
+def millis(request: pytest.FixtureRequest) -> Iterator[Millis]:
+    """A Millis client of the mock server that retries without waiting; with --millis-live, of the service.
+
+    The whole session shares it, so closing it has no effect.
+    """
     from . import Millis
 
-    with Millis(**_arguments(request)) as client:
-        _guard_copies(request, monkeypatch, client)
+    with _new_client(request, Millis) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "close", lambda: None)
+        _guard_copies(request, patch, client)
         yield client
 
 
-@pytest.fixture
-def async_millis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncMillis:
-    """An AsyncMillis client, as `millis` is, for any event loop; it need not be closed."""
+@pytest.fixture(scope="session")
+def async_millis(request: pytest.FixtureRequest) -> Iterator[AsyncMillis]:
+    """An AsyncMillis client like `millis`, for any event loop. Closing it has no effect and is not needed."""
     import httpx
 
     from . import AsyncMillis
 
-    # A connection that is kept would have to be closed in its own event loop, which may be gone by then.
+    async def close() -> None: ...
+
+    # A kept connection would have to be closed in its own event loop, which may have ended by then.
     limits = httpx.Limits(max_keepalive_connections=0)
     http = httpx.AsyncClient(limits=limits, trust_env=_is_live(request))
-    client = AsyncMillis(http_client=http, **_arguments(request))
-    _guard_copies(request, monkeypatch, client)
-    return client
+    client = _new_client(request, AsyncMillis, http_client=http)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "close", close)
+        patch.setattr(client, "aclose", close)
+        _guard_copies(request, patch, client)
+        yield client
 
 
 def _is_live(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--millis-live"))
 
 
-def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return what a client of the mock is made with; one of the service takes all from the environment."""
-    from . import RetryPolicy
+def _variable(name: str, meaning: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        pytest.fail(f"--millis-live: set {name} to {meaning}", pytrace=False)
+    return value
+
+
+def _new_client(request: pytest.FixtureRequest, cls: type[_Client], **arguments: Any) -> _Client:
+    """Return a client of the mock server, or with --millis-live one that is configured by the environment."""
+    from . import ConfigurationError, RetryPolicy
 
     if _is_live(request):
-        return {}
-    mock: MockMillis = request.getfixturevalue("millis_mock")
-    return {"api_key": "mock-key", "base_url": mock.url, "max_retries": RetryPolicy(initial_delay=0.001)}
+        _variable("MILLIS_API_KEY", "your private key")
+        try:
+            return cls(**arguments)
+        except ConfigurationError as error:
+            pytest.fail(f"--millis-live: {error}", pytrace=False)
+    mock: MockMillis = request.getfixturevalue("_millis_mock_server")
+    policy = RetryPolicy(initial_delay=0.001)
+    client = cls("mock-key", base_url=mock.url, max_retries=policy, **arguments)
+    request.config.stash.setdefault(_CLIENTS, []).append(client)
+    return client
 
 
 def _guard_copies(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, client: Millis | AsyncMillis
+    request: pytest.FixtureRequest, patch: pytest.MonkeyPatch, client: Millis | AsyncMillis
 ) -> None:
     if _is_live(request) and not request.config.getoption("--millis-live-copies"):
-        monkeypatch.setattr(client.agents, "duplicate", _no_copies)
+        patch.setattr(client.agents, "duplicate", _no_copies)
 
 
 def _no_copies(*arguments: object, **more: object) -> NoReturn:
-    pytest.skip("duplicate makes a real copy: --millis-live-copies allows it")
+    pytest.skip("duplicate creates a real agent; pass --millis-live-copies to allow it")

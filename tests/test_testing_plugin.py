@@ -117,6 +117,93 @@ def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
+def test_one_reply_is_shared_by_the_tests_of_a_module(user: pytest.Pytester) -> None:
+    """A fixture of a wider scope can chat and duplicate once, and every test uses the result."""
+    user.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def reply(millis, millis_agent_id):
+            return millis.chat.send("Hello", agent_id=millis_agent_id)
+
+        @pytest.fixture(scope="session")
+        def copy(async_millis, millis_agent_id):
+            import asyncio
+
+            return asyncio.run(async_millis.agents.duplicate(millis_agent_id))
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_text(number, reply, copy, millis, millis_mock):
+            assert reply.text == "Hello"
+            assert millis_mock.requests == []
+            assert millis.chat.send("To the copy", agent_id=copy.id).text == "To the copy"
+            assert len(millis_mock.requests) == 1
+        """
+    )
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=3)
+
+
+def test_a_test_without_millis_mock_starts_from_a_reset_server(user: pytest.Pytester) -> None:
+    """Replies, failures and counted refusals of one test never reach a test that asks for `millis` alone."""
+    user.makepyfile(
+        """
+        import pytest
+
+        def test_leaves_a_mess(millis, millis_mock):
+            millis_mock.reply_with("changed")
+            millis_mock.fail_next(500, times=9)
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_echo(number, millis, millis_agent_id):
+            assert millis.chat.send("Hello", agent_id=millis_agent_id).text == "Hello"
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_counts(number, millis):
+            assert millis.chat.send("Hello", agent_id="-mock-429-2-then-ok-").text == "Hello"
+
+        def test_a_request_before_millis_mock_counts(greeting, millis_mock):
+            assert len(millis_mock.requests) == 1
+
+        @pytest.fixture
+        def greeting(millis, millis_agent_id):
+            return millis.chat.send("Hello", agent_id=millis_agent_id)
+        """
+    )
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=6)
+
+
+def test_a_shared_client_is_the_same_in_every_test(user: pytest.Pytester) -> None:
+    """Closing it has no effect, and it forgets which end marks it has seen."""
+    user.makepyfile(
+        """
+        import pytest
+
+        AGENT = "-mock-agent---------"
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_closes(number, millis):
+            assert millis.chat.send("Hello", agent_id="-mock-no-done-------").ended == "eof"
+            with millis:
+                assert millis.chat.send("Hello", agent_id=AGENT).ended == "done"
+            millis.close()
+            assert not millis.closed
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("number", range(2))
+        async def test_closes_async(number, async_millis):
+            reply = await async_millis.chat.send("Hello", agent_id="-mock-no-done-------")
+            assert reply.ended == "eof"
+            async with async_millis:
+                assert (await async_millis.chat.send("Hello", agent_id=AGENT)).ended == "done"
+            await async_millis.aclose()
+            assert not async_millis.closed
+        """
+    )
+    user.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=4)
+
+
 SUITE = """
 import pytest
 
@@ -171,7 +258,7 @@ def test_the_same_suite_runs_on_the_live_agent_and_copies_nothing(
     result = suite.runpytest_subprocess(*ALONE, "--millis-live", "-rs")
     result.assert_outcomes(passed=2, skipped=3)
     result.stdout.fnmatch_lines(["*needs the mock server*"])
-    result.stdout.fnmatch_lines(["*--millis-live-copies allows it*"])
+    result.stdout.fnmatch_lines(["*--millis-live-copies*"])
     assert [(one.operation, one.agent_id) for one in live.requests] == [("chat", "-TheLiveAgent")] * 2
 
 
@@ -189,6 +276,19 @@ def test_a_live_run_without_an_agent_says_what_to_set(
     monkeypatch.delenv("MILLIS_AGENT_ID")
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.stdout.fnmatch_lines(["*set MILLIS_AGENT_ID*"])
+    assert live.requests == []
+
+
+def test_a_live_run_without_a_key_is_one_line(
+    suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is named without a traceback, and nothing is sent."""
+    monkeypatch.delenv("MILLIS_API_KEY")
+    result = suite.runpytest_subprocess(*ALONE, "--millis-live")
+    result.assert_outcomes(errors=5)
+    result.stdout.fnmatch_lines(["*--millis-live: *MILLIS_API_KEY*"])
+    for words in ("Traceback", "*testing.py:*", "*_arguments*", "*api_key=*"):
+        result.stdout.no_fnmatch_line(f"*{words}*")
     assert live.requests == []
 
 
@@ -237,4 +337,6 @@ def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
 def test_every_fixture_is_described(user: pytest.Pytester, name: str) -> None:
     """`pytest --fixtures` tells what each is for."""
     result = user.runpytest_subprocess("--fixtures", "-p", "millis_wrapper.testing")
-    result.stdout.re_match_lines([rf"{name} -- .*testing\.py:\d+", r"    \w.*"], consecutive=True)
+    result.stdout.re_match_lines(
+        [rf"{name} (\[session scope\] )?-- .*testing\.py:\d+", r"    \w.*"], consecutive=True
+    )

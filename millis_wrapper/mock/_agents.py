@@ -58,19 +58,21 @@ class Agents:
     clock: Callable[[], float] = time.time
     """Returns seconds since the epoch."""
     new_id: Callable[[], str] = new_agent_id
+    copies: dict[str, SavedAgent] = attrs.field(factory=dict[str, SavedAgent])
+    """The copies made by `duplicate`, by ID."""
     _saved: dict[str, SavedAgent] = attrs.field(init=False, factory=dict[str, SavedAgent])
 
     def __attrs_post_init__(self) -> None:
         for agent_id in (DEFAULT_AGENT_ID, *MAGIC_IDS):
-            self._save(agent_id, "Mock agent", _DEFAULT_CONFIG)
+            self._saved[agent_id] = self._new(agent_id, "Mock agent", _DEFAULT_CONFIG)
 
     def names(self) -> list[str]:
-        """Return the ids of those that are there to be talked to: not of those that fail on purpose."""
+        """Return the IDs of the agents that answer: neither copies nor failure scenarios."""
         return [agent_id for agent_id in self._saved if agent_id not in MAGIC_IDS]
 
     def get(self, agent_id: str) -> SavedAgent | None:
-        """Return the agent of that id, or None."""
-        return self._saved.get(agent_id)
+        """Return the agent with this ID, or None."""
+        return self._saved.get(agent_id) or self.copies.get(agent_id)
 
     def add(
         self, agent_id: str | None = None, *, name: str = "Agent", config: Mapping[str, Any] | None = None
@@ -78,11 +80,14 @@ class Agents:
         """Save an agent, and return it; see `MockMillis.add_agent`."""
         agent_id = self._free_id(agent_id)
         whole = _checked_config(agent_id, _DEFAULT_CONFIG if config is None else config)
-        return self._save(agent_id, name, whole)
+        agent = self._saved[agent_id] = self._new(agent_id, name, whole)
+        return agent
 
     def duplicate(self, agent: SavedAgent) -> SavedAgent:
         """Save a copy of `agent` under a new id, and return it."""
-        return self._save(self._free_id(None), f"{agent.name} (copy)", agent.config)
+        copy = self._new(self._free_id(None), f"{agent.name} (copy)", agent.config)
+        self.copies[copy.id] = copy
+        return copy
 
     def load(self, path: str | Path) -> list[SavedAgent]:
         """Save the agents in a JSON file; see `MockMillis.load_agents`."""
@@ -99,16 +104,14 @@ class Agents:
         except ConfigurationError as error:
             raise ConfigurationError(f"{place}: {error}") from error
 
-    def _save(self, agent_id: str, name: str, config: dict[str, Any]) -> SavedAgent:
-        agent = SavedAgent(agent_id, name, config, created_at=int(self.clock() * 1000))
-        self._saved[agent_id] = agent
-        return agent
+    def _new(self, agent_id: str, name: str, config: dict[str, Any]) -> SavedAgent:
+        return SavedAgent(agent_id, name, config, created_at=int(self.clock() * 1000))
 
     def _free_id(self, agent_id: str | None) -> str:
         agent_id = self.new_id() if agent_id is None else agent_id
         if not _ID.fullmatch(agent_id):
             raise ConfigurationError(f"{agent_id!r} is not a valid agent id: it has letters, digits, - and _")
-        if agent_id in self._saved:
+        if self.get(agent_id) is not None:
             raise ConfigurationError(f"the agent id {agent_id!r} is taken")
         return agent_id
 

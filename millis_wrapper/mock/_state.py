@@ -39,13 +39,17 @@ class State:
         self.api_key = api_key
         self.sleep = sleep
         self._settings = (pace, slow, retry_after)
+        self.agents = Agents(clock, new_id)
         self._new_agents = partial(Agents, clock, new_id)
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was asked, said, set and saved, and be as new."""
+        """Return to the state of a new mock server; only copies are kept.
+
+        A pytest fixture of a wider scope may have made a copy that the next test uses.
+        """
         self.pace, self.slow, self.retry_after = self._settings
-        self.agents = self._new_agents()
+        self.agents = self._new_agents(self.agents.copies)
         self.reply: ReplyFunction = echo
         self._requests = deque[MockRequest](maxlen=MAX_REMEMBERED)
         self._next_scenarios = deque[Scenario]()
