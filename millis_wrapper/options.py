@@ -134,7 +134,7 @@ class Timeout:
     Raises:
         ConfigurationError: a limit is not a number of seconds above 0.
 
-    Example:
+    Examples:
         >>> Timeout(first_byte=120).idle
         60.0
     """

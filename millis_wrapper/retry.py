@@ -86,7 +86,7 @@ class RetryPolicy:
     Raises:
         ConfigurationError: a number is not one, or is below 0.
 
-    Example:
+    Examples:
         >>> RetryPolicy(max_retries=5, max_elapsed=120).max_delay
         30.0
     """

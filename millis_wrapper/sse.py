@@ -267,7 +267,7 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
     Raises:
         EventTooLargeError: an event or a line is too large.
 
-    Example:
+    Examples:
         >>> [event.data for event in decode([b"data: Hel", b"lo\n\n"])]
         ['Hello']
     """

@@ -220,7 +220,7 @@ class AsyncMillis:
     Raises:
         ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
 
-    Example:
+    Examples:
         >>> async def main():
         ...     async with AsyncMillis() as millis:
         ...         reply = await millis.chat.send("Hello", agent_id="-OabCdEfGhIjKlMnOpQr")

@@ -35,7 +35,7 @@ class AsyncConversation:
 
     Usable in `async with`: leaving the block closes a stream that is still open, and sends nothing.
 
-    Example:
+    Examples:
         >>> async def main():
         ...     async with millis.chat.conversation(agent_id="-OabCdEfGhIjKlMnOpQr") as talk:
         ...         first = await talk.send("Hello")

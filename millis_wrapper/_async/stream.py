@@ -36,7 +36,7 @@ class AsyncChatStream:
     or breaking out of a loop over the stream, closes it: `reply` then holds what had come, and is not
     whole. One thread or task reads it; another one may close it.
 
-    Example:
+    Examples:
         >>> async def main():
         ...     async with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
         ...         words = [text async for text in stream.text_stream]

@@ -220,7 +220,7 @@ class Millis:
     Raises:
         ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
 
-    Example:
+    Examples:
         >>> with Millis() as millis:
         ...     reply = millis.chat.send("Hello", agent_id="-OabCdEfGhIjKlMnOpQr")
         >>> reply.text, reply.ended

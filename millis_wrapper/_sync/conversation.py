@@ -37,7 +37,7 @@ class Conversation:
 
     Usable in `with`: leaving the block closes a stream that is still open, and sends nothing.
 
-    Example:
+    Examples:
         >>> with millis.chat.conversation(agent_id="-OabCdEfGhIjKlMnOpQr") as talk:
         ...     first = talk.send("Hello")
         ...     second = talk.send("And tomorrow?", end_of_session=True)

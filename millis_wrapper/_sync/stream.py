@@ -38,7 +38,7 @@ class ChatStream:
     or breaking out of a loop over the stream, closes it: `reply` then holds what had come, and is not
     whole. One thread or task reads it; another one may close it.
 
-    Example:
+    Examples:
         >>> with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
         ...     words = [text for text in stream.text_stream]
         >>> words, stream.reply.ended

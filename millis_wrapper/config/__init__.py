@@ -103,7 +103,7 @@ def check_config(
         ConfigurationError: another `kind`, metadata that is not an object, or jsonschema (extra `contract`)
             is not installed.
 
-    Example:
+    Examples:
         >>> for finding in check_config({"flow": {"response_delay": 1.5}}, kind="override"):
         ...     print(finding.level, finding.path)
         error flow.response_delay
@@ -148,7 +148,7 @@ def diff_configs(a: Config, b: Config) -> ConfigDiff:
     Raises:
         ConfigurationError: it is not a config, or the whole answer of duplicate.
 
-    Example:
+    Examples:
         >>> diff_configs({"prompt": "Be brief."}, {"prompt": "Be brief.", "timezone": "Europe/Berlin"}).added
         {'timezone': 'Europe/Berlin'}
     """

@@ -128,7 +128,7 @@ class MockMillis(State):
         clock: returns seconds since the epoch; for tests.
         new_id: returns the ids of copies; for tests.
 
-    Example:
+    Examples:
         >>> with MockMillis() as mock, Millis("any-key", base_url=mock.url) as millis:
         ...     mock.reply_with("Good evening.")
         ...     print(millis.chat.send("Hello", agent_id="-mock-agent---------").text)
