@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ._json import is_array, is_object, read_json, write_json
 from ._text import join_surrogate_pairs
+
+if TYPE_CHECKING:
+    from millis_api.dicts import ToolCallDict, ToolCallFunctionDict
 
 
 @attrs.define
@@ -29,8 +32,8 @@ class _Call:
         complete = self.arguments and self.arguments[-1].rstrip().endswith("}")
         return bool(complete) and is_object(read_json("".join(self.arguments)))
 
-    def as_sent(self) -> dict[str, Any]:
-        function = {
+    def as_sent(self) -> ToolCallDict:
+        function: ToolCallFunctionDict = {
             "name": join_surrogate_pairs(self.name),
             "arguments": join_surrogate_pairs("".join(self.arguments)),
         }
@@ -54,7 +57,7 @@ class ToolCalls:
             if is_object(delta):
                 self._add_one(delta)
 
-    def whole(self) -> list[dict[str, Any]]:
+    def whole(self) -> list[ToolCallDict]:
         """Return the calls so far as `assistant` messages carry them.
 
         Each is {id, type, function: {name, arguments}}, with the arguments as JSON text.

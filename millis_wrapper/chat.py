@@ -69,7 +69,7 @@ class ReplyBuilder:
         self._texts: list[str] = []
         self._joined = (0, "")  # how many of them, and their text
         self._half = ""  # the first half of a surrogate pair, which waits for the other
-        self._usage: dict[str, Any] | None = None
+        self._usage: Any = None  # a dict once it is known
         self._tool_calls: ToolCalls | None = None  # most replies have none
 
     @property

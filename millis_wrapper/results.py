@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
+    from millis_api.dicts import ToolCallDict, UsageDict
     from millis_api.models import AgentConfig
 
 Ended: TypeAlias = Literal["done", "finish_reason", "eof"]
@@ -46,9 +47,9 @@ class ChatReply:
     "eof" (it closed the stream properly with neither); None while the stream is open, and for ever when it
     broke or was left early. A gateway can end a cut reply properly: "eof" is whole only if the service
     never marks its ends (see `require_end`)."""
-    usage: dict[str, Any] | None = None
+    usage: UsageDict | None = None
     """What the service counted, if it said so."""
-    tool_calls: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+    tool_calls: list[ToolCallDict] = attrs.field(factory=list["ToolCallDict"])
     """The tools that the agent calls: {id, type, function: {name, arguments}}, arguments as JSON text."""
     # Two replies with the same content are equal, however long each took.
     time_to_first_text: float | None = attrs.field(default=None, eq=False)
@@ -84,7 +85,7 @@ class DuplicatedAgent:
     """When it was made: an aware datetime in UTC."""
     config: AgentConfig | None
     """Its whole config; `config.to_dict()` is exactly what came."""
-    raw: dict[str, Any]
+    raw: dict[str, Any] = attrs.field(repr=False)  # it holds the config once more
     """The answer's JSON as it came."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from chat_streams import delta, event, play
 from paths import EXAMPLES
 
+from millis_wrapper import ToolCallDict
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import (
     StreamError,
@@ -234,7 +235,9 @@ def test_the_reply_is_a_message_of_the_next_turn() -> None:
         "role": "assistant",
         "content": "Hi",
     }
-    calls = [{"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+    calls: list[ToolCallDict] = [
+        {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    ]
     assert ChatReply(tool_calls=calls).message == {"role": "assistant", "content": "", "tool_calls": calls}
 
 

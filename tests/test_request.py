@@ -21,6 +21,7 @@ from millis_api.types import UNSET
 from paths import EXAMPLES
 from request_helpers import HELLO, agent, call, sent
 
+from millis_wrapper import ToolCallDict
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.errors import UnknownFieldWarning
 from millis_wrapper.request import PreparedRequest, message_dicts, prepare_duplicate
@@ -154,7 +155,9 @@ def test_a_saved_config_can_be_sent_as_it_came() -> None:
 
 def test_a_reply_is_sent_back_as_it_came() -> None:
     """`reply.message` is a message of the next turn, tool calls included."""
-    calls = [{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+    calls: list[ToolCallDict] = [
+        {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    ]
     message = ChatReply(text="", tool_calls=calls).message
     assert sent([*HELLO, message], agent_id="x")["messages"][1] == {
         "role": "assistant",

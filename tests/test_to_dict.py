@@ -9,11 +9,12 @@ import pytest
 from chat_streams import delta, event, play
 from paths import CORPUS, EXAMPLES
 
+from millis_wrapper import ToolCallDict
 from millis_wrapper.errors import StreamError
 from millis_wrapper.response import read_duplicated_agent
 from millis_wrapper.results import ChatChunk, ChatReply
 
-CALLS: list[dict[str, Any]] = [
+CALLS: list[ToolCallDict] = [
     {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 ]
 ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "duplicate" / "answers.json").read_text("utf-8"))

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from millis_wrapper import ToolCallDict
 from millis_wrapper._tool_calls import ToolCalls
 
 
-def put_together(*deltas: Any) -> list[dict[str, Any]]:
+def put_together(*deltas: Any) -> list[ToolCallDict]:
     calls = ToolCalls()
     for delta in deltas:
         calls.add(delta)

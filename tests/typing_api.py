@@ -33,8 +33,10 @@ from millis_wrapper import (
     RetryPolicy,
     StreamError,
     Timeout,
+    ToolCallDict,
     UnexpectedResponseError,
     UnprocessableEntityError,
+    UsageDict,
     VoiceDict,
     __version__,
 )
@@ -151,8 +153,11 @@ def a_reply_holds(reply: ChatReply) -> None:
     assert_type(reply.text, str)
     assert_type(reply.ended, Literal["done", "finish_reason", "eof"] | None)
     assert_type(reply.finish_reason, str | None)
-    assert_type(reply.usage, dict[str, Any] | None)
-    assert_type(reply.tool_calls, list[dict[str, Any]])
+    assert_type(reply.usage, UsageDict | None)
+    assert_type(reply.tool_calls, list[ToolCallDict])
+    assert_type(reply.tool_calls[0]["function"]["arguments"], str)
+    assert_type(reply.time_to_first_text, float | None)
+    assert_type(reply.duration, float | None)
     assert_type(reply.message, dict[str, Any])
     assert_type(reply.to_dict(), dict[str, Any])
 

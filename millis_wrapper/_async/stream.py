@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from millis_wrapper import _http, _http_errors
+from millis_wrapper._text import shorten
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatChunk, ChatReply
@@ -163,6 +164,11 @@ class AsyncChatStream:
             await self._transport.release(answer)
 
     aclose = close
+
+    def __repr__(self) -> str:
+        builder = self._builder
+        state = "not opened" if self._answer is None and not builder.is_over else builder.state
+        return f"<{type(self).__name__} {state}, text={shorten(repr(builder.reply.text), 60)}>"
 
     def __aiter__(self) -> AsyncIterator[ChatChunk]:
         return self._read(texts=False)

@@ -126,6 +126,12 @@ class Conversation:
         with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
             return stream.get_final_reply()
 
+    def __repr__(self) -> str:
+        self._settle()
+        # No config or metadata: they may hold secrets.
+        agent = repr(self._agent["agent_id"]) if "agent_id" in self._agent else "agent_config"
+        return f"<{type(self).__name__} {agent}, {len(self._messages)} messages>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from millis_wrapper import _http, _http_errors
+from millis_wrapper._text import shorten
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatChunk, ChatReply
@@ -161,6 +162,11 @@ class ChatStream:
             io.wake_reader(answer.response)
         if not answer.response.is_closed or answer.response in answer.pool.under_way:
             self._transport.release(answer)
+
+    def __repr__(self) -> str:
+        builder = self._builder
+        state = "not opened" if self._answer is None and not builder.is_over else builder.state
+        return f"<{type(self).__name__} {state}, text={shorten(repr(builder.reply.text), 60)}>"
 
     def __iter__(self) -> Iterator[ChatChunk]:
         return self._read(texts=False)

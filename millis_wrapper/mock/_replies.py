@@ -155,7 +155,7 @@ def _chunks_of(reply: ChatReply) -> Iterable[Piece]:
     if reply.text:
         yield from _tokens(reply.text)
     for index, call in enumerate(reply.tool_calls):
-        function: dict[str, Any] = call.get("function") or {}
+        function: dict[str, Any] = {**(call.get("function") or {})}
         arguments = str(function.get("arguments", ""))
         first = {**call, "index": index, "function": {**function, "arguments": ""}}
         rest = [

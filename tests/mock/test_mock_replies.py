@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asgi import CHAT, Exchange, chat_body, post, texts
 
-from millis_wrapper import ChatReply, ConfigurationError, Millis, StreamFailedError
+from millis_wrapper import ChatReply, ConfigurationError, Millis, StreamFailedError, ToolCallDict, UsageDict
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 from millis_wrapper.mock._replies import Reply, echo
 
@@ -175,11 +175,11 @@ async def test_the_slow_agent_waits_before_its_first_byte() -> None:
     assert texts(answer.body) == ["Hello"]
 
 
-CALLS = [
+CALLS: list[ToolCallDict] = [
     {"id": "call_1", "type": "function", "function": {"name": "book", "arguments": '{"day": "Friday"}'}},
     {"id": "call_2", "type": "function", "function": {"name": "pay", "arguments": "{}"}},
 ]
-USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+USAGE: UsageDict = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 @pytest.mark.parametrize("from_file", [False, True], ids=["in Python", "in a script file"])
