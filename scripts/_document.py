@@ -147,21 +147,34 @@ def with_examples(document: Mapping[str, Any], openapi: Path) -> dict[str, Any]:
 def for_the_generator(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the contract as the generator is given it.
 
-    The contract says what the service accepts and promises. A client has to send a key that a newer service
-    knows and the contract does not, so `additionalProperties: false` goes; and it has to read a saved config
-    that lacks a promised key, so the fields of AgentConfig become optional. The generator reads the
-    description of a parameter from its schema. Nothing else differs.
+    A client has to be able to send a key that a newer service accepts and the contract does not list, so
+    `additionalProperties: false` is removed. The generator reads the description of a parameter from its
+    schema, so it is copied there. Nothing else differs.
     """
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
-    del schemas["AgentConfigOverride"]["additionalProperties"]
-    del schemas["AgentConfig"]["required"]
+    for schema in schemas.values():
+        if schema.get("additionalProperties") is False:
+            del schema["additionalProperties"]
     for _, _, _, parameters in operations(copy):
         for parameter in parameters:
             schema = parameter.get("schema")
             if is_object(schema) and "$ref" not in schema and "description" in parameter:
                 schema.setdefault("description", parameter["description"])
     return copy
+
+
+def secrets(document: Mapping[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the components that are secret, and for each other component the keys of its secret fields."""
+    schemas = document["components"]["schemas"]
+    fields = {
+        name: [key for key, field in schema.get("properties", {}).items() if field.get("x-secret") is True]
+        for name, schema in schemas.items()
+    }
+    return (
+        [name for name, schema in schemas.items() if schema.get("x-secret") is True],
+        {name: keys for name, keys in fields.items() if keys},
+    )
 
 
 def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:

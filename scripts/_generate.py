@@ -65,13 +65,16 @@ def make(project: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         _run_generator(_document.for_the_generator(contract), openapi, package, Path(scratch))
     _add_dicts(package)
+    _write(package / "masking.py", _masking(contract, openapi))
     header = HEADER.format(version=version("openapi-python-client"))
     for file in package.rglob("*.py"):
         _write(file, header + file.read_text("utf-8"))
     _write(package / "py.typed", "")  # `--meta none` leaves it out
     (package / "contract").mkdir()
     shutil.copyfile(openapi / "millis.yaml", package / "contract" / "millis.yaml")
-    _write(package / "contract" / "millis.json", json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    _write(package / "contract" / "millis.json", text)
+    _write(package / "contract" / "__init__.py", header + _CONTRACT_MODULE.format(text=text))
     for path, text in (
         (REFERENCE, _reference.render(contract, openapi)),
         (EDITION_3_2, _EDITION_HEADER + _yaml(_document.edition_3_2(whole))),
@@ -80,6 +83,21 @@ def make(project: Path, target: Path) -> None:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         _write(target / path, text)
     _sync.make(project, target)
+
+
+# A module and not the file beside it, because tools that freeze programs (PyInstaller) leave data files out.
+_CONTRACT_MODULE = '''\
+"""The contract, openapi/millis.yaml, as JSON text."""
+
+TEXT = r"""{text}"""
+'''
+
+
+def _masking(contract: dict[str, Any], openapi: Path) -> str:
+    _, fields = _document.secrets(contract)
+    keys = sorted({key for keys in fields.values() for key in keys})
+    template = (openapi / "templates" / "masking.py.jinja").read_text("utf-8")
+    return template.replace("{ {{ secret_keys }} }", json.dumps(keys).replace("[", "{").replace("]", "}"))
 
 
 _DICT = re.compile(r"^(?:class )?(\w+Dict)(?:\(TypedDict|: TypeAlias)", re.MULTILINE)
@@ -158,6 +176,12 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     # Under `upstream/` an override finds the generator's own template, and need not repeat it.
     shutil.copytree(_generator_templates(), templates / "upstream")
     _write(templates / "servers.jinja", f'{{% set first_server = "{contract["servers"][0]["url"]}" %}}')
+    components, fields = _document.secrets(contract)
+    _write(
+        templates / "secrets.jinja",
+        f"{{% set secret_components = {json.dumps(components)} %}}"
+        f"{{% set secret_fields = {json.dumps(fields)} %}}",
+    )
     # The ruff of the post hooks is the one beside this Python, whatever else is on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(

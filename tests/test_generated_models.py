@@ -7,27 +7,17 @@ import importlib
 import inspect
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, Protocol, Self
+from typing import Any
 
 import attrs
 import millis_api
 import pytest
 from marks import NEEDS_DOCSTRINGS
 from millis_api import models
-from millis_api.types import Unset
+from millis_api.types import Model, Unset
 from schemas import CORPUS, EXAMPLES, Step, at, is_list, is_object, paths, read_json
-
-
-class Model(Protocol):
-    additional_properties: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-    @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self: ...
-
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
@@ -220,7 +210,7 @@ def test_a_message_is_read_as_the_kind_that_its_role_names() -> None:
         models.AssistantMessage,
         dict,
     ]
-    with pytest.raises(ValueError, match="no UserMessage: role must be 'user'"):
+    with pytest.raises(ValueError, match=r"UserMessage\.role"):
         models.UserMessage.from_dict({"role": "assistant", "content": ""})
 
 
@@ -254,6 +244,56 @@ def test_the_repr_shows_what_is_set() -> None:
         " additional_properties={'x_new': 1})"
     )
     assert repr(models.Flow()) == "Flow()"
+
+
+def test_a_model_works_as_a_mapping() -> None:
+    """Iteration, `keys`, `get`, `len` and `dict()` see each key that is set, and only those."""
+    config = models.AgentConfig.from_dict({"x_new": 1, "prompt": "Be brief.", "timezone": None})
+    assert list(config) == list(config.keys()) == ["x_new", "prompt", "timezone"]
+    assert dict(config) == {"x_new": 1, "prompt": "Be brief.", "timezone": None}
+    assert (len(config), len(models.Flow()), bool(models.Flow())) == (3, 0, True)
+    assert (config.get("prompt"), config.get("voice"), config.get("llm", 1)) == ("Be brief.", None, 1)
+
+
+def test_a_key_may_stand_among_the_additional_properties_although_it_has_a_field() -> None:
+    """The field wins where it is set; nothing raises and nothing is written twice."""
+    flow = models.Flow(additional_properties={"response_delay": 1})
+    assert (flow["response_delay"], flow.to_dict()) == (1, {"response_delay": 1})
+    flow.response_delay = 2
+    assert (flow["response_delay"], list(flow), flow.to_dict()) == (
+        2,
+        ["response_delay"],
+        {"response_delay": 2},
+    )
+    del flow["response_delay"]
+    assert flow.to_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("component", "value"),
+    [
+        ("AgentConfig", {"tools": [{"name": "a", "header": {"x-key": "S3CR3T"}}]}),
+        ("AgentConfig", {"tools": [{"name": "a", "header": "S3CR3T"}]}),
+        ("AgentConfig", {"tools": [{"name": "a", "header": ["x-key: S3CR3T"]}]}),
+        ("AgentConfig", {"tools": [{"name": "a", "headers": {"x-key": "S3CR3T"}}]}),
+        ("AgentConfig", {"tools": {"name": "a", "header": {"x-key": "S3CR3T"}}}),
+        ("AgentConfig", {"app_functions": [{"name": "a", "credentials": {"api_key": "S3CR3T"}}]}),
+        ("AgentConfig", {"session_data_webhook": {"url": "https://a", "headers": {"b": "S3CR3T"}}}),
+        ("AgentConfig", {"session_data_webhook": "https://user:S3CR3T@example.com/"}),
+        ("AgentConfig", {"x_new": {"password": "S3CR3T"}}),
+        ("HeaderMap", {"x-key": "S3CR3T"}),
+        ("Credentials", {"api_key": "S3CR3T"}),
+        ("VoiceSettings", {"api_key": "S3CR3T"}),
+        ("Tool", {"webhook": "https://user:S3CR3T@example.com"}),
+        ("DuplicateAgentResponse", {"config": {"tools": [{"header": {"a": "S3CR3T"}}]}}),
+    ],
+)
+def test_the_repr_masks_secrets(component: str, value: Any) -> None:
+    """A log line or a traceback that holds a config shows no header value, credential or password."""
+    model = read(component, value)
+    assert "S3CR3T" not in repr(model)
+    assert "****" in repr(model)
+    assert model.to_dict() == value
 
 
 def test_fields_are_named_when_a_model_is_made() -> None:

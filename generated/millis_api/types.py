@@ -3,17 +3,19 @@
 
 """Contains some shared types for properties"""
 
-from collections.abc import Mapping, MutableMapping
-from typing import IO, Any, BinaryIO, ClassVar, Generic, Literal, Protocol, Self, TypeGuard, TypeVar
+from collections.abc import Iterator, KeysView, Mapping, MutableMapping
+from typing import IO, Any, BinaryIO, ClassVar, Generic, Literal, Self, TypeGuard, TypeVar
 
 from attrs import define
 
+from .masking import is_secret_key, mask_unknown, mask_values
+
 
 class Unset:
-    """The type of UNSET, the value of a field that is not there."""
+    """The type of UNSET, the value of a field that is not set."""
 
     def __reduce__(self) -> str:
-        return "UNSET"  # copy and pickle then give back UNSET itself, by its name in this module
+        return "UNSET"  # copy and pickle look this name up in the module, and so return UNSET itself
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -65,91 +67,119 @@ __all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]
 
 
 MISSING: Any = UNSET
-"""UNSET for a required field: only reading puts it there, when the service left out a key that it should have sent."""
+"""UNSET for a required field: only reading puts it there, when the service omitted a required key."""
 
 
-class Model(Protocol):
-    """What all models have in common."""
+class Model:
+    """The base class of all models: JSON data with a field for each known key.
 
-    field_names: ClassVar[Mapping[str, str]]
-    """The service's keys, and the names of their fields."""
+    A model also works as a mapping from the keys of the JSON object to their values: `model["prompt"]`, `"prompt" in model`,
+    `dict(model)`. Keys whose field is UNSET are absent.
+    """
+
+    __slots__ = ()
+
+    field_names: ClassVar[Mapping[str, str]] = {}
+    """The keys of the JSON object, and the names of their fields."""
+    secret_keys: ClassVar[frozenset[str]] = frozenset()
+    """The keys whose values are secret."""
+    is_secret: ClassVar[bool] = False
+    """Whether all values are secret."""
     additional_properties: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]: ...
-
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self: ...
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+        """Create the model from JSON data."""
+        raise NotImplementedError
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON data of this object, without unset values."""
+        return {key: _plain(value) for key, value in self._values().items()}
 
-def get_item(model: Model, key: str) -> Any:
-    """The value of a key of the service: of a field that is set, or of one that has no field."""
-    name = model.field_names.get(key)
-    if name is None:
-        return model.additional_properties[key]
-    if (value := getattr(model, name)) is UNSET:
-        raise KeyError(key)
-    return value
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or `default` where the key is absent."""
+        return self._values().get(key, default)
 
+    def keys(self) -> KeysView[str]:
+        """Return the keys that are present."""
+        return self._values().keys()
 
-def set_item(model: Model, key: str, value: Any) -> None:
-    """Set the field of a key of the service, or the key that has none."""
-    if (name := model.field_names.get(key)) is None:
-        model.additional_properties[key] = value
-    else:
-        setattr(model, name, value)
+    @property
+    def additional_keys(self) -> list[str]:
+        """The keys that have no field of their own."""
+        return list(self.additional_properties)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
 
-def del_item(model: Model, key: str) -> None:
-    """Unset the field of a key of the service, or take out the key that has none."""
-    get_item(model, key)
-    if (name := model.field_names.get(key)) is None:
-        del model.additional_properties[key]
-    else:
-        setattr(model, name, UNSET)
+    def __len__(self) -> int:
+        return len(self._values())
 
+    def __bool__(self) -> Literal[True]:
+        return True  # `config or default` must not discard a model because it is empty
 
-def contains(model: Model, key: str) -> bool:
-    """Whether the field of a key of the service is set, or a key that has none is there."""
-    name = model.field_names.get(key)
-    return key in model.additional_properties if name is None else getattr(model, name) is not UNSET
+    def __contains__(self, key: object) -> bool:
+        return key in self._values()
 
+    def __getitem__(self, key: str) -> Any:
+        return self._values()[key]
 
-def represent(model: Model) -> str:
-    """The repr of a model: what is set, and nothing else."""
-    fields = [
-        f"{name}={value!r}"
-        for name in model.field_names.values()
-        if (value := getattr(model, name)) is not UNSET
-    ]
-    if model.additional_properties:
-        fields.append(f"additional_properties={model.additional_properties!r}")
-    return f"{type(model).__name__}({', '.join(fields)})"
+    def __setitem__(self, key: str, value: Any) -> None:
+        if (name := self.field_names.get(key)) is None:
+            self.additional_properties[key] = value
+        else:
+            setattr(self, name, value)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self.additional_properties.pop(key, None)
+        if (name := self.field_names.get(key)) is not None:
+            setattr(self, name, UNSET)
+
+    def _values(self) -> dict[str, Any]:
+        fields = {key: getattr(self, name) for key, name in self.field_names.items()}
+        return {
+            **self.additional_properties,
+            **{key: value for key, value in fields.items() if value is not UNSET},
+        }
+
+    def __repr__(self) -> str:
+        fields = [
+            f"{name}={self._masked(key, value)!r}"
+            for key, name in self.field_names.items()
+            if (value := getattr(self, name)) is not UNSET
+        ]
+        if self.additional_properties:
+            rest = {key: self._masked(key, value) for key, value in self.additional_properties.items()}
+            fields.append(f"additional_properties={rest!r}")
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+    def _masked(self, key: str, value: Any) -> Any:
+        """Return what the repr shows of a value; models in it mask their own values."""
+        if isinstance(value, Model):
+            return value
+        if self.is_secret or key in self.secret_keys or (key not in self.field_names and is_secret_key(key)):
+            return mask_values(value)
+        return mask_unknown(value)
 
 
 def read(value: Any, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()) -> Any:
-    """A JSON value as the first model that it fits, or a list of such; anything else as it came."""
+    """Return a JSON value as the first model that it fits, or as a list of models; other values are unchanged."""
     if _is_object(value):
         for model in alone:
             try:
                 return model.from_dict(value)
-            except ValueError:  # it is another one of these models
+            except ValueError:  # the value is one of the other models
                 continue
     if listed and _is_list(value):
         return [read(item, alone=listed) for item in value]
     return value
 
 
-def write(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as JSON data: models, alone and in lists, as objects, and without those that are UNSET."""
-    return {
-        key: [_plain(item) for item in value] if _is_list(value) else _plain(value)
-        for values in parts
-        for key, value in values.items()
-        if value is not UNSET
-    }
-
-
 def _plain(value: Any) -> Any:
+    if _is_list(value):
+        return [_plain(item) for item in value]
     return value.to_dict() if hasattr(value, "to_dict") else value
 
 

@@ -7,197 +7,18 @@ A `Contract` made from another version of that document answers the same questio
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from millis_wrapper._json import is_mapping, is_sequence
+from millis_api.contract import TEXT
 
-from ._paths import closest_match, format_path
-
-Schema: TypeAlias = Mapping[str, Any]
-
-# Unknown keys of one object that a known one is looked for: nobody reads more, and each takes its time.
-_MOST_GUESSES = 100
-
-
-class UnknownKey(NamedTuple):
-    """A key that the contract does not name, found by `unknown_keys`."""
-
-    path: str
-    """Where it is: `flow.interruption.first_message`, `tools[0].params[1].nmae`."""
-    key: str
-    """The key itself: `nmae`."""
-    closest_match: str | None
-    """The known key of the same object that is most like it, if any is."""
-    steps: tuple[str | int, ...]
-    """The way to it, by keys and list indexes: `("tools", 0, "params", 1, "nmae")`."""
-
-
-class Field(NamedTuple):
-    """One field of a component, found by `fields`."""
-
-    path: str
-    """Where it is, with `[]` for any item of a list: `tools[].params[].name`."""
-    component: str
-    """The component whose field it is, and so the generated class: `ToolParam`."""
-    type: str
-    """Its type in words, without null: `integer or ResponseDelay`, `list of Tool`, `map of integer`."""
-    nullable: bool
-    required: bool
-    """Whether the object that holds it has to hold it."""
-    default: Any
-    """What the service takes when the key is absent; None where it has no default, or none is known."""
-    unit: str | None
-    """What a number counts: `milliseconds`, `tokens`."""
-    known: tuple[Any, ...]
-    """The known values; the service may know others by now, and what is read may hold any."""
-    closed_in_requests: bool
-    """Whether the service most likely refuses a request with a value that it does not know."""
-    origin: tuple[str, ...]
-    """Where it is known from: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs`
-    or `inferred`."""
-    description: str
-    """What it does."""
-    origin_of: Mapping[str, str]
-    """Where one thing about it is known from, when that is another source: `{"unit": "observed, medium"}`."""
-    examples: tuple[Any, ...]
-    """Values that could be real."""
-
-
-class Contract:
-    """The components of an OpenAPI document, and questions about them.
-
-    Args:
-        document: the OpenAPI document as data.
-    """
-
-    def __init__(self, document: Schema) -> None:
-        self.document = document
-        self._components: Schema = document["components"]["schemas"]
-
-    def component(self, name: str) -> Schema:
-        """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
-        if name not in self._components:
-            near = closest_match(name, self._components)
-            raise KeyError(
-                f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
-            )
-        schema: Schema = self._components[name]
-        return schema
-
-    def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
-        """Find the keys in `value`, at every depth, that `component` does not name.
-
-        Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
-        """
-        return self._unknown(value, [self.component(component)], ())
-
-    def fields(self, component: str) -> Iterator[Field]:
-        """List every field of `component` at every depth; an object's fields follow the field that holds it.
-
-        Where one of several objects may stand (a message), a path comes once for each of them.
-        """
-        return self._fields(self.component(component), component, None, ())
-
-    def type_of(self, schema: Schema) -> str:
-        """Return the type of a schema in words, as `Field.type` has it: `list of Tool or null`."""
-        leaves = list(self._leaves(schema))
-        null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
-        return self._words(leaves) + null
-
-    def _unknown(
-        self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
-    ) -> Iterator[UnknownKey]:
-        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
-        if is_mapping(value):
-            objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
-            if not objects or any(_is_free(leaf) for leaf in leaves):
-                return
-            objects = [properties for properties in objects if _fits(value, properties)] or objects
-            names = {name for properties in objects for name in properties} - value.keys()
-            guesses = _MOST_GUESSES
-            for key, child in value.items():
-                steps = (*above, str(key))
-                if known := [properties[key] for properties in objects if key in properties]:
-                    yield from self._unknown(child, known, steps)
-                else:
-                    guesses -= 1
-                    near = closest_match(str(key), names) if guesses >= 0 else None
-                    yield UnknownKey(format_path(steps), str(key), near, steps)
-        elif is_sequence(value):
-            items = [leaf["items"] for leaf in leaves if "items" in leaf]
-            if not items:
-                return  # the value may be as deep as it likes, or hold itself
-            for number, item in enumerate(value):
-                yield from self._unknown(item, items, (*above, number))
-
-    def _fields(
-        self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
-    ) -> Iterator[Field]:
-        for name, leaf in self._leaves(schema, component):
-            if name is not None and name in above:
-                continue  # an object that can hold itself would go on for ever
-            for key, child in leaf.get("properties", {}).items():
-                field = self._field(key, child, name or "", key in leaf.get("required", ()), holder)
-                yield field
-                yield from self._fields(child, None, field, (*above, name))
-            if "items" in leaf and holder:
-                yield from self._fields(leaf["items"], None, holder._replace(path=f"{holder.path}[]"), above)
-
-    def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
-        leaves = list(self._leaves(schema))
-        origin = tuple(schema.get("x-origin", ()))
-        if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
-            origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
-            origin = origin or holder.origin
-        return Field(
-            path=f"{holder.path}.{key}" if holder else key,
-            component=component,
-            type=self._words(leaves),
-            nullable=any("null" in _types(leaf) for _, leaf in leaves),
-            required=required,
-            default=schema.get("x-service-default"),
-            unit=schema.get("x-unit"),
-            known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
-            closed_in_requests=any(leaf.get("x-closed-in-requests") is True for _, leaf in leaves),
-            origin=origin,
-            description=str(schema.get("description", "")).strip(),
-            origin_of=schema.get("x-origin-of", {}),
-            examples=tuple(schema.get("examples", ())),
-        )
-
-    def _leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
-        """The schemas that a value may fit, with their components' names: references and unions undone."""
-        if "$ref" in schema:
-            name = _name(schema["$ref"])
-            schema = self.component(name)
-        alternatives = schema.get("anyOf", ())
-        for one in alternatives:
-            yield from self._leaves(one)
-        if not alternatives:
-            yield name, schema
-
-    def _words(self, leaves: Sequence[tuple[str | None, Schema]]) -> str:
-        words = [
-            self._word(name, leaf, kind) for name, leaf in leaves for kind in _types(leaf) if kind != "null"
-        ]
-        return " or ".join(dict.fromkeys(words)) or "null"
-
-    def _word(self, name: str | None, leaf: Schema, kind: str) -> str:
-        if "const" in leaf:
-            return json.dumps(leaf["const"])
-        if kind == "array":
-            return f"list of {self._words(list(self._leaves(leaf.get('items', {}))))}"
-        if kind != "object":
-            return kind
-        if "properties" in leaf:
-            return name or "object"
-        values: Schema | bool = leaf.get("additionalProperties", True)
-        if isinstance(values, bool):
-            return "free-form object"
-        return f"map of {self._words(list(self._leaves(values)))}"
+from . import _lookup
+from ._contract import Contract as Contract
+from ._contract import Schema as Schema
+from ._values import Field as Field
+from ._values import FieldMatch as FieldMatch
+from ._values import UnknownKey as UnknownKey
 
 
 @cache
@@ -209,7 +30,7 @@ def installed() -> Contract:
 @cache
 def load() -> Schema:
     """Return the installed contract as the OpenAPI document that it is; it is read once."""
-    document: Schema = json.loads((files("millis_api") / "contract" / "millis.json").read_text("utf-8"))
+    document: Schema = json.loads(TEXT)
     return document
 
 
@@ -228,19 +49,46 @@ def fields(component: str) -> Iterator[Field]:
     return installed().fields(component)
 
 
-def _name(ref: str) -> str:
-    return ref.removeprefix("#/components/schemas/")
+def mask_secrets(value: object, component: str = "AgentConfig") -> Any:
+    """Return a deep copy of `value` in which secrets are masked as `****`.
+
+    These values are masked:
+
+    - the values in fields that the contract marks with `x-secret` (HTTP headers, credentials of apps), even
+      if a field or the object around it has the wrong type;
+    - passwords, keys and tokens inside URLs, in every field;
+    - the values of unknown keys that are named like a secret, such as `x-api-key`;
+    - everything below 100 levels.
+
+    Keys, null, empty strings and all other values are kept, so a path of `value` leads to the same place in
+    the copy.
+
+    Args:
+        value: the data, or a generated model.
+        component: the component of the contract that describes `value`.
+
+    Raises:
+        KeyError: the contract has no such component.
+    """
+    return installed().mask_secrets(value, component)
 
 
-def _types(leaf: Schema) -> Sequence[str]:
-    kind: str | Sequence[str] = leaf.get("type", "any value")
-    return (kind,) if isinstance(kind, str) else kind
+def find_field(path: str) -> FieldMatch:
+    """Return the field of the installed contract at `path`, or the paths that are most similar to it.
+
+    Paths of an agent's config are searched first, then those of a chat request, of a duplicate response, and
+    of a chunk of the stream. The search ends at the first of the four that has the path.
+
+    Args:
+        path: a path such as `flow.response_delay` or `tools[].timeout`; indexes are ignored.
+    """
+    return _lookup.find_field(installed(), path)
 
 
-def _is_free(leaf: Schema) -> bool:
-    return "properties" not in leaf and ("object" in _types(leaf) or "any value" in _types(leaf))
+def search_fields(word: str) -> tuple[Field, ...]:
+    """Return the fields of the installed contract whose path or description contains `word`.
 
-
-def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
-    """Whether `value` has the constants by which one object of a union (a message) differs from another."""
-    return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)
+    Args:
+        word: the text to search for; upper and lower case are the same.
+    """
+    return _lookup.search_fields(installed(), word)

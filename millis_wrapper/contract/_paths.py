@@ -36,15 +36,19 @@ def format_path(steps: Iterable[str | int]) -> str:
 
 
 def closest_match(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that is most like `word`, if one is.
+    """Return the name in `known` that is most similar to `word`, or None if none is similar.
 
-    `maxDuration` is altogether like `max_duration`.
+    Case and punctuation do not matter: `maxDuration` and `max_duration` are the same.
     """
-    from difflib import get_close_matches  # slow to import, and mostly there is nothing to guess
+    return next(iter(closest_matches(word, known, 1)), None)
+
+
+def closest_matches(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return up to `most` names in `known` that are similar to `word`, the most similar first."""
+    from difflib import get_close_matches  # slow to import, and rarely needed
 
     spelling = {_letters(name): name for name in sorted(known)}
-    near = get_close_matches(_letters(word), spelling, 1)
-    return spelling[near[0]] if near else None
+    return [spelling[near] for near in get_close_matches(_letters(word), spelling, most)]
 
 
 def _letters(word: str) -> str:

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Required, Self, TypedDict
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
 from ..models.known_language import KnownLanguage
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.app_function import AppFunction, AppFunctionDict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class AgentConfig:
+class AgentConfig(Model):
     """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
     null, and keys that nobody has seen yet may be present at every depth.
 
@@ -93,10 +93,10 @@ class AgentConfig:
         "timezone": "timezone",
     }
 
-    prompt: str | Unset = UNSET
+    prompt: str
     """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
     `{name}` is filled in from the metadata. """
-    voice: Voice | Unset = UNSET
+    voice: Voice
     """ A voice that the agent speaks with: the company that makes it, and its id there. """
     flow: Flow | None | Unset = UNSET
     """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
@@ -145,44 +145,11 @@ class AgentConfig:
     timezone: None | str | Unset = UNSET
     """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "prompt": self.prompt,
-                "voice": self.voice,
-                "flow": self.flow,
-                "first_message": self.first_message,
-                "tools": self.tools,
-                "millis_functions": self.millis_functions,
-                "app_functions": self.app_functions,
-                "custom_llm_websocket": self.custom_llm_websocket,
-                "language": self.language,
-                "vad_threshold": self.vad_threshold,
-                "llm": self.llm,
-                "session_timeout": self.session_timeout,
-                "session_data_webhook": self.session_data_webhook,
-                "privacy_settings": self.privacy_settings,
-                "custom_vocabulary": self.custom_vocabulary,
-                "extra_prompt_webhook": self.extra_prompt_webhook,
-                "switch_language": self.switch_language,
-                "knowledge_base": self.knowledge_base,
-                "speech_to_text": self.speech_to_text,
-                "call_settings": self.call_settings,
-                "memory": self.memory,
-                "timezone": self.timezone,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             prompt=rest.pop("prompt", MISSING),
@@ -210,31 +177,15 @@ class AgentConfig:
             additional_properties=rest,
         )
 
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
-
 
 class AgentConfigDict(TypedDict, total=False):
     """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
     null, and keys that nobody has seen yet may be present at every depth."""
 
-    prompt: str
+    prompt: Required[str]
     """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
     `{name}` is filled in from the metadata. """
-    voice: VoiceDict
+    voice: Required[VoiceDict]
     """ A voice that the agent speaks with: the company that makes it, and its id there. """
     flow: FlowDict | None
     """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """

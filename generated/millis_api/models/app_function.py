@@ -11,14 +11,14 @@ from attrs import field as _attrs_field
 
 from .. import models
 from ..models.known_app_function_name import KnownAppFunctionName
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.credentials import Credentials, CredentialsDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class AppFunction:
+class AppFunction(Model):
     """A ready-made function of a connected app, such as a calendar.
 
     Attributes:
@@ -31,6 +31,11 @@ class AppFunction:
         "name": "name",
         "credentials": "credentials",
     }
+    secret_keys: ClassVar[frozenset[str]] = frozenset(
+        {
+            "credentials",
+        }
+    )
 
     name: KnownAppFunctionName | str
     """ The name of the function, one of those that the app has. """
@@ -38,46 +43,17 @@ class AppFunction:
     """ What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking
     also `contact_method`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "name": self.name,
-                "credentials": self.credentials,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             name=rest.pop("name", MISSING),
             credentials=read(rest.pop("credentials", MISSING), alone=(models.Credentials,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class AppFunctionDict(TypedDict, total=False):

@@ -10,14 +10,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.tool_call import ToolCall, ToolCallDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class AssistantMessage:
+class AssistantMessage(Model):
     """A message of the agent, or the tools that it asked to have called.
 
     Attributes:
@@ -39,50 +39,20 @@ class AssistantMessage:
     tool_calls: list[ToolCall] | None | Unset = UNSET
     """ The tool calls that the agent made in this message. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "role": self.role,
-                "content": self.content,
-                "tool_calls": self.tool_calls,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         if rest.get("role") != "assistant":
-            raise ValueError("no AssistantMessage: role must be 'assistant'")
+            raise ValueError("AssistantMessage.role: must be 'assistant'")
         return cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
             tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ToolCall,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class AssistantMessageDict(TypedDict, total=False):

@@ -10,14 +10,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.transfer_option import TransferOption, TransferOptionDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class CallTransfer:
+class CallTransfer(Model):
     """The numbers to which the agent may hand the call over, and when.
 
     Attributes:
@@ -45,26 +45,11 @@ class CallTransfer:
     messages: list[str] | None | Unset = UNSET
     """ What the agent may say before it transfers the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "phone": self.phone,
-                "phones": self.phones,
-                "instruction": self.instruction,
-                "messages": self.messages,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             phone=rest.pop("phone", MISSING),
@@ -73,22 +58,6 @@ class CallTransfer:
             messages=rest.pop("messages", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class CallTransferDict(TypedDict, total=False):

@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.agent_config_override import AgentConfigOverride, AgentConfigOverrideDict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChatAgent:
+class ChatAgent(Model):
     """The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
     with parts of its config replaced.
 
@@ -50,26 +50,11 @@ class ChatAgent:
     include_metadata_in_prompt: bool | None | Unset = UNSET
     """ Whether the metadata is also shown to the language model as part of the prompt. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "agent_id": self.agent_id,
-                "agent_config": self.agent_config,
-                "metadata": self.metadata,
-                "include_metadata_in_prompt": self.include_metadata_in_prompt,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             agent_id=rest.pop("agent_id", MISSING),
@@ -78,22 +63,6 @@ class ChatAgent:
             include_metadata_in_prompt=rest.pop("include_metadata_in_prompt", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChatAgentDict(TypedDict, total=False):

@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.assistant_message import AssistantMessage, AssistantMessageDict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChatCompletionRequest:
+class ChatCompletionRequest(Model):
     """One turn of a text chat.
 
     Attributes:
@@ -47,25 +47,11 @@ class ChatCompletionRequest:
     """ Says that this is the last turn. What the service then does is not documented; probably it closes
     and logs the session and calls `session_data_webhook`. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "agent": self.agent,
-                "messages": self.messages,
-                "end_of_session": self.end_of_session,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             agent=read(rest.pop("agent", MISSING), alone=(models.ChatAgent,)),
@@ -80,22 +66,6 @@ class ChatCompletionRequest:
             end_of_session=rest.pop("end_of_session", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChatCompletionRequestDict(TypedDict, total=False):

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self, TypedDict
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChatStreamErrorDetail:
+class ChatStreamErrorDetail(Model):
     """A failure in parts. Other keys may be present.
 
     Attributes:
@@ -35,25 +35,11 @@ class ChatStreamErrorDetail:
     code: int | None | str | Unset = UNSET
     """ A code for the failure, as text or as a number. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "message": self.message,
-                "type": self.type_,
-                "code": self.code,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             message=rest.pop("message", MISSING),
@@ -61,22 +47,6 @@ class ChatStreamErrorDetail:
             code=rest.pop("code", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChatStreamErrorDetailDict(TypedDict, total=False):

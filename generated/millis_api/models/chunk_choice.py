@@ -11,14 +11,14 @@ from attrs import field as _attrs_field
 
 from .. import models
 from ..models.known_finish_reason import KnownFinishReason
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.chunk_delta import ChunkDelta, ChunkDeltaDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChunkChoice:
+class ChunkChoice(Model):
     """What one chunk adds to one reply.
 
     Attributes:
@@ -40,25 +40,11 @@ class ChunkChoice:
     finish_reason: KnownFinishReason | None | str | Unset = UNSET
     """ Why the reply is over; null or absent as long as it is not. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "index": self.index,
-                "delta": self.delta,
-                "finish_reason": self.finish_reason,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             index=rest.pop("index", MISSING),
@@ -66,22 +52,6 @@ class ChunkChoice:
             finish_reason=rest.pop("finish_reason", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChunkChoiceDict(TypedDict, total=False):

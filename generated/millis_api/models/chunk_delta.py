@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.chunk_tool_call import ChunkToolCall, ChunkToolCallDict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChunkDelta:
+class ChunkDelta(Model):
     """A piece of a reply. A first chunk may hold the role and no content.
 
     Attributes:
@@ -41,25 +41,11 @@ class ChunkDelta:
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
     """ Pieces of tool calls, to be joined by their `index`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "content": self.content,
-                "role": self.role,
-                "tool_calls": self.tool_calls,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             content=read(rest.pop("content", MISSING), listed=(models.ContentPart,)),
@@ -67,22 +53,6 @@ class ChunkDelta:
             tool_calls=read(rest.pop("tool_calls", MISSING), listed=(models.ChunkToolCall,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChunkDeltaDict(TypedDict, total=False):

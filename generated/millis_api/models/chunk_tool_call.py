@@ -10,14 +10,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.chunk_tool_call_function import ChunkToolCallFunction, ChunkToolCallFunctionDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ChunkToolCall:
+class ChunkToolCall(Model):
     """A piece of a tool call.
 
     Attributes:
@@ -43,26 +43,11 @@ class ChunkToolCall:
     function: ChunkToolCallFunction | None | Unset = UNSET
     """ The function that is called, and the next piece of its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "index": self.index,
-                "id": self.id,
-                "type": self.type_,
-                "function": self.function,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             index=rest.pop("index", MISSING),
@@ -71,22 +56,6 @@ class ChunkToolCall:
             function=read(rest.pop("function", MISSING), alone=(models.ChunkToolCallFunction,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ChunkToolCallDict(TypedDict, total=False):

@@ -10,14 +10,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, Model, read
 
 if TYPE_CHECKING:
     from ..models.agent_config import AgentConfig, AgentConfigDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class DuplicateAgentResponse:
+class DuplicateAgentResponse(Model):
     """The copy that was made, with its whole config.
 
     Attributes:
@@ -47,26 +47,11 @@ class DuplicateAgentResponse:
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "id": self.id,
-                "name": self.name,
-                "config": self.config,
-                "created_at": self.created_at,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             id=rest.pop("id", MISSING),
@@ -75,22 +60,6 @@ class DuplicateAgentResponse:
             created_at=rest.pop("created_at", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class DuplicateAgentResponseDict(TypedDict, total=False):

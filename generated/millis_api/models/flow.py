@@ -10,7 +10,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.agent_terminate_call import AgentTerminateCall, AgentTerminateCallDict
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Flow:
+class Flow(Model):
     """How the conversation runs, from who speaks first to how it ends.
 
     Attributes:
@@ -72,31 +72,11 @@ class Flow:
     dtmf_dial: DtmfDial | None | Unset = UNSET
     """ Whether the agent may press keys to get through a telephone menu. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "user_start_first": self.user_start_first,
-                "interruption": self.interruption,
-                "response_delay": self.response_delay,
-                "auto_fill_responses": self.auto_fill_responses,
-                "agent_terminate_call": self.agent_terminate_call,
-                "voicemail": self.voicemail,
-                "call_transfer": self.call_transfer,
-                "inactivity_handling": self.inactivity_handling,
-                "dtmf_dial": self.dtmf_dial,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             user_start_first=rest.pop("user_start_first", MISSING),
@@ -116,22 +96,6 @@ class Flow:
             dtmf_dial=read(rest.pop("dtmf_dial", MISSING), alone=(models.DtmfDial,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class FlowDict(TypedDict, total=False):

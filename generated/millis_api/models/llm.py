@@ -11,14 +11,14 @@ from attrs import field as _attrs_field
 
 from .. import models
 from ..models.known_language_model import KnownLanguageModel
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.history_settings import HistorySettings, HistorySettingsDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class LLM:
+class LLM(Model):
     """The language model that writes the replies, and how it is used.
 
     Attributes:
@@ -42,25 +42,11 @@ class LLM:
     history_settings: HistorySettings | None | Unset = UNSET
     """ What part of the conversation the model is shown. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "model": self.model,
-                "temperature": self.temperature,
-                "history_settings": self.history_settings,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             model=rest.pop("model", MISSING),
@@ -68,22 +54,6 @@ class LLM:
             history_settings=read(rest.pop("history_settings", MISSING), alone=(models.HistorySettings,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class LLMDict(TypedDict, total=False):

@@ -12,7 +12,7 @@ from attrs import field as _attrs_field
 from .. import models
 from ..models.known_millis_function_type import KnownMillisFunctionType
 from ..models.known_response_mode import KnownResponseMode
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.millis_function_data import MillisFunctionData, MillisFunctionDataDict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class MillisFunction:
+class MillisFunction(Model):
     """A function that the vendor's own clients provide, such as a form in the browser.
 
     Attributes:
@@ -60,29 +60,11 @@ class MillisFunction:
     """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
     language model word them. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "name": self.name,
-                "description": self.description,
-                "data": self.data,
-                "type": self.type_,
-                "params": self.params,
-                "messages": self.messages,
-                "response_mode": self.response_mode,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             name=rest.pop("name", MISSING),
@@ -94,22 +76,6 @@ class MillisFunction:
             response_mode=rest.pop("response_mode", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class MillisFunctionDict(TypedDict, total=False):

@@ -13,11 +13,11 @@ from ..models.known_speech_to_text_model import KnownSpeechToTextModel
 from ..models.known_speech_to_text_provider import (
     KnownSpeechToTextProvider,
 )
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset
 
 
 @_attrs_define(kw_only=True, repr=False)
-class SpeechToText:
+class SpeechToText(Model):
     """How speech is turned into text.
 
     Attributes:
@@ -39,25 +39,11 @@ class SpeechToText:
     model: KnownSpeechToTextModel | None | str | Unset = UNSET
     """ The provider's recognition model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "provider": self.provider,
-                "multilingual": self.multilingual,
-                "model": self.model,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             provider=rest.pop("provider", MISSING),
@@ -65,22 +51,6 @@ class SpeechToText:
             model=rest.pop("model", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class SpeechToTextDict(TypedDict, total=False):

@@ -12,7 +12,7 @@ from attrs import field as _attrs_field
 from .. import models
 from ..models.known_http_method import KnownHttpMethod
 from ..models.known_response_mode import KnownResponseMode
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.header_map import HeaderMap, HeaderMapDict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Tool:
+class Tool(Model):
     """A function of your own that the agent can call over HTTP.
 
     Attributes:
@@ -30,7 +30,8 @@ class Tool:
         params: The values that the agent has to find out and pass along.
         webhook: The URL that the service calls. Empty or absent, nothing is called, and only the vendor's
             own browser client is told.
-        header: HTTP headers to send with the call, for instance a key of yours.
+        header: HTTP headers to send with the call, such as an API key of your own. Their values are
+            secret.
         method: The HTTP method of the call.
         timeout: How long the service waits for your webhook's answer, in whole seconds (not milliseconds).
             Without it the service waits 5 seconds.
@@ -58,6 +59,11 @@ class Tool:
         "exclude_session_id": "exclude_session_id",
         "include_metadata": "include_metadata",
     }
+    secret_keys: ClassVar[frozenset[str]] = frozenset(
+        {
+            "header",
+        }
+    )
 
     name: str
     """ The name by which the language model calls the function: a letter or `_`, then letters, digits and
@@ -70,7 +76,7 @@ class Tool:
     """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
     browser client is told. """
     header: HeaderMap | None | Unset = UNSET
-    """ HTTP headers to send with the call, for instance a key of yours. """
+    """ HTTP headers to send with the call, such as an API key of your own. Their values are secret. """
     method: KnownHttpMethod | None | str | Unset = UNSET
     """ The HTTP method of the call. """
     timeout: int | None | Unset = UNSET
@@ -90,35 +96,11 @@ class Tool:
     include_metadata: bool | None | Unset = UNSET
     """ Whether the session's metadata is sent to your webhook as well. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "name": self.name,
-                "description": self.description,
-                "params": self.params,
-                "webhook": self.webhook,
-                "header": self.header,
-                "method": self.method,
-                "timeout": self.timeout,
-                "run_after_call": self.run_after_call,
-                "messages": self.messages,
-                "response_mode": self.response_mode,
-                "execute_after_message": self.execute_after_message,
-                "exclude_session_id": self.exclude_session_id,
-                "include_metadata": self.include_metadata,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             name=rest.pop("name", MISSING),
@@ -137,22 +119,6 @@ class Tool:
             additional_properties=rest,
         )
 
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
-
 
 class ToolDict(TypedDict, total=False):
     """A function of your own that the agent can call over HTTP."""
@@ -168,7 +134,7 @@ class ToolDict(TypedDict, total=False):
     """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
     browser client is told. """
     header: HeaderMapDict | None
-    """ HTTP headers to send with the call, for instance a key of yours. """
+    """ HTTP headers to send with the call, such as an API key of your own. Their values are secret. """
     method: KnownHttpMethod | None | str
     """ The HTTP method of the call. """
     timeout: int | None

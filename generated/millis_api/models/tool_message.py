@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal, Required, Self, TypedDict
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
+from ..types import MISSING, Model
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ToolMessage:
+class ToolMessage(Model):
     """What a tool answered to a call of the agent.
 
     Attributes:
@@ -35,50 +35,20 @@ class ToolMessage:
     role: Literal["tool"] = "tool"
     """ Who speaks, here a tool. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "role": self.role,
-                "content": self.content,
-                "tool_call_id": self.tool_call_id,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         if rest.get("role") != "tool":
-            raise ValueError("no ToolMessage: role must be 'tool'")
+            raise ValueError("ToolMessage.role: must be 'tool'")
         return cls(
             role=rest.pop("role", MISSING),
             content=rest.pop("content", MISSING),
             tool_call_id=rest.pop("tool_call_id", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ToolMessageDict(TypedDict, total=False):

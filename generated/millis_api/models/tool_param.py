@@ -10,11 +10,11 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.known_param_type import KnownParamType
-from ..types import MISSING, contains, del_item, get_item, represent, set_item, write
+from ..types import MISSING, Model
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ToolParam:
+class ToolParam(Model):
     """One value that a function takes.
 
     Attributes:
@@ -40,26 +40,11 @@ class ToolParam:
     description: str
     """ What the value is, in plain words for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "name": self.name,
-                "required": self.required,
-                "type": self.type_,
-                "description": self.description,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             name=rest.pop("name", MISSING),
@@ -68,22 +53,6 @@ class ToolParam:
             description=rest.pop("description", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ToolParamDict(TypedDict, total=False):

@@ -10,14 +10,14 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.validation_error_context import ValidationErrorContext, ValidationErrorContextDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ValidationError:
+class ValidationError(Model):
     """One thing that is wrong with a request.
 
     Attributes:
@@ -51,28 +51,11 @@ class ValidationError:
     ctx: None | Unset | ValidationErrorContext = UNSET
     """ What else is known, such as the values that would have been allowed. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "loc": self.loc,
-                "msg": self.msg,
-                "type": self.type_,
-                "input": self.input_,
-                "url": self.url,
-                "ctx": self.ctx,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             loc=rest.pop("loc", MISSING),
@@ -83,22 +66,6 @@ class ValidationError:
             ctx=read(rest.pop("ctx", MISSING), alone=(models.ValidationErrorContext,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class ValidationErrorDict(TypedDict, total=False):

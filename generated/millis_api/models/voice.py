@@ -11,14 +11,14 @@ from attrs import field as _attrs_field
 
 from .. import models
 from ..models.known_voice_provider import KnownVoiceProvider
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.voice_settings import VoiceSettings, VoiceSettingsDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Voice:
+class Voice(Model):
     """A voice that the agent speaks with: the company that makes it, and its id there.
 
     Attributes:
@@ -45,26 +45,11 @@ class Voice:
     settings: None | Unset | VoiceSettings = UNSET
     """ How the voice is tuned, in the provider's own words. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "provider": self.provider,
-                "voice_id": self.voice_id,
-                "model": self.model,
-                "settings": self.settings,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             provider=rest.pop("provider", MISSING),
@@ -73,22 +58,6 @@ class Voice:
             settings=read(rest.pop("settings", MISSING), alone=(models.VoiceSettings,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class VoiceDict(TypedDict, total=False):

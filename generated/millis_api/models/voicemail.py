@@ -10,11 +10,11 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.known_voicemail_action import KnownVoicemailAction
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Voicemail:
+class Voicemail(Model):
     """What the agent does when an answering machine takes the call.
 
     Attributes:
@@ -43,26 +43,11 @@ class Voicemail:
     """ Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older
     than this key. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "action": self.action,
-                "message": self.message,
-                "continue_on_voice_activity": self.continue_on_voice_activity,
-                "detection_phrases": self.detection_phrases,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             action=rest.pop("action", MISSING),
@@ -71,22 +56,6 @@ class Voicemail:
             detection_phrases=rest.pop("detection_phrases", MISSING),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class VoicemailDict(TypedDict, total=False):

@@ -10,71 +10,47 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models
-from ..types import MISSING, UNSET, Unset, contains, del_item, get_item, read, represent, set_item, write
+from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
     from ..models.header_map import HeaderMap, HeaderMapDict
 
 
 @_attrs_define(kw_only=True, repr=False)
-class Webhook:
+class Webhook(Model):
     """A URL that the service calls, with HTTP headers.
 
     Attributes:
         url: The URL that the service calls.
-        headers: HTTP headers to send with the call.
+        headers: HTTP headers to send with the call. Their values are secret.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
         "url": "url",
         "headers": "headers",
     }
+    secret_keys: ClassVar[frozenset[str]] = frozenset(
+        {
+            "headers",
+        }
+    )
 
     url: str
     """ The URL that the service calls. """
     headers: HeaderMap | None | Unset = UNSET
-    """ HTTP headers to send with the call. """
+    """ HTTP headers to send with the call. Their values are secret. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, as they came. """
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data of this object; unset values are left out."""
-        return write(
-            self.additional_properties,
-            {
-                "url": self.url,
-                "headers": self.headers,
-            },
-        )
+    """ The keys that have no field of their own, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read from JSON data. A value that does not fit its type is kept as it came."""
+        """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
             url=rest.pop("url", MISSING),
             headers=read(rest.pop("headers", MISSING), alone=(models.HeaderMap,)),
             additional_properties=rest,
         )
-
-    @property
-    def additional_keys(self) -> list[str]:
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return get_item(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        set_item(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        del_item(self, key)
-
-    def __contains__(self, key: str) -> bool:
-        return contains(self, key)
 
 
 class WebhookDict(TypedDict, total=False):
@@ -83,4 +59,4 @@ class WebhookDict(TypedDict, total=False):
     url: Required[str]
     """ The URL that the service calls. """
     headers: HeaderMapDict | None
-    """ HTTP headers to send with the call. """
+    """ HTTP headers to send with the call. Their values are secret. """

@@ -1,0 +1,211 @@
+"""Questions about the components of an OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from millis_api.masking import MASK, is_secret_key, mask_unknown, mask_values
+
+from millis_wrapper._json import is_mapping, is_sequence
+
+from ._paths import closest_match, format_path
+from ._values import Field, UnknownKey
+
+Schema: TypeAlias = Mapping[str, Any]
+
+# Unknown keys of one object that a known one is looked for: nobody reads more, and each takes its time.
+_MOST_GUESSES = 100
+_MAX_DEPTH = 100
+
+
+class Contract:
+    """The components of an OpenAPI document, and questions about them.
+
+    Args:
+        document: the OpenAPI document as data.
+    """
+
+    def __init__(self, document: Schema) -> None:
+        self.document = document
+        self._components: Schema = document["components"]["schemas"]
+
+    def component(self, name: str) -> Schema:
+        """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
+        if name not in self._components:
+            near = closest_match(name, self._components)
+            raise KeyError(
+                f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
+            )
+        schema: Schema = self._components[name]
+        return schema
+
+    def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
+        """Find the keys in `value`, at every depth, that `component` does not name.
+
+        Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
+        """
+        return self._unknown(value, [self.component(component)], ())
+
+    def fields(self, component: str) -> Iterator[Field]:
+        """List every field of `component` at every depth; an object's fields follow the field that holds it.
+
+        Where one of several objects may stand (a message), a path comes once for each of them.
+        """
+        return self._fields(self.component(component), component, None, ())
+
+    def mask_secrets(self, value: object, component: str) -> Any:
+        """Return a copy of `value` in which secrets are masked; see `contract.mask_secrets`."""
+        return self._masked(value, [self.component(component)], 0)
+
+    def type_of(self, schema: Schema) -> str:
+        """Return the type of a schema in words, as `Field.type` has it: `list of Tool or null`."""
+        leaves = list(self._leaves(schema))
+        null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
+        return self._words(leaves) + null
+
+    def _unknown(
+        self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
+    ) -> Iterator[UnknownKey]:
+        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
+        if is_mapping(value):
+            objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
+            if not objects or any(_is_free(leaf) for leaf in leaves):
+                return
+            objects = [properties for properties in objects if _fits(value, properties)] or objects
+            names = {name for properties in objects for name in properties} - value.keys()
+            guesses = _MOST_GUESSES
+            for key, child in value.items():
+                steps = (*above, str(key))
+                if known := [properties[key] for properties in objects if key in properties]:
+                    yield from self._unknown(child, known, steps)
+                else:
+                    guesses -= 1
+                    near = closest_match(str(key), names) if guesses >= 0 else None
+                    yield UnknownKey(format_path(steps), str(key), near, steps)
+        elif is_sequence(value):
+            items = [leaf["items"] for leaf in leaves if "items" in leaf]
+            if not items:
+                return  # the value may be as deep as it likes, or hold itself
+            for number, item in enumerate(value):
+                yield from self._unknown(item, items, (*above, number))
+
+    def _masked(self, value: Any, schemas: Sequence[Schema], depth: int) -> Any:
+        if hasattr(value, "to_dict"):  # a generated model
+            value = value.to_dict()
+        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
+        if any(one.get("x-secret") is True for one in (*schemas, *leaves)):
+            return mask_values(value, depth)
+        if not (is_mapping(value) or is_sequence(value)):
+            return mask_unknown(value)
+        if depth >= _MAX_DEPTH:
+            return MASK
+        # An object where the contract has a list of objects is masked like an item of the list, and a list
+        # where it has an object like several of that object.
+        items = [leaf["items"] for leaf in leaves if "items" in leaf]
+        if is_sequence(value):
+            return [self._masked(item, [*items, *leaves], depth + 1) for item in value]
+        leaves += [leaf for item in items for _, leaf in self._leaves(item)]
+        return {key: self._masked_child(str(key), child, leaves, depth + 1) for key, child in value.items()}
+
+    def _masked_child(self, key: str, value: Any, objects: Sequence[Schema], depth: int) -> Any:
+        known = [one["properties"][key] for one in objects if key in one.get("properties", {})]
+        values = [
+            one["additionalProperties"] for one in objects if is_mapping(one.get("additionalProperties"))
+        ]
+        if not known and not values and is_secret_key(key):
+            return mask_values(value, depth)
+        return self._masked(value, known or values, depth)
+
+    def _fields(
+        self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
+    ) -> Iterator[Field]:
+        for name, leaf in self._leaves(schema, component):
+            if name is not None and name in above:
+                continue  # an object that can hold itself would go on for ever
+            for key, child in leaf.get("properties", {}).items():
+                field = self._field(key, child, name or "", key in leaf.get("required", ()), holder)
+                yield field
+                yield from self._fields(child, None, field, (*above, name))
+            if "items" in leaf and holder:
+                yield from self._fields(leaf["items"], None, holder._replace(path=f"{holder.path}[]"), above)
+
+    def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
+        leaves = list(self._leaves(schema))
+        origin = tuple(schema.get("x-origin", ()))
+        if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
+            origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
+            origin = origin or holder.origin
+        return Field(
+            path=f"{holder.path}.{key}" if holder else key,
+            component=component,
+            type=self._words(leaves),
+            nullable=any("null" in _types(leaf) for _, leaf in leaves),
+            required=required,
+            default=schema.get("x-service-default"),
+            unit=schema.get("x-unit"),
+            known=tuple(value for _, leaf in leaves for value in leaf.get("enum", ())),
+            closed_in_requests=any(leaf.get("x-closed-in-requests") is True for _, leaf in leaves),
+            origin=origin,
+            description=str(schema.get("description", "")).strip(),
+            origin_of=schema.get("x-origin-of", {}),
+            examples=tuple(schema.get("examples", ())),
+            keys=tuple(dict.fromkeys(self._keys(schema))),
+            is_secret=any(one.get("x-secret") is True for one in (schema, *(leaf for _, leaf in leaves))),
+        )
+
+    def _keys(self, schema: Schema) -> Iterator[str]:
+        for _, leaf in self._leaves(schema):
+            yield from leaf.get("properties", ())
+            if "items" in leaf:
+                yield from self._keys(leaf["items"])
+
+    def _leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
+        """The schemas that a value may fit, with their components' names: references and unions undone."""
+        if "$ref" in schema:
+            name = _name(schema["$ref"])
+            schema = self.component(name)
+        alternatives = schema.get("anyOf", ())
+        for one in alternatives:
+            yield from self._leaves(one)
+        if not alternatives:
+            yield name, schema
+
+    def _words(self, leaves: Sequence[tuple[str | None, Schema]]) -> str:
+        words = [
+            self._word(name, leaf, kind) for name, leaf in leaves for kind in _types(leaf) if kind != "null"
+        ]
+        return " or ".join(dict.fromkeys(words)) or "null"
+
+    def _word(self, name: str | None, leaf: Schema, kind: str) -> str:
+        if "const" in leaf:
+            return json.dumps(leaf["const"])
+        if kind == "array":
+            return f"list of {self._words(list(self._leaves(leaf.get('items', {}))))}"
+        if kind != "object":
+            return kind
+        if "properties" in leaf:
+            return name or "object"
+        values: Schema | bool = leaf.get("additionalProperties", True)
+        if isinstance(values, bool):
+            return "free-form object"
+        return f"map of {self._words(list(self._leaves(values)))}"
+
+
+def _name(ref: str) -> str:
+    return ref.removeprefix("#/components/schemas/")
+
+
+def _types(leaf: Schema) -> Sequence[str]:
+    kind: str | Sequence[str] = leaf.get("type", "any value")
+    return (kind,) if isinstance(kind, str) else kind
+
+
+def _is_free(leaf: Schema) -> bool:
+    return "properties" not in leaf and ("object" in _types(leaf) or "any value" in _types(leaf))
+
+
+def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
+    """Whether `value` has the constants by which one object of a union (a message) differs from another."""
+    return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)
