@@ -9,7 +9,6 @@ from typing import Any, Literal, assert_type
 
 import httpx
 from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage, Metadata, UserMessage
-from millis_api.types import Unset
 
 from millis_wrapper import (
     AgentConfigOverrideDict,
@@ -184,7 +183,8 @@ def a_copy_holds(copy: DuplicatedAgent) -> None:
     assert_type(copy.raw, dict[str, Any])
     assert_type(copy.to_dict(), dict[str, Any])
     if copy.config is not None:
-        assert_type(copy.config.prompt, str | Unset)
+        assert_type(copy.config.prompt, str)
+        assert_type(copy.config.voice.voice_id, str)
         assert_type(copy.config.to_dict(), dict[str, Any])
 
 

@@ -97,17 +97,21 @@ class Contract:
         leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
         if any(one.get("x-secret") is True for one in (*schemas, *leaves)):
             return mask_values(value, depth)
-        if not (is_mapping(value) or is_sequence(value)):
-            return mask_unknown(value)
-        if depth >= _MAX_DEPTH:
-            return MASK
         # An object where the contract has a list of objects is masked like an item of the list, and a list
         # where it has an object like several of that object.
         items = [leaf["items"] for leaf in leaves if "items" in leaf]
+        if is_mapping(value):
+            leaves += [leaf for item in items for _, leaf in self._leaves(item)]
+            return self._masked_object(value, leaves, depth + 1) if depth < _MAX_DEPTH else MASK
         if is_sequence(value):
-            return [self._masked(item, [*items, *leaves], depth + 1) for item in value]
-        leaves += [leaf for item in items for _, leaf in self._leaves(item)]
-        return {key: self._masked_child(str(key), child, leaves, depth + 1) for key, child in value.items()}
+            schemas = [*items, *leaves]
+            return [self._masked(item, schemas, depth + 1) for item in value] if depth < _MAX_DEPTH else MASK
+        return mask_unknown(value)
+
+    def _masked_object(
+        self, value: Mapping[Any, Any], objects: Sequence[Schema], depth: int
+    ) -> dict[Any, Any]:
+        return {key: self._masked_child(str(key), child, objects, depth) for key, child in value.items()}
 
     def _masked_child(self, key: str, value: Any, objects: Sequence[Schema], depth: int) -> Any:
         known = [one["properties"][key] for one in objects if key in one.get("properties", {})]
