@@ -21,13 +21,16 @@ class Deadline:
     def __init__(self, timeout: Timeout, clock: Callable[[], float]) -> None:
         self.timeout = timeout
         self._clock = clock
+        self.sent_at = clock()
+        """When the request was sent, by `clock`; until that is known, when the deadline was created."""
         self._total_ends = math.inf
         self._phase = "first_byte"
         self._phase_ends = math.inf
 
     def start_head(self) -> None:
         """Start the timeout for the response headers."""
-        self._phase, self._phase_ends = "first_byte", self._clock() + self.timeout.first_byte
+        self.sent_at = self._clock()
+        self._phase, self._phase_ends = "first_byte", self.sent_at + self.timeout.first_byte
 
     def start_body(self) -> None:
         """Start the timeouts for the response body."""

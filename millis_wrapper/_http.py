@@ -228,6 +228,8 @@ def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> Non
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         timeouts["read"] = DeadlineSeconds.of(deadline, deadline.timeout.idle)
+    if (network := response.extensions.get("network_stream")) is not None:
+        limit_reads(network, deadline.timeout.connect)
 
 
 def is_plain(response: httpx.Response) -> bool:
@@ -246,14 +248,19 @@ def own_network(response: httpx.Response) -> Any:
 
 
 def status_error(
-    options: Options, prepared: PreparedRequest, response: httpx.Response, body: Body, attempt: int
+    options: Options,
+    prepared: PreparedRequest,
+    status_code: int,
+    headers: httpx.Headers,
+    body: Body,
+    attempt: int,
 ) -> APIStatusError:
     """Return the error for an answer with an error status."""
     return error_for_status(
         prepared.operation,
-        response.status_code,
+        status_code,
         options.key.redact(bytes(body.data)),
-        headers=shown_headers(response.headers.items(), options.key),
+        headers=shown_headers(headers.items(), options.key),
         now=datetime.now(UTC),
         attempt=attempt,
         sent=prepared.content,

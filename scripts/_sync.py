@@ -36,8 +36,11 @@ SUBSTITUTIONS = [
     (r"`async with`", "`with`"),
     (r"\basync (with|for|def) ", r"\1 "),
     (r"\bawait ", ""),
-    (r"\bAsync(Millis|Chat|Agents|ChatStream|Conversation|Transport|Client|Generator|Iterator)\b", r"\1"),
-    (r"\bAwaitable\[None\]", "None"),
+    (
+        r"\bAsync(Millis|Chat|Agents|ChatStream|Conversation|OpenResponse|Transport|Client|Generator|Iterator)\b",
+        r"\1",
+    ),
+    (r"\bAwaitable\[(None|bytes \| None)\]", r"\1"),
     (r"\bAwaitable, ", ""),
     (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
     (r"\ba(closing|iter|iter_bytes)\b", r"\1"),

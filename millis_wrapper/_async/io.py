@@ -107,25 +107,25 @@ class Trace(_http.Trace):
         self.note(event, info)
 
 
-def next_piece(
-    pieces: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
+def next_chunk(
+    chunks: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
 ) -> Awaitable[bytes | None]:
-    """Return what waits for the next piece of a body, and gives None at its end.
+    """Return what waits for the next chunk of a body, and gives None at its end.
 
-    Not a coroutine itself: there would be one for each piece, and one in the memory of each stream.
+    Not a coroutine itself: there would be one for each chunk, and one in the memory of each stream.
 
     Raises:
         TimeoutError: when awaited; a limit has passed that the transport does not hold by itself.
     """
-    piece = anext(pieces, None)
+    chunk = anext(chunks, None)
     if "network_stream" in response.extensions or not deadline.is_tight:
-        return piece
-    return _within(deadline, piece)
+        return chunk
+    return _within(deadline, chunk)
 
 
-async def _within(deadline: Deadline, piece: Awaitable[bytes | None]) -> bytes | None:
+async def _within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
     with anyio.fail_after(max(0.0, deadline.seconds_left())):
-        return await piece
+        return await chunk
 
 
 async def close_response(response: httpx.Response, *, is_own: bool) -> None:

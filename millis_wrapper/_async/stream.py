@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -15,13 +14,12 @@ from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatChunk, ChatReply
 
-from . import io
-
 if TYPE_CHECKING:
     from millis_wrapper.options import Timeout
     from millis_wrapper.request import PreparedRequest
 
-    from .transport import AsyncTransport, OpenResponse
+    from .response import AsyncOpenResponse
+    from .transport import AsyncTransport
 
 
 _NO_CHUNKS: Iterator[ChatChunk] = iter(())
@@ -56,15 +54,14 @@ class AsyncChatStream:
         # Both are only ever tried, never waited for, so no lock that a fork leaves held can hang a child.
         self._opening = threading.Lock()  # taken once: a stream is sent once
         self._reading = threading.Lock()
-        self._answer: OpenResponse | None = None
-        self._pieces: Any = None
+        self._answer: AsyncOpenResponse | None = None
         self._rest = _NO_CHUNKS
 
     def __del__(self) -> None:
-        answer: OpenResponse | None = getattr(self, "_answer", None)
+        answer: AsyncOpenResponse | None = getattr(self, "_answer", None)
         if (builder := getattr(self, "_builder", None)) is not None:
             builder.close()
-        if answer is None or answer.is_foreign or answer.response.is_closed:
+        if answer is None or answer.is_inherited or answer.is_closed:
             return
         warnings.warn(
             "a chat stream was opened and neither read to its end nor closed: use it in a `with` block, or"
@@ -73,8 +70,7 @@ class AsyncChatStream:
             stacklevel=2,
             source=self,
         )
-        transport = self._transport
-        answer.loop.call_soon(lambda: transport.release(answer))
+        answer.close_soon()
 
     @property
     def reply(self) -> ChatReply:
@@ -112,9 +108,9 @@ class AsyncChatStream:
                 raise
             self._builder.was_sent = True
             self._answer = answer
-            self._builder.content_encoding = answer.response.headers.get("content-encoding")
+            self._builder.content_encoding = answer.headers.get("content-encoding")
             if self._builder.is_over:
-                await self._transport.release(answer)
+                await answer.close()
                 self._builder.final_reply()  # raises: it was closed meanwhile
         return self
 
@@ -143,7 +139,7 @@ class AsyncChatStream:
             while chunks is not None:
                 for chunk in chunks:
                     del chunk  # the last one, with its data, would be kept during the next wait
-                chunks = await self._chunks_of_next_piece()
+                chunks = await self._next_chunks()
         finally:
             self._reading.release()
             await self.close()
@@ -156,12 +152,11 @@ class AsyncChatStream:
         """
         self._builder.close()
         answer = self._answer
-        if answer is None or answer.is_foreign:
+        if answer is None or answer.is_inherited:
             return
         if self._reading.locked():
-            io.wake_reader(answer.response)
-        if not answer.response.is_closed or answer.response in answer.pool.under_way:
-            await self._transport.release(answer)
+            answer.wake_reader()
+        await answer.close()
 
     aclose = close
 
@@ -194,7 +189,7 @@ class AsyncChatStream:
             try:
                 # What is left is handed to the next reader, so that one that comes later goes on from here.
                 while (chunk := next(self._rest, None)) is None:
-                    chunks = await self._chunks_of_next_piece()
+                    chunks = await self._next_chunks()
                     if chunks is None:
                         break
                     self._rest = chunks
@@ -217,65 +212,35 @@ class AsyncChatStream:
                 raise ConfigurationError(_IS_READ)
 
     def _begin_reading(self) -> None:
-        if self._answer is not None and self._answer.is_foreign:
+        if self._answer is not None and self._answer.is_inherited:
             raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
         if not self._reading.acquire(False):
             raise ConfigurationError(_IS_READ)
 
-    async def _chunks_of_next_piece(self) -> Iterator[ChatChunk] | None:
-        """Return the chunks of the body's next piece, read as they are asked for; None after the end."""
+    async def _next_chunks(self) -> Iterator[ChatChunk] | None:
+        """Wait for the next body chunk, and return its reply chunks, parsed lazily; None after the end."""
         answer, builder = self._answer, self._builder
         if answer is None:
             return None
-        deadline = answer.deadline
         try:
             if builder.state == "open":
-                if self._pieces is None:
-                    response: Any = answer.response
-                    # httpx's own iterators are one object more in a dozen that wait with each stream.
-                    self._pieces = aiter(
-                        response.stream if _http.is_plain(response) else response.aiter_bytes()
-                    )
-                else:  # the chunks of the piece before were asked for, up to the last
-                    if builder.finish_reason is not None and builder.is_finishing:
-                        deadline.end_within("finish", _http.FINISH_SECONDS)
-                    deadline.restart_idle()
-                piece = await io.next_piece(self._pieces, answer.response, deadline)
-                if piece is not None:
-                    return builder.feed(piece)
+                if builder.finish_reason is not None and builder.is_finishing:
+                    answer.deadline.end_within("finish", _http.FINISH_SECONDS)
+                chunk = await answer.next_chunk()
+                if chunk is not None:
+                    return builder.feed(chunk)
                 return builder.end(require_end=self._transport.require_end)
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
                 raise
-            _http_errors.stream_failed(error, builder, self._transport.options, deadline)
-        except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
+            _http_errors.stream_failed(error, builder, self._transport.options, answer.deadline)
+        except BaseException as error:  # a Ctrl-C or a canceled task ends the turn, too
             builder.fail(error)
-            self._transport.interrupted(answer)
+            answer.note_interruption()
             raise
         if builder.has_end_mark:
             self._transport.end_marks_seen = True
-        if builder.state == "done" and not answer.response.is_closed:
-            await self._drain(answer)
+        if builder.state == "done" and not answer.is_closed:
+            await answer.drain()
         return None
-
-    async def _drain(self, answer: OpenResponse) -> None:
-        """Read on to the body's end, within limits, so that the connection can be used again.
-
-        The reply is whole, so no failure here matters.
-        """
-        if _http.own_network(answer.response) is None:
-            return
-        answer.deadline.end_within("drain", _http.DRAIN_SECONDS)
-        read = 0
-        try:
-            while (piece := await io.next_piece(self._pieces, answer.response, answer.deadline)) is not None:
-                read += len(piece)
-                if read > _http.DRAIN_BYTES or os.getpid() != answer.process:
-                    return
-        except Exception as error:  # httpx does not translate all of them
-            if not _http_errors.is_transport_error(error):
-                raise
-        except BaseException:  # Ctrl-C or a cancelled task
-            self._transport.interrupted(answer)
-            raise

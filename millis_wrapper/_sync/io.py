@@ -66,9 +66,9 @@ class Trace(_http.Trace):
         self.note(event, info)
 
 
-def next_piece(pieces: Iterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
-    """Return the next piece of a body, or None at its end."""
-    return next(pieces, None)
+def next_chunk(chunks: Iterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
+    """Return the next chunk of a body, or None at its end."""
+    return next(chunks, None)
 
 
 def close_response(response: httpx.Response, *, is_own: bool) -> None:

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
-import attrs
 import httpx
 
 from millis_wrapper import _http, _http_errors
@@ -22,32 +20,7 @@ from millis_wrapper.response import shown_headers
 from millis_wrapper.retry import Attempts, Operation, RetryPolicy
 
 from . import io
-
-
-@attrs.define(eq=False)
-class Pool:
-    """An httpx client, and what is under way on it."""
-
-    client: httpx.Client
-    is_own: bool
-    under_way: set[object] = attrs.field(factory=set[object])
-
-
-@attrs.define(eq=False)
-class OpenResponse:
-    """An answer whose body is not read yet."""
-
-    response: httpx.Response
-    deadline: Deadline
-    pool: Pool
-    loop: io.Loop
-    process: int
-    """The process that opened it: a forked child shares the socket, and must not touch it."""
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether another process opened it."""
-        return self.process != os.getpid()
+from .response import OpenResponse, Pool
 
 
 class Transport:
@@ -79,7 +52,7 @@ class Transport:
         self._lent: Pool | None = None
         self._engine: None = None
         if isinstance(http_client, httpx.Client):
-            self._lent = Pool(http_client, is_own=False)
+            self._lent = Pool(http_client, is_own=False, loses_slots=False)
         else:
             self._engine = http_client
         is_own = self._lent is None
@@ -87,11 +60,8 @@ class Transport:
             "chat": _http.request_headers(options, "chat", is_own=is_own),
             "duplicate": _http.request_headers(options, "duplicate", is_own=is_own),
         }
-        self._process = os.getpid()
-        # By event loop, and by process below it: after a fork, the child makes a pool of its own and never
-        # touches the parent's sockets. No locks: one that another thread holds at a fork stays held.
-        self._pools = WeakKeyDictionary[io.Loop, dict[int, Pool]]()
-        self._retired: list[Pool] = []
+        # After a fork, the child makes a pool of its own and never touches the parent's sockets.
+        self._pools = WeakKeyDictionary[io.Loop, list[Pool]]()
         self._closed = False
         self._sleep = sleep
 
@@ -135,7 +105,7 @@ class Transport:
                     raise
                 failure = error
             else:
-                _http.log_attempt(prepared, attempts, began, answer.response.status_code)
+                _http.log_attempt(prepared, attempts, began, answer.status_code)
                 return answer
             self._sleep(delay)
             if builder is not None and builder.is_over:
@@ -151,7 +121,7 @@ class Transport:
         body = _http.Body(_http.MAX_BODY_BYTES, answer.deadline)
         failure: Exception | None = None
         try:
-            self._read_into(body, answer)
+            answer.read(body)
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
@@ -159,47 +129,22 @@ class Transport:
             if not body.is_json:
                 failure = _http_errors.reading_failure(error, self.options, prepared, body)
         finally:
-            self.release(answer)
+            answer.close()
         if failure is not None:
             raise failure
-        headers = shown_headers(answer.response.headers.items(), self.options.key)
-        return bytes(body.data), headers
-
-    def release(self, answer: OpenResponse) -> None:
-        """Close an answer, and give its connection back."""
-        if answer.is_foreign:
-            return
-        pool = answer.pool
-        try:
-            io.close_response(answer.response, is_own=pool.is_own)
-        except BaseException:
-            # Cancelled a second time: the connection is lost to this pool.
-            self._retire(pool)
-            raise
-        finally:
-            pool.under_way.discard(answer.response)
-            if self._retired:
-                answer.loop.call_soon(self._sweep)
-
-    def interrupted(self, answer: OpenResponse) -> None:
-        """Take note that the reading of an answer was cancelled, or ended by Ctrl-C."""
-        if io.may_have_interrupted_closing():
-            self._retire(answer.pool)
+        return bytes(body.data), shown_headers(answer.headers.items(), self.options.key)
 
     def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
         self._closed = True
-        pools = self._pools.get(io.this_loop(), {})
-        pool = pools.get(os.getpid())
-        if pool is not None:
-            io.close_client(pool.client)
-        for retired in self._retired[:]:
-            io.close_client(retired.client)
+        for pool in self._pools.get(io.this_loop(), [])[:]:
+            if pool.process == os.getpid():
+                io.close_client(pool.client)
 
     def _pool(self) -> Pool:
         """Return the caller's httpx client, or one for each event loop, made at its first use."""
         if self._lent is not None:
-            if self._process != os.getpid():
+            if self._lent.process != os.getpid():
                 raise _http_errors.foreign_process()
             return self._lent
         loop = io.this_loop()
@@ -209,103 +154,86 @@ class Transport:
             for other in list(self._pools):
                 if other.is_closed:
                     self._pools.pop(other, None)
-            pools = self._pools.setdefault(loop, {})
-        pool = pools.get(os.getpid())
-        if pool is None:
-            new = Pool(io.new_client(self.options, self._engine), is_own=True)
-            pool = pools.setdefault(os.getpid(), new)
-        return pool
+            pools = self._pools.setdefault(loop, [])
+        if (pool := _usable(pools)) is not None:
+            return pool
+        client = io.new_client(self.options, self._engine)
+        new = Pool(client, is_own=True, loses_slots=self._engine is None)
+        for old in pools[:]:
+            if old.client.is_closed:
+                pools.remove(old)
+        pools.append(new)
+        # Of two threads that get here at once, both use the pool of the first.
+        return _usable(pools) or new
 
-    def _retire(self, pool: Pool) -> None:
-        """Send nothing more on this pool, since a slot of it is lost; it is closed when its last answer is.
-
-        httpcore does not give back a slot when a call is cancelled while it waits for a connection or right
-        after one was made, when a task is cancelled twice, or when TLS fails behind a proxy. aiohttp loses
-        none.
-        """
-        if self._engine is not None:
-            return
-        pools = self._pools.get(io.this_loop(), {})
-        if pool.is_own and pools.get(os.getpid()) is pool:
-            del pools[os.getpid()]
-            self._retired.append(pool)
-
-    def _sweep(self) -> None:
-        """Close the retired pools that nobody uses any more."""
-        for pool in self._retired[:]:
-            if not pool.under_way:
-                self._retired.remove(pool)
-                io.close_client(pool.client)
+    def _enter_pool(self, call: object) -> Pool:
+        while True:
+            pool = self._pool()
+            _http.ensure_open(self._closed or pool.client.is_closed)
+            if pool.enter(call):
+                return pool
 
     def _open_once(self, prepared: PreparedRequest, timeout: Timeout, attempt: int) -> OpenResponse:
-        pool = self._pool()
-        _http.ensure_open(self._closed or pool.client.is_closed)
         deadline = Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline)
-        request = _http.build_request(
-            None if pool.is_own else pool.client,
-            self.options.base_url,
-            self._headers[prepared.operation],  # no name: the frames of an error show what has one
-            prepared,
-            deadline,
-            trace,
-        )
-        outcome: httpx.Response | MillisError
-        pool.under_way.add(request)
+        pool = self._enter_pool(deadline)
+        outcome: httpx.Response | MillisError | None = None
         try:
+            request = _http.build_request(
+                None if pool.is_own else pool.client,
+                self.options.base_url,
+                self._headers[prepared.operation],  # no name: the frames of an error show what has one
+                prepared,
+                deadline,
+                trace,
+            )
             outcome = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
-            pool.under_way.add(outcome)
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
             outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
-                self._retire(pool)
-            self._abandon(trace)
-        except BaseException:  # Ctrl-C or a cancelled task: httpcore may have lost a slot
-            self._retire(pool)
-            self._abandon(trace)
+                pool.retire()
+            _close_unused(trace)
+        except BaseException:  # Ctrl-C or a canceled task: httpcore may have lost a slot
+            pool.retire()
+            _close_unused(trace)
             raise
         finally:
-            pool.under_way.discard(request)
-            if self._retired:
-                io.this_loop().call_soon(self._sweep)
+            if not isinstance(outcome, httpx.Response):
+                pool.leave(deadline)
         # Raised outside the `except`: httpx's error, whose frames hold the key, must not become its context.
         if isinstance(outcome, MillisError):
             raise outcome
-        answer = OpenResponse(outcome, deadline, pool, io.this_loop(), os.getpid())
         _http.begin_body(outcome, deadline, self.options.key)
-        if (network := outcome.extensions.get("network_stream")) is not None:
-            _http.limit_reads(network, timeout.connect)
+        answer = OpenResponse(outcome, deadline, pool)
         if outcome.is_success:
             return answer
         raise self._refusal(prepared, answer, attempt)
 
-    def _abandon(self, trace: io.Trace) -> None:
-        """Close a connection that was never ready for the request: httpcore forgets it in a handshake."""
-        if trace.network is not None and not trace.request_began:
-            io.close_network(trace.network)
-
     def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)
         try:
-            self._read_into(body, answer)
+            answer.read(body)
         except Exception as error:
             # The status is the message; a body that breaks off takes nothing from it.
             if not _http_errors.is_transport_error(error):
                 raise
         finally:
-            self.release(answer)
-        return _http.status_error(self.options, prepared, answer.response, body, attempt)
+            answer.close()
+        return _http.status_error(self.options, prepared, answer.status_code, answer.headers, body, attempt)
 
-    def _read_into(self, body: _http.Body, answer: OpenResponse) -> None:
-        pieces: Any = answer.response.iter_bytes()
-        try:
-            while (piece := io.next_piece(pieces, answer.response, answer.deadline)) is not None:
-                if not body.add(piece):
-                    return
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C or a cancelled task
-            self.interrupted(answer)
-            raise
+
+def _usable(pools: list[Pool]) -> Pool | None:
+    """Return the first pool of this process that is not retired."""
+    process = os.getpid()
+    for pool in pools:
+        if pool.process == process and not pool.is_retired:
+            return pool
+    return None
+
+
+def _close_unused(trace: io.Trace) -> None:
+    """Close a connection that was never ready for the request: httpcore forgets it in a handshake."""
+    if trace.network is not None and not trace.request_began:
+        io.close_network(trace.network)

@@ -19,6 +19,7 @@ from loopback import STREAM as HEAD
 from loopback import Answer, Loopback, Peer, linger, reply, said, until_left
 
 from millis_wrapper import APIConnectionError, AsyncMillis
+from millis_wrapper._async.response import Pool
 
 pytestmark = [
     pytest.mark.anyio,
@@ -108,7 +109,7 @@ async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back(en
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await until(lambda: sockets() <= before)
-            await until(lambda: not millis._transport._retired)  # pyright: ignore[reportPrivateUsage]
+            await until(lambda: not retired_pools(millis))
         for filler in fillers:
             filler.close()
         async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
@@ -140,14 +141,23 @@ async def test_tls_failures_behind_a_proxy_hold_no_slot(
     assert len(proxy.requests) == 10
 
 
+def pools_of(millis: AsyncMillis) -> list[Pool]:
+    """Return the pools of a client that are not closed."""
+    by_loop = millis._transport._pools.values()  # pyright: ignore[reportPrivateUsage]
+    return [pool for pools in by_loop for pool in pools if not pool.client.is_closed]
+
+
+def retired_pools(millis: AsyncMillis) -> list[Pool]:
+    return [pool for pool in pools_of(millis) if pool.is_retired]
+
+
 def slots_in_use(millis: AsyncMillis) -> int:
     """Return how many connections the pools hold that nobody uses and nobody can use again."""
     used = 0
-    for by_process in millis._transport._pools.values():  # pyright: ignore[reportPrivateUsage]
-        for pool in by_process.values():
-            client: Any = pool.client  # Any: nothing public shows its pools
-            for transport in (client._transport, *filter(None, client._mounts.values())):
-                used += sum(not (one.is_idle() or one.is_closed()) for one in transport._pool.connections)
+    for pool in pools_of(millis):
+        client: Any = pool.client  # Any: nothing public shows its pools
+        for transport in (client._transport, *filter(None, client._mounts.values())):
+            used += sum(not (one.is_idle() or one.is_closed()) for one in transport._pool.connections)
     return used
 
 
@@ -187,7 +197,7 @@ async def test_no_cancelled_call_keeps_a_slot_of_the_pool(longest: float) -> Non
             for _ in range(10):
                 await asyncio.gather(*(one() for _ in range(30)))
             await until(lambda: slots_in_use(millis) == 0)
-            await until(lambda: not millis._transport._retired)  # pyright: ignore[reportPrivateUsage]
+            await until(lambda: not retired_pools(millis))
 
 
 async def test_a_lent_client_is_left_to_its_owner(clients: Clients) -> None:

@@ -1,0 +1,185 @@
+# Made from millis_wrapper/_async/response.py by scripts/regenerate: edit that file, not this one.
+
+"""An open response, which reads, drains and closes itself, and the connection pool that it came from."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+import httpx
+
+from millis_wrapper import _http, _http_errors
+from millis_wrapper._deadline import Deadline
+
+from . import io
+
+
+class Pool:
+    """An httpx client, and the calls that use it.
+
+    A pool that has lost a slot is retired: it gets no more requests, and is closed after its last call.
+    Nothing is locked, because a lock that another thread holds during a fork stays locked in the child.
+
+    Args:
+        client: The httpx client.
+        is_own: Whether the library made it.
+        loses_slots: Whether an interrupted call may cost the pool a connection slot.
+    """
+
+    def __init__(self, client: httpx.Client, *, is_own: bool, loses_slots: bool) -> None:
+        self.client = client
+        self.is_own = is_own
+        self.process = os.getpid()
+        self._loses_slots = loses_slots
+        self._calls = set[object]()
+        self.is_retired = False
+
+    def enter(self, call: object) -> bool:
+        """Register a call; return False if the pool was retired, so that another pool is needed."""
+        # In this order: `leave` looks at the calls after `retire`, so one of the two sees the other.
+        self._calls.add(call)
+        if self.is_retired:
+            self.leave(call)
+        return not self.is_retired
+
+    def leave(self, call: object) -> None:
+        """Remove a call. The last one to leave a retired pool closes it."""
+        self._calls.discard(call)
+        if self.is_retired and not self._calls:
+            io.this_loop().call_soon(partial(io.close_client, self.client))
+
+    def retire(self) -> None:
+        """Retire the pool, because it may have lost a slot.
+
+        httpcore does not give back a slot when a call is canceled while it waits for a connection or right
+        after one was made, when a task is canceled twice, or when TLS fails behind a proxy. aiohttp loses
+        none.
+        """
+        self.is_retired = self.is_own and self._loses_slots
+
+
+class OpenResponse:
+    """A response whose body has not been read.
+
+    Args:
+        response: httpx's response.
+        deadline: The deadline of its next read.
+        pool: The pool that it came from, in which `deadline` stands for this call.
+    """
+
+    def __init__(self, response: httpx.Response, deadline: Deadline, pool: Pool) -> None:
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self._response = response
+        self._deadline = deadline
+        self._pool = pool
+        self._loop = io.this_loop()
+        self._process = os.getpid()
+        self._chunks: Any = None
+        self._is_released = False
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether a parent process opened it: a forked child shares the socket, and must not touch it."""
+        return self._process != os.getpid()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is closed, or closed itself at the end of its body."""
+        return self._response.is_closed
+
+    @property
+    def sent_at(self) -> float:
+        """When the request was sent, by the clock of the retry policy, in seconds."""
+        return self._deadline.sent_at
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the next read."""
+        return self._deadline
+
+    def next_chunk(self) -> bytes | None:
+        """Return the next chunk of the body; None at its end.
+
+        It is not a coroutine function: that would be one coroutine more for each chunk, and for each stream
+        that waits.
+
+        Raises:
+            Exception: The transport failed, or a timeout passed.
+        """
+        if self._chunks is None:
+            response: Any = self._response
+            # httpx's own iterators are one object more in a dozen that wait with each stream.
+            self._chunks = iter(response.stream if _http.is_plain(response) else response.iter_bytes())
+        else:
+            self._deadline.restart_idle()
+        return io.next_chunk(self._chunks, self._response, self._deadline)
+
+    def read(self, body: _http.Body) -> None:
+        """Read the body into `body`, as far as that accepts it.
+
+        Raises:
+            Exception: The transport failed, or a timeout passed; `body` holds what was received.
+        """
+        try:
+            while (chunk := self.next_chunk()) is not None:
+                if not body.add(chunk):
+                    return
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C or a canceled task
+            self.note_interruption()
+            raise
+
+    def drain(self) -> None:
+        """Read to the end of the body, within bounds, so that the connection can be reused.
+
+        The reply is complete, so no failure matters here.
+        """
+        if _http.own_network(self._response) is None:
+            return
+        self._deadline.end_within("drain", _http.DRAIN_SECONDS)
+        drained = 0
+        try:
+            while (chunk := self.next_chunk()) is not None:
+                drained += len(chunk)
+                if drained > _http.DRAIN_BYTES or self.is_inherited:
+                    return
+        except Exception as error:  # httpx does not translate all of them
+            if not _http_errors.is_transport_error(error):
+                raise
+        except BaseException:  # Ctrl-C or a canceled task
+            self.note_interruption()
+            raise
+
+    def note_interruption(self) -> None:
+        """Take note that a read was canceled, or ended by Ctrl-C."""
+        if io.may_have_interrupted_closing():
+            self._pool.retire()
+
+    def wake_reader(self) -> None:
+        """End the wait of another thread that reads this response."""
+        io.wake_reader(self._response)
+
+    def close(self) -> None:
+        """Close the response, and give its connection back to the pool.
+
+        May be called more than once. A forked child leaves its parent's response alone.
+        """
+        if self.is_inherited or (self._is_released and self._response.is_closed):
+            return
+        try:
+            io.close_response(self._response, is_own=self._pool.is_own)
+        except BaseException:
+            # Canceled a second time: the connection is lost to this pool.
+            self._pool.retire()
+            raise
+        finally:
+            self._is_released = True
+            self._pool.leave(self._deadline)
+
+    def close_soon(self) -> None:
+        """Close the response from any thread: in a task of its event loop, if that still runs."""
+        self._loop.call_soon(self.close)
