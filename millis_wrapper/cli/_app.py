@@ -16,6 +16,7 @@ from . import _config as config
 from ._chat import chat
 from ._contract import contract
 from ._duplicate import duplicate
+from ._mcp import mcp
 from ._mock import demo, mock
 from ._options import AgentCommand, Debug, Session
 from ._output import escape_what_cannot_be_encoded, exit_code_for, note, write
@@ -31,6 +32,7 @@ app.add_typer(config.app, name="config")
 app.command()(contract)
 app.command()(mock)
 app.command(cls=AgentCommand)(demo)
+app.command()(mcp)
 
 
 def _show_version(asked: bool) -> None:

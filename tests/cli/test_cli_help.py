@@ -24,6 +24,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     ("contract",): {"--debug"},
     ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--quiet", "--debug"},
     ("demo",): {"--allow-http", "--debug"},
+    ("mcp",): {"--debug"},
 }
 
 

@@ -1,0 +1,17 @@
+"""An MCP server: chat with an agent, copy it and check its config from a coding assistant (extra `mcp`).
+
+The command `millis mcp` runs it on stdin and stdout.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from millis_wrapper.errors import missing_extra
+
+if find_spec("mcp") is None:
+    raise missing_extra("the MCP server", "mcp", "mcp")
+
+from ._server import create_server
+
+__all__ = ["create_server"]

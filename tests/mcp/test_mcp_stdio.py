@@ -1,0 +1,344 @@
+"""The four tools over stdio, called by the SDK's own client against the mock server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, TextIO
+
+import anyio
+import pytest
+from cli_runs import KEY
+from loopback import PATIENCE, STREAM, Loopback, said, until_left
+from marks import NEEDS_DOCSTRINGS
+from mcp.types import Tool
+from mcp_runs import AGENT, Host, over_stdio
+
+from millis_wrapper import ChatReply, ToolCallDict, __version__
+from millis_wrapper.mock import MockMillis
+
+pytestmark = pytest.mark.anyio
+
+CALL: ToolCallDict = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "find_table", "arguments": '{"people": 2}'},
+}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[MockMillis]:
+    with MockMillis() as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def errors() -> Iterator[TextIO]:
+    """The file that holds the server's stderr."""
+    with tempfile.TemporaryFile("w+") as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+async def running(service: MockMillis, errors: TextIO) -> AsyncGenerator[Host]:
+    async with over_stdio(service.url, errors) as host:
+        yield host
+
+
+@pytest.fixture
+def mock(service: MockMillis) -> MockMillis:
+    service.reset()
+    return service
+
+
+@pytest.fixture
+def host(running: Host, mock: MockMillis) -> Host:
+    """One server for all tests of this module; the mock server is reset before each."""
+    return running
+
+
+async def tools(host: Host) -> dict[str, Tool]:
+    return {tool.name: tool for tool in (await host.client.list_tools()).tools}
+
+
+async def test_the_server_names_itself_and_its_version(host: Host) -> None:
+    """A client can show which version it talks to."""
+    info = host.client.server_info
+    assert info is not None
+    assert (info.name, info.version) == ("millis", __version__)
+
+
+async def test_there_are_four_tools_with_all_four_hints(host: Host) -> None:
+    """A client may repeat only the two tools that are free and change nothing."""
+    hints = {
+        name: tool.annotations.model_dump(exclude_none=True)
+        for name, tool in (await tools(host)).items()
+        if tool.annotations is not None
+    }
+    acts = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": False}
+    reads = {"read_only_hint": True, "destructive_hint": False, "idempotent_hint": True}
+    assert hints == {
+        "chat": {**acts, "open_world_hint": True},
+        "duplicate_agent": {**acts, "open_world_hint": True},
+        "check_config": {**reads, "open_world_hint": False},
+        "describe_field": {**reads, "open_world_hint": False},
+    }
+
+
+@NEEDS_DOCSTRINGS
+async def test_descriptions_say_what_a_tool_costs(host: Host) -> None:
+    """A model reads when to use a tool and what it costs."""
+    words = {name: tool.description or "" for name, tool in (await tools(host)).items()}
+    assert "paid" in words["chat"]
+    assert "Every call creates another agent" in words["duplicate_agent"]
+    assert all("free" in words[name] for name in ("check_config", "describe_field"))
+    assert all("Use it" in description for description in words.values())
+
+
+async def test_input_schemas_are_closed_objects_without_unions_at_the_root(host: Host) -> None:
+    """Some clients drop a tool, or all of them, over another schema; each argument has a description."""
+    for tool in (await tools(host)).values():
+        schema = tool.input_schema
+        assert (schema["type"], schema["additionalProperties"]) == ("object", False)
+        assert not {"anyOf", "oneOf", "allOf"} & schema.keys()
+        assert all(argument["description"] for argument in schema["properties"].values())
+
+
+async def test_chat_returns_the_complete_reply(host: Host, mock: MockMillis) -> None:
+    """The result holds the text, the tool calls, the time, the ending and the conversation's id."""
+    mock.reply_with(ChatReply(text="One moment.", tool_calls=[CALL], finish_reason="tool_calls"))
+    result = await host.result("chat", message="A table for two?", agent_id=AGENT, metadata={"name": "Ada"})
+    assert result.pop("conversation_id")
+    result.pop("time_to_first_text")  # TODO
+    assert result == {"text": "One moment.", "tool_calls": [CALL], "ended": "done"}
+    agent = mock.requests[0].body["agent"]
+    assert agent == {"agent_id": AGENT, "metadata": {"name": "Ada"}}
+
+
+async def test_the_second_turn_sends_the_whole_history(host: Host, mock: MockMillis) -> None:
+    """Two turns are one conversation with one agent."""
+    first = await host.result("chat", message="Hello", agent_id=AGENT, metadata={"name": "Ada"})
+    second = await host.result("chat", message="And now?", conversation_id=first["conversation_id"])
+    assert second["conversation_id"] == first["conversation_id"]
+    one, two = (request.body for request in mock.requests)
+    assert two["agent"] == one["agent"]
+    assert [(message["role"], message["content"]) for message in two["messages"]] == [
+        ("user", "Hello"),
+        ("assistant", "Hello"),
+        ("user", "And now?"),
+    ]
+
+
+async def test_the_same_agent_may_be_repeated_but_not_changed(host: Host, mock: MockMillis) -> None:
+    """A conversation keeps its agent; a different one is an error before anything is sent."""
+    first = await host.result("chat", message="Hello", agent_id=AGENT)
+    talk: dict[str, Any] = {"message": "again", "conversation_id": first["conversation_id"]}
+    await host.result("chat", **talk, agent_id=AGENT)
+    assert (await host.error("chat", **talk, agent_config={"prompt": "p"})).startswith("agent_config: ")
+    assert "conversation_id" in await host.error("chat", message="Hello", conversation_id="no-such-id")
+    assert len(mock.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "config", [{"prompt": "Be brief."}, '{"prompt": "Be brief."}'], ids=["object", "text"]
+)
+async def test_a_config_takes_the_place_of_an_agent(host: Host, mock: MockMillis, config: object) -> None:
+    """A config works without an agent id, also from clients that send objects as JSON text."""
+    await host.result("chat", message="Hello", agent_config=config)
+    assert mock.requests[0].body["agent"] == {"agent_config": {"prompt": "Be brief."}}
+
+
+@pytest.mark.parametrize("message", ['["a", "b"]', '{"role": "user"}', "12", "true", "null", '"x"'])
+async def test_a_message_that_looks_like_json_stays_text(host: Host, mock: MockMillis, message: str) -> None:
+    """The agent gets the user's words as they are."""
+    assert (await host.result("chat", message=message, agent_id=AGENT))["text"] == message
+    assert mock.requests[0].body["messages"][0]["content"] == message
+
+
+async def test_progress_holds_the_text_as_it_arrives(host: Host, mock: MockMillis) -> None:
+    """A client that asks for progress sees the reply grow."""
+    mock.reply_with(["Good ", "evening", ", Ada."])
+    grown: list[tuple[float, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        grown.append((progress, message))
+
+    await host.call("chat", note, message="Hello", agent_id=AGENT)
+    assert grown == [(5, "Good "), (12, "evening"), (18, ", Ada.")]
+
+
+async def test_a_reply_that_was_cut_off_is_an_error_with_its_text(host: Host, mock: MockMillis) -> None:
+    """An incomplete reply never looks like a result, and its turn is not part of the conversation."""
+    first = await host.result("chat", message="Hello", agent_id=AGENT)
+    mock.fail_next("cut")
+    talk = first["conversation_id"]
+    text = await host.error("chat", message="one two three four", conversation_id=talk)
+    assert text.endswith("\nIncomplete reply: one two")
+    assert "ask the user before you repeat it" in text
+    await host.result("chat", message="again", conversation_id=talk)
+    said_before = [message["content"] for message in mock.requests[-1].body["messages"]]
+    assert said_before == ["Hello", "Hello", "again"]
+
+
+async def test_a_refused_key_names_the_variable(host: Host) -> None:
+    """The text of a 401 says where the key belongs."""
+    text = await host.error("chat", message="Hello", agent_id="-mock-401-----------")
+    assert "401" in text
+    assert "MILLIS_API_KEY" in text
+    assert "`env`" in text
+    assert "repeat" not in text
+
+
+@pytest.mark.parametrize("tool", ["chat", "duplicate_agent", "check_config", "describe_field"])
+async def test_an_unknown_argument_is_an_error_before_the_call(
+    host: Host, mock: MockMillis, tool: str
+) -> None:
+    """A misspelled `agent_config` must not run the saved agent without it."""
+    required: dict[str, Any] = {"message": "Hello", "agent_id": AGENT, "config": {}, "path": "prompt"}
+    schema = (await tools(host))[tool].input_schema
+    right = {name: value for name, value in required.items() if name in schema["properties"]}
+    text = await host.error(tool, **right, confg={"prompt": "p"})
+    assert text.startswith("confg: unknown argument")
+    assert all(name in text for name in schema["properties"])
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "name"),
+    [
+        ("chat", {}, "message"),
+        ("chat", {"message": ["Hello"]}, "message"),
+        ("chat", {"message": "Hello", "agent_config": "Be brief."}, "agent_config"),
+        ("chat", {"message": "Hello"}, "agent_id"),
+        ("chat", {"message": "Hello", "agent_id": ""}, "agent_id"),
+        ("duplicate_agent", {"agent_id": ""}, "agent_id"),
+        ("check_config", {"config": {}, "kind": "other"}, "kind"),
+        ("describe_field", {"path": 1}, "path"),
+    ],
+)
+async def test_a_wrong_argument_is_named(
+    host: Host, mock: MockMillis, tool: str, arguments: dict[str, Any], name: str
+) -> None:
+    """The error of a wrong argument begins with its name, in one line; nothing is sent."""
+    text = await host.error(tool, **arguments)
+    assert text.startswith(name)
+    assert "\n" not in text
+    assert mock.requests == []
+
+
+async def test_a_misspelled_config_key_is_an_error_before_the_call(host: Host, mock: MockMillis) -> None:
+    """The service would ignore the key, and the model does not see a warning."""
+    text = await host.error("chat", message="Hi", agent_id=AGENT, agent_config={"flow": {"respons_delay": 1}})
+    assert "flow.respons_delay" in text
+    assert mock.requests == []
+
+
+async def test_duplicate_agent_returns_the_copy_with_masked_secrets(host: Host, mock: MockMillis) -> None:
+    """The model gets the copy's id, name and config, but no secret of the config."""
+    tool: dict[str, Any] = {
+        "name": "book",
+        "description": "d",
+        "params": [],
+        "webhook": "https://user:pa55word@example.com/hook",
+        "header": {"X-Token": "s3cret-token"},
+    }
+    agent_id = mock.add_agent(name="Ada's agent", config={"prompt": "Be brief.", "tools": [tool]})
+    called = await host.call("duplicate_agent", agent_id=agent_id)
+    assert called.data is not None
+    assert called.data["id"] not in ("", agent_id)
+    assert "Ada's agent" in called.data["name"]
+    assert called.data["config"]["prompt"] == "Be brief."
+    assert called.data["config"]["tools"][0]["header"] == {"X-Token": "****"}
+    assert not any(secret in called.text for secret in ("s3cret", "pa55word", KEY))
+
+
+async def test_a_duplicate_that_may_have_worked_is_sent_once(host: Host, mock: MockMillis) -> None:
+    """After a 500 a copy may exist, and the error asks for the user's word."""
+    text = await host.error("duplicate_agent", agent_id="-mock-500-----------")
+    assert "a copy may exist" in text
+    assert "ask the user before you repeat it" in text
+    assert len(mock.requests) == 1
+
+
+async def test_check_config_returns_findings(host: Host) -> None:
+    """A misspelled key and a wrong unit are found, with the way to fix them."""
+    config = {"first_mesage": "Hello", "flow": {"response_delay": 0.5}}
+    found = (await host.result("check_config", config=config))["findings"]
+    assert [set(finding) for finding in found] == [{"path", "level", "message", "fix"}] * 2
+    by_path = {finding["path"]: finding for finding in found}
+    assert by_path["first_mesage"]["level"] == "error"
+    assert "first_message" in by_path["first_mesage"]["fix"]
+    assert "500" in by_path["flow.response_delay"]["fix"]
+
+
+async def test_check_config_takes_a_config_as_an_override_unless_told_otherwise(host: Host) -> None:
+    """A partial config has no findings; the same config of a saved agent lacks keys."""
+    config = {"prompt": "Be brief."}
+    assert (await host.result("check_config", config=config))["findings"] == []
+    found = (await host.result("check_config", config=config, kind="agent"))["findings"]
+    assert [finding["path"] for finding in found] == ["voice"]
+
+
+async def test_describe_field_returns_what_the_contract_says(host: Host) -> None:
+    """A model learns the unit of a number and the values of a set."""
+    delay = await host.result("describe_field", path="flow.response_delay")
+    assert [(field["type"], field["unit"]) for field in delay["fields"]] == [
+        ("integer or ResponseDelay", "milliseconds")
+    ]
+    assert "published-schema" in delay["fields"][0]["origin"]
+    (provider,) = (await host.result("describe_field", path="voice.provider"))["fields"]
+    assert "elevenlabs" in provider["known"]
+
+
+async def test_describe_field_shows_what_differs_in_an_override(host: Host) -> None:
+    """A saved agent needs a prompt, an override does not."""
+    fields = (await host.result("describe_field", path="prompt"))["fields"]
+    assert [(field["component"], field["required"]) for field in fields] == [
+        ("AgentConfig", True),
+        ("AgentConfigOverride", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("flow.respons_delay", "flow.response_delay"),
+        ("user_start_first", "flow.user_start_first"),
+        ("voicemail", "flow.voicemail.action"),
+    ],
+)
+async def test_describe_field_finds_the_nearest_paths(host: Host, path: str, near: str) -> None:
+    """A misspelled path, a bare key and a word lead to the right path."""
+    result = await host.result("describe_field", path=path)
+    assert result["fields"] == []
+    assert near in result["nearest"]
+
+
+async def test_nothing_secret_reaches_stderr(host: Host, errors: TextIO) -> None:
+    """Clients keep stderr in log files."""
+    await host.error("chat", message="Hello", agent_id="-mock-500-----------")
+    errors.seek(0)
+    assert KEY not in errors.read()
+
+
+async def test_a_canceled_call_ends_the_request_to_the_service(errors: TextIO) -> None:
+    """When the client cancels, the connection to the service is closed at once."""
+    with Loopback([STREAM + said("Good "), until_left]) as service:
+        async with over_stdio(service.url, errors) as host:
+            async with anyio.create_task_group() as group:
+                started = anyio.Event()
+
+                async def note(progress: float, total: float | None, message: str | None) -> None:
+                    started.set()
+
+                group.start_soon(lambda: host.call("chat", note, message="Hello", agent_id=AGENT))
+                await started.wait()
+                group.cancel_scope.cancel()
+            assert await anyio.to_thread.run_sync(service.left.wait, PATIENCE)
+            assert (await host.result("check_config", config={}))["findings"] == []
+        assert len(service.requests) == 1
