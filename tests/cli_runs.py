@@ -127,6 +127,10 @@ class Terminal:
         self._child.sendline(line)
         self.sees("\r\n")  # the terminal's echo of it
 
+    def sends(self, line: str) -> None:
+        """Send a line to a program without a prompt."""
+        self._child.sendline(line)
+
     def ctrl(self, key: str) -> None:
         self._child.sendcontrol(key)
 

@@ -80,6 +80,20 @@ async def test_without_a_key_the_free_tools_work(monkeypatch: pytest.MonkeyPatch
         assert (await host.result("check_config", config={"prompt": "p"}))["findings"] == []
 
 
+async def test_a_long_wait_for_a_rate_limit_is_left_to_the_caller(
+    monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
+) -> None:
+    """A wait that does not fit into the time limit is an error at once, and says how long it is."""
+    monkeypatch.setenv("MILLIS_API_KEY", KEY)
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    millis_mock.fail_next(429, retry_after=25)
+    async with in_process(create_server()) as host:
+        text = await host.error("chat", message="Hello", agent_id=AGENT)
+    assert "429" in text
+    assert "25 s" in text
+    assert len(millis_mock.requests) == 1
+
+
 async def test_its_own_client_is_closed_with_the_server(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
@@ -137,7 +151,7 @@ async def test_one_turn_at_a_time(millis_mock: MockMillis) -> None:
 def test_only_the_protocol_is_written_to_stdout(millis_mock: MockMillis, tmp_path: Path) -> None:
     """Every line on stdout is a JSON-RPC message, also while calls fail and warnings are issued."""
     lines: list[dict[str, Any]] = [
-        {"method": "initialize", "id": 1, "params": INITIALIZE},
+        INITIALIZE,
         {"method": "notifications/initialized"},
         call(2, "chat", message="Hello", agent_id="-mock-500-----------"),
         call(3, "chat", message="Hello", agent_config={"flow": {"nope": 1}}),
@@ -170,10 +184,14 @@ def test_only_the_protocol_is_written_to_stdout(millis_mock: MockMillis, tmp_pat
     assert [bool(answered[id_].get("isError")) for id_ in (2, 3, 4)] == [True, True, False]
 
 
-INITIALIZE = {
-    "protocolVersion": "2025-06-18",
-    "capabilities": {},
-    "clientInfo": {"name": "test", "version": "1"},
+INITIALIZE: dict[str, Any] = {
+    "method": "initialize",
+    "id": 1,
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
 }
 
 
@@ -186,6 +204,8 @@ def test_on_a_terminal_it_says_that_it_waits_and_heeds_ctrl_c(millis_mock: MockM
     terminal = Terminal(millis_mock.url, "mcp")
     terminal.sees("waiting for an MCP client")
     terminal.sees("Ctrl-C")
+    terminal.sends(json.dumps({"jsonrpc": "2.0", **INITIALIZE}))
+    terminal.sees('"serverInfo"')  # now it waits for the next line
     terminal.ctrl("c")
     assert "Traceback" not in terminal.end()[1]
 
