@@ -20,6 +20,7 @@ def mock(
         str | None, typer.Option(metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
     ] = None,
     pace: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Between two words.")] = 0.02,
+    cors: Annotated[bool, typer.Option("--cors", help="Let web pages of any origin call the mock.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line on stderr for each request.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -30,7 +31,7 @@ def mock(
     from millis_wrapper.mock.__main__ import serve
 
     with writing():
-        serve(host=host, port=port, agents=agents, script=script, pace=pace, quiet=quiet)
+        serve(host=host, port=port, agents=agents, script=script, pace=pace, cors=cors, quiet=quiet)
 
 
 def demo(

@@ -15,6 +15,8 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.contract import Field, fields
 from millis_wrapper.contract._paths import closest_match
 
+from ._placeholders import unfilled_names
+
 Level: TypeAlias = Literal["error", "warning", "hint"]
 
 
@@ -41,9 +43,6 @@ _FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
 _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
-# The service's own variables, in telephone calls (the vendor's page about variables).
-_PREDEFINED = ("FromPhone", "ToPhone")
-_PLACEHOLDER = re.compile(r"\{([^\W\d][\w.-]*)\}(?!\})")
 
 
 @cache
@@ -59,14 +58,13 @@ def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
 
 def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
     """Find the placeholders in `text` that no metadata key in `names` fills in, each once."""
-    for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
-        if not {name, name.partition(".")[0]} & {*names, *_PREDEFINED}:
-            near = closest_match(name, (key for key in names if isinstance(key, str)))
-            yield Remark(
-                "warning",
-                f"the metadata has no key for {{{name}}}",
-                f"write {{{near}}}, or add {name} to the metadata" if near else f"add {name} to the metadata",
-            )
+    for name in unfilled_names(text, names):
+        near = closest_match(name, (key for key in names if isinstance(key, str)))
+        yield Remark(
+            "warning",
+            f"the metadata has no key for {{{name}}}",
+            f"write {{{near}}}, or add {name} to the metadata" if near else f"add {name} to the metadata",
+        )
 
 
 def between_fields(config: dict[str, Any]) -> Iterator[tuple[str, Remark]]:

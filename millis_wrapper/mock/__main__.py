@@ -37,6 +37,7 @@ def serve(
     agents: str | None = None,
     script: str | None = None,
     pace: float = 0.02,
+    cors: bool = False,
     quiet: bool = False,
 ) -> None:
     """Run the mock, and say where on stdout, until Ctrl-C or SIGTERM; also called by `millis mock`.
@@ -50,7 +51,7 @@ def serve(
 
     if not 0 <= pace < math.inf:
         raise ConfigurationError(f"--pace: must be a number of seconds, 0 or more, not {pace}")
-    mock = MockMillis(pace=pace)
+    mock = MockMillis(pace=pace, cors=cors)
     if agents is not None:
         mock.load_agents(agents)
     if script is not None:
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--script", metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
     words = "between two words (default: %(default)s)"
     parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help=words)
+    parser.add_argument("--cors", action="store_true", help="let web pages of any origin call the mock")
     parser.add_argument("--quiet", action="store_true", help="no line on stderr for each request")
     return parser
 

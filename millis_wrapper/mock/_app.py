@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -19,7 +20,7 @@ from millis_wrapper._text import shorten
 
 from . import _streams as streams
 from ._replies import ReplyError, pieces_of
-from ._requests import Body, MockRequest, details_of, named_agent, read_body
+from ._requests import Body, MockRequest, agent_of, details_of, fill_in, read_body
 from ._scenarios import Refusal, Scenario, refuse
 from ._state import State
 
@@ -62,6 +63,11 @@ def create_app(state: State) -> ASGIApp:
             ClientDisconnect: _nobody_there,
         },
     )
+    if state.cors:
+        anyone = CORSMiddleware(
+            app, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"]
+        )
+        return _logged(anyone)
     return _logged(app)
 
 
@@ -85,15 +91,18 @@ class _Endpoints:
 
     async def chat(self, request: Request) -> Response:
         body = await _read(request)
-        agent_id = named_agent(body)
-        self._state.remember(MockRequest("chat", agent_id, request.headers, body.value))
+        agent_id = agent_of(body).get("agent_id")
+        agent_id = agent_id if isinstance(agent_id, str) else None
+        saved = None if agent_id is None else self._state.agents.get(agent_id)
+        prompt, unfilled = fill_in(body, {} if saved is None else saved.config)
+        self._state.remember(MockRequest("chat", agent_id, request.headers, body.value, prompt, unfilled))
         # The service declares the key as optional, so it looks for it only once the request is in order.
         chat = _checked(body)
         self._check_key(request)
         scenario = self._scenario(agent_id)
         if agent_id is None and chat["agent"].get("agent_config") is None:
             raise RefusedError(refuse(404, "No agent: there is neither an agent_id nor an agent_config"))
-        if agent_id is not None and self._state.agents.get(agent_id) is None:
+        if agent_id is not None and saved is None:
             raise RefusedError(self._unknown(agent_id))
         try:
             pieces = await pieces_of(self._state.reply, chat)
@@ -123,9 +132,10 @@ class _Endpoints:
         return response
 
     def _unknown(self, agent_id: str) -> Refusal:
-        # The service says less: of duplicate nothing at all. But here the id is mostly a slip of a test.
-        known = ", ".join(self._state.agents.names())
-        return refuse(404, f"The mock has no agent {shorten(agent_id, 40)}; it has {shorten(known, 200)}")
+        # The service says less, but here an unknown ID is mostly a mistake in a test.
+        known = shorten(", ".join(self._state.agents.names()), 200)
+        name = shorten(agent_id, 40)
+        return refuse(404, f'The mock has no agent {name}; it has {known}; add_agent("{name}") adds this one')
 
     def _check_key(self, request: Request) -> None:
         key = request.headers.get("authorization", "").strip()
@@ -170,13 +180,12 @@ async def _read(request: Request) -> Body:
         content += piece
         if len(content) > _MAX_BODY_BYTES:
             raise RefusedError(refuse(413, f"The body is larger than {_MAX_BODY_BYTES} bytes"))
-    return read_body(bytes(content))
+    return read_body(bytes(content), request.headers.get("content-type", ""))
 
 
 def _checked(body: Body) -> dict[str, Any]:
-    if body.complaint is not None:
-        detail = {"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}
-        raise RefusedError(refuse(422, [{**detail, "ctx": {"error": body.complaint}}]))
+    if body.fault is not None:
+        raise RefusedError(refuse(422, [body.fault]))
     if body.value is None:
         raise RefusedError(refuse(422, [{"loc": ["body"], "msg": "Field required", "type": "missing"}]))
     details = details_of(body.value, "ChatCompletionRequest")

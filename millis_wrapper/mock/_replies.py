@@ -13,6 +13,7 @@ import attrs
 
 from millis_wrapper._json import is_array, is_mapping, is_object
 from millis_wrapper._text import shorten
+from millis_wrapper.config._placeholders import fill
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatReply
 
@@ -33,9 +34,10 @@ class ReplyError(Exception):
 
 
 def echo(body: dict[str, Any]) -> str:
-    """Say what the last message says."""
+    """Return the last message, with its placeholders filled in from the metadata."""
     messages = body["messages"]
-    return messages[-1]["content"] if messages else ""
+    text, _ = fill(messages[-1]["content"] if messages else "", body["agent"].get("metadata") or {})
+    return text
 
 
 class Script:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 import attrs
 
-from millis_wrapper._json import is_object
+from millis_wrapper._json import is_array, is_object
+from millis_wrapper._text import shorten
+from millis_wrapper.config._placeholders import fill
 from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.retry import Operation
 
@@ -44,31 +46,67 @@ class MockRequest:
     headers: dict[str, str] = attrs.field(converter=_without_key)
     """Its headers by lower-case name, the key masked."""
     body: Any = None
-    """The JSON value that was sent; text where that was not JSON, None where there was nothing."""
+    """The request body as JSON data; as text if it is not JSON, None if it is empty."""
+    prompt: str | None = None
+    """The agent's prompt with its placeholders filled in from the metadata; None if it has none."""
+    unfilled: list[str] = attrs.field(factory=list[str])
+    """The names of placeholders without a value, in the prompt, the first message and the user's messages."""
 
 
 class Body(NamedTuple):
-    """What a request's body holds: a JSON value, or text and a complaint about it."""
+    """A request body: its JSON value, or its text and the item of a 422 that says what is wrong with it."""
 
     value: Any
-    complaint: str | None = None
+    fault: dict[str, Any] | None = None
 
 
-def read_body(content: bytes) -> Body:
-    """Read the JSON in `content`, as strictly as RFC 8259 has it."""
+def read_body(content: bytes, media_type: str) -> Body:
+    """Parse a request body as FastAPI does: strict JSON with a Content-Type of JSON."""
     if not content:
         return Body(None)
+    if not _is_json_type(media_type):
+        label = shorten(media_type, 60) or "none"
+        msg = f"Input should be a valid dictionary; its Content-Type is {label}, not application/json"
+        fault = {"loc": ["body"], "msg": msg, "type": "model_attributes_type"}
+        return Body(content.decode("utf-8", "replace"), fault)
     try:
         return Body(json.loads(content, parse_constant=_refused))
     except (ValueError, RecursionError) as error:
-        return Body(content.decode("utf-8", "replace"), str(error))
+        fault = {"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}
+        return Body(content.decode("utf-8", "replace"), {**fault, "ctx": {"error": str(error)}})
 
 
-def named_agent(body: Body) -> str | None:
-    """Return the id of the agent that a chat request names, whatever else is in it."""
+def _is_json_type(media_type: str) -> bool:
+    kind, _, subtype = media_type.partition(";")[0].strip().lower().partition("/")
+    return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+def agent_of(body: Body) -> dict[str, Any]:
+    """Return the `agent` of a chat request, whatever else is in it; an empty dict if it has none."""
     agent = body.value.get("agent") if is_object(body.value) else None
-    agent_id = agent.get("agent_id") if is_object(agent) else None
-    return agent_id if isinstance(agent_id, str) else None
+    return agent if is_object(agent) else {}
+
+
+def fill_in(body: Body, saved_config: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """Return `MockRequest.prompt` and `MockRequest.unfilled` of a chat request, valid or not."""
+    agent = agent_of(body)
+    override, metadata = agent.get("agent_config"), agent.get("metadata")
+    config = {**saved_config, **override} if is_object(override) else saved_config
+    values = metadata if is_object(metadata) else {}
+    unfilled: list[str] = []
+    filled: list[str | None] = []
+    for text in (config.get("prompt"), config.get("first_message"), *_user_texts(body)):
+        words, names = fill(text, values) if isinstance(text, str) else (None, [])
+        filled.append(words)
+        unfilled += names
+    return filled[0], list(dict.fromkeys(unfilled))
+
+
+def _user_texts(body: Body) -> Iterator[object]:
+    messages = body.value.get("messages") if is_object(body.value) else None
+    for message in messages if is_array(messages) else ():
+        if is_object(message) and message.get("role") == "user":
+            yield message.get("content")
 
 
 def _refused(constant: str) -> float:

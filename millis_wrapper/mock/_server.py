@@ -124,6 +124,7 @@ class MockMillis(State):
         slow: seconds that the agent which is slow takes.
         retry_after: seconds that a refusal asks to wait.
         api_key: the only key that is accepted; None accepts any.
+        cors: whether web pages of any origin may call it (its preflight requests are answered).
         sleep: waits for a number of seconds (async); for tests.
         clock: returns seconds since the epoch; for tests.
         new_id: returns the ids of copies; for tests.

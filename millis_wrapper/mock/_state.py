@@ -32,11 +32,13 @@ class State:
         slow: float = 2.0,
         retry_after: int = 1,
         api_key: str | None = None,
+        cors: bool = False,
         sleep: Sleep = anyio.sleep,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = new_agent_id,
     ) -> None:
         self.api_key = api_key
+        self.cors = cors
         self.sleep = sleep
         self._settings = (pace, slow, retry_after)
         self.agents = Agents(clock, new_id)

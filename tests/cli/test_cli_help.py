@@ -22,7 +22,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     ("config", "check"): {"--override", "--metadata", "--strict", "--json", "--debug"},
     ("config", "diff"): {"--json", "--debug"},
     ("contract",): {"--debug"},
-    ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--quiet", "--debug"},
+    ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--cors", "--quiet", "--debug"},
     ("demo",): {"--allow-http", "--debug"},
     ("mcp",): {"--debug"},
 }

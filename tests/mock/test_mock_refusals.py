@@ -136,6 +136,34 @@ async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("label", "status"),
+    [
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("Application/JSON", 200),
+        ("application/vnd.api+json", 200),
+        ("text/plain", 422),
+        ("text/json", 422),
+        ("application/x-www-form-urlencoded", 422),
+        ("application/jsonp", 422),
+        ("", 422),
+    ],
+)
+async def test_a_body_must_be_labeled_as_json(mock: MockMillis, label: str, status: int) -> None:
+    """A body with another Content-Type is refused, as in FastAPI; `duplicate` needs none."""
+    answer = await post(mock.app, CHAT, chat_body(), headers={"content-type": label})
+    assert answer.status == status
+    if status == 422:
+        assert list(violations(answer.json, "HTTPValidationError")) == []
+        (detail,) = answer.json["detail"]
+        assert (detail["loc"], detail["type"]) == (["body"], "model_attributes_type")
+        assert "Content-Type" in detail["msg"]
+        assert (label or "none") in detail["msg"]
+    assert (await post(mock.app, duplicate_path(), headers={"content-type": label})).status == 200
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("path", [CHAT, duplicate_path()])
 async def test_a_body_that_is_too_large_is_refused(mock: MockMillis, path: str) -> None:
     """The mock, which may listen to other machines, holds no more of a request than 16 MiB."""
@@ -172,11 +200,13 @@ async def test_the_key_is_looked_for_only_when_the_request_is_in_order(mock: Moc
 async def test_an_unknown_agent_is_not_found(mock: MockMillis) -> None:
     """The detail names the agents that there are, since a wrong id is mostly a slip of a test."""
     mock.add_agent("-mine")
-    detail = {"detail": f"The mock has no agent -nobody; it has {DEFAULT_AGENT_ID}, -mine"}
-    answer = await post(mock.app, CHAT, chat_body(agent_id="-nobody"))
-    assert (answer.status, answer.json) == (404, detail)
-    answer = await post(mock.app, duplicate_path("-nobody"))
-    assert (answer.status, answer.json) == (404, detail)
+    await post(mock.app, duplicate_path())
+    known = f"The mock has no agent -nobody; it has {DEFAULT_AGENT_ID}, -mine; "
+    for path, body in ((CHAT, chat_body(agent_id="-nobody")), (duplicate_path("-nobody"), None)):
+        answer = await post(mock.app, path, body)
+        assert answer.status == 404
+        assert answer.json["detail"].startswith(known)
+        assert 'add_agent("-nobody")' in answer.json["detail"]
     nobody: dict[str, Any] = {**chat_body(), "agent": {"agent_id": None, "agent_config": None}}
     answer = await post(mock.app, CHAT, nobody)
     assert answer.status == 404

@@ -33,6 +33,39 @@ def test_the_mock_serves_the_contract(millis_mock: MockMillis, name: str) -> Non
     assert name.partition(".")[2] in answer.headers["content-type"]
 
 
+PREFLIGHT = {
+    "origin": "https://app.example",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,content-type",
+}
+
+
+@pytest.mark.parametrize("path", [CHAT, duplicate_path()])
+def test_a_browser_may_call_the_mock_only_if_cors_is_on(path: str) -> None:
+    """The preflight and the request itself are allowed for every origin, method and header."""
+    with MockMillis(cors=True) as mock, httpx.Client(trust_env=False) as client:
+        allowed = client.options(mock.url + path, headers=PREFLIGHT)
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == "*"
+        assert "POST" in allowed.headers["access-control-allow-methods"]
+        assert {"authorization", "content-type"} <= {
+            name.strip().lower() for name in allowed.headers["access-control-allow-headers"].split(",")
+        }
+        for agent, status in ((DEFAULT_AGENT_ID, 200), ("-mock-429-----------", 429)):
+            headers = {"authorization": "k", "origin": "https://app.example"}
+            called = client.post(
+                mock.url + path.replace(DEFAULT_AGENT_ID, agent),
+                json=chat_body(agent_id=agent),
+                headers=headers,
+            )
+            assert (called.status_code, called.headers["access-control-allow-origin"]) == (status, "*")
+            assert "retry-after" in called.headers["access-control-expose-headers"].lower()
+    with MockMillis() as mock:
+        refused = httpx.options(mock.url + path, headers=PREFLIGHT, trust_env=False)
+        assert refused.status_code == 405
+        assert "access-control-allow-origin" not in refused.headers
+
+
 def test_the_mock_serves_its_page_of_magic_ids(millis_mock: MockMillis) -> None:
     """Whoever runs the mock can look its ids up without the sources."""
     page = httpx.get(millis_mock.url, trust_env=False).text
