@@ -81,8 +81,15 @@ class Server(uvicorn.Server):
 
 
 def is_failure(record: logging.LogRecord) -> bool:
-    """Keep a log record unless it reports an answer that was cut on purpose, or by the stop."""
-    return not (record.exc_info and isinstance(record.exc_info[1], CutError | asyncio.CancelledError))
+    """Keep a log record unless it reports a response that was cut off on purpose, or by the shutdown."""
+    return not (record.exc_info and _is_expected(record.exc_info[1]))
+
+
+def _is_expected(error: BaseException | None) -> bool:
+    # Older versions of Starlette raise the errors of a streaming response in a group.
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_expected, error.exceptions))
+    return isinstance(error, CutError | asyncio.CancelledError)
 
 
 log.addFilter(is_failure)
