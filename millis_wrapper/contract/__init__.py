@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from millis_api.contract import TEXT
-
 from . import _lookup
 from ._contract import Contract as Contract
 from ._contract import Schema as Schema
@@ -30,6 +28,8 @@ def installed() -> Contract:
 @cache
 def load() -> Schema:
     """Return the installed contract as the OpenAPI document that it is; it is read once."""
+    from millis_api.contract import TEXT  # a large module, and `millis --help` needs none of it
+
     document: Schema = json.loads(TEXT)
     return document
 
