@@ -20,7 +20,6 @@ from millis_wrapper.contract._paths import closest_match
 # What to write in place of a keyword that the made code and the reference cannot show.
 UNSUPPORTED = {
     "allOf": "list all fields in the component itself",
-    "oneOf": "write anyOf",
     "not": "say it in the description",
     "patternProperties": "write additionalProperties",
     "prefixItems": "write items",
@@ -133,15 +132,13 @@ def operations(
                 yield method, path, operation, list(named.values())
 
 
-def with_examples(document: Mapping[str, Any], openapi: Path) -> dict[str, Any]:
-    """Return a copy that stands alone: the examples that it refers to are in it."""
-    copy: dict[str, Any] = json.loads(json.dumps(document))
-    for _, node in _nodes(copy, ""):
-        if isinstance(file := node.get("externalValue"), str):
-            text = (openapi / file).read_text("utf-8")
-            del node["externalValue"]
-            node["value"] = json.loads(text) if file.endswith(".json") else text
-    return copy
+def examples(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield the path, the name and the value of each example of a request, a response or a stream."""
+    for path, node in _nodes(document, ""):
+        if path.endswith(".examples") and ".content." in path:
+            for name, example in node.items():
+                if "value" in example:
+                    yield path, name, example["value"]
 
 
 def for_the_generator(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +200,34 @@ def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
                 "required": ["data"],
                 "properties": {"data": data, "event": event},
             }
+    return copy
+
+
+def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contract for code generators that support `oneOf` but not `anyOf`.
+
+    Such generators merge the forms of an `anyOf` into one object, or take only the first. Here each union is
+    a `oneOf`. An open set of known values becomes a string with `x-extensible-enum`: these generators turn a
+    union of an enum and a string into an empty type, and equal values of two enums clash in Go.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    schemas = copy["components"]["schemas"]
+    copy["x-extensions"]["x-extensible-enum"] = "The known values of a string; others are valid too."
+    for _, schema in list(_schemas(copy)):
+        union = schema.pop("anyOf", None)
+        if union is None:
+            continue
+        known = [value for form in union if "$ref" in form for value in resolve(copy, form).get("enum", ())]
+        if known:
+            has_null = {"type": "null"} in union
+            schema["type"] = ["string", "null"] if has_null else "string"
+            schema["x-extensible-enum"] = known
+        else:
+            schema["oneOf"] = union
+    used = {node["$ref"] for _, node in _nodes(copy, "") if "$ref" in node}
+    for name in [name for name, schema in schemas.items() if "enum" in schema]:
+        if f"#/components/schemas/{name}" not in used:
+            del schemas[name]
     return copy
 
 
@@ -277,7 +302,7 @@ def _is_map_of_names(path: str) -> bool:
 
 
 _SCHEMA = re.compile(
-    r"(?:^components\.schemas\.\w+|\.schema|\.properties\.[^.]+|\.items|\.additionalProperties|\.anyOf\[\d+\])$"
+    r"(?:^components\.schemas\.\w+|\.schema|\.properties\.[^.]+|\.items|\.additionalProperties|\.(?:anyOf|oneOf)\[\d+\])$"
 )
 
 

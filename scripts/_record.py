@@ -25,7 +25,7 @@ from millis_wrapper.mock import MockMillis
 
 ROOT = Path(__file__).parent.parent
 CASSETTES = ROOT / "tests" / "cassettes"
-FULL_EXAMPLE = ROOT / "openapi" / "examples" / "agent-full.json"
+FULL_EXAMPLE = ROOT / "tests" / "corpus" / "examples" / "agent-full.json"
 
 # The mock's part of it, the same in each recording.
 MOMENT = 1_763_640_000.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from millis_wrapper.contract import Contract, Field
@@ -14,7 +13,7 @@ from ._document import operations, resolve
 
 # They share their fields, which have a section of their own.
 CONFIGS = ("AgentConfig", "AgentConfigOverride")
-LONG, WIDE = 30, 60  # lines, and characters in a table; a longer example is linked
+LONG, WIDE = 30, 60  # lines, and characters of JSON in one line; a longer example is folded
 FEW = 8  # so many known values are named beside their field; more of them have a list of their own
 
 READING = """\
@@ -33,9 +32,9 @@ class in `millis_api.models`.
 Below each table stands where its fields are known from, and what about them is known from another source."""
 
 
-def render(document: Mapping[str, Any], openapi: Path) -> str:
-    """Return the page about an OpenAPI document, as Markdown; `openapi` is the folder of its examples."""
-    parts = _Page(document, openapi).parts()
+def render(document: Mapping[str, Any]) -> str:
+    """Return the page about an OpenAPI document, as Markdown."""
+    parts = _Page(document).parts()
     return "\n\n".join(part.strip("\n") for part in parts if part.strip("\n")) + "\n"
 
 
@@ -45,9 +44,8 @@ def anchor(title: str) -> str:
 
 
 class _Page:
-    def __init__(self, document: Mapping[str, Any], openapi: Path) -> None:
+    def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        self.openapi = openapi
         self.contract = Contract(document)
         self.schemas: Mapping[str, Any] = document["components"]["schemas"]
         # What has a place of its own, so that no table is there twice.
@@ -138,24 +136,25 @@ class _Page:
 
     def _example(self, example: Mapping[str, Any]) -> Iterator[str]:
         example = resolve(self.document, example)
-        summary = example.get("summary", "An example")
-        code, file = self._text(example), example.get("externalValue")
-        if file and code.count("\n") > LONG:
-            yield f"{summary}: [{file}]({file})"
+        value = example["value"]
+        code = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        kind = "text" if isinstance(value, str) else "json"
+        if len(code) > WIDE and kind == "json":
+            code = json.dumps(value, ensure_ascii=False, indent=2)
+        block = f"```{kind}\n{code}\n```"
+        if code.count("\n") > LONG:
+            # Folded: GitHub and the docs site show the summary, and the example when it is clicked.
+            yield f"<details><summary>{_html(example.get('summary', 'An example'))}</summary>"
+            yield block
+            yield "</details>"
         else:
-            yield f"{summary}:"
-            yield f"```{'json' if code[0] in '{[' else 'text'}\n{code}\n```"
+            yield f"{example.get('summary', 'An example')}:"
+            yield block
 
     def _short(self, example: Mapping[str, Any]) -> str:
-        text = " ".join(self._text(example).split())
-        file = example.get("externalValue")
-        return f"[{file}]({file})" if file and len(text) > WIDE else f"`{text}`"
-
-    def _text(self, example: Mapping[str, Any]) -> str:
-        if "externalValue" in example:
-            return (self.openapi / str(example["externalValue"])).read_text("utf-8").strip()
-        value: object = example["value"]
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        value = resolve(self.document, example)["value"]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return f"`{' '.join(text.split())}`"
 
     def _errors(self) -> Iterator[str]:
         yield "## Errors"
@@ -202,7 +201,11 @@ class _Page:
                 yield from self._tables(name)
             else:
                 yield from self._tables_of(self.schemas[name])
-        for one in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):
+        for one in (
+            *schema.get("anyOf", ()),
+            *schema.get("oneOf", ()),
+            *([schema["items"]] if "items" in schema else ()),
+        ):
             yield from self._tables_of(one)
 
     def _tables(self, component: str, *, by_path: bool = False) -> Iterator[str]:
@@ -287,6 +290,10 @@ def _is_at(path: str, field: Field) -> bool:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _html(text: str) -> str:
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", text)
 
 
 def _plain(origin: str) -> str:

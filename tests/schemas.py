@@ -10,10 +10,9 @@ from typing import Any, Protocol, TypeGuard
 
 import yaml
 from jsonschema import Draft202012Validator
+from paths import CORPUS as CORPUS
+from paths import EXAMPLES as EXAMPLES
 from paths import ROOT as ROOT
-
-CORPUS = ROOT / "tests" / "corpus"
-EXAMPLES = ROOT / "openapi" / "examples"
 
 Step = str | int
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemas import (
     CORPUS,
@@ -23,8 +24,21 @@ from schemas import (
 )
 
 from millis_wrapper.contract import Contract, Field
-from scripts._document import operations, resolve, table, with_examples
+from scripts._document import edition_codegen, examples, operations, resolve, table
 
+SHOWN = {
+    "chat-request-full.json": ["ChatCompletionRequest"],
+    "chat-request-minimal.json": ["ChatCompletionRequest"],
+    "chat-request-second-turn.json": ["ChatCompletionRequest"],
+    "chat-request-other-forms.json": ["ChatCompletionRequest"],
+    "agent-full.json": ["DuplicateAgentResponse"],
+    "agent-minimal.json": ["DuplicateAgentResponse"],
+    "agent-nulls.json": ["DuplicateAgentResponse"],
+    "validation-error.json": ["HTTPValidationError"],
+    "error.json": ["ErrorResponse"],
+    "stream.txt": ["ChatCompletionChunk", "ChatStreamEnd"],
+    "stream-error.txt": ["ChatCompletionChunk", "ChatStreamError"],
+}
 PAGES = {"chat-page": "chat-request", "duplicate-page": "duplicate-answer"}
 COMPONENT_OF_PAGE = {"chat-page": "ChatCompletionRequest", "duplicate-page": "DuplicateAgentResponse"}
 
@@ -52,14 +66,6 @@ def fields(component: str) -> list[Field]:
 def cases(name: str) -> list[Any]:
     found = read_json(CORPUS / "contract" / f"{name}.json")
     return [pytest.param(case["component"], case["value"], id=case["why"]) for case in found]
-
-
-def examples() -> dict[str, list[str]]:
-    """The table of openapi/examples/README.md: the file, and the components that it shows."""
-    rows = [
-        line.split("|") for line in (EXAMPLES / "README.md").read_text("utf-8").splitlines() if "| `" in line
-    ]
-    return {row[1].strip(" `"): row[3].replace("`", "").replace(" ", "").split(",") for row in rows}
 
 
 def events(name: str) -> list[str]:
@@ -263,10 +269,10 @@ def test_the_stream_is_described_as_data() -> None:
     assert all(name in answer["description"] for name in tied.values())
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir() if path.name != "README.md"))
+@pytest.mark.parametrize("name", SHOWN)
 def test_examples_fit_their_component(name: str) -> None:
-    """Each file of the examples is in their table, and is what the table says."""
-    shown = examples()[name]
+    """Each example is valid data of the component that it shows."""
+    shown = SHOWN[name]
     if name.endswith(".json"):
         (component,) = shown
         validator(component).validate(read_json(EXAMPLES / name))
@@ -284,28 +290,66 @@ def test_the_full_examples_are_the_pages(page: str) -> None:
     assert read_json(EXAMPLES / full) == read_json(CORPUS / "pages" / f"{PAGES[page]}.json")
 
 
-def test_the_examples_of_the_contract_are_the_files() -> None:
-    """The contract refers to each file of the examples, and so has no second set of them."""
-    named = {one["externalValue"] for one in objects(document()) if "externalValue" in one}
-    assert named == {f"examples/{path.name}" for path in EXAMPLES.iterdir() if path.name != "README.md"}
+def test_the_example_files_of_the_tests_are_the_examples_of_the_contract() -> None:
+    """Each example has a name of its own and is a file of tests/corpus/examples, unchanged."""
+    found = [(name, value) for _, name, value in examples(document())]
+    files = {path.stem: path for path in EXAMPLES.iterdir()}
+    assert sorted(files) == sorted(name for name, _ in found)
+    assert {path.name for path in files.values()} == set(SHOWN)
+    for name, value in found:
+        text = files[name].read_text("utf-8")
+        assert (text if isinstance(value, str) else json.loads(text)) == value
 
 
-def test_every_answer_has_an_example_that_fits() -> None:
-    """Each body that is described has an example, and the example is valid; so is that of each request."""
-    whole = with_examples(document(), ROOT / "openapi")
+def test_no_published_form_of_the_contract_refers_to_another_file() -> None:
+    """Each file that is handed out stands alone, also where a tool does not follow `externalValue`."""
+    for file in (ROOT / "openapi" / "millis.yaml", *(ROOT / "openapi" / "editions").iterdir()):
+        for one in objects(yaml.safe_load(file.read_text("utf-8"))):
+            assert "externalValue" not in one, file
+            assert str(one.get("$ref", "#/")).startswith("#/"), file
+
+
+def test_every_body_has_an_example_that_fits() -> None:
+    """Each request and response body has an example, and the example is valid."""
     bodies = [
-        one for one in objects(whole) if any("/" in media_type for media_type in one.get("content", ()))
+        one for one in objects(document()) if any("/" in media_type for media_type in one.get("content", ()))
     ]
     found = 0
     for body in bodies:
         for media_type, content in body["content"].items():
             for example in content["examples"].values():
                 found += 1
-                value = resolve(whole, example)["value"]
+                value = resolve(document(), example)["value"]
                 if media_type != "text/event-stream":
                     validator_of(content["schema"]).validate(value)
     assert found >= 20
     assert all("examples" in content for body in bodies for content in body["content"].values())
+
+
+def test_the_edition_for_code_generators_has_no_any_of_and_no_enum_beside_a_string() -> None:
+    """Each union is a `oneOf`; an open value set is a string with its known values in an extension."""
+    edition = edition_codegen(document())
+    OpenAPIV31SpecValidator(edition).validate()
+    assert not [one for one in objects(edition) if "anyOf" in one or "enum" in one]
+    schemas = edition["components"]["schemas"]
+    assert set(schemas) == {name for name, schema in components().items() if "enum" not in schema}
+    provider = schemas["Voice"]["properties"]["provider"]
+    assert (provider["type"], provider["x-extensible-enum"][0]) == ("string", "elevenlabs")
+    assert schemas["Tool"]["properties"]["method"]["type"] == ["string", "null"]
+    assert [one.get("type") for one in schemas["Flow"]["properties"]["response_delay"]["oneOf"]] == [
+        "integer",
+        None,
+        "null",
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWN if name.endswith(".json")])
+def test_the_edition_for_code_generators_accepts_what_the_contract_accepts(name: str) -> None:
+    """Exactly one form of each union fits the examples, although `oneOf` is stricter than `anyOf`."""
+    edition = edition_codegen(document())
+    (component,) = SHOWN[name]
+    schema = {"$ref": f"#/components/schemas/{component}", "components": edition["components"]}
+    Draft202012Validator(schema).validate(read_json(EXAMPLES / name))
 
 
 @pytest.mark.parametrize(("name", "prop"), [*properties(), *components().items()])

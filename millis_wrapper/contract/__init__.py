@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from millis_api import CONTRACT_VERSION
+
 from . import _lookup
 from ._contract import Contract as Contract
 from ._contract import Schema as Schema
 from ._values import Field as Field
 from ._values import FieldMatch as FieldMatch
 from ._values import UnknownKey as UnknownKey
+
+VERSION: str = CONTRACT_VERSION
+"""The version of the installed contract, `info.version`."""
 
 
 @cache

@@ -170,7 +170,7 @@ class Contract:
         if "$ref" in schema:
             name = _name(schema["$ref"])
             schema = self.component(name)
-        alternatives = schema.get("anyOf", ())
+        alternatives = (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
         for one in alternatives:
             yield from self._leaves(one)
         if not alternatives:

@@ -71,7 +71,9 @@ def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Viol
             for key, value in error.instance.items():
                 if key not in error.schema.get("properties", {}):
                     yield Violation((*path, key), "extra", (), value, error.message)
-        elif error.validator == "anyOf":
+        elif (
+            error.validator in ("anyOf", "oneOf") and error.context
+        ):  # a oneOf fails without it if two forms fit
             yield from _violations_in_union(error, path)
         elif error.validator == "const":
             yield Violation(path, "constant", (error.validator_value,), error.instance, error.message)

@@ -182,7 +182,8 @@ def test_help_loads_nothing_it_does_not_need() -> None:
     """`millis --help` answers at once: no HTTP library, no models, no rich, no server."""
     code = (
         "import sys; from millis_wrapper.cli._app import run; code = run(['--help']);"
-        "print(code, {'httpx', 'millis_api.models', 'millis_api.contract', 'rich', 'starlette', 'jsonschema', 'yaml'} & {*sys.modules})"
+        "print(code, {'httpx', 'millis_api.models', 'millis_api.contract', 'rich', 'starlette', 'jsonschema',"
+        " 'yaml'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 set()"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from loopback import Loopback, copied, http
-from paths import ROOT
+from paths import EXAMPLES
 
 CALL = """
 import sys
@@ -55,7 +55,7 @@ def test_a_copy_is_handed_over_in_a_fresh_process(code: str, warnings: list[str]
 def test_a_copy_is_handed_over_when_no_file_can_be_opened(code: str) -> None:
     """With no descriptor left, an import would fail; there is none after the request."""
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3
-    answer = (ROOT / "openapi" / "examples" / "agent-full.json").read_bytes()
+    answer = (EXAMPLES / "agent-full.json").read_bytes()
     agent_id = json.loads(answer)["id"]
     with Loopback([http(200, answer)]) as server:
         command = [sys.executable, "-c", FULL + code, server.url]

@@ -58,7 +58,7 @@ def test_every_realistic_config_is_checked() -> None:
     ],
 )
 def test_the_contracts_examples_give_no_false_alarm(name: str, warned: list[str]) -> None:
-    """The rules find nothing in openapi/examples but what is odd on purpose there."""
+    """The rules find nothing in the examples of the contract but what is odd on purpose there."""
     example = read_json(EXAMPLES / f"{name}.json")
     config = example["agent"].get("agent_config", {}) if "agent" in example else example["config"]
     kind: Kind = "override" if "agent" in example else "agent"

@@ -65,7 +65,7 @@ TEXT = r"""{
         "$ref": "#/components/schemas/ChatCompletionRequest"
        },
        "examples": {
-        "saved-agent": {
+        "chat-request-minimal": {
          "summary": "A first turn with a saved agent, whose prompt uses `{name}`",
          "value": {
           "agent": {
@@ -79,7 +79,7 @@ TEXT = r"""{
           ]
          }
         },
-        "agent-on-the-spot": {
+        "chat-request-second-turn": {
          "summary": "A second turn with an agent that is described on the spot",
          "value": {
           "agent": {
@@ -106,7 +106,7 @@ TEXT = r"""{
           ]
          }
         },
-        "every-field": {
+        "chat-request-full": {
          "summary": "Every field that the vendor's page shows",
          "value": {
           "agent": {
@@ -272,7 +272,7 @@ TEXT = r"""{
           "end_of_session": false
          }
         },
-        "other-forms": {
+        "chat-request-other-forms": {
          "summary": "The other form of every union, and fields that the vendor's page does not show",
          "value": {
           "agent": {
@@ -499,11 +499,11 @@ TEXT = r"""{
          "end-required": false
         },
         "examples": {
-         "reply": {
+         "stream": {
           "summary": "A whole reply, with all that a reader has to accept",
           "value": ": a comment keeps the connection alive\n\ndata: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1735689600,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":null}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"evening\"}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\".\"}},{\"index\":1,\"delta\":{\"content\":\"another choice\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"check_room\",\"arguments\":\"{\\\"nig\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"hts\\\": 1}\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3,\"total_tokens\":15}}\n\ndata: [DONE]\n\n"
          },
-         "failed-reply": {
+         "stream-error": {
           "summary": "A reply that fails in the middle",
           "value": "data: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\nevent: error\ndata: {\"error\":{\"message\":\"the language model did not answer\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n"
          }
@@ -578,7 +578,7 @@ TEXT = r"""{
          "$ref": "#/components/schemas/DuplicateAgentResponse"
         },
         "examples": {
-         "copy": {
+         "agent-minimal": {
           "summary": "The copy of a small agent, with only what is always there",
           "value": {
            "id": "-OabCdEfGhIjKlMnOpQs",
@@ -593,7 +593,7 @@ TEXT = r"""{
            "created_at": 1735689600000
           }
          },
-         "every-field": {
+         "agent-full": {
           "summary": "Every field that the vendor's page shows",
           "value": {
            "id": "<string>",
@@ -763,7 +763,7 @@ TEXT = r"""{
            "created_at": 123
           }
          },
-         "nulls": {
+         "agent-nulls": {
           "summary": "A copy with null for all that is not set",
           "value": {
            "id": "-OabCdEfGhIjKlMnOpQt",
@@ -976,7 +976,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/HTTPValidationError"
       },
       "examples": {
-       "fraction": {
+       "validation-error": {
         "summary": "A fraction where the service takes whole milliseconds",
         "value": {
          "detail": [
@@ -1121,8 +1121,11 @@ TEXT = r"""{
        "$ref": "#/components/schemas/FailureBody"
       },
       "examples": {
-       "other": {
-        "$ref": "#/components/examples/other"
+       "error": {
+        "summary": "The usual form",
+        "value": {
+         "detail": "Agent could not be reached"
+        }
        }
       }
      },
@@ -1176,12 +1179,6 @@ TEXT = r"""{
    "broken": {
     "summary": "A bare JSON string",
     "value": "Internal Server Error"
-   },
-   "other": {
-    "summary": "The usual form",
-    "value": {
-     "detail": "Agent could not be reached"
-    }
    },
    "plain-text": {
     "summary": "Words without JSON",
@@ -1334,7 +1331,7 @@ TEXT = r"""{
    "ChatMessage": {
     "title": "ChatMessage",
     "description": "One message of the conversation. There is no `system` role; the prompt is part of the agent.",
-    "anyOf": [
+    "oneOf": [
      {
       "$ref": "#/components/schemas/UserMessage"
      },
@@ -1344,7 +1341,15 @@ TEXT = r"""{
      {
       "$ref": "#/components/schemas/ToolMessage"
      }
-    ]
+    ],
+    "discriminator": {
+     "propertyName": "role",
+     "mapping": {
+      "user": "#/components/schemas/UserMessage",
+      "assistant": "#/components/schemas/AssistantMessage",
+      "tool": "#/components/schemas/ToolMessage"
+     }
+    }
    },
    "UserMessage": {
     "type": "object",
