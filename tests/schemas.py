@@ -36,8 +36,8 @@ def validator(component: str) -> Validator:
     return validator_of({"$ref": f"#/components/schemas/{component}"})
 
 
-def validator_of(schema: Mapping[str, Any]) -> Validator:
-    return Draft202012Validator({**schema, "components": document()["components"]})
+def validator_of(schema: Mapping[str, Any], within: Mapping[str, Any] | None = None) -> Validator:
+    return Draft202012Validator({**schema, "components": (within or document())["components"]})
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemas import (
     CORPUS,
@@ -348,8 +347,7 @@ def test_the_edition_for_code_generators_accepts_what_the_contract_accepts(name:
     """Exactly one form of each union fits the examples, although `oneOf` is stricter than `anyOf`."""
     edition = edition_codegen(document())
     (component,) = SHOWN[name]
-    schema = {"$ref": f"#/components/schemas/{component}", "components": edition["components"]}
-    Draft202012Validator(schema).validate(read_json(EXAMPLES / name))
+    validator_of({"$ref": f"#/components/schemas/{component}"}, edition).validate(read_json(EXAMPLES / name))
 
 
 @pytest.mark.parametrize(("name", "prop"), [*properties(), *components().items()])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,12 @@ def test_a_change_of_the_contract_changes_what_is_made_from_it_and_nothing_else(
     assert b"accent: None | str | Unset = UNSET" in after[MODEL]
     assert "| `accent` | string or null | How the voice sounds. |" in after["openapi/REFERENCE.md"].decode()
     assert "Voice\taccent\tstring or null\t" in after["tests/corpus/contract/fields.tsv"].decode()
+
+
+def test_regenerating_needs_no_generated_code() -> None:
+    """Generated code that is missing or broken does not keep its own repair from running."""
+    code = "import sys; sys.modules['millis_api'] = None; import scripts._generate"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_what_the_generator_only_warns_of_is_an_error_and_changes_nothing(

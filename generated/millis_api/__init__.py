@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import AuthenticatedClient, Client
 
-__all__ = ("AuthenticatedClient", "Client")
+CONTRACT_VERSION = "1.1.0"
+"""The version of the contract that this package was generated from."""
+
+__all__ = ("CONTRACT_VERSION", "AuthenticatedClient", "Client")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in ("AuthenticatedClient", "Client"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import client
 

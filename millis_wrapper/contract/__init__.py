@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
-
-from millis_api import CONTRACT_VERSION
+from typing import TYPE_CHECKING, Any
 
 from . import _lookup
 from ._contract import Contract as Contract
@@ -20,8 +18,8 @@ from ._values import Field as Field
 from ._values import FieldMatch as FieldMatch
 from ._values import UnknownKey as UnknownKey
 
-VERSION: str = CONTRACT_VERSION
-"""The version of the installed contract, `info.version`."""
+if TYPE_CHECKING:
+    VERSION: str
 
 
 @cache
@@ -75,7 +73,9 @@ def mask_secrets(value: object, component: str = "AgentConfig") -> Any:
     Raises:
         KeyError: the contract has no such component.
     """
-    return installed().mask_secrets(value, component)
+    from ._masking import mask_secrets  # of the generated package, which scripts/regenerate cannot rely on
+
+    return mask_secrets(installed(), value, component)
 
 
 def find_field(path: str) -> FieldMatch:
@@ -97,3 +97,12 @@ def search_fields(word: str) -> tuple[Field, ...]:
         word: the text to search for; upper and lower case are the same.
     """
     return _lookup.search_fields(installed(), word)
+
+
+def __getattr__(name: str) -> str:
+    """Return `VERSION`, the version of the installed contract (`info.version`)."""
+    if name != "VERSION":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from millis_api import CONTRACT_VERSION
+
+    return CONTRACT_VERSION

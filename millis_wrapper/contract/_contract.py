@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from millis_api.masking import MASK, is_secret_key, mask_unknown, mask_values
-
 from millis_wrapper._json import is_mapping, is_sequence
 
 from ._paths import closest_match, format_path
@@ -17,7 +15,6 @@ Schema: TypeAlias = Mapping[str, Any]
 
 # Unknown keys of one object that a known one is looked for: nobody reads more, and each takes its time.
 _MOST_GUESSES = 100
-_MAX_DEPTH = 100
 
 
 class Contract:
@@ -55,20 +52,16 @@ class Contract:
         """
         return self._fields(self.component(component), component, None, ())
 
-    def mask_secrets(self, value: object, component: str) -> Any:
-        """Return a copy of `value` in which secrets are masked; see `contract.mask_secrets`."""
-        return self._masked(value, [self.component(component)], 0)
-
     def type_of(self, schema: Schema) -> str:
         """Return the type of a schema in words, as `Field.type` has it: `list of Tool or null`."""
-        leaves = list(self._leaves(schema))
+        leaves = list(self.leaves(schema))
         null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
         return self._words(leaves) + null
 
     def _unknown(
         self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
     ) -> Iterator[UnknownKey]:
-        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
+        leaves = [leaf for schema in schemas for _, leaf in self.leaves(schema)]
         if is_mapping(value):
             objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
             if not objects or any(_is_free(leaf) for leaf in leaves):
@@ -91,41 +84,10 @@ class Contract:
             for number, item in enumerate(value):
                 yield from self._unknown(item, items, (*above, number))
 
-    def _masked(self, value: Any, schemas: Sequence[Schema], depth: int) -> Any:
-        if hasattr(value, "to_dict"):  # a generated model
-            value = value.to_dict()
-        leaves = [leaf for schema in schemas for _, leaf in self._leaves(schema)]
-        if any(one.get("x-secret") is True for one in (*schemas, *leaves)):
-            return mask_values(value, depth)
-        # An object where the contract has a list of objects is masked like an item of the list, and a list
-        # where it has an object like several of that object.
-        items = [leaf["items"] for leaf in leaves if "items" in leaf]
-        if is_mapping(value):
-            leaves += [leaf for item in items for _, leaf in self._leaves(item)]
-            return self._masked_object(value, leaves, depth + 1) if depth < _MAX_DEPTH else MASK
-        if is_sequence(value):
-            schemas = [*items, *leaves]
-            return [self._masked(item, schemas, depth + 1) for item in value] if depth < _MAX_DEPTH else MASK
-        return mask_unknown(value)
-
-    def _masked_object(
-        self, value: Mapping[Any, Any], objects: Sequence[Schema], depth: int
-    ) -> dict[Any, Any]:
-        return {key: self._masked_child(str(key), child, objects, depth) for key, child in value.items()}
-
-    def _masked_child(self, key: str, value: Any, objects: Sequence[Schema], depth: int) -> Any:
-        known = [one["properties"][key] for one in objects if key in one.get("properties", {})]
-        values = [
-            one["additionalProperties"] for one in objects if is_mapping(one.get("additionalProperties"))
-        ]
-        if not known and not values and is_secret_key(key):
-            return mask_values(value, depth)
-        return self._masked(value, known or values, depth)
-
     def _fields(
         self, schema: Schema, component: str | None, holder: Field | None, above: tuple[str | None, ...]
     ) -> Iterator[Field]:
-        for name, leaf in self._leaves(schema, component):
+        for name, leaf in self.leaves(schema, component):
             if name is not None and name in above:
                 continue  # an object that can hold itself would go on for ever
             for key, child in leaf.get("properties", {}).items():
@@ -136,7 +98,7 @@ class Contract:
                 yield from self._fields(leaf["items"], None, holder._replace(path=f"{holder.path}[]"), above)
 
     def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
-        leaves = list(self._leaves(schema))
+        leaves = list(self.leaves(schema))
         origin = tuple(schema.get("x-origin", ()))
         if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
             origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
@@ -160,19 +122,19 @@ class Contract:
         )
 
     def _keys(self, schema: Schema) -> Iterator[str]:
-        for _, leaf in self._leaves(schema):
+        for _, leaf in self.leaves(schema):
             yield from leaf.get("properties", ())
             if "items" in leaf:
                 yield from self._keys(leaf["items"])
 
-    def _leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
-        """The schemas that a value may fit, with their components' names: references and unions undone."""
+    def leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
+        """Yield the schemas of a union, each after the name of its component, with references resolved."""
         if "$ref" in schema:
             name = _name(schema["$ref"])
             schema = self.component(name)
         alternatives = (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
         for one in alternatives:
-            yield from self._leaves(one)
+            yield from self.leaves(one)
         if not alternatives:
             yield name, schema
 
@@ -186,7 +148,7 @@ class Contract:
         if "const" in leaf:
             return json.dumps(leaf["const"])
         if kind == "array":
-            return f"list of {self._words(list(self._leaves(leaf.get('items', {}))))}"
+            return f"list of {self._words(list(self.leaves(leaf.get('items', {}))))}"
         if kind != "object":
             return kind
         if "properties" in leaf:
@@ -194,7 +156,7 @@ class Contract:
         values: Schema | bool = leaf.get("additionalProperties", True)
         if isinstance(values, bool):
             return "free-form object"
-        return f"map of {self._words(list(self._leaves(values)))}"
+        return f"map of {self._words(list(self.leaves(values)))}"
 
 
 def _name(ref: str) -> str:

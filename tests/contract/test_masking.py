@@ -11,7 +11,7 @@ from millis_api import models
 from schemas import CORPUS, at, document, paths, read_json
 
 from millis_wrapper import contract
-from millis_wrapper.contract import Contract, mask_secrets
+from millis_wrapper.contract import Contract, _masking, mask_secrets
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 KEYS = {"x-api-key": "S3CR3T"}
@@ -148,7 +148,7 @@ def test_what_is_secret_is_said_in_the_contract() -> None:
     other = copy.deepcopy(document())
     other["components"]["schemas"]["Voice"]["properties"]["voice_id"]["x-secret"] = True
     voice = {"voice": {"provider": "openai", "voice_id": "alloy"}}
-    assert Contract(other).mask_secrets(voice, "AgentConfig")["voice"]["voice_id"] == "****"
+    assert _masking.mask_secrets(Contract(other), voice, "AgentConfig")["voice"]["voice_id"] == "****"
     assert mask_secrets(voice) == voice
     assert [one.path for one in contract.fields("AgentConfig") if one.is_secret] == [
         "tools[].header",
