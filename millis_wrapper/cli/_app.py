@@ -16,6 +16,7 @@ from . import _config as config
 from ._chat import chat
 from ._contract import contract
 from ._duplicate import duplicate
+from ._gateway import gateway
 from ._mcp import mcp
 from ._mock import demo, mock
 from ._options import AgentCommand, Debug, Session
@@ -32,6 +33,7 @@ app.add_typer(config.app, name="config")
 app.command()(contract)
 app.command()(mock)
 app.command(cls=AgentCommand)(demo)
+app.command()(gateway)
 app.command()(mcp)
 
 

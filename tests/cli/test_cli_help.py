@@ -24,6 +24,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     ("contract",): {"--debug"},
     ("mock",): {"--host", "--port", "--agents", "--script", "--pace", "--cors", "--quiet", "--debug"},
     ("demo",): {"--allow-http", "--debug"},
+    ("gateway",): {"--host", "--port", "--model", "--cors", "--debug"},
     ("mcp",): {"--debug"},
 }
 

@@ -1,0 +1,31 @@
+"""An OpenAI-compatible server in front of Millis agents (extra `gateway`)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._app import create_app as create_app
+
+__all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: `import millis_wrapper.gateway` does not load Starlette.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if missing := [package for package in ("starlette", "uvicorn") if find_spec(package) is None]:
+        from millis_wrapper import ConfigurationError
+
+        raise ConfigurationError(
+            f"the gateway needs {' and '.join(missing)}; install the extra: pip install '.[gateway]'"
+        )
+    from ._app import create_app
+
+    globals()[name] = create_app
+    return create_app
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

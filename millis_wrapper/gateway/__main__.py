@@ -1,0 +1,136 @@
+"""Run the gateway: OpenAI-compatible tools talk to it, and it talks to Millis agents, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from millis_wrapper import ConfigurationError
+
+_DRAIN_SECONDS = 3
+# Longer than proxies keep idle connections, so that none sends a request into a connection that is closing.
+_KEEP_ALIVE_SECONDS = 75
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the gateway as the command line says, and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        serve(**vars(options))
+    except ConfigurationError as error:
+        print(f"millis_wrapper.gateway: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def serve(
+    *, host: str = "127.0.0.1", port: int = 8788, model: Sequence[str] = (), cors: Sequence[str] = ()
+) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM; `millis gateway` calls it, too.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 picks a free one.
+        model: Names for agents, each as NAME=AGENT_ID.
+        cors: Origins of web pages that may use the gateway.
+
+    Raises:
+        ConfigurationError: An option or an environment variable is invalid, or the address is not available.
+    """
+    from . import create_app
+
+    if not _is_loopback(host) and not os.environ.get("MILLIS_GATEWAY_KEY", "").strip():
+        raise ConfigurationError(
+            f"--host: {host!r} may be reachable from other machines; set MILLIS_GATEWAY_KEY to the key that"
+            " clients must send"
+        )
+    app = create_app(models=_models(model), cors=cors)
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    with suppress(KeyboardInterrupt), _listen(host, port) as listener:
+        # A container or a supervisor stops the gateway the way Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        log = logging.getLogger("millis_wrapper.gateway")
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)
+        shown = f"[{host}]" if ":" in host else host
+        log.info("The gateway runs at http://%s:%s/v1 (Ctrl-C stops it).", shown, listener.getsockname()[1])
+        log.info("In your tool, use it as OPENAI_BASE_URL, with an agent id as the model.")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _models(pairs: Sequence[str]) -> dict[str, str]:
+    models: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, agent_id = pair.partition("=")
+        if not (name and equals and agent_id):
+            raise ConfigurationError(f"--model: must be NAME=AGENT_ID, got {pair!r}")
+        if name in models:
+            raise ConfigurationError(f"--model: {name!r} is given twice; use each name once")
+        models[name] = agent_id
+    return models
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"--port: must be 0 to 65535, got {port}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigurationError(f"--host, --port: cannot listen on {host} port {port}: {error}") from None
+    # Connections inherit it. Without it, every chunk waits for the client to acknowledge the one before.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m millis_wrapper.gateway", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8788, help="port to listen on; 0 picks a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME=AGENT_ID",
+        help="let clients use NAME as the model; repeat as needed",
+    )
+    parser.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of ORIGIN use the gateway",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

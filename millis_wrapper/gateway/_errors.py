@@ -1,0 +1,106 @@
+"""Failures as HTTP responses in OpenAI's error form, with statuses that make no client repeat a paid chat."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import attrs
+from starlette.responses import Response
+
+from millis_wrapper import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    MillisError,
+    StreamError,
+    StreamFailedError,
+    UnexpectedResponseError,
+)
+
+# The service did not process these, so a client may see the status itself. Every other refusal becomes a 400,
+# because clients repeat 408, 409 and, in the case of LangChain JS, 422.
+_REFUSALS = {
+    401: ("authentication_error", "millis_key_refused", "the service refused the gateway's MILLIS_API_KEY"),
+    403: ("permission_error", "millis_key_not_permitted", "the gateway's MILLIS_API_KEY may not do this"),
+    404: (
+        "invalid_request_error",
+        "model_not_found",
+        "the service does not know the agent; pass an agent id, or a name that GET /v1/models lists",
+    ),
+    429: ("rate_limit_error", "rate_limit_exceeded", "too many requests"),
+}
+
+
+@attrs.frozen
+class Failure:
+    """What a client is told about a request that failed."""
+
+    status_code: int
+    message: str
+    type: str = "invalid_request_error"
+    param: str | None = None
+    code: str | None = None
+    headers: dict[str, str] = attrs.field(factory=dict[str, str])
+    partial_text: str | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The failure in OpenAI's error form."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        if self.partial_text is not None:
+            error["partial_text"] = self.partial_text
+        return {"error": error}
+
+    def response(self) -> Response:
+        """Return the response; only 429 and 503 invite the client to repeat the request."""
+        may_repeat = self.status_code in (429, 503)
+        headers = self.headers if may_repeat else {**self.headers, "x-should-retry": "false"}
+        return json_response(self.body, self.status_code, headers)
+
+
+class RequestError(Exception):
+    """The gateway refuses a request; nothing was sent to the service."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def json_response(body: Any, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response in ASCII, which can carry half of a surrogate pair, too."""
+    return Response(json.dumps(body), status_code, headers, media_type="application/json")
+
+
+def failure_of(error: MillisError) -> Failure:
+    """Return what to tell a client about an error of the wrapper."""
+    message = str(error)
+    if isinstance(error, ConfigurationError):
+        return Failure(400, message, param="model" if message.startswith("agent_id") else None)
+    if isinstance(error, APIStatusError) and error.status_code in _REFUSALS:
+        kind, code, message = _REFUSALS[error.status_code]
+        if isinstance(error.detail, str) and error.detail:
+            message += f" ({error.detail[:200]})"
+        wait = error.retry_after if error.status_code == 429 else None
+        headers = {} if wait is None else {"retry-after": str(math.ceil(wait))}
+        param = "model" if error.status_code == 404 else None
+        return Failure(error.status_code, message, kind, param, code, headers)
+    if isinstance(error, APIStatusError) and not error.maybe_processed:
+        return Failure(400, message, code=f"millis_{error.status_code}")
+    if isinstance(error, APIConnectionError) and not error.maybe_processed:
+        return Failure(503, message, "connection_error", code="not_sent")
+    text = error.reply.text if isinstance(error, StreamError) else None
+    message += "; the service may have processed the request, so repeating it may cost twice"
+    return Failure(400, message, "upstream_error", code=_code_of(error), partial_text=text)
+
+
+def _code_of(error: MillisError) -> str:
+    if isinstance(error, APIStatusError):
+        return f"millis_{error.status_code}"
+    if isinstance(error, StreamError):
+        return "stream_failed" if isinstance(error, StreamFailedError) else "reply_incomplete"
+    if isinstance(error, UnexpectedResponseError):
+        return "unexpected_response"
+    return "timeout" if isinstance(error, APITimeoutError) else "connection_lost"

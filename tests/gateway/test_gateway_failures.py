@@ -1,0 +1,247 @@
+"""What clients see of a failure, and that no client repeats a chat that may have been processed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import loopback
+import openai
+import pytest
+from gateway_server import HELLO, MILLIS_KEY, ask, gateway, openai_client, post
+
+from millis_wrapper import Timeout
+from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
+
+BOTH_FORMS = pytest.mark.parametrize("stream", [False, True], ids=["complete", "streamed"])
+# Statuses that openai-python, openai-node, LangChain JS, LiteLLM, the AI SDK and promptfoo never repeat.
+NEVER_REPEATED = {400, 401, 403, 404, 413}
+
+
+@pytest.fixture
+def client(millis_mock: MockMillis) -> Iterator[openai.OpenAI]:
+    with gateway(millis_mock.url) as url, openai_client(url) as client:
+        yield client
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize(
+    ("status", "raised", "code"),
+    [
+        (400, openai.BadRequestError, "millis_400"),
+        (401, openai.AuthenticationError, "millis_key_refused"),
+        (403, openai.PermissionDeniedError, "millis_key_not_permitted"),
+        (404, openai.NotFoundError, "model_not_found"),
+        (408, openai.BadRequestError, "millis_408"),
+        (409, openai.BadRequestError, "millis_409"),
+        (413, openai.BadRequestError, "millis_413"),
+        (422, openai.BadRequestError, "millis_422"),
+        (500, openai.BadRequestError, "millis_500"),
+        (502, openai.BadRequestError, "millis_502"),
+        (503, openai.BadRequestError, "millis_503"),
+        (504, openai.BadRequestError, "millis_504"),
+    ],
+)
+def test_an_error_status_reaches_the_service_once(
+    client: openai.OpenAI, millis_mock: MockMillis, status: int, raised: type[openai.APIStatusError],
+    code: str, stream: bool,
+) -> None:  # fmt: skip
+    """The SDK raises its own class, and does not send the request again."""
+    millis_mock.fail_next(status, times=5)
+    with pytest.raises(raised) as caught:
+        ask(client, stream=stream)
+    assert caught.value.code == code
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert caught.value.status_code in NEVER_REPEATED
+    assert len(millis_mock.requests) == 1
+
+
+def test_too_many_requests_stays_what_it_is(client: openai.OpenAI, millis_mock: MockMillis) -> None:
+    """The service processed nothing, so the client may wait and repeat the request."""
+    millis_mock.fail_next(429, times=2, retry_after=7)
+    assert ask(client).choices[0].message.content == "Hello"
+    assert len(millis_mock.requests) == 3
+    millis_mock.fail_next(429, times=3, retry_after=7)
+    with pytest.raises(openai.RateLimitError) as caught:
+        ask(client)
+    assert caught.value.response.headers["retry-after"] == "7"
+    assert "x-should-retry" not in caught.value.response.headers
+
+
+@BOTH_FORMS
+def test_a_connection_that_was_never_made_is_a_503(stream: bool) -> None:
+    """Nothing was sent, so the client may repeat the request."""
+    with (
+        gateway(f"http://{loopback.nowhere()}") as url,
+        openai_client(url) as client,
+        pytest.raises(openai.InternalServerError) as caught,
+    ):
+        ask(client, stream=stream)
+    assert (caught.value.status_code, caught.value.code) == (503, "not_sent")
+    assert "x-should-retry" not in caught.value.response.headers
+
+
+BROKEN = [
+    ("cut", "reply_incomplete", "Good evening,"),
+    ("half-event", "reply_incomplete", "Good evening,"),
+    ("error-event", "stream_failed", "Good evening,"),
+    ("error-object", "stream_failed", "Good evening,"),
+    ("200-html", "unexpected_response", None),
+]
+
+
+@pytest.mark.parametrize(("scenario", "code", "partial"), BROKEN)
+def test_an_incomplete_reply_that_is_not_streamed(
+    client: openai.OpenAI, millis_mock: MockMillis, scenario: str, code: str, partial: str | None
+) -> None:
+    """It raises, holds the text received so far, and reached the service once."""
+    millis_mock.reply_with("Good evening, Ada, how are you?")
+    millis_mock.fail_next(scenario)
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client)
+    body: Any = caught.value.body
+    assert (caught.value.code, body.get("partial_text")) == (code, partial)
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert len(millis_mock.requests) == 1
+
+
+@pytest.mark.parametrize(("scenario", "code", "partial"), BROKEN)
+def test_an_incomplete_reply_that_is_streamed(
+    client: openai.OpenAI, millis_mock: MockMillis, scenario: str, code: str, partial: str | None
+) -> None:
+    """It raises after the text received so far, and reached the service once."""
+    millis_mock.reply_with("Good evening, Ada, how are you?")
+    millis_mock.fail_next(scenario)
+    received: list[Any] = []
+    with pytest.raises(openai.APIError) as caught:
+        received.extend(chunk.choices[0] for chunk in ask(client, stream=True))
+    assert caught.value.code == code
+    assert "".join(choice.delta.content or "" for choice in received) == (partial or "")
+    assert not any(choice.finish_reason for choice in received)
+    assert len(millis_mock.requests) == 1
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario, _, _ in BROKEN])
+def test_an_incomplete_stream_has_no_end_mark(millis_mock: MockMillis, scenario: str) -> None:
+    """The last event is an error in OpenAI's form, and nothing follows."""
+    millis_mock.fail_next(scenario)
+    with gateway(millis_mock.url) as url:
+        text = post(url, {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": True}).text
+    assert "[DONE]" not in text
+    last = json.loads(text.split("\n\n")[-2].removeprefix("data: "))
+    assert {"message", "type", "param", "code"} <= last["error"].keys()
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("answer", [[loopback.close], [loopback.reset]], ids=["closed", "reset"])
+def test_a_connection_lost_before_the_response_is_not_repeated(
+    answer: list[loopback.Step], stream: bool
+) -> None:
+    """The service may have processed the request."""
+    with (
+        loopback.Loopback(answer) as service,
+        gateway(service.url) as url,
+        openai_client(url) as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        ask(client, stream=stream)
+    assert caught.value.code == "connection_lost"
+    assert len(service.requests) == 1
+
+
+def test_a_timeout_is_not_repeated() -> None:
+    """The service may still be working on the request."""
+    with (
+        loopback.Loopback([loopback.until_left]) as service,
+        gateway(service.url, timeout=Timeout(first_byte=0.05)) as url,
+        openai_client(url) as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        ask(client)
+    assert caught.value.code == "timeout"
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the response", "in the response"])
+@BOTH_FORMS
+def test_a_client_that_disconnects_ends_the_upstream_request(stream: bool, begun: bool) -> None:
+    """A reply that nobody reads is not paid for."""
+    answer: list[loopback.Step] = [loopback.until_left]
+    if begun:
+        answer = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
+    body = json.dumps({"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream}).encode()
+    with loopback.Loopback(answer) as service, gateway(service.url) as url:
+        host = url.removeprefix("http://")
+        with socket.create_connection((host.split(":")[0], int(host.split(":")[1]))) as connection:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            connection.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body)
+            service.wait_for_requests(1)
+            if stream and begun:
+                while b"Good" not in connection.recv(65536):
+                    pass
+        assert service.left.wait(loopback.PATIENCE)
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_the_key_is_in_no_response_and_no_log(
+    caplog: pytest.LogCaptureFixture, status: int, stream: bool
+) -> None:
+    """A service or a proxy that sends the key back in an error does not reveal it to clients."""
+    caplog.set_level(logging.DEBUG)
+    echo = json.dumps({"detail": f"bad key {MILLIS_KEY}", "error": {"message": f"bad key {MILLIS_KEY}"}})
+    events = loopback.STREAM + loopback.event(echo) + loopback.END
+    answer = [events] if status == 200 else [loopback.http(status, echo)]
+    with loopback.Loopback(answer) as service, gateway(service.url) as url:
+        response = post(url, {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream})
+    assert service.requests[0].headers["authorization"] == MILLIS_KEY
+    assert MILLIS_KEY not in response.text + str(response.headers)
+    assert "bad key" in response.text
+    assert MILLIS_KEY not in caplog.text
+
+
+def test_a_bug_in_the_gateway_is_not_repeated(
+    millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unforeseen exception after the service replied is no 500, which clients repeat."""
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("millis_wrapper.gateway._reply._usage", broken)
+    with (
+        gateway(millis_mock.url) as url,
+        openai_client(url) as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        ask(client)
+    assert caught.value.code == "internal_error"
+    assert len(millis_mock.requests) == 1
+
+
+def test_the_gateways_own_client_does_not_retry(
+    millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retries of the client and of the gateway would multiply."""
+    from anyio.from_thread import start_blocking_portal
+
+    from millis_wrapper.gateway import create_app
+
+    monkeypatch.setenv("MILLIS_API_KEY", MILLIS_KEY)
+    monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
+    millis_mock.fail_next(429, times=5, retry_after=0)
+    app = create_app()
+
+    async def once() -> int:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
+            body = {"model": DEFAULT_AGENT_ID, "messages": HELLO}
+            return (await client.post("http://localhost/v1/chat/completions", json=body)).status_code
+
+    with start_blocking_portal() as portal:
+        assert portal.call(once) == 429
+    assert len(millis_mock.requests) == 1
