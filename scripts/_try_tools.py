@@ -4,8 +4,9 @@
     openapi-typescript, hey-api, orval
                           what they make compiles under `tsc --strict`
     Prism                 the whole client works on the mock that it makes of the contract
+    a browser             the page of the relay recipe sends, streams, stops and shows errors
 
-It needs Node and the package registries (Java comes with openapi-generator), takes a minute, and leaves
+It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a minute, and leaves
 nothing behind. It exits 1 if a tool fails.
 """
 
@@ -26,12 +27,13 @@ from typing import Any
 from millis_wrapper import Millis
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.contract._validation import violations
+from scripts._try_relay import wrong_on_the_page
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "openapi" / "millis.yaml"
 NPM = (
     *("openapi-typescript@7.13.0", "@hey-api/openapi-ts@0.99.0", "orval@7.13.2", "typescript@5.9.3"),
-    *("@stoplight/prism-cli@5.16.0", "@types/node@20"),
+    *("@stoplight/prism-cli@5.16.0", "@types/node@20", "puppeteer-core@24.43.1"),
 )
 TSC = ("npx", "tsc", "--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext")
 TSC_LIBRARIES = ("--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
@@ -127,6 +129,12 @@ def prism_mock(folder: Path) -> Generator[str]:
             mock.terminate()
 
 
+def browser(folder: Path) -> None:
+    """Use the relay's page as a person would."""
+    if wrong := wrong_on_the_page(folder):
+        raise ToolError("\n".join(wrong))
+
+
 class ToolError(Exception):
     """What a tool did wrong."""
 
@@ -148,7 +156,14 @@ def run(folder: Path, *command: str | Path) -> str:
     return done.stdout
 
 
-TOOLS: tuple[Callable[[Path], None], ...] = (openapi_generator, openapi_typescript, hey_api, orval, prism)
+TOOLS: tuple[Callable[[Path], None], ...] = (
+    openapi_generator,
+    openapi_typescript,
+    hey_api,
+    orval,
+    prism,
+    browser,
+)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The three programs that the guide shows do what they say."""
+"""The recipes do what their docstrings say."""
 
 from __future__ import annotations
 
@@ -27,10 +27,19 @@ from millis_wrapper.mock._server import listen
 RECIPES = ROOT / "tests" / "recipes"
 
 
-@pytest.mark.parametrize("name", ["relay", "ci_suite", "thirty_copies"])
-def test_a_recipe_is_short(name: str) -> None:
-    """Each is read in a minute."""
-    assert len((RECIPES / f"{name}.py").read_text("utf-8").splitlines()) < 80
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("relay.py", 120),
+        ("relay.html", 40),
+        ("ci_suite.py", 90),
+        ("thirty_copies.py", 120),
+        ("side_by_side.py", 90),
+    ],
+)
+def test_a_recipe_is_short(name: str, most: int) -> None:
+    """A recipe can be read in two minutes."""
+    assert len((RECIPES / name).read_text("utf-8").splitlines()) <= most
 
 
 @contextmanager
@@ -50,41 +59,88 @@ def relayed(monkeypatch: pytest.MonkeyPatch, service: str) -> Generator[str]:
         thread.join()
 
 
-def test_the_relay_hands_a_reply_on(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> None:
-    """A browser gets each piece of text, and then that the reply is whole."""
+def ask(url: str, text: str = "Hello") -> httpx.Response:
+    return httpx.post(f"{url}/chat", json={"text": text}, trust_env=False)
+
+
+def test_the_relay_serves_its_page(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> None:
+    """The address shows the page that uses the relay; scripts/try_tools uses it in a browser."""
+    with relayed(monkeypatch, millis_mock.url) as url:
+        page = httpx.get(url, trust_env=False)
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.text == (RECIPES / "relay.html").read_text("utf-8")
+
+
+def test_the_relay_streams_a_reply(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> None:
+    """A browser receives each chunk of text, and then that the reply is complete."""
     millis_mock.reply_with(["Good ", "evening"])
     with relayed(monkeypatch, millis_mock.url) as url:
-        answer = httpx.post(f"{url}/chat", json={"text": "Hello"}, trust_env=False)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.text == (
+        response = ask(url)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.text == (
         'event: text\ndata: "Good "\n\nevent: text\ndata: "evening"\n\nevent: done\ndata: ""\n\n'
     )
 
 
-def test_the_relay_says_that_a_reply_is_not_whole(
+def test_the_relay_keeps_a_history_for_each_browser(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """A browser is never left with half a reply that looks whole."""
+    """Two browsers have two conversations, and a cookie tells which one goes on."""
+    with (
+        relayed(monkeypatch, millis_mock.url) as url,
+        httpx.Client(trust_env=False, base_url=url) as ada,
+        httpx.Client(trust_env=False, base_url=url) as grace,
+    ):
+        for browser in (ada, grace, ada):
+            browser.post("/chat", json={"text": "Hello"}).raise_for_status()
+    assert [len(request.body["messages"]) for request in millis_mock.requests] == [1, 1, 3]
+    assert len({browser.cookies["session"] for browser in (ada, grace)}) == 2
+
+
+def test_the_relay_forgets_the_conversation_that_was_used_least_recently(
+    monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
+) -> None:
+    """The memory that visitors can occupy is bounded."""
+    monkeypatch.setattr(relay, "MAX_SESSIONS", 2)
+    with relayed(monkeypatch, millis_mock.url) as url:
+        browsers = [httpx.Client(trust_env=False, base_url=url) for _ in range(3)]
+        for number in (0, 1, 0, 2, 0, 1):
+            browsers[number].post("/chat", json={"text": "Hello"}).raise_for_status()
+        for browser in browsers:
+            browser.close()
+    assert [len(request.body["messages"]) for request in millis_mock.requests] == [1, 1, 3, 1, 5, 1]
+
+
+def test_the_relay_reports_an_incomplete_reply(
+    monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reply that was cut off does not look complete to the browser, and the log has the reason."""
     millis_mock.reply_with("Good evening, Ada, how are you?")
     millis_mock.fail_next("cut")
     with relayed(monkeypatch, millis_mock.url) as url:
-        answer = httpx.post(f"{url}/chat", json={"text": "Hello"}, trust_env=False)
-    assert answer.text.endswith('event: failed\ndata: "The reply broke off."\n\n')
+        response = ask(url)
+    assert response.text.endswith('event: failed\ndata: "The reply is incomplete."\n\n')
+    assert [record.name for record in caplog.records if record.levelname == "WARNING"] == ["relay"]
 
 
 @pytest.mark.parametrize(("refused_with", "status_code", "wait"), [(500, 502, None), (429, 503, "31")])
-def test_the_relay_answers_an_agent_that_does_not_begin_with_an_error_status(
-    monkeypatch: pytest.MonkeyPatch, refused_with: int, status_code: int, wait: str | None
+def test_the_relay_returns_an_error_status_when_no_reply_begins(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    refused_with: int,
+    status_code: int,
+    wait: str | None,
 ) -> None:
-    """The stream is opened before the relay's own status goes out."""
+    """The relay opens the stream before it sends its own status, and logs the reason."""
     refusal = loopback.http(refused_with, "", {"retry-after": "31"} if wait else None)
     with loopback.Loopback([refusal]) as service, relayed(monkeypatch, service.url) as url:
-        answer = httpx.post(f"{url}/chat", json={"text": "Hello"}, trust_env=False)
-    assert (answer.status_code, answer.headers.get("retry-after")) == (status_code, wait)
+        response = ask(url)
+    assert (response.status_code, response.headers.get("retry-after")) == (status_code, wait)
+    assert f"[{refused_with}" in caplog.text
 
 
-def test_the_relay_stops_when_the_browser_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reply that nobody reads is not paid for: the agent's stream is closed."""
+def test_the_relay_closes_the_stream_when_the_browser_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody pays for a reply that nobody reads."""
     answer: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
     with loopback.Loopback(answer) as service, relayed(monkeypatch, service.url) as url:
         with (
@@ -95,13 +151,29 @@ def test_the_relay_stops_when_the_browser_leaves(monkeypatch: pytest.MonkeyPatch
         assert service.left.wait(loopback.PATIENCE)
 
 
+def test_a_new_question_ends_the_reply_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question in a second tab, or right after Stop, is not refused because a reply is still being read."""
+    endless: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
+    second = [loopback.STREAM + loopback.said("Yes") + loopback.DONE + loopback.END]
+    with (
+        loopback.Loopback(endless, second) as service,
+        relayed(monkeypatch, service.url) as url,
+        httpx.Client(trust_env=False, base_url=url) as browser,
+        browser.stream("POST", "/chat", json={"text": "Hello"}) as first,
+    ):
+        texts = first.iter_text()
+        assert next(texts) == 'event: text\ndata: "Good"\n\n'
+        assert browser.post("/chat", json={"text": "And now?"}).text.endswith('event: done\ndata: ""\n\n')
+        assert "".join(texts).startswith("event: failed")
+
+
 def journal(path: Path) -> thirty_copies.Journal:
     return thirty_copies.Journal(path)
 
 
 def copies(path: Path, count: int = 30) -> list[str]:
     """Run the script for `count` customers; return those without a copy."""
-    customers = [f"customer {number}" for number in range(count)]
+    customers = {f"customer {number}": {"city": f"city {number}"} for number in range(count)}
     return asyncio.run(thirty_copies.main(DEFAULT_AGENT_ID, customers, journal(path)))
 
 
@@ -119,8 +191,9 @@ def test_each_customer_gets_one_copy(service: MockMillis, tmp_path: Path) -> Non
     assert copies(path) == []
     assert len(service.requests) == 30
     entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    made = {entry["customer"]: entry["id"] for entry in entries if entry["state"] == "made"}
-    assert len(made) == len(set(made.values())) == 30
+    made = {entry["customer"]: entry for entry in entries if entry["state"] == "made"}
+    assert len(made) == len({entry["id"] for entry in made.values()}) == 30
+    assert made["customer 7"]["metadata"] == {"city": "city 7"}
 
 
 def test_a_customer_whose_copy_may_exist_is_not_tried_again(service: MockMillis, tmp_path: Path) -> None:
@@ -152,44 +225,111 @@ def test_a_run_that_was_killed_goes_on(service: MockMillis, tmp_path: Path, writ
     assert len(service.requests) == 2
 
 
-def test_only_a_few_requests_are_under_way_at_once(
+def test_only_a_few_requests_run_at_once(
     monkeypatch: pytest.MonkeyPatch, service: MockMillis, tmp_path: Path
 ) -> None:
     """The service is not flooded."""
-    under_way: set[str] = set()
+    active: set[str] = set()
     most = 0
     copy_for = thirty_copies.copy_for
 
     async def counted(
-        millis: AsyncMillis, agent_id: str, customer: str, journal: thirty_copies.Journal
-    ) -> None:
+        millis: AsyncMillis,
+        agent_id: str,
+        customer: str,
+        metadata: dict[str, str],
+        journal: thirty_copies.Journal,
+    ) -> str:
         nonlocal most
-        under_way.add(customer)
-        most = max(most, len(under_way))
-        await copy_for(millis, agent_id, customer, journal)
-        under_way.discard(customer)
+        active.add(customer)
+        most = max(most, len(active))
+        outcome = await copy_for(millis, agent_id, customer, metadata, journal)
+        active.discard(customer)
+        return outcome
 
     monkeypatch.setattr(thirty_copies, "copy_for", counted)
     assert copies(tmp_path / "copies.jsonl") == []
     assert most == thirty_copies.AT_ONCE
 
 
-def test_the_script_runs_as_a_program(service: MockMillis, tmp_path: Path) -> None:
-    """It takes the names and the journal from the command line, and fails while a customer has no copy."""
-    (tmp_path / "customers.txt").write_text("Ada\n\nGrace\n", "utf-8")
+def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RECIPES / script), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_copies_are_made_by_a_program(service: MockMillis, tmp_path: Path) -> None:
+    """It reads a CSV file, shows its progress, and fails while a customer has no copy."""
+    table = '\ufeffcustomer,city\n"Lovelace, Ada",London\n"Grace ""Amazing"" Hopper","New\nYork"\n'
+    (tmp_path / "customers.csv").write_text(table, "utf-8")
     service.fail_next(404)
-    command = [
-        sys.executable,
-        str(RECIPES / "thirty_copies.py"),
-        DEFAULT_AGENT_ID,
-        "customers.txt",
-        "c.jsonl",
-    ]
-    first, second = (
-        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False) for _ in range(2)
-    )
+    arguments = (DEFAULT_AGENT_ID, "customers.csv", "copies.jsonl")
+    first, second = (run("thirty_copies.py", *arguments, folder=tmp_path) for _ in range(2))
     assert (first.returncode, first.stdout) == (1, "1 of 2 customers have a copy.\n")
-    assert (second.returncode, second.stdout, second.stderr) == (0, "2 of 2 customers have a copy.\n", "")
+    assert (second.returncode, second.stdout) == (0, "2 of 2 customers have a copy.\n")
+    progress = [line for line in (first.stderr + second.stderr).splitlines() if line.startswith("[")]
+    assert [line[:5] for line in progress] == ["[1/2]", "[2/2]", "[1/1]"]
+    made = [json.loads(line) for line in (tmp_path / "copies.jsonl").read_text("utf-8").splitlines()]
+    assert {entry["customer"]: entry["metadata"] for entry in made if entry["state"] == "made"} == {
+        "Lovelace, Ada": {"city": "London"},
+        'Grace "Amazing" Hopper': {"city": "New\nYork"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("Ada\nGrace\n", "first line"),
+        ("", "first line"),
+        ("customer;city\nAda;London\n", "first line"),
+        ("customer,city\nAda\n", "line 2: must have 2 fields"),
+        ("customer,city\nAda,London,Paris\n", "line 2: must have 2 fields"),
+        ("customer\nAda\nAda\n", "line 3"),
+        ('customer,city\n"",London\n', "line 2"),
+        ('customer\n"Ada', "end of data"),
+    ],
+)
+def test_a_table_with_a_mistake_makes_no_copy(
+    service: MockMillis, tmp_path: Path, table: str, message: str
+) -> None:
+    """A header that was forgotten, a field too many or a name given twice costs nothing."""
+    (tmp_path / "customers.csv").write_text(table, "utf-8")
+    done = run("thirty_copies.py", DEFAULT_AGENT_ID, "customers.csv", "copies.jsonl", folder=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert service.requests == []
+
+
+def test_two_agents_are_shown_side_by_side(service: MockMillis, tmp_path: Path) -> None:
+    """Each question is asked on both sides, and the words that differ are bold."""
+
+    def agent(body: dict[str, Any]) -> str:
+        config = body["agent"].get("agent_config") or {"prompt": "until ten"}
+        return f"We are open {config['prompt']} tonight. {body['messages'][-1]['content']}"
+
+    service.reply_with(agent)
+    (tmp_path / "new.json").write_text('{"prompt": "until eleven"}', "utf-8")
+    (tmp_path / "questions.txt").write_text("Open?\n\nA|B?\n", "utf-8")
+    done = run("side_by_side.py", "questions.txt", DEFAULT_AGENT_ID, "new.json", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, line, first, second, times = done.stdout.splitlines()
+    assert head == f"| question | {DEFAULT_AGENT_ID} | new.json |"
+    assert line == "| --- | --- | --- |"
+    assert first == (
+        "| Open? | We are open until **ten** tonight. Open? | We are open until **eleven** tonight. Open? |"
+    )
+    assert second.startswith(r"| A\|B? | We are open until **ten** tonight. A\|B? |")
+    assert times.startswith("| *median time to the first text* |")
+
+
+def test_a_side_that_fails_is_marked(service: MockMillis, tmp_path: Path) -> None:
+    """An incomplete reply, or none, does not look like a short one."""
+    (tmp_path / "questions.txt").write_text("Hello\n", "utf-8")
+    sides = ("-mock-cut-----------", "-mock-500-----------")
+    done = run("side_by_side.py", "questions.txt", *sides, folder=tmp_path)
+    row = done.stdout.splitlines()[2]
+    assert "(incomplete)" in row
+    assert "(failed: [500" in row
 
 
 @pytest.fixture
@@ -200,7 +340,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_the_suite_passes_on_the_mock(suite: pytest.Pytester) -> None:
     """The suite runs without an account."""
-    suite.runpytest_subprocess("-q").assert_outcomes(passed=5)
+    suite.runpytest_subprocess("-q").assert_outcomes(passed=6)
 
 
 def test_the_suite_asks_the_live_agent(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,5 +355,5 @@ def test_the_suite_asks_the_live_agent(suite: pytest.Pytester, monkeypatch: pyte
         monkeypatch.setenv("MILLIS_API_KEY", "a-key")
         monkeypatch.setenv("MILLIS_BASE_URL", live.url)
         monkeypatch.setenv("MILLIS_AGENT_ID", DEFAULT_AGENT_ID)
-        suite.runpytest_subprocess("-q", "--millis-live").assert_outcomes(passed=4, skipped=1)
+        suite.runpytest_subprocess("-q", "--millis-live").assert_outcomes(passed=5, skipped=1)
         assert len(live.requests) == 4

@@ -1,10 +1,11 @@
-"""An agent tested by text: free and offline on each push, and the live agent at night, with the same tests.
+"""Test an agent by text, with the same tests against a mock server on every push and the live agent at night.
 
     pytest ci_suite.py                                                        # the mock server
     MILLIS_API_KEY=... MILLIS_AGENT_ID=... pytest ci_suite.py --millis-live   # the service
 
-On the mock, a test says itself what the agent answers: that shows that the suite and your own code work, and
-nothing about the agent. On the live agent, ask for what must hold however it puts it.
+On the mock server, the tests set the replies themselves. That shows that the suite and your own code work;
+it says nothing about the agent. Against the live agent, assert only what must be true however it phrases the
+reply.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from millis_wrapper import Millis, StreamInterruptedError
+from millis_wrapper import ChatReply, Millis, StreamInterruptedError
 from millis_wrapper.config import check_config
 from millis_wrapper.mock import MockMillis
 
@@ -27,21 +28,30 @@ CONFIG = {
 
 @pytest.fixture
 def says(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Set the mock's next replies; the live agent speaks for itself."""
+    """Set the next replies of the mock server. The live agent ignores them."""
     if request.config.getoption("--millis-live"):
         return lambda *replies: None
     mock: MockMillis = request.getfixturevalue("millis_mock")
     return mock.reply_with
 
 
+@pytest.fixture(scope="module")
+def greeting(millis: Millis, millis_agent_id: str) -> ChatReply:
+    """One paid chat that several tests share. The mock server repeats the message."""
+    return millis.chat.send("Please greet me: my name is Ada.", agent_id=millis_agent_id)
+
+
 def test_the_config_has_no_mistake() -> None:
     assert [str(finding) for finding in check_config(CONFIG, kind="override")] == []
 
 
-def test_it_answers(millis: Millis, millis_agent_id: str) -> None:
-    reply = millis.chat.send("Hello", agent_id=millis_agent_id)
-    assert reply.text.strip()
-    assert reply.ended in ("done", "finish_reason")
+def test_it_replies(greeting: ChatReply) -> None:
+    assert greeting.text.strip()
+    assert greeting.ended in ("done", "finish_reason")
+
+
+def test_it_greets_by_name(greeting: ChatReply) -> None:
+    assert "Ada" in greeting.text
 
 
 def test_it_remembers_the_name(millis: Millis, millis_agent_id: str, says: Callable[..., None]) -> None:
@@ -63,7 +73,7 @@ def test_it_knows_the_restaurant(millis: Millis, millis_agent_id: str, says: Cal
     assert "Chez Ada" in reply.text
 
 
-def test_a_reply_that_is_cut_is_never_taken_for_whole(millis: Millis, millis_mock: MockMillis) -> None:
+def test_a_reply_that_was_cut_off_raises(millis: Millis, millis_mock: MockMillis) -> None:
     millis_mock.reply_with("We have a table at eight, but not at nine.")
     millis_mock.fail_next("cut")
     with pytest.raises(StreamInterruptedError) as caught:

@@ -1,68 +1,114 @@
-"""A relay from an agent to a browser: the reply streams on as it arrives, and stops when the browser leaves.
+"""Let people chat with an agent in a browser. The reply streams in, and ends when they press Stop or leave.
 
     pip install fastapi uvicorn
-    MILLIS_API_KEY=... MILLIS_AGENT_ID=... uvicorn relay:app
+    MILLIS_API_KEY=... MILLIS_AGENT_ID=... uvicorn relay:app        # then open http://127.0.0.1:8000
 
-The browser posts {"text": "Hello"} to /chat, and reads server-sent events: `text`, then `done` or `failed`.
+The page, relay.html, posts {"text": "Hello"} to /chat and reads server-sent events: `text`, then `done` or
+`failed`. It uses `fetch` with POST, not EventSource, which can only GET: the text would be part of a URL, and
+EventSource reconnects after every reply, which would send the same message again and pay for it again.
+
+Put a login in front before you publish this: everyone who can open the page can spend your money.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from fastapi import FastAPI, HTTPException
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel, Field
 
-from millis_wrapper import AsyncChatStream, AsyncMillis, MillisError, RateLimitError
+from millis_wrapper import AsyncChatStream, AsyncConversation, AsyncMillis, MillisError, RateLimitError
+
+MAX_SESSIONS = 1000  # above that, the conversation that was used least recently is forgotten
+
+log = logging.getLogger("relay")
 
 
 class Question(BaseModel):
-    text: str
+    text: str = Field(min_length=1, max_length=4000)
+
+
+@dataclass
+class Session:
+    """The conversation of one browser, and the reply that it reads at the moment."""
+
+    talk: AsyncConversation
+    stream: AsyncChatStream | None = None
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Keep one client for all requests, so that its connections are used again."""
-    async with AsyncMillis() as millis:
-        app.state.millis = millis
+    """Share one client between all requests, so that they reuse its connections."""
+    async with AsyncMillis() as app.state.millis:
+        app.state.sessions = {}
         yield
 
 
 app = FastAPI(lifespan=lifespan)
 
 
+@app.get("/")
+async def page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(Path(__file__).with_name("relay.html"))
+
+
 @app.post("/chat")
-async def chat(question: Question) -> StreamingResponse:
-    """Answer with the agent's reply, or with an error status if it does not even begin."""
-    millis: AsyncMillis = app.state.millis
-    stream = millis.chat.stream(question.text, agent_id=os.environ["MILLIS_AGENT_ID"])
+async def chat(question: Question, request: Request) -> StreamingResponse:
+    """Stream the agent's reply, or return an error status if no reply begins."""
+    name, session = session_of(request)
+    if session.stream is not None:
+        await session.stream.close()  # the browser has stopped it, or asks again in a second tab
+    session.stream = session.talk.stream(question.text)
     try:
-        await stream.open()
-    except RateLimitError as error:
-        wait = {"retry-after": f"{error.retry_after:.0f}"} if error.retry_after is not None else None
-        raise HTTPException(503, "The agent is busy.", headers=wait) from error
+        await session.stream.open()
     except MillisError as error:
-        raise HTTPException(502, "The agent cannot be reached.") from error
-    return StreamingResponse(events(stream), media_type="text/event-stream")
+        log.warning("no reply: %s", error)
+        if not isinstance(error, RateLimitError):
+            raise HTTPException(502, "The agent cannot be reached.") from error
+        wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:.0f}"}
+        raise HTTPException(503, "The agent is busy.", headers=wait) from error
+    response = StreamingResponse(events(session.stream), media_type="text/event-stream")
+    response.set_cookie("session", name, httponly=True, samesite="strict")
+    return response
+
+
+def session_of(request: Request) -> tuple[str, Session]:
+    """Return the session that the browser's cookie names, or a new one."""
+    sessions: dict[str, Session] = request.app.state.sessions
+    name = request.cookies.get("session", "")
+    session = sessions.pop(name, None)
+    if session is None:
+        millis: AsyncMillis = request.app.state.millis
+        name = secrets.token_urlsafe()
+        session = Session(millis.chat.conversation(agent_id=os.environ["MILLIS_AGENT_ID"]))
+    sessions[name] = session  # a dict keeps its order, so the first session is the least recently used
+    if len(sessions) > MAX_SESSIONS:
+        del sessions[next(iter(sessions))]
+    return name, session
 
 
 async def events(stream: AsyncChatStream) -> AsyncGenerator[str]:
-    """Yield the reply as events; a browser that leaves cancels this, and the block closes the stream."""
+    """Yield the reply as events. When the browser leaves, this is canceled, which closes the stream."""
     async with stream:
         try:
             async for text in stream.text_stream:
                 yield event("text", text)
-        except MillisError:
-            # What the browser has is not whole, and it has to know.
-            yield event("failed", "The reply broke off.")
+        except MillisError as error:
+            log.warning("incomplete reply: %s", error)
+            yield event("failed", "The reply is incomplete.")
         else:
             yield event("done", "")
 
 
 def event(name: str, text: str) -> str:
-    """Return one server-sent event; as JSON, so that line ends in the text do no harm."""
+    """Return one server-sent event. JSON keeps line ends in the text from ending the event."""
     return f"event: {name}\ndata: {json.dumps(text)}\n\n"

@@ -1,15 +1,22 @@
-"""One copy of an agent for each customer: a few at a time, resumable, and never two copies for one customer.
+"""Make one copy of an agent for each customer: a few at a time, resumable, and never two for one customer.
 
-    MILLIS_API_KEY=... python thirty_copies.py AGENT_ID customers.txt copies.jsonl
+    MILLIS_API_KEY=... python thirty_copies.py AGENT_ID customers.csv copies.jsonl
 
-`customers.txt` has one name a line. `copies.jsonl` gets a line before each request and one after it, so
-that a run that was killed goes on where it stopped. A customer whose request was sent, and whose outcome
-nobody knows, is not tried again: look whether the copy exists, and write its line by hand.
+The first line of `customers.csv` names the columns. The column `customer` identifies a customer. The others
+are the customer's metadata, which fills the {placeholders} of the agent's prompt in a chat:
+
+    entry = ...  # a line of copies.jsonl with "state": "made"
+    millis.chat.send("Hello", agent_id=entry["id"], metadata=entry["metadata"])
+
+`copies.jsonl` gets a line before each request and one after it, so you can restart a run that was killed. A
+customer whose request was sent and whose outcome is unknown is not tried again: check whether the copy
+exists, and add the line with its id yourself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import sys
@@ -21,20 +28,38 @@ from millis_wrapper import AsyncMillis, MillisError
 AT_ONCE = 4
 
 
+def read_customers(path: Path) -> dict[str, dict[str, str]]:
+    """Return the metadata of each customer; raises ValueError if a line is not usable."""
+    customers: dict[str, dict[str, str]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte order mark
+        rows = csv.DictReader(file, strict=True)
+        if "customer" not in (rows.fieldnames or ()):
+            raise ValueError(f"{path}: the first line must name a column customer, got {rows.fieldnames}")
+        for row in rows:
+            customer = (row.pop("customer") or "").strip()
+            where = f"{path}, line {rows.line_num}"
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"{where}: must have {len(rows.fieldnames or ())} fields, as the first line has"
+                )
+            if not customer or customer in customers:
+                raise ValueError(f"{where}: the customer must be new and not empty, got {customer!r}")
+            customers[customer] = row
+    return customers
+
+
 class Journal:
-    """What is known of each customer: "sent", "made" or "not made"; the last line counts."""
+    """The state of each customer: "sent", "made" or "not made". The last line about a customer counts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         *lines, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        if (
-            rest
-        ):  # a run was killed while it wrote this line: its request was not sent, or its outcome is open
+        if rest:  # the run was killed while it wrote this line, so its request was not sent or has no outcome
             os.truncate(path, path.stat().st_size - len(rest))
         entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self.states = {entry["customer"]: entry["state"] for entry in entries}
 
-    def write(self, customer: str, state: str, **more: str) -> None:
+    def write(self, customer: str, state: str, **more: Any) -> None:
         """Add a line, and wait until it is on the disk."""
         line = json.dumps({"customer": customer, "state": state, **more}) + "\n"
         with self._path.open("ab") as file:
@@ -44,36 +69,47 @@ class Journal:
         self.states[customer] = state
 
 
-async def copy_for(millis: AsyncMillis, agent_id: str, customer: str, journal: Journal) -> None:
-    """Make one copy, and write down what became of it."""
+async def copy_for(
+    millis: AsyncMillis, agent_id: str, customer: str, metadata: dict[str, str], journal: Journal
+) -> str:
+    """Make one copy, write its outcome down, and return the outcome as a line for people."""
     journal.write(customer, "sent")
     try:
         copy = await millis.agents.duplicate(agent_id)
     except MillisError as error:
-        if not error.maybe_processed:
-            journal.write(customer, "not made", why=str(error))
-        return
-    journal.write(customer, "made", id=copy.id)
+        if error.maybe_processed:
+            return f"a copy may exist: {error}"
+        journal.write(customer, "not made", why=str(error))
+        return f"no copy: {error}"
+    journal.write(customer, "made", id=copy.id, metadata=metadata)
+    return copy.id
 
 
-async def main(agent_id: str, customers: list[str], journal: Journal) -> list[str]:
-    """Make the copies that are missing; return the customers who have none for sure."""
+async def main(agent_id: str, customers: dict[str, dict[str, str]], journal: Journal) -> list[str]:
+    """Make the copies that are missing; return the customers without a confirmed copy."""
     limit = asyncio.Semaphore(AT_ONCE)
+    missing = [customer for customer in customers if journal.states.get(customer) in (None, "not made")]
+    finished = 0
 
     async def one(customer: str) -> None:
+        nonlocal finished
         async with limit:
-            await copy_for(millis, agent_id, customer, journal)
+            outcome = await copy_for(millis, agent_id, customer, customers[customer], journal)
+        finished += 1
+        print(f"[{finished}/{len(missing)}] {customer}: {outcome}", file=sys.stderr, flush=True)
 
     async with AsyncMillis() as millis, asyncio.TaskGroup() as tasks:
-        for customer in dict.fromkeys(customers):
-            if journal.states.get(customer) in (None, "not made"):
-                tasks.create_task(one(customer))
+        for customer in missing:
+            tasks.create_task(one(customer))
     return [customer for customer in customers if journal.states.get(customer) != "made"]
 
 
 if __name__ == "__main__":
-    agent, names, journal_path = sys.argv[1:]
-    wanted = [line.strip() for line in Path(names).read_text("utf-8").splitlines() if line.strip()]
-    missing = asyncio.run(main(agent, wanted, Journal(Path(journal_path))))
-    print(f"{len(wanted) - len(missing)} of {len(wanted)} customers have a copy.")
-    sys.exit(f"Look at these in {journal_path}: {', '.join(missing)}" if missing else 0)
+    agent, table, journal_path = sys.argv[1:]
+    try:
+        wanted = read_customers(Path(table))
+    except (ValueError, csv.Error) as error:
+        sys.exit(str(error))
+    left = asyncio.run(main(agent, wanted, Journal(Path(journal_path))))
+    print(f"{len(wanted) - len(left)} of {len(wanted)} customers have a copy.")
+    sys.exit(f"Check these in {journal_path}: {', '.join(left)}" if left else 0)
