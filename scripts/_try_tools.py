@@ -6,8 +6,8 @@
     Prism                 the whole client works on the mock that it makes of the contract
     a browser             the page of the relay recipe sends, streams, stops and shows errors
 
-It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a minute, and leaves
-nothing behind. It exits 1 if a tool fails.
+It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a
+minute, and leaves nothing behind. It exits 1 if a tool fails.
 """
 
 from __future__ import annotations
