@@ -82,13 +82,13 @@ def millis_mock(request: pytest.FixtureRequest) -> MockMillis:
 
 @pytest.fixture(scope="session")
 def millis_agent_id(request: pytest.FixtureRequest) -> str:
-    """The ID of an agent to chat with: the mock's, or with --millis-live the one in MILLIS_AGENT_ID."""
+    """The id of an agent to chat with: the mock's, or with --millis-live the one in MILLIS_AGENT_ID."""
     if not _is_live(request):
         request.getfixturevalue("_millis_mock_server")
         from .mock import DEFAULT_AGENT_ID
 
         return DEFAULT_AGENT_ID
-    return _variable("MILLIS_AGENT_ID", "the ID of one of your agents")
+    return _variable("MILLIS_AGENT_ID", "the id of one of your agents")
 
 
 @pytest.fixture(scope="session")

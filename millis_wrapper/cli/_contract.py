@@ -1,108 +1,101 @@
-"""`millis contract`: what is known about a field."""
+"""`millis contract`: what the contract says about a field."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millis_wrapper.contract._paths import closest_match
-
 from ._options import Debug
-from ._output import Failure, write, write_styled
+from ._output import Failure, note, write, write_styled
 
 if TYPE_CHECKING:
-    from millis_wrapper.contract import Field
+    from millis_wrapper.contract import Field, FieldMatch
 
-# Component -> what its list is called, and what in it is left out, since the config's own list has it.
+# Component -> the title of its list, and the paths left out of it, because the config's own list has them.
 _LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "AgentConfig": ("An agent's config", ()),
-    "ChatCompletionRequest": ("The chat request", ("agent.agent_config.",)),
-    "DuplicateAgentResponse": ("The answer to duplicate", ("config.",)),
-    "ChatCompletionChunk": ("A chunk of the reply's stream", ()),
+    "AgentConfig": ("Config of an agent", ()),
+    "ChatCompletionRequest": ("Chat request", ("agent.agent_config.",)),
+    "DuplicateAgentResponse": ("Response to duplicate", ("config.",)),
+    "ChatCompletionChunk": ("Chunk of a reply", ()),
 }
 _PATH_WIDTH = 48
 
 
 def contract(
     path: Annotated[
-        str | None, typer.Argument(metavar="[PATH]", help="A field: flow.response_delay, tools[].timeout.")
+        str | None,
+        typer.Argument(
+            metavar="[PATH]", help="Path of a field, such as tools[].timeout, or a word to search for."
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show what is known about a field.
+    """Show what is known about a field of a config, request or response.
 
-    Its type, unit, default, known values and origin: of the config of an agent, of the chat request, and of
-    the answers. Without PATH, every field by its path.
+    Shows its type, unit, default, known values and origin. With a word instead of a path, lists the fields
+    whose path or description contains it. Without PATH, lists all fields.
     """
+    from millis_wrapper.contract import fields, find_field, search_fields
+
     if path is None:
-        for component, (title, _) in _LISTS.items():
+        for component, (title, left_out) in _LISTS.items():
             write(f"{title}:\n")
-            for field in _own_fields(component).values():
-                unit = f", {field.unit}" if field.unit else ""
-                write(f"  {field.path:{_PATH_WIDTH}} {field.type}{unit}\n")
+            _list(field for field in fields(component) if not field.path.startswith(left_out))
             write("\n")
         return
-    found = list(_find(path))
-    if not found:
-        raise Failure(f"the contract has no field {path!r}{_suggestion(path)} (millis contract lists all)")
-    for field, holds in found:
-        _show(field, holds)
+    match = find_field(path)
+    if match.fields:
+        for field in match.fields:
+            _show(field, match.in_override)
+        return
+    found = search_fields(path)
+    if len(found) == 1:
+        _show(found[0], find_field(found[0].path).in_override)
+    elif found:
+        _list(found)
+        note(f"{len(found)} fields contain {_quoted(path)}; show one with: millis contract PATH")
+    else:
+        raise Failure(_unknown(path, match))
 
 
-def _own_fields(component: str) -> dict[str, Field]:
-    """Return the fields of a component's list by their path, the first where there are several."""
-    from millis_wrapper.contract import fields
-
-    own: dict[str, Field] = {}
-    for field in fields(component):
-        if not field.path.startswith(_LISTS[component][1]):
-            own.setdefault(field.path, field)
-    return own
+def _list(fields: Iterable[Field]) -> None:
+    lines = {field.path: f"  {field.path:{_PATH_WIDTH}} {_type_and_unit(field)}\n" for field in fields}
+    write("".join(lines.values()))
 
 
-def _find(path: str) -> Iterator[tuple[Field, list[str]]]:
-    """Yield the fields that `path` names in the first component that has any, each with its keys."""
-    from millis_wrapper.contract import fields
-
-    asked = _plain(path)
-    for component in _LISTS:
-        listed = list(fields(component))
-        found = [field for field in listed if _plain(field.path) == asked]
-        for field in found:
-            below = re.compile(re.escape(field.path) + r"(?:\[\])*\.(\w+)")
-            keys = [match[1] for other in listed if (match := below.fullmatch(other.path))]
-            yield field, list(dict.fromkeys(keys))
-        if found:
-            return
+def _type_and_unit(field: Field) -> str:
+    return f"{field.type}, {field.unit}" if field.unit else field.type
 
 
-def _plain(path: str) -> str:
-    """Return `path` without indexes: `tools[0].params` means what `tools[].params` does."""
-    return re.sub(r"\[\d*\]", "", path.strip())
+def _unknown(path: str, match: FieldMatch) -> str:
+    words = f"the contract has no field {_quoted(path)}"
+    if not match.suggestions:
+        return f"{words}; list all fields with: millis contract"
+    # Of less similar keys the best one is enough, but the same key may be meant at several places.
+    key = _last_key(match.suggestions[0])
+    *others, last = (_quoted(path) for path in match.suggestions if _last_key(path) == key)
+    nearest = f"{', '.join(others)} or {last}" if others else last
+    return f"{words}; did you mean {nearest}? (list all fields with: millis contract)"
 
 
-def _suggestion(path: str) -> str:
-    """Name the known path that is most like `path`, or that ends in its last key."""
-    known = {_plain(path): path for component in _LISTS for path in _own_fields(component)}
-    by_key = {plain.rpartition(".")[2]: plain for plain in reversed(known)}
-    asked = _plain(path)
-    near = closest_match(asked, known) if "." in asked else None
-    if near is None and (key := closest_match(asked.rpartition(".")[2], by_key)) is not None:
-        near = by_key[key]
-    return f"; did you mean {known[near]}?" if near is not None else ""
+def _last_key(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
-def _show(field: Field, holds: list[str]) -> None:
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _show(field: Field, in_override: Field | None) -> None:
     from rich.text import Text
 
     width = max(40, get_terminal_size().columns)
-    facts = list(_facts(field, holds))
+    facts = list(_facts(field, in_override))
     margin = 4 + max(len(label) for label, _ in facts)
     text = Text()
     text.append(field.path, "bold")
@@ -115,22 +108,24 @@ def _show(field: Field, holds: list[str]) -> None:
     write_styled(text)
 
 
-def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
+def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]:
     yield "type", field.type + (", or null" if field.nullable else "")
     if field.unit:
         yield "unit", field.unit
-    yield "required", _required(field)
+    yield "required", _required(field, in_override)
     yield (
         "default",
         "none known" if field.default is None else f"{json.dumps(field.default)}, set by the service",
     )
     if field.known:
         others = (
-            "the service most likely refuses others" if field.closed_in_requests else "others are valid too"
+            "the service most likely refuses others" if field.closed_in_requests else "others are valid, too"
         )
         yield "known values", f"{', '.join(map(str, field.known))} ({others})"
-    if holds:
-        yield "holds", ", ".join(holds)
+    if field.keys:
+        yield "holds", ", ".join(field.keys)
+    if field.is_secret:
+        yield "secret", "yes; its values are masked in output for people"
     for example in field.examples[:1]:
         if (words := json.dumps(example, ensure_ascii=False)) != field.type:
             yield "example", words
@@ -138,9 +133,10 @@ def _facts(field: Field, holds: list[str]) -> Iterator[tuple[str, str]]:
     yield "origin", "; ".join([", ".join(field.origin) or "not noted", *elsewhere])
 
 
-def _required(field: Field) -> str:
+def _required(field: Field, in_override: Field | None) -> str:
     if not field.required:
         return "no"
-    if field.component == "AgentConfig":
-        return "in the config of a saved agent; not in one that overrides it"
-    return f"in each {field.component}"
+    if field.component != "AgentConfig":
+        return f"in each {field.component}"
+    null = " and may be null" if in_override is not None and in_override.nullable else ""
+    return f"required in the config of a saved agent; in an override, optional{null}"

@@ -35,15 +35,14 @@ _ID = re.compile(r"-[A-Za-z0-9_-]{19}")
 
 
 class AgentCommand(TyperCommand):
-    """A command that takes an agent id: most of them begin with `-`, as options do."""
+    """A command that takes an agent id: most ids begin with `-`, as options do."""
 
     # Any: typer's versions take their contexts from different modules.
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments with ids, texts and whatever else is not an option behind a `--`."""
+        """Parse the arguments with agent ids and all other operands moved behind a `--`."""
         params: list[Any] = self.get_params(ctx)
         options = [param for param in params if param.param_type_name == "option"]
         with_value = {name for option in options if not option.is_flag for name in option.opts}
-        known = with_value | {name for option in options for name in option.opts}
         kept: list[str] = []
         others: list[str] = []
         waiting = iter(args)
@@ -54,9 +53,11 @@ class AgentCommand(TyperCommand):
                 others.append(argument)
             elif argument in with_value:
                 kept += [argument, *islice(waiting, 1)]
-            elif argument.startswith("--") or argument[:2] in known:
+            elif argument.startswith("--") or len(argument) == 2:
                 kept.append(argument)
             else:
+                # Options of one letter are not combined, neither with each other nor with a value: an id that
+                # begins with `-m` and has a letter too many would silently become a message.
                 ctx.fail(f"{shorten(argument, 60)} is not an agent id (20 characters)")
         return super().parse_args(ctx, [*kept, "--", *others])
 

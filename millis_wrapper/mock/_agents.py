@@ -59,7 +59,7 @@ class Agents:
     """Returns seconds since the epoch."""
     new_id: Callable[[], str] = new_agent_id
     copies: dict[str, SavedAgent] = attrs.field(factory=dict[str, SavedAgent])
-    """The copies made by `duplicate`, by ID."""
+    """The copies made by `duplicate`, by id."""
     _saved: dict[str, SavedAgent] = attrs.field(init=False, factory=dict[str, SavedAgent])
 
     def __attrs_post_init__(self) -> None:
@@ -67,11 +67,11 @@ class Agents:
             self._saved[agent_id] = self._new(agent_id, "Mock agent", _DEFAULT_CONFIG)
 
     def names(self) -> list[str]:
-        """Return the IDs of the agents that answer: neither copies nor failure scenarios."""
+        """Return the ids of the agents that answer: neither copies nor failure scenarios."""
         return [agent_id for agent_id in self._saved if agent_id not in MAGIC_IDS]
 
     def get(self, agent_id: str) -> SavedAgent | None:
-        """Return the agent with this ID, or None."""
+        """Return the agent with this id, or None."""
         return self._saved.get(agent_id) or self.copies.get(agent_id)
 
     def add(

@@ -132,7 +132,7 @@ class _Endpoints:
         return response
 
     def _unknown(self, agent_id: str) -> Refusal:
-        # The service says less, but here an unknown ID is mostly a mistake in a test.
+        # The service says less, but here an unknown id is mostly a mistake in a test.
         known = shorten(", ".join(self._state.agents.names()), 200)
         name = shorten(agent_id, 40)
         return refuse(404, f'The mock has no agent {name}; it has {known}; add_agent("{name}") adds this one')

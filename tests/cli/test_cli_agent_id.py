@@ -125,17 +125,28 @@ def test_no_option_looks_like_an_id(command: str) -> None:
     assert not [name for name in names if re.fullmatch("-[A-Za-z0-9_-]{19}", name)]
 
 
-@pytest.mark.parametrize("agent_id", ["-Oabc", "-OabCdEfGhIjKlMnOpQ", "-OabCdEfGhIjKlMnOpQrs"])
-@pytest.mark.parametrize("command", ["chat", "duplicate", "demo"])
+@pytest.mark.parametrize(
+    "agent_id",
+    [
+        "-Oabc",
+        "-OabCdEfGhIjKlMnOpQ",
+        "-OabCdEfGhIjKlMnOpQrs",
+        "-mock-agent---------x",
+        "-mock-agent--",
+        "-he",
+    ],
+)
+@pytest.mark.parametrize("command", [["chat"], ["duplicate"], ["demo"], ["chat", "Hello"]])
 def test_a_mistyped_id_is_named_as_such(
-    capsys: pytest.CaptureFixture[str], command: str, agent_id: str, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], command: list[str], agent_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not taken for an option that nobody meant."""
+    """An argument of one hyphen and several characters is an id, and never an option with a value."""
     monkeypatch.setattr("millis_wrapper.cli._app.exit_code_for", exit_code_for)
-    assert run([command, agent_id]) == 2
+    assert run([*command, agent_id]) == 2
+    assert run([command[0], agent_id, *command[1:]]) == 2
     said = capsys.readouterr().err
-    assert f"{agent_id} is not an agent id (20 characters)" in said
-    assert said.count("\n") == 1
+    assert said.count(f"{agent_id} is not an agent id (20 characters)") == 2
+    assert said.count("\n") == 2
 
 
 def test_a_text_may_follow_the_id() -> None:

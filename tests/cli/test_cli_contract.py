@@ -8,7 +8,7 @@ import sys
 import pytest
 from cli_runs import Cli
 
-from millis_wrapper.contract import fields
+from millis_wrapper.contract import fields, find_field, search_fields
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
         ("call_settings.enable_recording", "false, set by the service"),
         ("voice.provider", "elevenlabs, openai, cartesia,"),
         ("voice.voice_id", "in each Voice"),
-        ("prompt", "in the config of a saved agent; not in one that overrides it"),
+        ("prompt", "in the config of a saved agent"),
         ("tools", "name, params, description,"),
         ("end_of_session", "boolean"),
         ("created_at", "integer"),
@@ -94,18 +94,59 @@ def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("path", "suggestion"),
     [
-        ("response_delay", "; did you mean flow.response_delay?"),
-        ("flow.respnse_delay", "; did you mean flow.response_delay?"),
-        ("flow.interruption.first_message", "; did you mean flow.interruption.first_messsage?"),
-        ("max_idel", "; did you mean session_timeout.max_idle?"),
+        ("flow.respnse_delay", '; did you mean "flow.response_delay"?'),
+        ("flow.interruption.first_message", '; did you mean "flow.interruption.first_messsage"?'),
+        ("max_idel", '; did you mean "session_timeout.max_idle"?'),
         ("zzzzzz", ""),
+        ("", ""),
     ],
 )
 def test_an_unknown_field_is_1_with_the_nearest_one(cli: Cli, path: str, suggestion: str) -> None:
-    """A slip of the finger, or a path of which only the end is remembered, leads on."""
+    """A misspelled path leads to the field."""
     ran = cli("contract", path)
     assert (ran.code, ran.out) == (1, "")
-    assert ran.error == f"millis: the contract has no field {path!r}{suggestion} (millis contract lists all)"
+    assert ran.error.startswith(f'millis: the contract has no field "{path}"{suggestion}')
+    assert "millis contract" in ran.error
+
+
+def test_a_key_that_is_at_several_places_is_suggested_at_each(cli: Cli) -> None:
+    """All of the nearest paths that end in the same key are named."""
+    error = cli("contract", "descripton").error
+    assert [f'"{path}"' in error for path in find_field("descripton").suggestions] == [True] * 3
+
+
+def test_a_word_lists_the_fields_that_contain_it(cli: Cli) -> None:
+    """Path or description contains the word, in upper or lower case."""
+    ran = cli("contract", "Delay")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == [
+        field.path for field in search_fields("delay")
+    ]
+    assert "flow.response_delay" in ran.out
+    assert "milliseconds" in ran.out
+    assert '3 fields contain "Delay"' in ran.error
+
+
+def test_a_word_that_only_one_field_contains_shows_the_field(cli: Cli) -> None:
+    """There is nothing to choose from."""
+    ran = cli("contract", "idle_time")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("flow.inactivity_handling.idle_time\n")
+
+
+@pytest.mark.parametrize("path", ["prompt", "voice"])
+def test_what_differs_in_an_override_is_said(cli: Cli, path: str) -> None:
+    """Both are required in a saved agent, and optional and nullable in an override."""
+    facts = " ".join(cli("contract", path).out.split())
+    assert "required in the config of a saved agent" in facts
+    assert "in an override, optional and may be null" in facts
+    assert "an override" not in cli("contract", "voice.voice_id").out
+
+
+def test_a_secret_is_marked(cli: Cli) -> None:
+    """Whoever shares a config learns which values are masked."""
+    assert "secret" in cli("contract", "tools[].header").out
+    assert "secret" not in cli("contract", "language").out
 
 
 def test_a_terminal_gets_colour_unless_no_color_is_set(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
