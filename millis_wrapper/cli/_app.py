@@ -39,7 +39,9 @@ app.command()(mcp)
 
 def _show_version(asked: bool) -> None:
     if asked:
-        write(f"millis-wrapper {__version__}\n")
+        from millis_wrapper.contract import VERSION
+
+        write(f"millis-wrapper {__version__} (contract {VERSION})\n")
         raise typer.Exit
 
 

@@ -35,10 +35,11 @@ def contract(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show what is known about a field of a config, request or response.
+    """Show what the contract says about a field.
 
-    Shows its type, unit, default, known values and origin. With a word instead of a path, lists the fields
-    whose path or description contains it. Without PATH, lists all fields.
+    The fields are those of configs, requests and responses. Shows a field's type, unit, default, known values
+    and origin. With a word instead of a path, lists the fields whose path or description contains it. Without
+    PATH, lists all fields.
     """
     from millis_wrapper.contract import fields, find_field, search_fields
 

@@ -16,6 +16,7 @@ from loopback import DONE, END, STREAM, Loopback, event, http, nowhere
 from millis_wrapper import __version__
 from millis_wrapper.cli._options import Session
 from millis_wrapper.cli._output import exit_code_for
+from millis_wrapper.contract import VERSION
 from millis_wrapper.mock import MockMillis
 
 
@@ -358,9 +359,9 @@ def test_characters_that_the_output_lacks_are_escaped(cli: Cli, monkeypatch: pyt
 
 
 def test_version_is_the_packages() -> None:
-    """`millis --version` tells what is installed; run as a person would."""
+    """`millis --version` prints the versions of the package and of its contract."""
     ran = run_alone("", "--version")
-    assert (ran.code, ran.out, ran.err) == (0, f"millis-wrapper {__version__}\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, f"millis-wrapper {__version__} (contract {VERSION})\n", "")
 
 
 @pytest.mark.parametrize(
