@@ -17,6 +17,7 @@ from ._deadline import Deadline, DeadlineSeconds
 from ._json import NOT_JSON, read_json
 from ._text import shorten
 from ._version import __version__
+from .chat import ReplyBuilder
 from .errors import APIStatusError, ConfigurationError, MillisError
 from .options import HOSTS, Options, Secret
 from .request import PreparedRequest
@@ -376,6 +377,42 @@ class Body:
         return len(self.data) < self._limit
 
 
+class EndMarks:
+    """What one client knows about the end of its host's replies.
+
+    Gateways can end a reply that was cut off properly. But once a host has ended one reply with `[DONE]` or a
+    finish reason, a reply without either was cut off.
+
+    Args:
+        required: the client's `require_end`.
+    """
+
+    def __init__(self, required: bool | None) -> None:
+        self._required = required
+        self._seen = False
+        self._warned = False
+
+    @property
+    def are_required(self) -> bool:
+        """Whether a reply without an end mark counts as cut off."""
+        return self._seen if self._required is None else self._required
+
+    def note(self, builder: ReplyBuilder) -> None:
+        """Learn from a reply that is over; log a warning once if it may have been cut off."""
+        if builder.has_end_mark:
+            self._seen = True
+        elif builder.state == "eof" and self._required is None and not self._warned:
+            self._warned = True
+            log.warning(
+                "a reply ended without [DONE] or a finish reason and may be incomplete; pass require_end=True"
+                " to treat such a reply as an error, or require_end=False if this host never sends either"
+            )
+
+    def forget(self) -> None:
+        """Forget what was learned."""
+        self._seen = self._warned = False
+
+
 def log_attempt(
     prepared: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError
 ) -> None:
@@ -384,9 +421,9 @@ def log_attempt(
         result = (
             outcome if isinstance(outcome, int) else getattr(outcome, "status_code", type(outcome).__name__)
         )
-        milliseconds = round((attempts.policy.clock() - began) * 1000)
+        milliseconds = (attempts.policy.clock() - began) * 1000
         log.debug(
-            "%s %s -> %s (attempt %d, %d ms)",
+            "%s %s -> %s (attempt %d, %.1f ms)",
             prepared.method,
             prepared.path,
             result,

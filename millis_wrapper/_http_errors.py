@@ -107,7 +107,7 @@ def stream_failed(error: Exception, builder: ReplyBuilder, options: Options, dea
         return
     cause = _without_frames(error, options.key)
     if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":
-        builder.wait_is_over()
+        builder.end_wait()
         return
     builder.cut(f"the stream broke off: {_what_broke(cause, deadline)}", cause)
 

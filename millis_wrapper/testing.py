@@ -65,7 +65,7 @@ def _millis_reset(request: pytest.FixtureRequest) -> None:
     mock.reset()
     clients = request.config.stash.setdefault(_CLIENTS, [])
     for client in clients:
-        client._transport.end_marks_seen = False  # pyright: ignore[reportPrivateUsage]
+        client._transport.end_marks.forget()  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture

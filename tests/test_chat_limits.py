@@ -41,8 +41,8 @@ def test_a_body_without_an_event_is_not_read_for_ever() -> None:
     assert not builder.is_over
     assert feed_all(builder, [piece]) == []
     error = error_of(builder, UnexpectedResponseError)
-    limit = f"{MAX_BYTES_BEFORE_FIRST_EVENT} bytes came without one event"
-    assert str(error).startswith(f"the answer is not a stream of events: {limit}: <p>Hello</p> <p>")
+    limit = f"no event in {MAX_BYTES_BEFORE_FIRST_EVENT} bytes"
+    assert str(error).startswith(f"the response is not an event stream: {limit}: <p>Hello</p> <p>")
     assert error.body == (piece * BODY_START)[:BODY_START].decode()
 
 
@@ -74,7 +74,7 @@ def test_one_event_is_not_read_for_ever(pieces: list[bytes]) -> None:
     builder = ReplyBuilder()
     assert [chunk.text for chunk in feed_all(builder, [event(delta("Hi")), *pieces])] == ["Hi"]
     error = error_of(builder, StreamInterruptedError)
-    assert str(error) == f"one event holds more than {MAX_EVENT_BYTES} bytes; .reply holds what had come"
+    assert str(error).startswith(f"an event is larger than {MAX_EVENT_BYTES} bytes;")
     assert error.reply.text == "Hi"
 
 
@@ -84,7 +84,7 @@ def test_an_event_that_is_too_large_follows_others_of_the_same_read() -> None:
     huge = b"data: " + 16 * MEGABYTE + b"\n"
     assert [chunk.text for chunk in builder.feed(event(delta("Hi")) + huge)] == ["Hi"]
     assert list(builder.end()) == []
-    assert str(error_of(builder, StreamInterruptedError)).startswith("one event holds more than")
+    assert str(error_of(builder, StreamInterruptedError)).startswith("an event is larger than")
 
 
 def test_a_first_event_that_is_too_large_is_an_unexpected_response() -> None:
@@ -92,7 +92,7 @@ def test_a_first_event_that_is_too_large_is_an_unexpected_response() -> None:
     builder = ReplyBuilder()
     assert read_all(builder, b"data: " + 16 * MEGABYTE) == []
     error = error_of(builder, UnexpectedResponseError)
-    assert str(error).startswith("the answer is not a stream of events: 1048576 bytes came without one event")
+    assert str(error).startswith("the response is not an event stream: no event in 1048576 bytes")
     assert error.body == "data: " + "x" * (BODY_START - 6)
 
 
@@ -108,7 +108,7 @@ def test_a_long_json_body_shows_its_reason() -> None:
     body = json.dumps({"trace": "x" * 5000, "detail": "Agent not found"}).encode()
     error = play([body]).error
     assert isinstance(error, UnexpectedResponseError)
-    assert str(error) == "the answer is not a stream of events: Agent not found"
+    assert str(error) == "the response is not an event stream: Agent not found"
     assert len(error.body) == BODY_START
 
 

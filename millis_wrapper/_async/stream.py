@@ -106,7 +106,7 @@ class AsyncChatStream:
             except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
                 self._builder.fail(error)
                 raise
-            self._builder.was_sent = True
+            self._builder.sent_at = answer.sent_at
             self._answer = answer
             self._builder.content_encoding = answer.headers.get("content-encoding")
             if self._builder.is_over:
@@ -224,12 +224,12 @@ class AsyncChatStream:
             return None
         try:
             if builder.state == "open":
-                if builder.finish_reason is not None and builder.is_finishing:
+                if builder.is_finishing:
                     answer.deadline.end_within("finish", _http.FINISH_SECONDS)
                 chunk = await answer.next_chunk()
                 if chunk is not None:
                     return builder.feed(chunk)
-                return builder.end(require_end=self._transport.require_end)
+                return builder.end(require_end=self._transport.end_marks.are_required)
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
@@ -239,8 +239,7 @@ class AsyncChatStream:
             builder.fail(error)
             answer.note_interruption()
             raise
-        if builder.has_end_mark:
-            self._transport.end_marks_seen = True
+        self._transport.end_marks.note(builder)
         if builder.state == "done" and not answer.is_closed:
             await answer.drain()
         return None

@@ -45,8 +45,7 @@ class AsyncTransport:
         self.options = options
         self.timeout = timeout
         self.policy = policy
-        self.end_marks_seen = False
-        """Whether a reply of this host has ended with a mark; then one without a mark was cut."""
+        self.end_marks = _http.EndMarks(options.require_end)
         self._auth = _http.KeyAuth(options.key)
         self._redact = options.key.redact
         self._lent: Pool | None = None
@@ -70,15 +69,9 @@ class AsyncTransport:
         """Whether it was closed."""
         return self._closed
 
-    @property
-    def require_end(self) -> bool:
-        """Whether a reply that ends without a mark counts as cut."""
-        required = self.options.require_end
-        return self.end_marks_seen if required is None else required
-
     def new_builder(self) -> ReplyBuilder:
-        """Return what builds one reply."""
-        return ReplyBuilder(redact=self._redact)
+        """Return a new ReplyBuilder."""
+        return ReplyBuilder(redact=self._redact, clock=self.policy.clock)
 
     async def open(
         self, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder | None = None

@@ -320,7 +320,7 @@ async def test_the_log_has_one_line_for_each_attempt(
     assert {record.levelno for record in records} == {logging.DEBUG}
     lines = [record.getMessage() for record in records]
     path = server.requests[0].path
-    assert lines == [f"POST {path} -> 429 (attempt 1, 0 ms)", f"POST {path} -> 200 (attempt 2, 0 ms)"]
+    assert lines == [f"POST {path} -> 429 (attempt 1, 0.0 ms)", f"POST {path} -> 200 (attempt 2, 0.0 ms)"]
 
 
 def test_repr_shows_the_host_and_no_key() -> None:

@@ -56,6 +56,30 @@ async def test_the_mark_can_be_left_out_for_good(clients: Clients) -> None:
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).ended == "eof"
 
 
+async def test_a_client_warns_once_about_a_reply_without_an_end_mark(
+    clients: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first such reply logs a WARNING that names `require_end`; the next one of this client does not."""
+    with Loopback(WITHOUT_MARK) as server:
+        millis = clients.client(server.url)
+        for _ in range(2):
+            await millis.chat.send("Hi", agent_id="-Oabc")
+    (record,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert record.name == "millis_wrapper"
+    assert "require_end" in record.getMessage()
+
+
+async def test_no_warning_where_the_setting_answers_the_question(
+    clients: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `require_end=False`, and after a reply with an end mark, nothing is logged."""
+    with Loopback(WITHOUT_MARK) as server:
+        await clients.client(server.url, require_end=False).chat.send("Hi", agent_id="-Oabc")
+    with Loopback(reply("Whole.")) as server:
+        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+
+
 NGINX = shutil.which("nginx") or next((one for one in ("/usr/sbin/nginx",) if Path(one).exists()), None)
 
 CONFIG = """\

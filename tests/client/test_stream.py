@@ -27,6 +27,9 @@ async def test_text_is_handed_on_before_the_next_event_is_there(clients: Clients
             assert [text async for text in texts] == ["lo"]
         answer = await stream.get_final_reply()
     assert (answer.text, answer.ended) == ("Hello", "done")
+    assert answer.time_to_first_text is not None
+    assert answer.duration is not None
+    assert 0 < answer.time_to_first_text < answer.duration
 
 
 async def test_nothing_is_sent_before_the_block_is_entered(clients: Clients) -> None:

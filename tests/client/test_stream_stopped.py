@@ -57,9 +57,7 @@ def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
         reader.join(5)
         assert not reader.is_alive()
         assert server.left.wait(5)
-    assert told == [
-        "Hel: the stream was closed before its end, so the reply is not whole; .reply holds what had come"
-    ]
+    assert [words.partition(";")[0] for words in told] == ["Hel: the stream was closed before its end"]
 
 
 def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:

@@ -1,0 +1,194 @@
+"""The content of one reply: text, tool calls, usage and finish reason. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, assert_never
+
+from ._events import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token, read_object
+from ._json import write_json
+from ._text import split_waiting_half
+from ._tool_calls import ToolCalls
+from .results import ChatChunk
+
+ContentMeaning: TypeAlias = ChatChunk | Chunk | Text | Token | KeepAlive | NotUnderstood
+
+
+class ReplyText:
+    """The text of a reply, in the chunks in which it arrived."""
+
+    def __init__(self) -> None:
+        self.chunks: list[str] = []
+        self._joined = (0, "")  # how many chunks were joined, and their text
+        self._half = ""  # the first half of a surrogate pair, which waits for the other
+
+    def __bool__(self) -> bool:
+        return bool(self.chunks or self._half)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the first half of a character waits for the other half."""
+        return self._half != ""
+
+    def add(self, text: str) -> str:
+        """Add `text`, and return what can be passed on now."""
+        text, self._half = split_waiting_half(self._half + text)
+        if text:
+            self.chunks.append(text)
+        return text
+
+    def end(self) -> None:
+        """End the text: half a character becomes U+FFFD."""
+        if self._half:
+            self.chunks.append("\ufffd")
+
+    def join(self) -> str:
+        """Return the text so far."""
+        # Another thread may add text at the same time, so the result is stored in one step.
+        count, text = self._joined
+        new = self.chunks[count:]
+        text += "".join(new)
+        self._joined = count + len(new), text
+        return text
+
+
+class ChoicePicker:
+    """Decides which choice of a chunk is the reply.
+
+    The contract has no `n`, so the only choice of a chunk is the reply, whatever its index is: some services
+    count the chunks in it. After a chunk with several choices, the choice with index 0, or the first choice,
+    is the reply for the rest of the stream. An index that comes back after another index means that two
+    replies are mixed.
+    """
+
+    def __init__(self) -> None:
+        self._index: str = "0"
+        self._previous: str = "0"
+        self._seen: set[str] = set()
+        self._others: set[str] = set()
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether every choice so far was the only one of its chunk, with index 0 or without an index."""
+        return self._index == "0" and len(self._seen) <= 1 and not self._others
+
+    def pick(self, choices: tuple[Choice, ...]) -> Choice | Literal["other", "mixed"]:
+        """Return the choice that is the reply; "other" if the chunk lacks it, "mixed" if that is unclear."""
+        choice, *more = choices
+        if more:
+            by_index = {choice.index or str(at): choice for at, choice in enumerate(choices)}
+            index = "0" if "0" in by_index else next(iter(by_index))
+            if len(by_index) < len(choices) or (self._seen and index != self._index):
+                return "mixed"
+            self._index = self._previous = index
+            self._seen.add(index)
+            self._others |= by_index.keys() - {index}
+            return by_index[index]
+        index = self._previous = choice.index or self._previous
+        if index in self._others:
+            return "other"
+        if index not in self._seen and not self._others:
+            self._seen.add(index)
+            self._index = index
+        return choice if index == self._index else "mixed"
+
+
+class Content:
+    """The content of a reply so far."""
+
+    def __init__(self) -> None:
+        self.text = ReplyText()
+        self.usage: Any = None  # a UsageDict as far as the service keeps to the contract
+        self.finish_reason: str | None = None
+        self.is_common = False
+        """Whether a `ChatChunk` among the meanings only adds its text to text that is there already."""
+        self.not_understood: str | None = None
+        """The start of the first event that could not be understood; a reply with one is not complete."""
+        self._form: Literal["chunks", "text"] | None = None
+        self._picker = ChoicePicker()
+        # Most replies have neither, and the garbage collector visits each list of each open stream.
+        self._held: list[Token] | None = None  # tokens that came before the form of the stream was known
+        self._calls: ToolCalls | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the reply has no text, no tool call and no finish reason."""
+        return not (self.text or self._calls or self.finish_reason)
+
+    @property
+    def tool_calls(self) -> list[Any]:
+        """The tool calls so far."""
+        return self._calls.whole() if self._calls else []
+
+    def add(self, meaning: ContentMeaning) -> list[ChatChunk]:
+        """Add what one event means; return its chunks."""
+        match meaning:
+            case ChatChunk():
+                chunk = read_object(meaning.data, meaning.event)
+                # The common form is a chunk in every case.
+                return self.add(chunk) if isinstance(chunk, Chunk | NotUnderstood) else [meaning]
+            case Chunk():
+                chunks = [*self.decide("chunks"), self._add_chunk(meaning)]
+                self.is_common = self._picker.is_simple and bool(self.text) and not self.text.is_split
+                return chunks
+            case Text(data, event, text):
+                if self._form == "chunks":
+                    self.note_not_understood(data)
+                    return [ChatChunk("", data, event)]
+                return [*self.decide("text"), ChatChunk(self.text.add(text), data, event)]
+            case Token(data, event, text):
+                if self._form is None:
+                    self._held = self._held or []
+                    self._held.append(meaning)
+                    return []
+                return [ChatChunk(self.text.add(text) if self._form == "text" else "", data, event)]
+            case KeepAlive(data, event):
+                return [ChatChunk("", data, event)]
+            case NotUnderstood(data, event, source):
+                self.note_not_understood(source)
+                return [ChatChunk("", data, event)]
+            case _:
+                assert_never(meaning)
+
+    def decide(self, form: Literal["chunks", "text"] | None) -> list[ChatChunk]:
+        """Set the form of the stream, and return the chunks of the tokens that waited for it.
+
+        Args:
+            form: what the stream consists of; None if it ends before that is known.
+        """
+        held, self._held = self._held or [], None
+        self._form = form or self._form
+        chunks: list[ChatChunk] = []
+        for token in held:
+            is_text = form == "text" or (form is None and token.counts_alone)
+            chunks.append(ChatChunk(self.text.add(token.text) if is_text else "", token.data, token.event))
+        return chunks
+
+    def note_not_understood(self, source: str) -> None:
+        """Note an event that could not be understood."""
+        if self.not_understood is None:
+            self.not_understood = source[:1000]
+
+    def _add_chunk(self, chunk: Chunk) -> ChatChunk:
+        """Add the reply's choice of one chunk."""
+        empty = ChatChunk("", chunk.data, chunk.event)
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if not chunk.choices:
+            return empty
+        choice = self._picker.pick(chunk.choices)
+        if choice == "mixed":
+            self.note_not_understood(write_json(chunk.data))
+        if isinstance(choice, str):
+            return empty
+        text = choice.text
+        if choice.complete_text and not self.text:
+            text = choice.complete_text
+        elif choice.complete_text and choice.complete_text != self.text.join():
+            # A service may send the complete text once more after its deltas, but not another text.
+            self.note_not_understood(write_json(chunk.data))
+        if choice.tool_calls:
+            self._calls = self._calls or ToolCalls()
+            self._calls.add(choice.tool_calls)
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+        return ChatChunk(self.text.add(text), chunk.data, chunk.event, choice.finish_reason)

@@ -1,0 +1,327 @@
+"""What one server-sent event means for a reply. No I/O and no state: `ReplyBuilder` keeps that.
+
+Chunks have OpenAI's form, as seen on the wire. An event means text, tool calls, a finish reason, usage, an
+error, the end of the stream, a known keep-alive, or `NotUnderstood`. No event is skipped silently: whatever
+might hold a part of the reply and is not understood makes the reply fail.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, TypeAlias
+
+import attrs
+
+from ._json import is_array, is_object, read_json, read_json_row, write_json
+from .results import ChatChunk
+from .sse import ServerSentEvent
+
+END_MARK = "[DONE]"
+
+
+@attrs.frozen
+class Choice:
+    """One choice of a chunk."""
+
+    index: str | None
+    """Its index, as text; None if the chunk does not name one."""
+    text: str
+    """The text of its delta."""
+    complete_text: str | None
+    """The complete text of the reply, which some services send in place of deltas or after them."""
+    tool_calls: list[dict[str, Any]]
+    """Its tool-call deltas."""
+    finish_reason: str | None
+    """Why the reply ends here, in the service's word."""
+
+
+class Chunk(NamedTuple):
+    """An object of the chunk form; `choices` is empty in a chunk that only reports usage."""
+
+    data: dict[str, Any]
+    event: str
+    choices: tuple[Choice, ...]
+    usage: dict[str, Any] | None
+
+
+class Text(NamedTuple):
+    """Plain text, or a JSON string: text of the reply in a stream that is made of such events."""
+
+    data: str
+    event: str
+    text: str
+
+
+class Token(NamedTuple):
+    """A number, `true`, `null`, "ping" and the like: text in a stream of plain text, else a keep-alive."""
+
+    data: str
+    event: str
+    text: str
+    """What it adds to plain text."""
+    counts_alone: bool
+    """Whether it is text in a stream that holds nothing but tokens."""
+
+
+class KeepAlive(NamedTuple):
+    """An event that adds nothing to a reply."""
+
+    data: Any
+    event: str
+
+
+class Failure(NamedTuple):
+    """An error that the service reports."""
+
+    payload: str | dict[str, Any]
+
+
+class EndMark(NamedTuple):
+    """`[DONE]`."""
+
+
+class NotUnderstood(NamedTuple):
+    """An event that may hold a part of the reply, and cannot be understood."""
+
+    data: Any
+    event: str
+    source: str
+    """The start of the event's data, for the message."""
+
+
+class Several(NamedTuple):
+    """Several meanings in one event."""
+
+    meanings: tuple[Meaning, ...]
+
+
+# A `ChatChunk` is the common case, as it is: a delta of text for the choice 0, and nothing else.
+Meaning: TypeAlias = (
+    ChatChunk | Chunk | Text | Token | KeepAlive | Failure | EndMark | NotUnderstood | Several
+)
+
+_SOURCE = 1000  # characters of an event that cannot be understood, kept for a message
+# What servers send so that a connection stays open: the name of an event, its data, or the type in it.
+_KEEP_ALIVE = re.compile(r"ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|noop|open|connected", re.IGNORECASE)
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d:?\d\d)?", re.ASCII)
+# Metadata that an object may hold in place of choices, none of which is part of a chunk's envelope.
+_SESSION_KEYS = frozenset(
+    {"agent_id", "call_id", "conversation_id", "request_id", "session", "session_id", "time", "timestamp"}
+)
+# Plain text hardly ever contains these keys; a chunk that lost its beginning, or was encoded twice, does.
+CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)\\*"\s*:')
+# Keys under which other chunks and other APIs send text.
+_TEXT_KEYS = ("content", "delta", "message", "output", "output_text", "refusal", "response", "text")
+# Keys that hold no text of the reply. An unknown key in a choice without text may hold the text.
+_CHOICE_KEYS = frozenset(
+    {"content_filter_offsets", "content_filter_results", "delta", "error", "finish_reason", "index"}
+    | {"logprobs", "message", "native_finish_reason", "seed", "stop_reason", "text", "token_ids"}
+)
+_DELTA_KEYS = frozenset(
+    {"annotations", "content", "name", "reasoning", "reasoning_content", "reasoning_details", "role"}
+    | {"thinking", "tool_calls"}
+)
+
+
+def read_event(event: ServerSentEvent) -> Meaning:
+    """Return what `event` means."""
+    value = read_json(event.data)
+    if value.__class__ is dict:
+        return _read_common(value, event.event) or read_object(value, event.event)
+    return _read_other(event, value)
+
+
+def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Failure | NotUnderstood:
+    """Return what a JSON object means."""
+    if event == "error" or reports_error(data):
+        return Failure(data)
+    choices: Any = data.get("choices")
+    read: list[Choice | None] | None = None
+    if "choices" not in data:
+        if _is_keep_alive(data, event):
+            return KeepAlive(data, event)
+    elif not choices and (choices is None or is_array(choices)):
+        read = None if any(data.get(key) for key in _TEXT_KEYS) else []
+    elif is_array(choices):
+        read = [_read_choice(choice) for choice in choices]
+    if read is None or None in read:
+        return NotUnderstood(data, event, write_json(data)[:_SOURCE])
+    usage = data.get("usage")
+    understood = tuple(choice for choice in read if choice is not None)
+    return Chunk(data, event, understood, usage if is_object(usage) else None)
+
+
+def reports_error(data: dict[str, Any]) -> bool:
+    """Return whether a JSON object reports an error."""
+    choices: Any = data.get("choices")
+    for choice in choices if is_array(choices) else ():
+        if is_object(choice) and (choice.get("error") or choice.get("finish_reason") == "error"):
+            return True
+    # Some services send {"error": null} beside choices when there is no error.
+    if "error" in data:
+        return bool(data["error"]) or "choices" not in data
+    if "choices" in data:
+        return False
+    return bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
+
+
+def is_completion(data: dict[str, Any]) -> bool:
+    """Return whether `data` is a chat completion: a complete response in place of a stream."""
+    meaning = read_object(data, "message")
+    return isinstance(meaning, Chunk) and any(choice.complete_text is not None for choice in meaning.choices)
+
+
+def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
+    """Return the chunk of the common form, or None.
+
+    This runs for each event, so it checks only what is in the way of the short path.
+    """
+    choices: Any = data.get("choices")
+    if choices.__class__ is not list or len(choices) != 1:
+        return None
+    choice = choices[0]
+    if choice.__class__ is not dict:
+        return None
+    delta = choice.get("delta")
+    if delta.__class__ is not dict or len(delta) != 1:
+        return None
+    text = delta.get("content")
+    if (
+        text.__class__ is str
+        and text
+        and text.isascii()  # no half of a surrogate pair
+        and not choice.get("index")
+        and choice.get("finish_reason") is None
+        and "usage" not in data
+        and "error" not in data
+        and "error" not in choice
+        and event != "error"
+    ):
+        return ChatChunk(text, data, event)
+    return None
+
+
+def _read_choice(choice: object) -> Choice | None:
+    """Return one choice; None if it may hold a part of the reply that cannot be understood."""
+    if not is_object(choice):
+        return None
+    delta, message = choice.get("delta"), choice.get("message")
+    if message is None and choice.get("text") is not None:
+        message = {"content": choice["text"]}
+    text = complete_text = ""
+    calls: list[dict[str, Any]] = []
+    for part in (delta, message):
+        if part is None:
+            continue
+        if not is_object(part):
+            return None
+        content = _read_content(part.get("content"))
+        part_calls: Any = part.get("tool_calls") or []
+        if content is None or part.get("refusal") or part.get("function_call"):
+            return None
+        if not is_array(part_calls) or not all(_is_tool_call(call) for call in part_calls):
+            return None
+        if not (content or part_calls) and _has_unknown_text(part, _DELTA_KEYS):
+            return None
+        calls += part_calls
+        if part is delta:
+            text = content
+        else:
+            complete_text = content
+    if "delta" not in choice and message is None:
+        return None
+    if not (text or complete_text or calls) and _has_unknown_text(choice, _CHOICE_KEYS):
+        return None
+    index, reason = choice.get("index"), choice.get("finish_reason")
+    return Choice(
+        None if index is None else str(index).removesuffix(".0"),
+        text,
+        None if message is None or text else complete_text,
+        calls,
+        reason if isinstance(reason, str) and reason else None,
+    )
+
+
+def _read_content(content: object) -> str | None:
+    """Return the text of `content`: a string, null, or a list of text parts; None if it is something else."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    texts: list[str] = []
+    for part in content if is_array(content) else ():
+        text = part.get("text") if is_object(part) and part.get("type", "text") == "text" else part
+        if not isinstance(text, str):
+            return None
+        texts.append(text)
+    return "".join(texts) if texts else None
+
+
+def _is_tool_call(call: object) -> bool:
+    """Return whether a tool-call delta has a form that `ToolCalls` can add up."""
+    if not is_object(call):
+        return False
+    function = call.get("function")
+    if function is None:
+        return not _has_unknown_text(call, frozenset({"id", "index", "type"}))
+    return is_object(function)
+
+
+def _has_unknown_text(data: dict[str, Any], known: frozenset[str]) -> bool:
+    """Return whether a key that is not `known` has a value that can hold text."""
+    return any(
+        value and isinstance(value, str | list | dict) for key, value in data.items() if key not in known
+    )
+
+
+def _is_keep_alive(data: dict[str, Any], event: str) -> bool:
+    """Return whether an object without `choices` is known to add nothing to a reply."""
+    if _KEEP_ALIVE.fullmatch(event):
+        return True
+    if not data or any(isinstance(value, list | dict) for value in data.values()):
+        return False
+    if event != "message" and not any(key in data for key in _TEXT_KEYS):
+        return not _has_unknown_text(data, frozenset())  # an unknown event, with numbers at most
+    names = (data.get("type"), data.get("object"), data.get("event"))
+    if any(isinstance(name, str) and _KEEP_ALIVE.fullmatch(name) for name in names):
+        return True
+    return data.keys() <= _SESSION_KEYS
+
+
+def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
+    """Return what an event means whose data is not one JSON object."""
+    data, name = event.data, event.event
+    text = data.strip()
+    if text == END_MARK:
+        return EndMark()
+    if name == "error":
+        return Failure(data)
+    if isinstance(value, str) and (value.lstrip().startswith(("{", "["))):
+        inner = read_json(value)
+        if is_object(inner) or is_array(inner):  # JSON that was encoded twice
+            text, value = value.strip(), inner
+    if text.startswith("{") or (text.startswith("[") and value != []):
+        return _read_row(event, text)
+    if CHUNK_KEY.search(text):
+        return NotUnderstood(data, name, data[:_SOURCE])
+    if _KEEP_ALIVE.fullmatch(name):
+        return KeepAlive(data, name)
+    words = value if isinstance(value, str) else data
+    if value is None or value in ([], "") or not text or text.startswith(":"):
+        return Token(data, name, words, counts_alone=False)
+    if isinstance(value, int | float) or _KEEP_ALIVE.fullmatch(text) or _TIMESTAMP.fullmatch(text):
+        return Token(data, name, words, counts_alone=True)
+    return Text(data, name, words)
+
+
+def _read_row(event: ServerSentEvent, text: str) -> Meaning:
+    """Return what several JSON objects in one event mean, or an array of them."""
+    values, rest = read_json_row(text)
+    if len(values) == 1 and is_array(values[0]):
+        values = values[0]
+    meanings: list[Meaning] = [read_object(value, event.event) for value in values if is_object(value)]
+    if not meanings or len(meanings) < len(values) or rest not in ("", END_MARK):
+        meanings.append(NotUnderstood(event.data, event.event, event.data[:_SOURCE]))
+    elif rest == END_MARK:
+        meanings.append(EndMark())
+    return Several(tuple(meanings))

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import paths
+import pytest
+from chat_streams import event, play
+
+from millis_wrapper._json import is_array, is_object
+
+STREAMS: dict[str, list[Any]] = json.loads((paths.CORPUS / "good_streams.json").read_text("utf-8"))
+MARK = "x"
+# Another type, another number, or other nesting. A string in them is the mark.
+VALUES: list[Any] = [
+    *(True, False, 0, 1, -1, 6, 0.005, 12.5, 10**30, MARK, "", [], {}, [1], [None], [True]),
+    *([MARK], [[MARK]], {MARK: MARK}, {MARK: 1}, {"text": MARK}, {"content": MARK}, {"value": MARK}),
+    *({"text": {"value": MARK}}, {"type": "text", "text": {"value": MARK}}, [{"text": MARK}], [{"text": 6}]),
+    *([{"type": "text", "text": MARK}], [{"type": "output_text", "text": MARK}], [{"delta": MARK}]),
+    *([{"delta": {"content": MARK}}], [[{"delta": {"content": MARK}}]], {"0": {"delta": {"content": MARK}}}),
+    *({"delta": {"content": MARK}}, {"choices": [{"delta": {"content": MARK}}]}, {"message": MARK}),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every place of a JSON value, with what is there."""
+    yield path, value
+    steps: Iterable[Any] = ()
+    if is_object(value):
+        steps = value.items()
+    elif is_array(value):
+        steps = enumerate(value)
+    for step, child in steps:
+        yield from places(child, (*path, step))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    changed = copy.deepcopy(value)
+    holder = changed
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = new
+    return changed
+
+
+def changes(data: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every change of one value of an event: where, how, and the changed event."""
+    for path, value in places(data):
+        where = ".".join("#" if isinstance(step, int) else step for step in path)
+        wrapped: list[Any] = [[value], [[value]], {"value": value}, {"text": value}, json.dumps(value)]
+        for new in [*VALUES, *wrapped]:
+            # At the root, numbers, true, false, null, [] and "" are known keep-alives.
+            if path or isinstance(new, dict) or (new and isinstance(new, str | list)):
+                yield where, type(new).__name__, put(data, path, new)
+        if path:
+            if path[-1] != "delta":  # the contract allows null, which holds no text
+                yield where, "null", put(data, path, None)
+            without = copy.deepcopy(data)
+            holder = without
+            for step in path[:-1]:
+                holder = holder[step]
+            del holder[path[-1]]
+            yield where, "missing", without
+
+
+def by_hand(events: list[Any]) -> str | None:
+    """The text that a loop written by hand reads; None if it raises."""
+    texts: list[str] = []
+    try:
+        for data in events:
+            if data["choices"]:
+                texts.append(data["choices"][0]["delta"].get("content") or "")
+        return "".join(texts)
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
+
+
+def text_of(events: list[Any]) -> str | None:
+    """The text of a reply that counts as complete, or None."""
+    reply = play([*map(event, events), b"data: [DONE]\n\n"]).reply
+    return None if reply is None else reply.text
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_changed_value_never_makes_a_complete_reply_with_less_text(name: str) -> None:
+    """Whatever one value of a good stream becomes: the text is what a loop by hand reads, or more."""
+    good = STREAMS[name]
+    whole = text_of(good)
+    assert whole is not None
+    assert whole == by_hand(good)
+    tried: set[tuple[str, str]] = set()
+    lost: set[tuple[str, str]] = set()
+    for number, data in enumerate(good):
+        said = by_hand([data])
+        for where, how, changed in changes(data):
+            events = [*good[:number], changed, *good[number + 1 :]]
+            text = text_of(events)
+            tried.add((where, how))
+            expected = by_hand(events)
+            if text is None or text in (whole, expected):
+                continue
+            # Where the loop raises, the changed value itself was understood: text parts, say.
+            if expected is None and (MARK in text or (said and said in text)):
+                continue
+            lost.add((where, how))
+    assert not lost
+    assert len(tried) >= 20
