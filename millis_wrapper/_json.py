@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeGuard
 
@@ -121,6 +123,32 @@ def _children(value: Any) -> list[Any]:
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     """Return whether `value` can be written as a JSON object."""
     return isinstance(value, Mapping)
+
+
+def as_mapping(value: object) -> Mapping[str, Any] | None:
+    """Return the data of a mapping, generated model, object with `model_dump()` or dataclass, or None."""
+    if is_mapping(value):
+        return value
+    cls = type(value)
+    plain: object = None
+    # Other classes have a to_dict, too: a reply is not a message, and a copied agent is not a config.
+    if cls.__module__.partition(".")[0] == "millis_api":
+        to_dict = getattr(value, "to_dict", None)
+        plain = to_dict() if callable(to_dict) else None
+    elif callable(model_dump := getattr(cls, "model_dump", None)):
+        plain = model_dump(value, **_accepted(model_dump, value, mode="json", by_alias=True))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        plain = dataclasses.asdict(value)
+    return plain if is_mapping(plain) else None
+
+
+def _accepted(function: Callable[..., Any], *arguments: object, **options: object) -> dict[str, object]:
+    """Return `options` if `function` accepts them, so that a plain `model_dump(self)` can be called, too."""
+    try:
+        inspect.signature(function).bind(*arguments, **options)
+    except TypeError:
+        return {}
+    return options
 
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:

@@ -6,8 +6,8 @@ member that fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from millis_api.dicts import (
     AgentConfigDict,
@@ -16,25 +16,48 @@ from millis_api.dicts import (
     ToolMessageDict,
     UserMessageDict,
 )
-from millis_api.models import AgentConfig, AgentConfigOverride, AssistantMessage, ToolMessage, UserMessage
+from millis_api.models import AgentConfig, AgentConfigOverride
+from millis_api.types import Model
+
+
+class SupportsModelDump(Protocol):
+    """An object with pydantic's `model_dump()`."""
+
+    @property
+    def model_dump(self) -> Callable[..., dict[str, Any]]:
+        """Return the object's data."""
+        ...
+
+
+class Dataclass(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
 
 Message: TypeAlias = (
     UserMessageDict
     | AssistantMessageDict
     | ToolMessageDict
     | Mapping[str, Any]
-    | UserMessage
-    | AssistantMessage
-    | ToolMessage
+    | Model
+    | SupportsModelDump
+    | Dataclass
 )
-"""One message: a dict or a generated model. Annotate a dict with `UserMessageDict`, `AssistantMessageDict` or
-`ToolMessageDict` to have its keys checked."""
+"""One message: a dict, a generated model, an object with `model_dump()` or a dataclass. Annotate a dict with
+`UserMessageDict`, `AssistantMessageDict` or `ToolMessageDict` to have its keys checked."""
 
 Messages: TypeAlias = str | Iterable[Message]
 """The messages of a chat: the user's message as a str, or the whole history."""
 
 Config: TypeAlias = (
-    AgentConfigOverrideDict | AgentConfigDict | Mapping[str, Any] | AgentConfigOverride | AgentConfig
+    AgentConfigOverrideDict
+    | AgentConfigDict
+    | Mapping[str, Any]
+    | AgentConfigOverride
+    | AgentConfig
+    | SupportsModelDump
+    | Dataclass
 )
-"""An agent config: a dict or a generated model. Annotate a dict with `AgentConfigOverrideDict` to have its
-keys checked."""
+"""An agent config: a dict, a generated model, an object with `model_dump()` or a dataclass. Annotate a dict
+with `AgentConfigOverrideDict` to have its keys checked."""

@@ -1,4 +1,4 @@
-"""Arguments -> the generated request model -> what to send; with the checks that need no network."""
+"""Arguments -> PreparedRequest, and the checks that need no network. No I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import attrs
 
 from ._fork import delays_fork
-from ._json import is_mapping, is_object
+from ._json import as_mapping, is_mapping, is_object
 from ._text import shorten
 from .contract._paths import children
 from .errors import ConfigurationError, UnknownFieldWarning
@@ -77,34 +78,32 @@ def agent_arguments(
     return agent
 
 
-@delays_fork
 def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session: bool) -> PreparedRequest:
-    """Return the chat request for an agent, checked before, and messages from `write_messages`.
+    """Return the request of a chat.
+
+    Args:
+        agent: The agent, from `agent_arguments`.
+        messages: The messages as JSON, from `write_messages`.
+        end_of_session: Whether this is the last turn.
 
     Raises:
-        ConfigurationError: `end_of_session` is not a bool, or a value cannot be written as JSON.
+        ConfigurationError: `end_of_session` is not a bool, or a value cannot be encoded as JSON.
     """
     if not isinstance(end_of_session, bool):
         raise ConfigurationError(f"end_of_session: must be True or False, not {_shown(end_of_session)}")
-    # What the wrapper uses of a generated endpoint, although its name begins with an underscore.
-    from millis_api.api.chat.create_chat_completion import _get_kwargs  # pyright: ignore[reportPrivateUsage]
-    from millis_api.models import ChatCompletionRequest
-
     body: dict[str, Any] = {"agent": agent}
     if end_of_session:
         body["end_of_session"] = True
-    kwargs = _get_kwargs(body=ChatCompletionRequest.from_dict(body))
-    content = b'%s,"messages":[%s]}' % (json_body(kwargs["json"])[:-1], b",".join(messages))
-    return PreparedRequest("chat", kwargs["method"].upper(), kwargs["url"], content)
+    # The messages are JSON already, so that a conversation encodes each of them only once.
+    content = b'%s,"messages":[%s]}' % (json_body(body)[:-1], b",".join(messages))
+    return PreparedRequest("chat", "POST", "/chat/completions", content)
 
 
-@delays_fork
 def prepare_duplicate(agent_id: str) -> PreparedRequest:
-    """Return the request that copies the agent `agent_id`."""
-    from millis_api.api.agents.duplicate_agent import _get_kwargs  # pyright: ignore[reportPrivateUsage]
-
-    kwargs = _get_kwargs(validate_agent_id(agent_id))
-    return PreparedRequest("duplicate", kwargs["method"].upper(), kwargs["url"])
+    """Return the request that duplicates the agent `agent_id`."""
+    return PreparedRequest(
+        "duplicate", "POST", f"/agents/{quote(validate_agent_id(agent_id), safe='')}/duplicate"
+    )
 
 
 def validate_agent_id(agent_id: str) -> str:
@@ -129,7 +128,8 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     given = type(messages).__name__
-    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Iterable):
+    # A single message can be iterable, too: a dict and a model iterate over their keys.
+    if as_mapping(messages) is not None or isinstance(messages, bytes) or not isinstance(messages, Iterable):
         raise ConfigurationError(f"messages: must be a str or a list of messages, not {given}")
     listed: Iterable[object] = messages
     dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(listed)]
@@ -138,46 +138,41 @@ def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dic
     return dicts
 
 
-@delays_fork
 def write_messages(messages: list[dict[str, Any]], first: int = 0) -> list[bytes]:
-    """Return each message as JSON, so that a history is written once and not with each turn.
+    """Return each message as JSON.
 
     Args:
-        messages: from `message_dicts`.
-        first: the place of the first of them in the request.
+        messages: The messages, from `message_dicts`.
+        first: The index of the first of them in the request, for an error.
 
     Raises:
-        ConfigurationError: a value cannot be written as JSON.
+        ConfigurationError: A value cannot be encoded as JSON.
     """
-    from millis_api.models import ChatCompletionRequest
-
-    # Models that a message holds become dicts.
-    plain = ChatCompletionRequest.from_dict({"messages": messages}).to_dict()["messages"]
-    return [json_body(message, f"messages[{place}]") for place, message in enumerate(plain, first)]
+    return [json_body(message, f"messages[{index}]") for index, message in enumerate(messages, first)]
 
 
 def config_dict(config: Config) -> dict[str, Any]:
-    """Return a config, given as a dict or a generated model, as a dict.
+    """Return a config as a dict.
 
     Raises:
-        ConfigurationError: it is something else, or the whole answer of duplicate.
+        ConfigurationError: It is neither a mapping nor a model, or it is the whole response of `duplicate`.
     """
-    value = _as_mapping(config)
+    value = as_mapping(config)
     if value is None:
         hint = "; pass its .config" if isinstance(config, DuplicatedAgent) else ""
         given = type(config).__name__
-        raise ConfigurationError(f"agent_config: must be a dict or a generated model, not {given}{hint}")
+        raise ConfigurationError(f"agent_config: must be a dict, model or dataclass, got {given}{hint}")
     if "id" in value and is_mapping(value.get("config")):
         raise ConfigurationError("agent_config: this is the whole answer of duplicate; pass the config in it")
     return dict(value)
 
 
 def _message_dict(message: object, place: str) -> dict[str, Any]:
-    value = _as_mapping(message)
+    value = as_mapping(message)
     if value is None:
         hint = "; pass its .message" if isinstance(message, ChatReply) else ""
         raise ConfigurationError(
-            f"{place}: must be a dict or a generated message, not {type(message).__name__}{hint}"
+            f"{place}: must be a dict, model or dataclass, got {type(message).__name__}{hint}"
         )
     role = value.get("role")
     if role == "system":
@@ -193,17 +188,6 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
         given = type(value["content"]).__name__
         raise ConfigurationError(f"{place}.content: must be {content_is}, not {given}")
     return dict(value)
-
-
-def _as_mapping(value: object) -> Mapping[str, Any] | None:
-    if is_mapping(value):
-        return value
-    # Others have a to_dict, too: a reply is not a message, and a copied agent is not a config.
-    if type(value).__module__.partition(".")[0] != "millis_api":
-        return None
-    to_dict = getattr(value, "to_dict", None)
-    plain: object = to_dict() if callable(to_dict) else None
-    return plain if is_mapping(plain) else None
 
 
 def _shown(value: object) -> str:
@@ -224,13 +208,12 @@ def _ensure_accepted(config: dict[str, Any]) -> None:
         raise ConfigurationError("\n  ".join(["agent_config: the service would refuse it:", *lines]))
 
 
+@delays_fork
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
-    from millis_api.models import AgentConfigOverride
-
     from . import contract
 
-    # Read and written once, so that models inside of a dict are looked into as well.
-    data = AgentConfigOverride.from_dict(config).to_dict()
+    # Through JSON, so that models inside the config become dicts.
+    data = json.loads(json_body(config, "agent.agent_config"))
     for unknown in contract.unknown_keys(data, "AgentConfigOverride"):
         message = f"agent_config: the contract knows no {unknown.path}"
         if unknown.closest_match:
@@ -249,7 +232,16 @@ def _depth_of_caller() -> int:
     return depth
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+def _encode_model(value: object) -> dict[str, Any]:
+    plain = as_mapping(value)
+    if plain is None:
+        raise TypeError
+    return dict(plain)
+
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_encode_model
+).encode
 
 _DEEPEST_NAMED = 20  # steps of the way to a value that cannot be sent
 
@@ -278,6 +270,8 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
     """Name the innermost place in `value` that JSON cannot say."""
     if depth > _DEEPEST_NAMED:
         return f"{path}: is nested too deeply, or holds itself"
+    if (plain := as_mapping(value)) is not None:
+        value = dict(plain)
     for place, child in children(value, path):
         if not _is_sendable(child):
             return _unsendable(child, place, depth + 1)

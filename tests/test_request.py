@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import enum
 import json
+import unittest.mock
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pydantic
 import pytest
+from millis_api.api.agents import duplicate_agent
+from millis_api.api.chat import create_chat_completion
 from millis_api.models import (
     AgentConfig,
     AgentConfigOverride,
     AssistantMessage,
+    ChatCompletionRequest,
     ToolMessage,
     UserMessage,
     Voice,
 )
 from millis_api.types import UNSET
 from paths import EXAMPLES
-from request_helpers import HELLO, agent, call, sent
+from request_helpers import HELLO, agent, call, refusal, sent
 
 from millis_wrapper import ToolCallDict
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper.config import as_override, merge_configs
 from millis_wrapper.errors import UnknownFieldWarning
 from millis_wrapper.request import PreparedRequest, message_dicts, prepare_duplicate
 from millis_wrapper.results import ChatReply
@@ -132,7 +140,7 @@ def test_models_are_sent_as_dicts_are() -> None:
         agent_config={"prompt": "p", "language": None}
     )
     voice = Voice(provider="openai", voice_id="v")
-    assert sent(agent_config={"voice": voice, "prompt": UNSET}) == sent(
+    assert sent(agent_config={"voice": voice}) == sent(
         agent_config={"voice": {"provider": "openai", "voice_id": "v"}}
     )
     history = [
@@ -145,6 +153,109 @@ def test_models_are_sent_as_dicts_are() -> None:
         {"role": "assistant", "content": "Yes?"},
         {"role": "tool", "content": "{}", "tool_call_id": "call_1"},
     ]
+
+
+def test_an_unset_value_in_a_plain_dict_is_rejected() -> None:
+    """A dict says what is sent; UNSET is a value of the generated models."""
+    assert refusal(lambda: sent(agent_config={"prompt": UNSET})).startswith("agent.agent_config.prompt: ")
+
+
+class Provider(enum.StrEnum):
+    OPENAI = "openai"
+
+
+class PydanticVoice(pydantic.BaseModel):
+    provider: Provider
+    voice_id: str
+
+
+class PydanticConfig(pydantic.BaseModel):
+    prompt: str
+    voice: PydanticVoice
+    language: str = "de"
+    webhook: pydantic.HttpUrl | None = pydantic.Field(None, alias="session_data_webhook")
+
+
+class Dumpable:
+    """Something else with a `model_dump`, which takes no arguments."""
+
+    def model_dump(self) -> dict[str, Any]:
+        return {"role": "user", "content": "Hi"}
+
+
+@dataclasses.dataclass
+class DataclassMessage:
+    content: str
+    role: str = "user"
+
+
+@dataclasses.dataclass
+class DataclassConfig:
+    prompt: str
+    voice: PydanticVoice
+
+
+VOICE = PydanticVoice(provider=Provider.OPENAI, voice_id="v")
+VOICE_DATA = {"provider": "openai", "voice_id": "v"}
+
+
+def test_a_pydantic_model_is_sent_as_it_dumps_itself() -> None:
+    """Defaults, nulls and aliases included: nothing is left out that the model says."""
+    config = PydanticConfig(prompt="p", voice=VOICE, session_data_webhook=pydantic.HttpUrl("https://x.test/"))
+    data = {"prompt": "p", "voice": VOICE_DATA, "language": "de", "session_data_webhook": "https://x.test/"}
+    assert sent(agent_config=config)["agent"]["agent_config"] == data
+    config.webhook = None
+    assert sent(agent_config=config)["agent"]["agent_config"] == data | {"session_data_webhook": None}
+
+
+def test_messages_may_be_dataclasses_and_objects_with_model_dump() -> None:
+    """A history may mix them with dicts and generated models."""
+    history = [
+        DataclassMessage("Hi"),
+        Dumpable(),
+        UserMessage(content="Hi"),
+        {"role": "user", "content": "Hi"},
+    ]
+    assert sent(history, agent_id="x")["messages"] == [{"role": "user", "content": "Hi"}] * 4
+
+
+def test_models_and_dataclasses_may_be_inside_each_other() -> None:
+    """Whatever a dict or a dataclass holds is sent as its data."""
+    data = {"prompt": "p", "voice": VOICE_DATA}
+    assert sent(agent_config=DataclassConfig("p", VOICE))["agent"]["agent_config"] == data
+    assert sent(agent_config={"prompt": "p", "voice": VOICE})["agent"]["agent_config"] == data
+    assert sent(agent_id="x", metadata={"who": DataclassMessage("Hi")})["agent"]["metadata"] == {
+        "who": {"role": "user", "content": "Hi"}
+    }
+
+
+def test_unknown_keys_of_models_are_reported() -> None:
+    """A misspelled field of a model is as silent at the service as a misspelled key."""
+
+    class Misspelled(pydantic.BaseModel):
+        first_mesage: str = "Hello"
+
+    with pytest.warns(UnknownFieldWarning, match="first_mesage"):
+        sent(agent_config=Misspelled())
+
+
+def test_the_role_of_a_model_is_checked() -> None:
+    """A model is checked as a dict is."""
+    message = DataclassMessage("Hi", role="system")
+    assert refusal(lambda: sent([message], agent_id="x")).startswith("messages[0].role: ")
+
+
+@pytest.mark.parametrize("value", [DataclassMessage, PydanticVoice, Dumpable, unittest.mock.Mock()])
+def test_classes_and_mocks_are_not_messages(value: Any) -> None:
+    """Something that only looks like a model is rejected."""
+    assert refusal(lambda: sent([value], agent_id="x")).startswith("messages[0]: ")
+
+
+def test_the_config_tools_accept_the_same_objects() -> None:
+    """What a chat accepts can be checked and merged, too."""
+    config = DataclassConfig("p", VOICE)
+    assert merge_configs(config, PydanticVoice(provider=Provider.OPENAI, voice_id="w"))["voice_id"] == "w"
+    assert as_override(config).config == {"prompt": "p", "voice": VOICE_DATA}
 
 
 def test_a_saved_config_can_be_sent_as_it_came() -> None:
@@ -213,3 +324,13 @@ def test_the_content_is_not_shown() -> None:
 def test_duplicate_names_the_agent_in_the_path(agent_id: str, path: str) -> None:
     """Whatever is in an id stays one step of the path; there is no body."""
     assert prepare_duplicate(agent_id) == PreparedRequest("duplicate", "POST", path, None)
+
+
+def test_method_and_path_are_those_of_the_contract() -> None:
+    """What is written by hand equals what the generator makes of the contract."""
+    chat, duplicate = call(agent_id="x"), prepare_duplicate("a/b%c")
+    generated = create_chat_completion._get_kwargs(body=ChatCompletionRequest.from_dict({}))  # pyright: ignore[reportPrivateUsage]
+    assert (chat.method, chat.path) == (generated["method"].upper(), generated["url"])
+    generated = duplicate_agent._get_kwargs("a/b%c")  # pyright: ignore[reportPrivateUsage]
+    assert (duplicate.method, duplicate.path) == (generated["method"].upper(), generated["url"])
+    assert set(generated) == {"method", "url"}, "there is no body"

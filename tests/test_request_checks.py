@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pydantic
 import pytest
 from millis_api.models import AgentConfig, AgentConfigOverride, UserMessage
 from request_helpers import HELLO, agent, call, refusal
@@ -58,7 +59,7 @@ class Other:
 def test_a_config_is_a_dict_or_a_model(config: Any) -> None:
     """The message names the argument and the type."""
     assert refusal(lambda: agent(agent_config=config)) == (
-        f"agent_config: must be a dict or a generated model, not {type(config).__name__}"
+        f"agent_config: must be a dict, model or dataclass, got {type(config).__name__}"
     )
 
 
@@ -88,8 +89,14 @@ def test_there_have_to_be_messages(messages: Any) -> None:
     )
 
 
+class PydanticMessage(pydantic.BaseModel):
+    role: str = "user"
+    content: str = "Hi"
+
+
 @pytest.mark.parametrize(
-    "messages", [None, 7, {"role": "user", "content": "Hi"}, UserMessage(content="Hi"), b"Hi"]
+    "messages",
+    [None, 7, {"role": "user", "content": "Hi"}, UserMessage(content="Hi"), PydanticMessage(), b"Hi"],
 )
 def test_messages_are_text_or_a_list(messages: Any) -> None:
     """A message alone is not taken for a list of them."""
@@ -150,7 +157,7 @@ def test_content_that_is_missing_is_refused() -> None:
 def test_a_message_is_a_dict_or_a_model(message: Any) -> None:
     """The message names the place and the type."""
     assert refusal(lambda: message_dicts([message])) == (
-        f"messages[0]: must be a dict or a generated message, not {type(message).__name__}"
+        f"messages[0]: must be a dict, model or dataclass, got {type(message).__name__}"
     )
 
 
@@ -158,7 +165,7 @@ def test_a_reply_in_place_of_its_message_is_refused() -> None:
     """The slip that everybody makes once gets the answer."""
     reply: Any = ChatReply(text="Hi")
     assert refusal(lambda: message_dicts([reply])) == (
-        "messages[0]: must be a dict or a generated message, not ChatReply; pass its .message"
+        "messages[0]: must be a dict, model or dataclass, got ChatReply; pass its .message"
     )
 
 
@@ -174,7 +181,7 @@ def test_a_reply_in_place_of_its_message_is_refused() -> None:
 def test_what_has_a_to_dict_is_not_a_config(config: Any) -> None:
     """Replies, chunks and copies can be written as JSON, too: they are refused, not sent as a config."""
     assert refusal(lambda: agent(agent_config=config)).startswith(
-        f"agent_config: must be a dict or a generated model, not {type(config).__name__}"
+        f"agent_config: must be a dict, model or dataclass, got {type(config).__name__}"
     )
 
 

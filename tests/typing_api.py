@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, assert_type
@@ -146,6 +147,26 @@ def messages_may_be(millis: Millis) -> None:
     millis.chat.send([UserMessage(content="Hello"), {"role": "assistant", "content": "Hi"}], agent_id="-O")
     millis.chat.send([UserMessage(content="Hello"), AssistantMessage(content="Hi")], agent_id="-O")
     millis.chat.send(7, agent_id="-O")  # type: ignore
+
+
+class ObjectWithModelDump:
+    def model_dump(self, *, mode: str = "python", by_alias: bool | None = None) -> dict[str, Any]:
+        return {"role": "user", "content": f"{mode} {by_alias}"}
+
+
+@dataclass
+class DataclassMessage:
+    content: str
+    role: str = "user"
+
+
+def messages_and_configs_may_be_objects(millis: Millis) -> None:
+    millis.chat.send([ObjectWithModelDump(), DataclassMessage("Hi")], agent_config=ObjectWithModelDump())
+    millis.chat.send("Hi", agent_config=DataclassMessage("Hi"))
+    history = [UserMessage(content="Hi"), AssistantMessage(content="Yes?")]
+    millis.chat.send(history, agent_id="-O")
+    millis.chat.send([object()], agent_id="-O")  # type: ignore
+    millis.chat.send("Hi", agent_config=object())  # type: ignore
 
 
 def a_reply_holds(reply: ChatReply) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millis_wrapper import contract
-from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper._json import as_mapping, is_object, is_sequence
 from millis_wrapper.contract._paths import join_path
 from millis_wrapper.errors import ConfigurationError
 
@@ -52,7 +52,7 @@ def plain_config(config: Config, name: str) -> dict[str, Any]:
         place = f"{name}, {odd[0].path}" if odd[0].path else name
         raise ConfigurationError(f"{place}: {odd[0].words}")
     if not is_object(data):
-        raise ConfigurationError(f"{name}: must be a dict or a generated model, not {kind_of(data)}")
+        raise ConfigurationError(f"{name}: must be a dict, model or dataclass, not {kind_of(data)}")
     if is_answer(data):
         raise ConfigurationError(f"{name}: this is the whole answer of duplicate; pass the config in it")
     return data
@@ -100,10 +100,10 @@ class _Copier:
         to_dict = getattr(value, "to_dict", None)
         if callable(to_dict) and not isinstance(value, type):
             value = to_dict()
-        if is_mapping(value):
+        if (data := as_mapping(value)) is not None:
             return {
                 self._key(key, path): self.copy(item, join_path(path, str(key)), depth + 1)
-                for key, item in value.items()
+                for key, item in data.items()
             }
         if is_sequence(value):
             return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(value)]

@@ -225,9 +225,9 @@ def test_results_share_nothing_with_what_was_given(a: dict[str, Any], b: dict[st
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("Be kind.", "must be a dict or a generated model, not a string"),
-        (None, "must be a dict or a generated model, not null"),
-        ([1], "must be a dict or a generated model, not a list"),
+        ("Be kind.", "must be a dict, model or dataclass, not a string"),
+        (None, "must be a dict, model or dataclass, not null"),
+        ([1], "must be a dict, model or dataclass, not a list"),
         (ANSWER, "this is the whole answer of duplicate; pass the config in it"),
         ({"x": {"y": {1, 2}}}, "a set is no JSON; write text, a number, true, false or null"),
         ({"x": float("inf")}, "inf is not a number in JSON"),
