@@ -179,7 +179,12 @@ def test_a_fork_waits_while_another_thread_loads_modules_or_sets_up_tls() -> Non
 
 
 @pytest.mark.parametrize(
-    "function", [request.prepare_chat, request.prepare_duplicate, request.write_messages, prepare_reading]
+    "function",
+    [
+        request._report_unknown_keys,  # pyright: ignore[reportPrivateUsage]
+        request._ensure_accepted,  # pyright: ignore[reportPrivateUsage]
+        prepare_reading,
+    ],
 )
 def test_what_the_first_call_loads_delays_a_fork(function: Callable[..., object]) -> None:
     """Each function that imports at its first call is one that a fork waits for."""
