@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from typing import Annotated
@@ -70,6 +71,8 @@ def millis(
 def run(arguments: Sequence[str]) -> int:
     """Run `millis` with `arguments`, and return its exit code."""
     escape_what_cannot_be_encoded()
+    # The command says itself what the library's log warns of.
+    logging.getLogger("millis_wrapper").addHandler(logging.NullHandler())
     session = Session()
     with warnings.catch_warnings():
         warnings.simplefilter("default", UnknownFieldWarning)

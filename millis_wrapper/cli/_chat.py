@@ -15,11 +15,12 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import AgentId, AllowHttp, Debug, Metadata, RegionOption, read_metadata
-from ._output import note, waiting, write, write_json
-from ._talk import Talk
+from ._output import note, terminal_text, waiting, write, write_json
+from ._talk import SPEAKER, Talk
 
 if TYPE_CHECKING:
     from millis_wrapper._sync.stream import ChatStream
+    from millis_wrapper.results import ChatReply
 
 
 def chat(
@@ -82,34 +83,63 @@ def chat(
             raise ConfigurationError("--end-session: goes with one turn; in a conversation, type /end")
         note(f"Talking to {agent_id} at {millis.base_url}. /help shows what you can type.")
         end = partial(millis.chat.stream, **agent, end_of_session=True)
-        Talk(conversation, end, show, ctx.obj, history).run()
+        show_turn = show_json if as_json else partial(show_text, column=len(SPEAKER))
+        Talk(conversation, end, show_turn, ctx.obj, history).run()
 
 
-def show_text(stream: ChatStream) -> None:
-    """Send the request, and write each piece of the agent's text as soon as it is there.
+def show_text(stream: ChatStream, column: int = 0) -> None:
+    """Send the request, and write the text of the reply as it arrives.
 
-    Each control character is written out on its own, so a sequence that is split over pieces is harmless too.
+    Each control character is escaped on its own, so that a sequence split over chunks is harmless, too.
+
+    Args:
+        stream: the reply.
+        column: the column where the text begins, for word wrap in a terminal.
     """
+    shaped = terminal_text(column)
     last = ""
     try:
         with waiting() as timer, stream:
             for text in stream.text_stream:
                 timer.cancel()
                 last = text[-1]  # before it is written: Ctrl-C may come in between
-                write(escape_control_characters(text))
+                write(shaped(escape_control_characters(text)))
     finally:
         if last not in ("", "\n"):
             write("\n")
     if not last:
-        note("millis: the reply holds no text; --json shows what came")
+        note("millis: the reply has no text; --json shows its chunks")
+    _note_missing_end(stream.reply)
 
 
 def show_json(stream: ChatStream) -> None:
-    """Send the request, and write each chunk as one line of JSON: text, event, finish_reason and data."""
-    with waiting() as timer, stream:
-        for chunk in stream:
-            timer.cancel()
-            write_json(chunk.to_dict())
+    """Send the request, and write each chunk as one line of JSON, then a line about the whole reply.
+
+    The last line has `ended`, which is null if the reply is incomplete, `finish_reason`, and two times in
+    seconds, `time_to_first_text` and `duration`.
+    """
+    from millis_wrapper.errors import StreamError
+
+    try:
+        with waiting() as timer, stream:
+            for chunk in stream:
+                timer.cancel()
+                write_json(chunk.to_dict())
+    except StreamError as error:
+        _write_summary(error.reply)
+        raise
+    _write_summary(stream.reply)
+    _note_missing_end(stream.reply)
+
+
+def _write_summary(reply: ChatReply) -> None:
+    names = ("ended", "finish_reason", "time_to_first_text", "duration")
+    write_json({name: getattr(reply, name) for name in names})
+
+
+def _note_missing_end(reply: ChatReply) -> None:
+    if reply.ended == "eof":
+        note("millis: the reply ended without an end mark, so it may be incomplete")
 
 
 def _said(text: str | None) -> str | None:

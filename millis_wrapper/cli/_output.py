@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -30,6 +32,13 @@ INTERRUPTED = 130
 
 WAITING_SECONDS = 2.0  # after which a terminal is shown that a reply is waited for
 _LONGEST_LINE = 1_000
+_COLORS = {"cyan": 36, "green": 32}  # as ANSI numbers
+# Clauses and names in the library's messages that only help someone who writes Python -> their replacements.
+_PYTHON = (
+    (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
+    (re.compile(r"\bpass \w+= or "), ""),
+    (re.compile(r"(?<![\w.])\w+= or "), ""),
+)
 
 
 class Failure(Exception):
@@ -91,6 +100,26 @@ def write_styled(text: Text) -> None:
     write(written.get())
 
 
+def terminal_text(column: int) -> Callable[[str], str]:
+    """Return the function that wraps the chunks of a text at words for stdout.
+
+    Args:
+        column: the column where the text begins, counted from 0.
+    """
+    if not _stdout().isatty():
+        return str
+    from ._wrap import WordWrap
+
+    return WordWrap(get_terminal_size().columns, column).feed
+
+
+def colored(text: str, color: str, stream: TextIO) -> str:
+    """Return `text` in a color of `_COLORS` if `stream` is a terminal and NO_COLOR is not set."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
+
+
 @contextmanager
 def waiting() -> Generator[threading.Timer]:
     """Say on a terminal that the agent is waited for, if the timer is not cancelled soon."""
@@ -149,7 +178,10 @@ def line_for(error: BaseException) -> str:
         return as_line(f"{error.filename}: {words}" if error.filename else words)
     if not isinstance(error, MillisError | Failure):
         return as_line(f"a bug in this program, {type(error).__name__}: {error} (--debug shows where)")
-    return as_line(str(error))
+    line = str(error)
+    for pattern, words in _PYTHON:
+        line = pattern.sub(words, line)
+    return as_line(line)
 
 
 def as_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millis_wrapper.errors import MillisError
 
-from ._output import line_for, note, say, write
+from ._output import colored, line_for, note, say, write
 
 if TYPE_CHECKING:
     from millis_wrapper import Conversation
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
     Messages: TypeAlias = list[dict[str, Any]]
 
-_PROMPT = "You> "
+SPEAKER = "Agent: "
 _HELP = """\
 /end [TEXT]   end the session: says TEXT, or else sends the history once more as it is, with
               end_of_session; then leaves
 /save [FILE]  write the history to FILE as JSON; without FILE, where it was written before
 /help         show this
 Ctrl-C        stop the reply; at the prompt, twice: leave
-Ctrl-D        leave, and send nothing"""
+/quit, /exit  leave, and send nothing; so does Ctrl-D"""
 
 
 class Talk:
@@ -92,6 +93,8 @@ class Talk:
         """Do what the `/command` says; return whether the talk is over."""
         command, _, rest = line.partition(" ")
         rest = rest.strip()
+        if command in ("/quit", "/exit"):
+            return True
         if command == "/end":
             # Where nothing was said there is no session to end.
             nothing = not rest and not self._conversation.messages
@@ -117,7 +120,7 @@ class Talk:
             else:
                 stream = self._end(before)
             if sys.stdout.isatty():
-                write("Agent: ")
+                write(colored("Agent", "green", sys.stdout) + SPEAKER.removeprefix("Agent"))
             self._show(stream)
         except KeyboardInterrupt:
             kept = stream is not None and bool(text) and self._keep(before, text, stream)
@@ -166,11 +169,14 @@ def _ask() -> str:
         EOFError: the input has ended.
     """
     if sys.stdout.isatty():
-        with suppress(ImportError):  # not there on Windows
-            import_module("readline")  # input() edits lines with it, and knows the lines before
-        return input(_PROMPT)
-    # input() would put the prompt among the results.
-    sys.stderr.write(_PROMPT)
+        name = colored("You", "cyan", sys.stdout)
+        with suppress(ImportError):  # Windows has no readline
+            import_module("readline")  # input() uses it to edit lines and to recall earlier ones
+            # It has to know which characters of the prompt take no column.
+            name = re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02", name)
+        return input(f"{name}> ")
+    # input() would write the prompt into the results.
+    sys.stderr.write(colored("You", "cyan", sys.stderr) + "> ")
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:

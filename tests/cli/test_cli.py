@@ -13,9 +13,9 @@ import typer
 from cli_runs import AGENT, KEY, MILLIS, Cli, environment, run_alone
 from loopback import DONE, END, STREAM, Loopback, event, http, nowhere
 
-from millis_wrapper import __version__
+from millis_wrapper import ChatReply, ConfigurationError, __version__
 from millis_wrapper.cli._options import Session
-from millis_wrapper.cli._output import exit_code_for
+from millis_wrapper.cli._output import exit_code_for, line_for
 from millis_wrapper.contract import VERSION
 from millis_wrapper.mock import MockMillis
 
@@ -108,7 +108,7 @@ def test_a_missing_key_is_one_line_and_2(cli: Cli, monkeypatch: pytest.MonkeyPat
     ran = cli("chat", AGENT, "-m", "Hello")
     assert (ran.code, ran.error) == (
         2,
-        "millis: no key: pass api_key= or set MILLIS_API_KEY to your private key",
+        "millis: no key: set MILLIS_API_KEY to your private key",
     )
 
 
@@ -183,7 +183,7 @@ def test_json_is_one_object_a_chunk_and_harmless(cli: Cli, millis_mock: MockMill
     assert ran.out.isascii()
     assert "\x1b" not in ran.out
     assert "\x7f" not in ran.out
-    chunks = [json.loads(line) for line in ran.out.splitlines()]
+    *chunks, _ = [json.loads(line) for line in ran.out.splitlines()]
     assert chunks[0] == {
         "text": "Gu\u0308te\n",
         "data": {"choices": [{"delta": {"content": "Gu\u0308te\n"}}]},
@@ -228,7 +228,51 @@ def test_a_reply_without_text_says_so(cli: Cli) -> None:
     with Loopback([STREAM + event(call) + DONE + END]) as server:
         ran = cli.asking(server.url)("chat", AGENT, "-m", "Hello")
     assert (ran.code, ran.out) == (0, "")
-    assert ran.error == "millis: the reply holds no text; --json shows what came"
+    assert ran.error.startswith("millis: the reply has no text")
+    assert "--json" in ran.error
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_reply_without_an_end_mark_is_reported_on_stderr(cli: Cli, arguments: list[str]) -> None:
+    """A gateway can end a reply properly although it was cut off. The exit code stays 0."""
+    ran = cli("chat", "-mock-no-done-------", "one two three", *arguments)
+    assert ran.code == 0
+    assert "end mark" in ran.error
+    assert "incomplete" in ran.error
+    assert "require_end" not in ran.err
+    assert cli("chat", AGENT, "Hello", *arguments).err == ""
+
+
+def test_json_ends_with_a_line_about_the_whole_reply(cli: Cli, millis_mock: MockMillis) -> None:
+    """It tells how the reply ended and how long it took, in seconds."""
+    millis_mock.reply_with(ChatReply("One two", "stop"))
+    *chunks, last = map(json.loads, cli("chat", AGENT, "Hello", "--json").out.splitlines())
+    assert "".join(chunk["text"] for chunk in chunks) == "One two"
+    assert list(last) == ["ended", "finish_reason", "time_to_first_text", "duration"]
+    assert (last["ended"], last["finish_reason"]) == ("done", "stop")
+    assert 0 <= (last["time_to_first_text"] or 0) <= (last["duration"] or 0) < 60
+
+
+def test_json_shows_that_a_reply_is_incomplete(cli: Cli) -> None:
+    """The last line is there, too, when the stream breaks."""
+    ran = cli("chat", "-mock-cut-----------", "one two three", "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out.splitlines()[-1])["ended"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("the stream broke; .reply holds what had come", "the stream broke"),
+        ("cut off; the received part is in .reply; nothing else", "cut off; nothing else"),
+        ("no key: pass api_key= or set MILLIS_API_KEY", "no key: set MILLIS_API_KEY"),
+        ("check the key: api_key= or MILLIS_API_KEY", "check the key: MILLIS_API_KEY"),
+        ("prompt.body and a.reply: stay; x=1", "prompt.body and a.reply: stay; x=1"),
+    ],
+)
+def test_a_message_in_a_terminal_names_no_python(words: str, line: str) -> None:
+    """Attributes and keyword arguments mean nothing to someone who types commands."""
+    assert line_for(ConfigurationError(words)) == line
 
 
 def test_duplicate_prints_the_copys_id_alone(cli: Cli, millis_mock: MockMillis) -> None:

@@ -8,19 +8,57 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from cli_runs import AGENT, MILLIS, Terminal, environment
 from loopback import DONE, END, PATIENCE, STREAM, Loopback, Step, linger, pause, reply, said, until_left
 
 from millis_wrapper.mock import MockMillis
 
 
+@pytest.mark.parametrize("command", ["/quit", "/exit"])
+def test_quit_and_exit_leave_without_a_request(millis_mock: MockMillis, command: str) -> None:
+    """Both end the command as Ctrl-D does."""
+    terminal = Terminal(millis_mock.url, "chat", AGENT)
+    terminal.types(command)
+    assert terminal.end() == (0, "")
+    assert millis_mock.requests == []
+
+
+def test_the_speakers_have_colors_unless_no_color_is_set(millis_mock: MockMillis) -> None:
+    """You and Agent can be told apart; the reply itself is printed as it is."""
+    terminal = Terminal(millis_mock.url, "chat", AGENT)
+    assert terminal.sees("> ").endswith("\x1b[36mYou\x1b[0m")
+    terminal.sends("Hello")
+    terminal.sees("\r\n")
+    assert terminal.sees("Hello\r\n") == "\x1b[32mAgent\x1b[0m: "
+    terminal.types("/quit")
+    terminal = Terminal(millis_mock.url, "chat", AGENT, NO_COLOR="1")
+    assert terminal.sees("> ").endswith("You")
+    terminal.sends("Hello")
+    terminal.sees("\r\n")
+    assert terminal.sees("Hello\r\n") == "Agent: "
+
+
+def test_a_reply_wraps_at_words(millis_mock: MockMillis) -> None:
+    """No word is broken at the edge of the terminal, beside the speaker's name and below it."""
+    text = "The quick brown fox jumps over the lazy dog, and then over the other one. " * 4
+    millis_mock.reply_with(text)
+    terminal = Terminal(millis_mock.url, "chat", AGENT, NO_COLOR="1")
+    terminal.types("Hello")
+    first, *lines = terminal.sees("\r\nYou").split("\r\n")
+    assert first.startswith("Agent: The quick")
+    assert len(lines) == 3
+    assert max(map(len, [first, *lines])) <= 80
+    assert " ".join([first, *lines]).removeprefix("Agent: ").split() == text.split()
+
+
 def test_a_talk_keeps_its_history_and_saves_it(millis_mock: MockMillis, tmp_path: Path) -> None:
     """Each turn is sent with all before it; a turn that fails is not part of it, and can be said again."""
     saved = tmp_path / "talk.json"
-    terminal = Terminal(millis_mock.url, "chat", AGENT)
+    terminal = Terminal(millis_mock.url, "chat", AGENT, NO_COLOR="1")
     terminal.sees(f"Talking to {AGENT} at {millis_mock.url}. /help shows what you can type.\r\n")
     terminal.types("/help")
-    terminal.sees("Ctrl-D        leave, and send nothing\r\n")
+    terminal.sees("/quit, /exit  leave, and send nothing; so does Ctrl-D\r\n")
     terminal.types(f"/save {saved}")
     terminal.sees("there is nothing to save yet")
     terminal.types("Hello you")
@@ -66,7 +104,7 @@ def test_end_without_a_text_sends_the_history_as_it_is(millis_mock: MockMillis) 
     """Nobody's words are made up: the history goes once more, with end_of_session; where that fails, the talk
     goes on, and --debug shows the whole of it.
     """
-    terminal = Terminal(millis_mock.url, "--debug", "chat", AGENT)
+    terminal = Terminal(millis_mock.url, "--debug", "chat", AGENT, NO_COLOR="1")
     terminal.types("Hello")
     terminal.sees("Hello\r\n")
     millis_mock.fail_next(500)

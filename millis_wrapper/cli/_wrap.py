@@ -1,0 +1,72 @@
+"""Word wrap for text that arrives in chunks and is shown at once."""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+
+_PART = re.compile(r"\n|[ \t]+|[^ \t\n]+")
+_TAB = 8  # columns
+
+
+class WordWrap:
+    """Wraps a text at the words of a terminal, without holding any of it back.
+
+    Args:
+        width: the columns of the terminal.
+        column: the column where the text begins, counted from 0.
+    """
+
+    def __init__(self, width: int, column: int = 0) -> None:
+        # In the last column terminals differ in when they wrap by themselves.
+        self._limit = max(width - 1, 1)
+        self._column = column
+        self._word = ""  # the part of the last word that is already shown
+        self._is_full = False  # whether the next word belongs to a new line
+
+    def feed(self, text: str) -> str:
+        """Return `text` with line breaks where words would not fit; it may begin within a word."""
+        return "".join(map(self._place, _PART.findall(text)))
+
+    def _place(self, part: str) -> str:
+        if part == "\n":
+            return self._break()
+        return self._place_blank(part) if part[0] in " \t" else self._place_word(part)
+
+    def _break(self) -> str:
+        self._column, self._word, self._is_full = 0, "", False
+        return "\n"
+
+    def _place_blank(self, blank: str) -> str:
+        self._word = ""
+        for character in blank:
+            self._column += _TAB - self._column % _TAB if character == "\t" else 1
+        if self._column < self._limit:
+            return blank
+        self._is_full = True
+        return ""
+
+    def _place_word(self, part: str) -> str:
+        start = self._break() if self._is_full else ""
+        cells, shown = cell_len(part), cell_len(self._word)
+        if self._column + cells <= self._limit:
+            self._column += cells
+            self._word += part
+            return start + part
+        word = self._word + part
+        if shown + cells <= self._limit and self._column > shown:
+            # The beginning of the word is already on the screen, so it moves to the next line.
+            erased = f"\x1b[{shown}D\x1b[K" if shown else ""
+            start = erased + self._break()
+            self._column, self._word = shown + cells, word
+            return start + word
+        return start + "".join(map(self._place_character, part))
+
+    def _place_character(self, character: str) -> str:
+        """Place a character of a word that is longer than a line."""
+        cells = cell_len(character)
+        start = self._break() if self._column + cells > self._limit else ""
+        self._column += cells
+        self._word = ""
+        return start + character
