@@ -5,9 +5,12 @@
                           what they make compiles under `tsc --strict`
     Prism                 the whole client works on the mock that it makes of the contract
     a browser             the page of the relay recipe sends, streams, stops and shows errors
+    promptfoo, LangChain, deepeval
+                          the recipe and the guide's code reach an agent through the gateway
 
-It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a
-minute, and leaves nothing behind. It exits 1 if a tool fails.
+It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a few
+minutes and 2 GB, and leaves nothing behind. It exits 1 if a tool fails. Arguments choose tools by the names
+of their functions.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import Any
 from millis_wrapper import Millis
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.contract._validation import violations
+from scripts._try_gateway import wrong_with_promptfoo, wrong_with_python_tools
 from scripts._try_relay import wrong_on_the_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +139,18 @@ def browser(folder: Path) -> None:
         raise ToolError("\n".join(wrong))
 
 
+def promptfoo(folder: Path) -> None:
+    """Test an agent through the gateway, as the recipe shows."""
+    if wrong := wrong_with_promptfoo(folder, run):
+        raise ToolError("\n".join(wrong))
+
+
+def python_tools(folder: Path) -> None:
+    """Use an agent from LangChain and deepeval, as the guide shows."""
+    if wrong := wrong_with_python_tools(folder, run):
+        raise ToolError("\n".join(wrong))
+
+
 class ToolError(Exception):
     """What a tool did wrong."""
 
@@ -163,15 +179,21 @@ TOOLS: tuple[Callable[[Path], None], ...] = (
     orval,
     prism,
     browser,
+    promptfoo,
+    python_tools,
 )
 
 
 def main() -> int:
+    names = sys.argv[1:] or [tool.__name__ for tool in TOOLS]
+    if unknown := {*names} - {tool.__name__ for tool in TOOLS}:
+        print(f"unknown: {', '.join(unknown)}; pass any of {', '.join(tool.__name__ for tool in TOOLS)}")
+        return 2
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
         run(Path(folder), "npm", "install", "--loglevel=error", *NPM)
-        for tool in TOOLS:
+        for tool in [tool for tool in TOOLS if tool.__name__ in names]:
             try:
                 tool(Path(folder))
             except ToolError as error:
