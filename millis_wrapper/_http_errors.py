@@ -48,6 +48,10 @@ _OF_AIOHTTP: dict[str, type[httpx.RequestError]] = {
     "ClientOSError": httpx.NetworkError,
     "ClientError": httpx.RemoteProtocolError,
 }
+_TRUST = (
+    "if your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file, or pass an httpx"
+    " client with verify= as http_client"
+)
 _UNREADABLE_CODING = re.compile(r"\b(br|zstd)\b")
 
 
@@ -154,13 +158,13 @@ def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline
     kind = APITimeoutError if _is_timeout(error) else APIConnectionError
     waited = f" ({_limit_of(error, deadline)})" if kind is APITimeoutError else ""
     words = _words(error)
+    distrusted = isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in words
+    outcome = "nothing was processed" if trace.request_began else "nothing was sent"
+    advice = f"; {_TRUST}" if distrusted else ""
     return kind(
-        f"no connection to {where}{waited}: {words}; nothing was processed"
-        if trace.request_began
-        else f"no connection to {where}{waited}: {words}; nothing was sent",
+        f"no connection to {where}{waited}: {words}; {outcome}{advice}",
         maybe_processed=False,
-        is_permanent=isinstance(error, ssl.SSLCertVerificationError)
-        or "CERTIFICATE_VERIFY_FAILED" in words
+        is_permanent=distrusted
         or (isinstance(error, httpx.ProxyError) and words.startswith(("407", "403")))
         or (proxy is not None and "password" in words.lower()),
     )

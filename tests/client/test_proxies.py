@@ -112,10 +112,8 @@ async def test_a_refused_proxy_password_is_not_tried_again_and_not_shown(
 
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
-async def test_a_bad_certificate_is_not_tried_again(
-    clients: Clients, operation: str, certificate: Path
-) -> None:
-    """It is as bad the second time; nothing was sent."""
+async def test_a_bad_certificate_is_not_retried(clients: Clients, operation: str, certificate: Path) -> None:
+    """It is as bad the second time, nothing was sent, and the message says what to set."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -129,6 +127,7 @@ async def test_a_bad_certificate_is_not_tried_again(
             await call(clients.client(f"https://{server.address}"), operation)
         assert server.connections == 1
     assert not caught.value.maybe_processed
+    assert "SSL_CERT_FILE" in str(caught.value)
 
 
 @pytest.mark.parametrize(
