@@ -119,6 +119,10 @@ class Content:
         """The tool calls so far."""
         return self._calls.whole() if self._calls else []
 
+    def complete_tool_calls(self) -> tuple[str, str] | None:
+        """Complete the tool calls at the end of the reply; see `ToolCalls.complete`."""
+        return self._calls.complete() if self._calls else None
+
     def add(self, meaning: ContentMeaning) -> list[ChatChunk]:
         """Add what one event means; return its chunks."""
         match meaning:

@@ -259,12 +259,20 @@ def _read_content(content: object) -> str | None:
 
 def _is_tool_call(call: object) -> bool:
     """Return whether a tool-call delta has a form that `ToolCalls` can add up."""
-    if not is_object(call):
+    if not is_object(call) or not isinstance(call.get("type"), str | None):
         return False
-    function = call.get("function")
+    function: Any = call.get("function")
     if function is None:
         return not _has_unknown_text(call, frozenset({"id", "index", "type"}))
-    return is_object(function)
+    call_id, index = call.get("id"), call.get("index")
+    return (
+        is_object(function)
+        and isinstance(function.get("name"), str | None)
+        and isinstance(function.get("arguments"), str | dict | None)
+        and isinstance(call_id, str | int | None)
+        and not isinstance(call_id, bool)
+        and not isinstance(index, list | dict)
+    )
 
 
 def _has_unknown_text(data: dict[str, Any], known: frozenset[str]) -> bool:

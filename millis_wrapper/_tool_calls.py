@@ -1,12 +1,13 @@
-"""Tool-call deltas, put together: the OpenAI form, where a call comes in pieces that share an `index`."""
+"""Tool-call deltas of the OpenAI form -> tool calls, which are checked when the reply ends. No I/O."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ._json import is_array, is_object, read_json, write_json
+from ._json import is_array, is_object, read_json, read_json_row, write_json
 from ._text import join_surrogate_pairs
 
 if TYPE_CHECKING:
@@ -32,10 +33,40 @@ class _Call:
         complete = self.arguments and self.arguments[-1].rstrip().endswith("}")
         return bool(complete) and is_object(read_json("".join(self.arguments)))
 
+    def arguments_text(self) -> str:
+        return join_surrogate_pairs("".join(self.arguments))
+
+    def complete_arguments(self) -> str | None:
+        """Return the arguments as the text of one JSON object, or None if they are not one object.
+
+        No arguments are an empty object. Some services send `{}` before the arguments, or send them twice, or
+        as JSON inside of a JSON string.
+        """
+        text = self.arguments_text()
+        values, rest = read_json_row(text)
+        if len(values) == 1 and isinstance(values[0], str):
+            text = values[0]
+            values, rest = read_json_row(text)
+        if not rest and (not values or values == [None]):
+            return "{}"
+        if len(values) > 1:
+            while values[0] == {} and len(values) > 1:
+                del values[0]
+            if all(write_json(value) == write_json(values[0]) for value in values):
+                del values[1:]
+            text = write_json(values[0])
+        if rest or len(values) != 1 or not is_object(values[0]):
+            return None
+        try:
+            json.loads(text)
+        except ValueError:  # raw control characters, or an integer with thousands of digits
+            return write_json(values[0])
+        return text
+
     def as_sent(self) -> ToolCallDict:
         function: ToolCallFunctionDict = {
             "name": join_surrogate_pairs(self.name),
-            "arguments": join_surrogate_pairs("".join(self.arguments)),
+            "arguments": self.arguments_text(),
         }
         return {
             "id": join_surrogate_pairs(self.id),
@@ -45,7 +76,7 @@ class _Call:
 
 
 class ToolCalls:
-    """The tool calls of one reply, as far as their pieces have come."""
+    """The tool calls of one reply, added up from their deltas."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
@@ -63,6 +94,32 @@ class ToolCalls:
         Each is {id, type, function: {name, arguments}}, with the arguments as JSON text.
         """
         return [call.as_sent() for call in self._calls]
+
+    def complete(self) -> tuple[str, str] | None:
+        """Complete the calls when the reply ends: each has an id, and arguments that are one JSON object.
+
+        Returns:
+            What is wrong, and the part of the reply that shows it; None if every call is complete.
+        """
+        ids = [call.id for call in self._calls if call.id]
+        if len(set(ids)) < len(ids):
+            return "two tool calls have the same id", ids[-1]
+        completed: list[tuple[str, str]] = []
+        for number, call in enumerate(self._calls):
+            if not call.name:
+                return "a tool call has no name", write_json(call.as_sent())
+            arguments = call.complete_arguments()
+            if arguments is None:
+                return "the arguments of a tool call are not one JSON object", call.arguments_text()
+            call_id = call.id
+            while not call_id:
+                call_id = f"call_{number}"
+                if call_id in ids:
+                    call_id, number = "", number + len(self._calls)
+            completed.append((call_id, arguments))
+        for call, (call.id, arguments) in zip(self._calls, completed, strict=True):
+            call.arguments = [arguments]
+        return None
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -98,4 +155,6 @@ class ToolCalls:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return value if isinstance(value, str) else ""

@@ -308,6 +308,9 @@ class ReplyBuilder:
             self._unexpected("the stream ended without any text")
         elif ended == "eof" and require_end:
             self.cut("the stream ended without [DONE] or a finish reason, so the reply may be cut off")
+        elif problem := content.complete_tool_calls():
+            what, part = problem
+            self.cut(f"{what}, so the reply may be incomplete: {self._errors.quote(part)}")
         else:
             content.text.end()
             if ended != "finish_reason" or self._finished_at is None:

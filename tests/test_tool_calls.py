@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -177,7 +178,7 @@ def test_deltas_of_another_form_add_no_call(deltas: Any) -> None:
     assert put_together(deltas) == []
 
 
-@pytest.mark.parametrize("odd", [7, 1.5, True, [], {}, ["x"]])
+@pytest.mark.parametrize("odd", [1.5, True, [], {}, ["x"]])
 def test_odd_parts_of_a_call_are_passed_over(odd: Any) -> None:
     """Only text is taken for an id, a type or a name, and an odd value raises nothing."""
     found = put_together(
@@ -212,3 +213,67 @@ def test_calls_that_were_returned_are_not_changed() -> None:
     before[0]["function"]["arguments"] = "changed"
     calls.add([piece(0, arguments="y")])
     assert calls.whole() == [call("a", "one", "xy")]
+
+
+# The end of the reply.
+
+
+def completed(*deltas: Any) -> list[Any] | str:
+    """The calls that a complete reply holds, or what is wrong with them."""
+    calls = ToolCalls()
+    for delta in deltas:
+        calls.add(delta)
+    problem = calls.complete()
+    return [*calls.whole()] if problem is None else problem[0]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "arguments"),
+    [
+        ([None], "{}"),
+        ([""], "{}"),
+        (["null"], "{}"),
+        (["  "], "{}"),
+        (['""'], "{}"),
+        (['{"a":1}'], '{"a":1}'),
+        (['{"a"', ":1}"], '{"a":1}'),
+        (["{}", '{"a"', ":1}"], '{"a": 1}'),
+        (["{}", "{}", '{"a":1}'], '{"a": 1}'),
+        (['{"a":1}', '{"a": 1}'], '{"a": 1}'),
+        ([{"a": [1]}], '{"a": [1]}'),
+        (['"{\\"a\\":1}"'], '{"a":1}'),
+        (['{"a":"x\ny"}'], '{"a": "x\\ny"}'),
+    ],
+)
+def test_the_arguments_of_a_complete_call_are_one_json_object(pieces: list[Any], arguments: str) -> None:
+    """`json.loads` never raises on them."""
+    found = completed(*([piece(0, "a", "look" if at == 0 else None, one)] for at, one in enumerate(pieces)))
+    assert found == [call("a", "look", arguments)]
+    assert isinstance(json.loads(arguments), dict)
+
+
+@pytest.mark.parametrize(
+    "pieces", [['{"a":1'], ['{"a":1}', '{"a":2}'], ['{"a":1}{}'], ["words"], ["[1]"], ["3"], ["true"], ["[]"]]
+)
+def test_arguments_that_are_not_one_object_are_a_problem(pieces: list[str]) -> None:
+    """They were cut off, or mean something that is not known."""
+    found = completed(*([piece(0, "a", "look" if at == 0 else None, one)] for at, one in enumerate(pieces)))
+    assert isinstance(found, str)
+    assert "not one JSON object" in found
+
+
+def test_a_missing_id_is_made_up() -> None:
+    """Each call has an id of its own, the same one however often it is asked for."""
+    found = completed([piece(0, None, "one", "{}"), piece(1, "call_0", "two", "{}"), piece(2, "", "three")])
+    assert [one["id"] for one in found if isinstance(one, dict)] == ["call_3", "call_0", "call_2"]
+
+
+def test_a_number_is_an_id() -> None:
+    """It becomes text."""
+    assert completed([piece(0, 5, "look", "{}")]) == [call("5", "look", "{}")]
+
+
+def test_a_call_without_a_name_and_two_calls_with_one_id_are_problems() -> None:
+    """Neither can be answered."""
+    assert "no name" in completed([piece(0, "a", None, "{}")])
+    assert "same id" in completed([piece(0, "a", "one", "{}"), piece(1, "a", "two", "{}")])
