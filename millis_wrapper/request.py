@@ -14,8 +14,8 @@ import attrs
 
 from ._fork import delays_fork
 from ._json import as_mapping, is_mapping, is_object
+from ._paths import children
 from ._text import shorten
-from .contract._paths import children
 from .errors import ConfigurationError, UnknownFieldWarning
 from .results import ChatReply, DuplicatedAgent
 from .retry import Operation

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
+from ._paths import format_path
 from ._text import escape_control_characters, shorten
-from .contract._paths import format_path
 from .errors import (
     APIStatusError,
     AuthenticationError,

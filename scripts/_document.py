@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper._paths import closest_match
 from millis_wrapper._text import shorten
 from millis_wrapper.contract import Contract, Field
-from millis_wrapper.contract._paths import closest_match
 
 # What to write in place of a keyword that the made code and the reference cannot show.
 UNSUPPORTED = {

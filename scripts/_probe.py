@@ -23,8 +23,8 @@ from millis_wrapper import ConfigurationError
 from millis_wrapper import contract as the_contract
 from millis_wrapper._http import KeyAuth, ensure_valid_host, own_client
 from millis_wrapper._json import NOT_JSON, is_object, read_json
+from millis_wrapper._paths import format_path
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.contract._paths import format_path
 from millis_wrapper.contract._validation import violations
 from millis_wrapper.options import HOSTS, Options, Secret, read_key, read_options, wrap_key
 from millis_wrapper.request import validate_agent_id

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from millis_wrapper import contract
-from millis_wrapper.contract._paths import children
+from millis_wrapper._paths import children
 from millis_wrapper.errors import ConfigurationError
 
 from ._checks import Finding as Finding

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper._paths import format_path, join_path
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.contract import Field, UnknownKey, fields, unknown_keys
-from millis_wrapper.contract._paths import format_path, join_path
 from millis_wrapper.contract._validation import Path, Violation, violations
 
 from ._data import is_answer, kind_of, plain

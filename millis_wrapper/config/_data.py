@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millis_wrapper import contract
 from millis_wrapper._json import as_mapping, is_object, is_sequence
-from millis_wrapper.contract._paths import join_path
+from millis_wrapper._paths import join_path
 from millis_wrapper.errors import ConfigurationError
 
 if TYPE_CHECKING:

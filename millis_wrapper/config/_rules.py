@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper._paths import closest_match
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.contract import Field, fields
-from millis_wrapper.contract._paths import closest_match
 
 from ._placeholders import unfilled_names
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from millis_wrapper._json import is_mapping, is_sequence
+from millis_wrapper._paths import closest_match, format_path
 
-from ._paths import closest_match, format_path
 from ._values import Field, UnknownKey
 
 Schema: TypeAlias = Mapping[str, Any]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from millis_wrapper._paths import closest_matches
+
 from ._contract import Contract
-from ._paths import closest_matches
 from ._values import Field, FieldMatch
 
 # The components that are searched, and the paths in them that are left out of a search, because an earlier

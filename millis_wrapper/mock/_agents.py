@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from millis_wrapper._json import is_object
-from millis_wrapper.contract._paths import format_path
+from millis_wrapper._paths import format_path
 from millis_wrapper.contract._validation import violations
 from millis_wrapper.errors import ConfigurationError
 

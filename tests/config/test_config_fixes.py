@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemas import CORPUS, at, is_list, is_object, paths, read_json
 
+from millis_wrapper._paths import format_path
 from millis_wrapper.config import Finding, check_config
 from millis_wrapper.config._checks import Kind
-from millis_wrapper.contract._paths import format_path
 
 CASES = [case for file in sorted((CORPUS / "config").glob("*.json")) for case in read_json(file)]
 CONFIGS: list[dict[str, Any]] = [case["config"] for case in CASES if isinstance(case["config"], dict)]

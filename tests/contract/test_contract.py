@@ -9,8 +9,8 @@ import pytest
 from schemas import CORPUS, at, document, is_object, paths, read_json
 
 from millis_wrapper import contract
+from millis_wrapper._paths import format_path
 from millis_wrapper.contract import Contract, Field, UnknownKey
-from millis_wrapper.contract._paths import format_path
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")

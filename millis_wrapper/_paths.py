@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from millis_wrapper._json import is_mapping, is_sequence
+from ._json import is_mapping, is_sequence
 
 
 def join_path(path: str, key: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from millis_wrapper.contract._paths import children, closest_match, format_path, join_path
+from millis_wrapper._paths import children, closest_match, format_path, join_path
 
 
 @pytest.mark.parametrize(
