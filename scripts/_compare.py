@@ -1,21 +1,20 @@
 """What `scripts/compare` does: an OpenAPI file of the service, held against openapi/millis.yaml.
 
-The file is OpenAPI 3.0 or 3.1, in JSON or YAML. Only the endpoints of the contract are read in it. They are
-found by method and path, and fields by the path to them, so the names of components and of path parameters do
-not matter. Compared are which fields there are, and type, null, required, default and value set of each. Not
-compared are words, examples, formats and ranges, the headers of responses, and how the key is sent.
+The file is OpenAPI 3.0, 3.1 or 3.2, in JSON or YAML. Only the endpoints of the contract are read in it. They
+are found by method and path, and fields by the path to them, so the names of components and of path
+parameters do not matter. These things are compared: which fields there are; type, null, required, default, value set and
+deprecation of each; and the hosts and the key of each endpoint, where the file names them. These are not:
+descriptions, examples, formats, ranges and the headers of responses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import unquote
+from typing import Any, NamedTuple
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import escape_control_characters, shorten
@@ -23,17 +22,9 @@ from millis_wrapper.config._json_text import ParseError, read_json
 from millis_wrapper.config._yaml_text import read_yaml
 
 from ._document import METHODS
+from ._openapi import CompareError, Document, Endpoint, Place
 
 OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
-# As parameters OpenAPI ignores the first two, and the key is what the contract's security scheme says.
-IGNORED_HEADERS = ("accept", "content-type", "authorization")
-MAX_SCHEMAS = 100_000  # that a document may unfold to: references can multiply without end
-
-Schema: TypeAlias = dict[str, Any]
-
-
-class CompareError(Exception):
-    """Why a file cannot be compared, in one line."""
 
 
 class Difference(NamedTuple):
@@ -53,234 +44,6 @@ class Difference(NamedTuple):
         return f"{self.path}: {self.kind}: {ours} -> {theirs}"
 
 
-class Place(NamedTuple):
-    """What a document says about one place: plain schemas, one of which a value has to fit."""
-
-    schemas: list[Schema]
-    is_required: bool
-
-    def facts(self, in_request: bool) -> dict[str, Any]:
-        """Return what can be compared as it is, by kind."""
-        default = None
-        for one in self.schemas:
-            said = one.get("x-service-default", one.get("default"))
-            if said is not None and [said] != _listed(one):  # a constant is no choice of the service
-                default = said
-        closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
-        return {
-            "type": " or ".join(sorted(self.types() - {"null"})) or "null",
-            "null": bool(self.types() & {"null", "any"}),
-            "required": self.is_required,
-            "default": default,
-            "unknown keys refused": closed,
-        }
-
-    def types(self) -> set[str]:
-        """Return the names of the types that a value may have."""
-        names = {name for one in self.schemas for name in _types(one)}
-        if "any" in names or not names:
-            return {"any"}
-        return names - {"integer"} if "number" in names else names
-
-    def values(self) -> set[str]:
-        """Return the values that are listed, null apart, each as JSON."""
-        return {json.dumps(value) for one in self.schemas for value in _listed(one) if value is not None}
-
-    def is_closed(self, in_request: bool) -> bool:
-        """Return whether values are listed, and only they are valid."""
-        said = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
-        listed = all(_listed(one) or _types(one) == {"null"} for one in self.schemas)
-        return bool(self.values()) and (said or listed)
-
-
-class Document:
-    """An OpenAPI document."""
-
-    def __init__(self, data: Any) -> None:
-        if not is_object(data) or not str(data.get("openapi", "")).startswith("3."):
-            raise CompareError("not OpenAPI 3: it has no line `openapi: 3...`")
-        self.data = data
-        self._count = 0
-
-    def operation(self, method: str, path: str) -> Place | None:
-        """Return one operation as an object with all its fields below it; names in braces do not matter."""
-        for written, item in _object(self.data, "paths").items():
-            if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
-                return self._operation(written, item, _object(item, method))
-        return None
-
-    def _operation(self, path: str, item: Schema, operation: Schema) -> Place:
-        request: dict[str, Schema] = {name: _object_of({}) for name in ("path", "query", "header", "cookie")}
-        names = re.findall("{([^}]*)}", path)
-        # The operation's own parameters come last, and replace those of the path item.
-        for one in map(self._resolve, [*_list(item, "parameters"), *_list(operation, "parameters")]):
-            group, name = str(one.get("in")), str(one.get("name"))
-            if group == "path" and name in names:
-                name = str(names.index(name) + 1)  # what it is called is the document's own choice
-            if group in request and not (group == "header" and name.lower() in IGNORED_HEADERS):
-                request[group]["properties"][name] = one.get("schema")
-                request[group]["required"] += [name] if one.get("required") is True else []
-        body = self._resolve(operation.get("requestBody", {}))
-        bodies = self._bodies(body)
-        whole = _object_of({**request, **bodies["properties"]})
-        whole["required"] = [*request, *(bodies["properties"] if body.get("required") is True else ())]
-        answers = {
-            status: self._bodies(self._resolve(answer))
-            for status, answer in _object(operation, "responses").items()
-        }
-        return Place([_object_of({"request": whole, "response": _object_of(answers)})], True)
-
-    def _bodies(self, holder: Schema) -> Schema:
-        properties: Schema = {}
-        for name in (content := _object(holder, "content")):
-            kind = name.partition(";")[0].strip().lower()
-            step = "body" if kind == "application/json" else f"body({kind})"
-            properties[step] = _object(content, name).get("schema")
-        return _object_of(properties, "response")
-
-    def children(self, place: Place) -> dict[str, Place]:
-        """Return the places just below `place`, by what they add to its path."""
-        found: dict[str, Place] = {}
-        objects = [one for one in place.schemas if "properties" in one]
-        for label, one in self._labels(objects).items():
-            found[label] = Place([one], True)
-        for key in dict.fromkeys(key for one in objects if not found for key in one["properties"]):
-            schemas = [one["properties"][key] for one in objects if key in one["properties"]]
-            is_required = all(key in one.get("required", ()) for one in objects)
-            found[f".{_name(key)}"] = self.place(schemas, is_required)
-        for keyword, step in (("items", "[]"), ("additionalProperties", "{}")):
-            schemas = [one[keyword] for one in place.schemas if is_object(one.get(keyword)) and one[keyword]]
-            if schemas:
-                found[step] = self.place(schemas, True)
-        return found
-
-    def _labels(self, objects: Sequence[Schema]) -> dict[str, Schema]:
-        """Name each of several objects by the constant that tells it from the others: `(role=user)`."""
-        for key in objects[0]["properties"] if len(objects) > 1 else ():
-            constants = [self.place([one["properties"].get(key)], True).values() for one in objects]
-            if all(len(one) == 1 for one in constants):
-                labels = [f"({_name(key)}={_name(str(json.loads(*one)))})" for one in constants]
-                if len(set(labels)) == len(labels):
-                    return dict(zip(labels, objects, strict=True))
-        return {}
-
-    def place(self, schemas: Iterable[Any], is_required: bool) -> Place:
-        """Return the place whose value has to fit one of `schemas`, which may hold references and unions."""
-        return Place([plain for one in schemas for plain in self._unfold(one, ())], is_required)
-
-    def _unfold(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
-        if not is_object(schema):
-            return [{}]  # none, true and false tell nothing about fields
-        own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
-        _object(own, "properties")
-        _list(own, "enum")
-        _list(own, "required")
-        parts = [self._unfold(one, above) for one in _list(schema, "allOf")]
-        if "$ref" in schema:
-            reference = str(schema["$ref"])
-            if reference in above:
-                return []  # a schema that is one of its own alternatives adds none
-            parts.append(self._unfold(self._target(reference), (*above, reference)))
-        for union in (_list(schema, "anyOf"), _list(schema, "oneOf")):
-            parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []
-        merged = [own]
-        for part in parts:
-            merged = [both for one in merged for two in part if (both := _both(one, two)) is not None]
-        self._count += 1 + len(merged)
-        if self._count > MAX_SCHEMAS:
-            raise CompareError(f"its references unfold to more than {MAX_SCHEMAS:,} schemas")
-        return merged
-
-    def _resolve(self, value: Any) -> Schema:
-        seen: set[str] = set()
-        while is_object(value) and "$ref" in value:
-            reference = str(value["$ref"])
-            if reference in seen:
-                raise CompareError(f"the reference {reference} leads to itself")
-            seen.add(reference)
-            value = self._target(reference)
-        return _object({"part": value}, "part")
-
-    def _target(self, reference: str) -> Any:
-        if not reference.startswith("#/"):
-            raise CompareError(f"the reference {reference} leads out of the file; bundle it first")
-        value: Any = self.data
-        for step in reference[2:].split("/"):
-            key = unquote(step).replace("~1", "/").replace("~0", "~")
-            if is_array(value):
-                value = dict(zip(map(str, range(len(value))), value, strict=True))
-            if not is_object(value) or key not in value:
-                raise CompareError(f"the reference {reference} leads nowhere")
-            value = value[key]
-        return value
-
-
-def _object(holder: Schema, key: str) -> Schema:
-    value = holder.get(key, {})
-    if not is_object(value):
-        raise CompareError(f"not OpenAPI: `{key}` is not an object")
-    return value
-
-
-def _list(holder: Schema, key: str) -> list[Any]:
-    value = holder.get(key, [])
-    if not is_array(value):
-        raise CompareError(f"not OpenAPI: `{key}` is not a list")
-    return value
-
-
-def _object_of(properties: Schema, kind: str = "object") -> Schema:
-    return {"type": kind, "properties": properties, "required": [*properties]}
-
-
-def _both(one: Schema, two: Schema) -> Schema | None:
-    """Return the plain schema of what fits both; None if nothing does."""
-    merged = {**two, **one, "required": [*one.get("required", ()), *two.get("required", ())]}
-    if "properties" in one and "properties" in two:
-        ours, theirs = one["properties"], two["properties"]
-        shared = {key: {"allOf": [ours[key], theirs[key]]} for key in ours if key in theirs}
-        merged["properties"] = {**theirs, **ours, **shared}
-    if "type" in one and "type" in two:
-        merged["type"] = sorted(_names(one) & _names(two))
-        if not merged["type"]:
-            return None
-    if "enum" in one and "enum" in two:
-        merged["enum"] = [value for value in one["enum"] if value in two["enum"]]
-    # Strictly, the `nullable` of 3.0 counts beside `type` alone; beside `allOf` it is meant all the same.
-    merged["nullable"] = one.get("nullable") is True or two.get("nullable") is True
-    return merged
-
-
-def _types(schema: Schema) -> set[str]:
-    names = _names(schema) or {_type_of(value) for value in _listed(schema)}
-    if not names:
-        names = {"object"} if "properties" in schema else {"array"} if "items" in schema else {"any"}
-    return names | {"null"} if schema.get("nullable") is True else names
-
-
-def _names(schema: Schema) -> set[str]:
-    said = schema.get("type", [])
-    names = {_name(str(one)) for one in (said if is_array(said) else [said])}
-    return names | {"integer"} if "number" in names else names  # which is a number too
-
-
-def _type_of(value: object) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
-
-
-def _listed(schema: Schema) -> list[Any]:
-    return [schema["const"]] if "const" in schema else schema.get("enum", [])
-
-
-def _bare(path: str) -> str:
-    return re.sub("{[^}]*}", "{}", path)
-
-
-def _name(text: str) -> str:
-    return text if re.fullmatch(r"[\w()/+-]+", text) else json.dumps(text)
-
-
 def _shown(kind: str, said: Any) -> str:
     if said is None:
         return {"default": "none", "value set": "any value"}.get(kind, "nothing")
@@ -288,6 +51,8 @@ def _shown(kind: str, said: Any) -> str:
         return f"has {', '.join(map(json.dumps, said)) or 'no more'}"
     if kind == "default":
         return json.dumps(said)
+    if is_array(said):
+        return ", ".join(map(str, said)) or "none"
     return said if isinstance(said, str) else "yes" if said else "no"
 
 
@@ -301,6 +66,7 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
     Raises:
         CompareError: the other document has no endpoint of the contract, or is not valid OpenAPI.
     """
+    contract.compares_events = other.compares_events = contract.has_events and other.has_events
     endpoints = {
         f"{method.upper()} {path}": (ours, other.operation(method, path))
         for path in contract.data["paths"]
@@ -313,6 +79,11 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
         if theirs is None:
             yield Difference(endpoint, "endpoint", "removed", "endpoint", None)
             continue
+        method, _, path = endpoint.partition(" ")
+        sent = (one.endpoint(method.lower(), path) for one in (contract, other))
+        for kind, said, found in zip(Endpoint._fields, *(one or () for one in sent), strict=True):
+            if said != found and None not in (said, found):
+                yield Difference(endpoint, "endpoint", kind, said, found)
         for found in _differences((contract, other), "", (ours, theirs), ()):
             yield Difference(endpoint, *found)
 
@@ -402,7 +173,7 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
         epilog="What openapi/differences.yaml lists is kept on purpose: it is shown with its reason and not"
         " counted. Exit status: 0 no difference; 1 differences; 2 the file cannot be compared.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="OpenAPI 3.0 or 3.1, JSON or YAML")
+    parser.add_argument("file", type=Path, metavar="FILE", help="OpenAPI 3.0, 3.1 or 3.2, JSON or YAML")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     given = parser.parse_args(arguments)
     where = openapi / "differences.yaml"

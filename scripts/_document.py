@@ -208,12 +208,15 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
 
     Such generators merge the forms of an `anyOf` into one object, or take only the first. Here each union is
     a `oneOf`. An open set of known values becomes a string with `x-extensible-enum`: these generators turn a
-    union of an enum and a string into an empty type, and equal values of two enums clash in Go.
+    union of an enum and a string into an empty type, and equal values of two enums clash in Go. There is no
+    `discriminator`, because with one Rust writes the role twice and cannot read it; the constant `role` is
+    enough to tell messages apart.
     """
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
     copy["x-extensions"]["x-extensible-enum"] = "The known values of a string; others are valid too."
     for _, schema in list(_schemas(copy)):
+        schema.pop("discriminator", None)
         union = schema.pop("anyOf", None)
         if union is None:
             continue
@@ -255,7 +258,7 @@ def _row(field: Field) -> Iterator[str]:
     yield field.path
     yield field.type + (" or null" if field.nullable else "")
     yield "required" if field.required else ""
-    yield "" if field.default is None else json.dumps(field.default)
+    yield json.dumps(field.default) if field.has_known_default else ""
     yield field.unit or ""
     yield (
         "known values, closed in requests"

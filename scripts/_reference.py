@@ -22,10 +22,13 @@ Each table is about one object. For an object in the config, the heading is the 
 capital is an object, or a list of such objects, with a table of its own; it is also the name of its Python
 class in `millis_api.models`.
 
-- **required**: the key is there wherever the object is. Any other key may be left out.
-- *or null*: the service takes and gives null there. Elsewhere it refuses null in a request, and an answer may
-  hold it all the same.
-- *Default*: what the service takes for a key that is absent.
+- **required**: the key is present wherever the object is. Any other key may be absent.
+- *or null*: null is valid in requests and responses. Elsewhere the service refuses null in a request; a
+  response may still contain it.
+- *in an override*: the rule for a config in a chat request, where it differs from a saved agent's config.
+- *Default*: the value that the service uses when the key is absent. *none*: an absent key sets nothing.
+  *not known*: the service has a default, but no source says which. In an override, an absent key keeps the
+  saved agent's value.
 - *Known*: the values that are known. Others are valid too, since each set has grown over time.
   *Known in requests*: the service most likely refuses another one in a request.
 
@@ -224,19 +227,37 @@ class _Page:
             if key[0] or not by_path:
                 yield f"### `{titles[key]}`" if by_path else f"### {titles[key]}"
                 yield self.contract.component(key[1])["description"]
-            rows = ["| Field | Type | Meaning |", "| --- | --- | --- |"]
-            rows += [f"| {' | '.join(self._cells(field, titles))} |" for field in fields]
+            with_defaults = any(field.has_known_default for field in fields)
+            head = ["Field", "Type", *(["Default"] if with_defaults else []), "Meaning"]
+            rows = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+            rows += [
+                f"| {' | '.join(self._cells(field, titles, with_defaults=with_defaults))} |"
+                for field in fields
+            ]
             yield "\n".join(rows)
             yield _known_from(fields)
 
-    def _cells(self, field: Field, titles: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    def _cells(
+        self, field: Field, titles: Mapping[tuple[str, str], str], *, with_defaults: bool
+    ) -> Iterator[str]:
         kind = self._linked(
             field.type, {name: title for (path, name), title in titles.items() if _is_at(path, field)}
         )
-        kind += " or null" if field.nullable else ""
         yield f"`{field.path.rpartition('.')[2]}`"
-        yield kind + (", **required**" if field.required else "")
-        yield _cell(field.description) + self._known(field)
+        yield _presence(kind, field) + self._in_override(kind, field)
+        if with_defaults:
+            yield _default(field)
+        yield ("**Deprecated.** " if field.deprecated else "") + _cell(field.description) + self._known(field)
+
+    def _in_override(self, kind: str, field: Field) -> str:
+        if field.component != CONFIGS[0] or CONFIGS[1] not in self.schemas:
+            return ""
+        for other in self.contract.fields(CONFIGS[1]):
+            if other.path == field.path and _presence(kind, other) != _presence(kind, field):
+                return f"; in an override: {_presence(kind, other)}" + (
+                    "" if other.required else ", optional"
+                )
+        return ""
 
     def _linked(self, words: str, titles: Mapping[str, str] | None = None) -> str:
         def linked(match: re.Match[str]) -> str:
@@ -255,6 +276,18 @@ class _Page:
         name = next(name for name, schema in self.schemas.items() if schema.get("enum") == list(field.known))
         self.long_sets[name] = field.known
         return f" {where}: {len(field.known)}, see {_link(name)}."
+
+
+def _presence(kind: str, field: Field) -> str:
+    return kind + (" or null" if field.nullable else "") + (", **required**" if field.required else "")
+
+
+def _default(field: Field) -> str:
+    if field.required:
+        return ""
+    if not field.has_known_default:
+        return "not known"
+    return "none" if field.default is None else f"`{json.dumps(field.default)}`"
 
 
 def _known_from(fields: Sequence[Field]) -> str:

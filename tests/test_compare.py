@@ -60,6 +60,8 @@ def renamed(contract: Any) -> Any:
     other = everywhere(change, contract)
     for kind, components in other["components"].items():
         other["components"][kind] = {f"{name}/~Out": one for name, one in components.items()}
+    if "security" in other:
+        other["security"] = [{f"{name}/~Out": [] for name in one} for one in other["security"]]
     text = json.dumps(other)
     return json.loads(text.replace("{agent_id}", "{id}").replace('"name": "agent_id"', '"name": "id"'))
 
@@ -136,6 +138,80 @@ def test_each_difference_is_found_and_no_more(run: Run) -> None:
     assert kinds == {
         *("added", "removed", "type", "null", "required", "default", "value set", "unknown keys refused")
     }
+
+
+@pytest.mark.parametrize("edition", ["millis-3.2.yaml", "millis.json"])
+def test_a_file_of_another_version_of_openapi_is_read(edition: str, run: Run) -> None:
+    """The contract as OpenAPI 3.2, whose events are an `itemSchema`, says the same as the contract."""
+    status, shown, _ = run(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
+    assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
+
+
+def test_a_change_in_the_events_of_a_stream_is_found_in_3_2(run: Run) -> None:
+    """The data of the events is compared field by field, although 3.1 and 3.2 describe it differently."""
+    other = _compare.read(ROOT / "openapi" / "editions" / "millis-3.2.yaml")
+    other["components"]["schemas"]["ChunkDelta"]["properties"]["content"] = {"type": "string"}
+    status, shown, _ = run(other, openapi=ROOT / "openapi")
+    lines = [line.strip() for line in shown.splitlines() if ".choices[].delta.content" in line]
+    assert (status, lines[0].partition(": ")[2]) == (1, "type: array or string -> string")
+
+
+def put(holder: Any, path: str, value: Any) -> None:
+    *above, last = path.split()
+    for step in above:
+        holder = holder[step]
+    holder[last] = value
+
+
+CHAT = "paths /chat/completions post"
+BEARER = {"key": {"type": "http", "scheme": "bearer"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("servers", [{"url": "https://new"}], "hosts: https://api-eu-west.millis.ai, https://api-west.mil"),
+        (f"{CHAT} servers", [{"url": "https://new"}], "-> https://new"),
+        ("components securitySchemes privateKey name", "x-key", "key: header authorization -> header x-key"),
+        ("components securitySchemes privateKey in", "query", "-> query authorization"),
+        ("components securitySchemes privateKey", BEARER["key"], "-> header authorization (bearer)"),
+        (f"{CHAT} security", [], "key: header authorization -> without a key"),
+        (f"{CHAT} security", [{}, {"privateKey": []}], "-> header authorization, without a key"),
+        (f"{CHAT} deprecated", True, "endpoint: deprecated: no -> yes"),
+        (
+            "components schemas Flow properties user_start_first deprecated",
+            True,
+            "request.body.agent.agent_config.flow.user_start_first: deprecated: no -> yes",
+        ),
+        (
+            "components schemas CallTransfer properties phone deprecated",
+            False,
+            "response.200.body.config.flow.call_transfer.phone: deprecated: yes -> no",
+        ),
+    ],
+)
+def test_changed_hosts_security_and_deprecations_are_reported(
+    path: str, value: Any, line: str, run: Run, tmp_path: Path
+) -> None:
+    """A host that moved, a key that is sent elsewhere, and what is about to go are differences."""
+    shutil.copy(ROOT / "openapi" / "millis.yaml", tmp_path)
+    (tmp_path / "differences.yaml").write_text("[]")
+    other = copy.deepcopy(document())
+    put(other, path, value)
+    status, shown, _ = run(other, openapi=tmp_path)
+    assert status == 1
+    assert line in shown
+    assert "response.401" not in shown
+
+
+def test_a_file_that_names_no_hosts_and_no_security_says_nothing_about_them(run: Run) -> None:
+    """FastAPI names neither; an `authorization` header parameter is the key, as the contract has it."""
+    other = copy.deepcopy(document())
+    del other["servers"], other["security"], other["components"]["securitySchemes"]
+    assert run(other, openapi=ROOT / "openapi")[0] == 0
+    header = {"name": "authorization", "in": "header", "schema": {"type": "string"}}
+    other["paths"]["/chat/completions"]["post"]["parameters"] = [header]
+    assert run(other, openapi=ROOT / "openapi")[0] == 0
 
 
 @pytest.mark.parametrize("case", _compare.read(SMALL / "schemas.yaml"), ids=lambda case: case["why"])

@@ -163,14 +163,15 @@ def test_each_object_says_whether_it_takes_unknown_keys() -> None:
 
 
 def test_each_integer_says_its_size() -> None:
-    """Languages with integers of a fixed size know which one to take, and no count or wait is negative."""
+    """Languages with integers of a fixed size know which one to use."""
     integers = [one for one in objects(document()) if one.get("type") in ("integer", ["integer", "null"])]
     assert integers
     assert {one.get("format") for one in integers} == {"int32", "int64"}
-    for name, prop in properties():
-        if prop.get("x-unit") in ("milliseconds", "seconds", "messages", "tokens"):
-            bounded = [one for one in objects(prop) if "minimum" in one]
-            assert [one["minimum"] for one in bounded] == ([0] if prop.get("format") != "int64" else []), name
+
+
+def test_no_range_is_claimed_that_no_source_has() -> None:
+    """No number has a minimum or maximum: no source names one, and `-1` for "none" is common."""
+    assert not [one for one in objects(components()) if {"minimum", "maximum"} & set(one)]
 
 
 def test_every_component_is_used() -> None:

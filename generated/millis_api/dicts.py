@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .models import UsageDict as UsageDict
     from .models import UserMessageDict as UserMessageDict
     from .models import ValidationErrorContextDict as ValidationErrorContextDict
-    from .models import ValidationErrorDict as ValidationErrorDict
+    from .models import ValidationErrorItemDict as ValidationErrorItemDict
     from .models import VoiceDict as VoiceDict
     from .models import VoiceSettingsDict as VoiceSettingsDict
     from .models import VoicemailDict as VoicemailDict
@@ -117,7 +117,7 @@ __all__ = (
     "UsageDict",
     "UserMessageDict",
     "ValidationErrorContextDict",
-    "ValidationErrorDict",
+    "ValidationErrorItemDict",
     "VoiceDict",
     "VoiceSettingsDict",
     "VoicemailDict",

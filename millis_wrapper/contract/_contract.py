@@ -118,6 +118,8 @@ class Contract:
             origin_of=schema.get("x-origin-of", {}),
             examples=tuple(schema.get("examples", ())),
             keys=tuple(dict.fromkeys(self._keys(schema))),
+            has_known_default="x-service-default" in schema and not required,
+            deprecated=any(one.get("deprecated") is True for one in (schema, *(leaf for _, leaf in leaves))),
             is_secret=any(one.get("x-secret") is True for one in (schema, *(leaf for _, leaf in leaves))),
         )
 

@@ -32,7 +32,8 @@ class Field(NamedTuple):
     required: bool
     """Whether the object that holds it has to hold it."""
     default: Any
-    """What the service takes when the key is absent; None where it has no default, or none is known."""
+    """The value that the service uses when the key is absent. None if there is no default, or if the default
+    is not known; `has_known_default` tells the two apart."""
     unit: str | None
     """What a number counts: `milliseconds`, `tokens`."""
     known: tuple[Any, ...]
@@ -50,6 +51,11 @@ class Field(NamedTuple):
     """Values that could be real."""
     keys: tuple[str, ...]
     """The keys of the object, or of the objects in the list, that the field holds."""
+    has_known_default: bool
+    """Whether it is known what the service does when the key is absent: it uses `default`, or sets nothing.
+    False for required keys, which cannot be absent."""
+    deprecated: bool
+    """Whether another field replaces it."""
     is_secret: bool
     """Whether the field holds a credential, so that its values are masked in output for people."""
 

@@ -1016,8 +1016,6 @@ TEXT = r"""{
      }
     },
     "x-origin": [
-     "chat-page",
-     "duplicate-page",
      "published-schema"
     ]
    },
@@ -1254,6 +1252,7 @@ TEXT = r"""{
       "examples": [
        "-OabCdEfGhIjKlMnOpQr"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "published-schema"
@@ -1272,6 +1271,7 @@ TEXT = r"""{
        }
       ],
       "description": "A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved agent: each top-level key given here probably replaces that key whole, and each absent key keeps its saved value.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "published-schema"
@@ -1290,6 +1290,7 @@ TEXT = r"""{
        }
       ],
       "description": "Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "published-schema"
@@ -1431,6 +1432,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/ToolCall"
       },
       "description": "The tool calls that the agent made in this message.",
+      "x-service-default": null,
       "x-origin": [
        "published-schema"
       ]
@@ -1628,6 +1630,7 @@ TEXT = r"""{
       "examples": [
        "Hello {name}, this is the front desk."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1646,6 +1649,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/Tool"
       },
       "description": "Your own functions that the agent can call over HTTP. Their names differ from each other.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1664,6 +1668,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/MillisFunction"
       },
       "description": "Functions that the vendor's own clients provide, such as a form shown in the browser.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1679,6 +1684,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/AppFunction"
       },
       "description": "Ready-made functions of connected apps, such as a calendar.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1694,6 +1700,7 @@ TEXT = r"""{
       "examples": [
        "wss://llm.example.com/chat"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1724,7 +1731,10 @@ TEXT = r"""{
        "chat-page",
        "duplicate-page",
        "published-schema"
-      ]
+      ],
+      "x-origin-of": {
+       "meaning": "inferred, medium"
+      }
      },
      "vad_threshold": {
       "type": [
@@ -1796,13 +1806,15 @@ TEXT = r"""{
       "examples": [
        "https://example.com/session-ended"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
        "published-schema"
       ],
       "x-origin-of": {
-       "format": "observed"
+       "format": "observed",
+       "meaning": "observed, medium"
       }
      },
      "privacy_settings": {
@@ -1831,6 +1843,7 @@ TEXT = r"""{
        }
       ],
       "description": "Names and rare words that speech recognition should hear correctly.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1853,13 +1866,15 @@ TEXT = r"""{
       "examples": [
        "https://example.com/caller"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
        "published-schema"
       ],
       "x-origin-of": {
-       "format": "observed"
+       "format": "observed",
+       "meaning": "observed, medium"
       }
      },
      "switch_language": {
@@ -1872,6 +1887,7 @@ TEXT = r"""{
        }
       ],
       "description": "Lets the agent change its language in the middle of a session.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1888,6 +1904,7 @@ TEXT = r"""{
        }
       ],
       "description": "The files that the agent uses as a source of knowledge.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1936,6 +1953,7 @@ TEXT = r"""{
        }
       ],
       "description": "How the agent continues earlier sessions with the same person. The chat page does not show it; a chat request takes it all the same.",
+      "x-service-default": null,
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -2020,6 +2038,7 @@ TEXT = r"""{
       "examples": [
        "Hello {name}, this is the front desk."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2038,6 +2057,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/Tool"
       },
       "description": "Your own functions that the agent can call over HTTP. Their names differ from each other.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2056,6 +2076,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/MillisFunction"
       },
       "description": "Functions that the vendor's own clients provide, such as a form shown in the browser.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2071,6 +2092,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/AppFunction"
       },
       "description": "Ready-made functions of connected apps, such as a calendar.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2086,6 +2108,7 @@ TEXT = r"""{
       "examples": [
        "wss://llm.example.com/chat"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2116,7 +2139,10 @@ TEXT = r"""{
        "chat-page",
        "duplicate-page",
        "published-schema"
-      ]
+      ],
+      "x-origin-of": {
+       "meaning": "inferred, medium"
+      }
      },
      "vad_threshold": {
       "type": [
@@ -2188,13 +2214,15 @@ TEXT = r"""{
       "examples": [
        "https://example.com/session-ended"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
        "published-schema"
       ],
       "x-origin-of": {
-       "format": "observed"
+       "format": "observed",
+       "meaning": "observed, medium"
       }
      },
      "privacy_settings": {
@@ -2223,6 +2251,7 @@ TEXT = r"""{
        }
       ],
       "description": "Names and rare words that speech recognition should hear correctly.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2245,13 +2274,15 @@ TEXT = r"""{
       "examples": [
        "https://example.com/caller"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
        "published-schema"
       ],
       "x-origin-of": {
-       "format": "observed"
+       "format": "observed",
+       "meaning": "observed, medium"
       }
      },
      "switch_language": {
@@ -2264,6 +2295,7 @@ TEXT = r"""{
        }
       ],
       "description": "Lets the agent change its language in the middle of a session.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2280,6 +2312,7 @@ TEXT = r"""{
        }
       ],
       "description": "The files that the agent uses as a source of knowledge.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2328,6 +2361,7 @@ TEXT = r"""{
        }
       ],
       "description": "How the agent continues earlier sessions with the same person. The chat page does not show it; a chat request takes it all the same.",
+      "x-service-default": null,
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -2480,8 +2514,7 @@ TEXT = r"""{
       "anyOf": [
        {
         "type": "integer",
-        "format": "int32",
-        "minimum": 0
+        "format": "int32"
        },
        {
         "$ref": "#/components/schemas/ResponseDelay"
@@ -2511,6 +2544,7 @@ TEXT = r"""{
        }
       ],
       "description": "What the agent says when its reply takes long.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2559,6 +2593,7 @@ TEXT = r"""{
        }
       ],
       "description": "The people to whom the agent may hand the call over.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2575,6 +2610,7 @@ TEXT = r"""{
        }
       ],
       "description": "What the agent says when the person has been silent.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2591,6 +2627,7 @@ TEXT = r"""{
        }
       ],
       "description": "Whether the agent may press keys to get through a telephone menu.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2667,7 +2704,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "How long it waits after ordinary speech, in milliseconds.",
       "examples": [
        400
@@ -2683,7 +2719,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "How long it waits while the person is saying a number, in milliseconds; pauses are usual there.",
       "examples": [
        1500
@@ -2708,7 +2743,6 @@ TEXT = r"""{
      "response_gap_threshold": {
       "type": "integer",
       "format": "int32",
-      "minimum": 0,
       "description": "How long the person must have waited before a phrase is spoken, in milliseconds.",
       "examples": [
        1500
@@ -2770,6 +2804,7 @@ TEXT = r"""{
       "examples": [
        "When the guest says goodbye."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2790,6 +2825,7 @@ TEXT = r"""{
         "Goodbye."
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2835,6 +2871,7 @@ TEXT = r"""{
       "examples": [
        "Please call the front desk."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2887,10 +2924,12 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`.",
+      "description": "The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of `phones`.",
+      "deprecated": true,
       "examples": [
        "+14155550100"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2909,6 +2948,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/TransferOption"
       },
       "description": "The numbers to choose from. The chat page does not show it; a chat request takes it all the same.",
+      "x-service-default": null,
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -2923,6 +2963,7 @@ TEXT = r"""{
       "examples": [
        "When the guest asks for a person."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2943,6 +2984,7 @@ TEXT = r"""{
         "I am putting you through."
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2983,6 +3025,7 @@ TEXT = r"""{
       "examples": [
        "The night porter; from ten in the evening"
       ],
+      "x-service-default": null,
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -3002,7 +3045,6 @@ TEXT = r"""{
     "properties": {
      "idle_time": {
       "type": "number",
-      "minimum": 0,
       "description": "How long the person must have been silent, in seconds (not milliseconds).",
       "examples": [
        10
@@ -3056,6 +3098,7 @@ TEXT = r"""{
       "examples": [
        "Press 1 for English."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3098,6 +3141,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/ToolParam"
       },
       "description": "The values that the agent has to find out and pass along.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3125,6 +3169,7 @@ TEXT = r"""{
       "examples": [
        "https://example.com/find-room"
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3145,6 +3190,7 @@ TEXT = r"""{
       ],
       "description": "HTTP headers to send with the call, such as an API key of your own. Their values are secret.",
       "x-secret": true,
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3182,12 +3228,12 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
-      "description": "How long the service waits for your webhook's answer, in whole seconds (not milliseconds). Without it the service waits 5 seconds.",
+      "description": "How long the service waits for the response of your webhook, in whole seconds (not milliseconds). Default: `5`.",
       "examples": [
        5
       ],
       "x-unit": "seconds",
+      "x-service-default": 5,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3226,6 +3272,7 @@ TEXT = r"""{
         "I am looking for a room."
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3442,7 +3489,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The kind of function, such as a form in the browser.",
+      "description": "The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind `webhook`, whose use is not documented.",
       "examples": [
        "web_form"
       ],
@@ -3464,6 +3511,7 @@ TEXT = r"""{
        "$ref": "#/components/schemas/ToolParam"
       },
       "description": "Further values that the agent passes along.",
+      "x-service-default": null,
       "x-origin": [
        "published-schema"
       ]
@@ -3482,6 +3530,7 @@ TEXT = r"""{
         "Please type your address."
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3577,6 +3626,7 @@ TEXT = r"""{
       ],
       "description": "What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking also `contact_method`.",
       "x-secret": true,
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3657,6 +3707,7 @@ TEXT = r"""{
        }
       ],
       "description": "What part of the conversation the model is shown.",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3677,12 +3728,12 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "How many of the latest messages the model is shown. Without it, or with null, it is shown all.",
       "examples": [
        20
       ],
       "x-unit": "messages",
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3695,7 +3746,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "The model is shown the result of a tool only while it is among this many of the latest messages.",
       "examples": [
        10
@@ -3720,7 +3770,6 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "minimum": 0,
       "description": "The longest that a session may last, in seconds (not milliseconds); at most 24 hours.",
       "examples": [
        600
@@ -3740,7 +3789,6 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "minimum": 0,
       "description": "The longest that the person may be silent, in seconds (not milliseconds).",
       "examples": [
        60
@@ -3761,6 +3809,7 @@ TEXT = r"""{
       "examples": [
        "I have to end the call now."
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3799,6 +3848,7 @@ TEXT = r"""{
       ],
       "description": "HTTP headers to send with the call. Their values are secret.",
       "x-secret": true,
+      "x-service-default": null,
       "x-origin": [
        "published-schema"
       ]
@@ -3927,6 +3977,7 @@ TEXT = r"""{
         "file-1"
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3950,6 +4001,7 @@ TEXT = r"""{
         "Let me look that up."
        ]
       ],
+      "x-service-default": null,
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -4057,6 +4109,7 @@ TEXT = r"""{
        }
       ],
       "description": "Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the same.",
+      "x-service-default": null,
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -4116,7 +4169,10 @@ TEXT = r"""{
       "x-origin": [
        "duplicate-page",
        "published-schema"
-      ]
+      ],
+      "x-origin-of": {
+       "meaning": "inferred, medium"
+      }
      }
     }
    },
@@ -4260,10 +4316,12 @@ TEXT = r"""{
     "title": "KnownMillisFunctionType",
     "description": "Kinds of functions of the vendor's clients that have been seen. Others are accepted.",
     "x-origin": [
-     "observed"
+     "observed",
+     "published-schema"
     ],
     "enum": [
-     "web_form"
+     "web_form",
+     "webhook"
     ]
    },
    "KnownAppFunctionName": {
@@ -4596,7 +4654,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "Which reply the choice belongs to. The agent's is 0.",
       "examples": [
        0
@@ -4746,7 +4803,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "Which tool call of the reply this is a piece of.",
       "examples": [
        0
@@ -4843,7 +4899,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "The tokens that the model read.",
       "examples": [
        120
@@ -4859,7 +4914,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "The tokens that the model wrote.",
       "examples": [
        12
@@ -4875,7 +4929,6 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "minimum": 0,
       "description": "The tokens read and written together.",
       "examples": [
        132
@@ -4991,7 +5044,7 @@ TEXT = r"""{
      "detail": {
       "type": "array",
       "items": {
-       "$ref": "#/components/schemas/ValidationError"
+       "$ref": "#/components/schemas/ValidationErrorItem"
       },
       "description": "Each place of the request that is wrong.",
       "x-origin": [
@@ -5000,9 +5053,9 @@ TEXT = r"""{
      }
     }
    },
-   "ValidationError": {
+   "ValidationErrorItem": {
     "type": "object",
-    "title": "ValidationError",
+    "title": "ValidationErrorItem",
     "description": "One thing that is wrong with a request.",
     "additionalProperties": true,
     "required": [
@@ -5120,7 +5173,7 @@ TEXT = r"""{
        {
         "type": "array",
         "items": {
-         "$ref": "#/components/schemas/ValidationError"
+         "$ref": "#/components/schemas/ValidationErrorItem"
         }
        }
       ],
@@ -5155,7 +5208,7 @@ TEXT = r"""{
   "x-origin": "Where the field, component or status itself is known from; each name is an entry of x-sources.",
   "x-origin-of": "Where one thing about it is known from, when that is another source. Keys are `type`, `unit`, `default`, `values`, `range`, `format` and `meaning`; a value is a name of x-sources, with how sure it is after a comma when that is not what x-sources says.",
   "x-unit": "What a number counts.",
-  "x-service-default": "What the service takes when the key is absent. It is not `default`, because a generated client would send that, and in a partial config an absent key means \"leave the saved value alone\".",
+  "x-service-default": "What the service uses when the key is absent. `null` means that there is no default: an absent key sets nothing (no tool, no message, no limit). A field that is neither required nor has this extension has a default that is not known. The keyword `default` is not used, because a generated client would send its value, and in a partial config an absent key means \"keep the saved value\".",
   "x-closed-in-requests": "`true`: the service most likely refuses a request with a value outside this set.",
   "x-secret": "`true`: the field, or the component wherever it is used, holds a credential. Every value in it is masked (`****`) in anything written for people; keys and null stay visible. Passwords and keys inside URLs need no mark: they are masked in every field. Output that is data stays exact.",
   "x-event-stream": "What the events of a text/event-stream answer hold. OpenAPI 3.1 has no keyword for it; 3.2 has.",
@@ -5199,14 +5252,18 @@ TEXT = r"""{
  },
  "x-not-known": [
   "Which status a missing or wrong key gives.",
-  "Limits on the rate, the number or the size of requests, and whether a refusal for one of them says when to try again.",
-  "Whether the service knows idempotency keys or request ids; none are documented.",
-  "Whether an object in a partial config replaces the saved agent's whole, as is assumed here, or is merged into it; and what a null in it does.",
+  "Limits on the rate, the number or the size of requests, and whether a refusal for one of them says when to retry.",
+  "Whether the service supports idempotency keys or request ids; none are documented.",
+  "Whether an object in a partial config replaces the saved agent's object, as is assumed here, or is merged into it; and what a null in it does.",
+  "Which config keys have an effect in a text chat. For example, whether the agent starts with `first_message`.",
+  "What the webhook of a tool receives, and what it has to respond with.",
+  "What `session_data_webhook` and `extra_prompt_webhook` receive, and what `extra_prompt_webhook` has to respond with.",
+  "How to change a copy after it was made; neither of the two endpoints can.",
   "What `end_of_session` does beyond marking the last turn.",
-  "Whether every whole stream closes with `[DONE]`, and how a failure in the middle of one looks.",
-  "Whether a config key that is not set is absent from an answer, or null. Either must be expected, at every depth.",
+  "Whether every complete stream ends with `[DONE]`, and how a failure in the middle of a stream looks.",
+  "Whether a config key that is not set is absent from a response, or null. Expect either, at every depth.",
   "The unit of `created_at`.",
-  "What chat answers for an agent that is switched off."
+  "What a chat responds for an agent that is switched off."
  ]
 }
 """

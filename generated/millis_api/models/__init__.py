@@ -119,10 +119,10 @@ if TYPE_CHECKING:
     from .usage import UsageDict
     from .user_message import UserMessage
     from .user_message import UserMessageDict
-    from .validation_error import ValidationError
-    from .validation_error import ValidationErrorDict
     from .validation_error_context import ValidationErrorContext
     from .validation_error_context import ValidationErrorContextDict
+    from .validation_error_item import ValidationErrorItem
+    from .validation_error_item import ValidationErrorItemDict
     from .voice import Voice
     from .voice import VoiceDict
     from .voice_settings import VoiceSettings
@@ -245,10 +245,10 @@ __all__ = (
     "UsageDict",
     "UserMessage",
     "UserMessageDict",
-    "ValidationError",
-    "ValidationErrorDict",
     "ValidationErrorContext",
     "ValidationErrorContextDict",
+    "ValidationErrorItem",
+    "ValidationErrorItemDict",
     "Voice",
     "VoiceDict",
     "Voicemail",
@@ -372,10 +372,10 @@ _MODULES = {
     "UsageDict": ".usage",
     "UserMessage": ".user_message",
     "UserMessageDict": ".user_message",
-    "ValidationError": ".validation_error",
-    "ValidationErrorDict": ".validation_error",
     "ValidationErrorContext": ".validation_error_context",
     "ValidationErrorContextDict": ".validation_error_context",
+    "ValidationErrorItem": ".validation_error_item",
+    "ValidationErrorItemDict": ".validation_error_item",
     "Voice": ".voice",
     "VoiceDict": ".voice",
     "VoiceSettings": ".voice_settings",

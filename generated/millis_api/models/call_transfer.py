@@ -21,8 +21,8 @@ class CallTransfer(Model):
     """The numbers to which the agent may hand the call over, and when.
 
     Attributes:
-        phone: The number to transfer to, in E.164 form such as `+14155550100`. The older form of
-            `phones`.
+        phone: The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older
+            form of `phones`.
         phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
             the same.
         instruction: When and how to transfer, in plain words for the language model.
@@ -37,7 +37,8 @@ class CallTransfer(Model):
     }
 
     phone: None | str | Unset = UNSET
-    """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
+    """ The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of
+    `phones`. """
     phones: list[TransferOption] | None | Unset = UNSET
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str | Unset = UNSET
@@ -64,7 +65,8 @@ class CallTransferDict(TypedDict, total=False):
     """The numbers to which the agent may hand the call over, and when."""
 
     phone: None | str
-    """ The number to transfer to, in E.164 form such as `+14155550100`. The older form of `phones`. """
+    """ The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of
+    `phones`. """
     phones: list[TransferOptionDict] | None
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str

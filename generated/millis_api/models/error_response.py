@@ -13,7 +13,7 @@ from .. import models
 from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
-    from ..models.validation_error import ValidationError, ValidationErrorDict
+    from ..models.validation_error_item import ValidationErrorItem, ValidationErrorItemDict
 
 
 @_attrs_define(kw_only=True, repr=False)
@@ -28,7 +28,7 @@ class ErrorResponse(Model):
         "detail": "detail",
     }
 
-    detail: list[ValidationError] | str | Unset = UNSET
+    detail: list[ValidationErrorItem] | str | Unset = UNSET
     """ What went wrong, usually in words. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -38,7 +38,7 @@ class ErrorResponse(Model):
         """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
-            detail=read(rest.pop("detail", MISSING), listed=(models.ValidationError,)),
+            detail=read(rest.pop("detail", MISSING), listed=(models.ValidationErrorItem,)),
             additional_properties=rest,
         )
 
@@ -46,5 +46,5 @@ class ErrorResponse(Model):
 class ErrorResponseDict(TypedDict, total=False):
     """The usual body of any failure but 422."""
 
-    detail: list[ValidationErrorDict] | str
+    detail: list[ValidationErrorItemDict] | str
     """ What went wrong, usually in words. """

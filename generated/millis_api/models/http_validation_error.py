@@ -13,7 +13,7 @@ from .. import models
 from ..types import MISSING, UNSET, Model, Unset, read
 
 if TYPE_CHECKING:
-    from ..models.validation_error import ValidationError, ValidationErrorDict
+    from ..models.validation_error_item import ValidationErrorItem, ValidationErrorItemDict
 
 
 @_attrs_define(kw_only=True, repr=False)
@@ -28,7 +28,7 @@ class HTTPValidationError(Model):
         "detail": "detail",
     }
 
-    detail: list[ValidationError] | Unset = UNSET
+    detail: list[ValidationErrorItem] | Unset = UNSET
     """ Each place of the request that is wrong. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -38,7 +38,7 @@ class HTTPValidationError(Model):
         """Create the model from JSON data. A value that does not fit its type is kept unchanged."""
         rest = dict(src_dict)
         return cls(
-            detail=read(rest.pop("detail", MISSING), listed=(models.ValidationError,)),
+            detail=read(rest.pop("detail", MISSING), listed=(models.ValidationErrorItem,)),
             additional_properties=rest,
         )
 
@@ -46,5 +46,5 @@ class HTTPValidationError(Model):
 class HTTPValidationErrorDict(TypedDict, total=False):
     """Why a request was refused with status 422."""
 
-    detail: list[ValidationErrorDict]
+    detail: list[ValidationErrorItemDict]
     """ Each place of the request that is wrong. """

@@ -3,8 +3,9 @@
 
 from typing import Literal
 
-KnownMillisFunctionType = Literal["web_form"]
+KnownMillisFunctionType = Literal["web_form", "webhook"]
 
 KNOWN_MILLIS_FUNCTION_TYPE_VALUES: set[KnownMillisFunctionType] = {
     "web_form",
+    "webhook",
 }

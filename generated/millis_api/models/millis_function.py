@@ -27,7 +27,8 @@ class MillisFunction(Model):
         name: The name by which the language model calls the function.
         description: What the function does and when to use it, in plain words for the language model.
         data: What a function of the vendor's clients asks the person for.
-        type_: The kind of function, such as a form in the browser.
+        type_: The kind of function. `web_form` is a form in the browser. The published schema also
+            mentions a kind `webhook`, whose use is not documented.
         params: Further values that the agent passes along.
         messages: What the agent may say while the function runs.
         response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
@@ -51,7 +52,8 @@ class MillisFunction(Model):
     data: MillisFunctionData
     """ What a function of the vendor's clients asks the person for. """
     type_: KnownMillisFunctionType | str
-    """ The kind of function, such as a form in the browser. """
+    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
+    `webhook`, whose use is not documented. """
     params: list[ToolParam] | None | Unset = UNSET
     """ Further values that the agent passes along. """
     messages: list[str] | None | Unset = UNSET
@@ -88,7 +90,8 @@ class MillisFunctionDict(TypedDict, total=False):
     data: Required[MillisFunctionDataDict]
     """ What a function of the vendor's clients asks the person for. """
     type: Required[KnownMillisFunctionType | str]
-    """ The kind of function, such as a form in the browser. """
+    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
+    `webhook`, whose use is not documented. """
     params: list[ToolParamDict] | None
     """ Further values that the agent passes along. """
     messages: list[str] | None

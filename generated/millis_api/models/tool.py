@@ -33,8 +33,8 @@ class Tool(Model):
         header: HTTP headers to send with the call, such as an API key of your own. Their values are
             secret.
         method: The HTTP method of the call.
-        timeout: How long the service waits for your webhook's answer, in whole seconds (not milliseconds).
-            Without it the service waits 5 seconds.
+        timeout: How long the service waits for the response of your webhook, in whole seconds (not
+            milliseconds). Default: `5`.
         run_after_call: Whether the function is called after the session has ended rather than during it.
         messages: What the agent may say while the function runs.
         response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
@@ -80,8 +80,8 @@ class Tool(Model):
     method: KnownHttpMethod | None | str | Unset = UNSET
     """ The HTTP method of the call. """
     timeout: int | None | Unset = UNSET
-    """ How long the service waits for your webhook's answer, in whole seconds (not milliseconds). Without
-    it the service waits 5 seconds. """
+    """ How long the service waits for the response of your webhook, in whole seconds (not milliseconds).
+    Default: `5`. """
     run_after_call: bool | None | Unset = UNSET
     """ Whether the function is called after the session has ended rather than during it. """
     messages: list[str] | None | Unset = UNSET
@@ -138,8 +138,8 @@ class ToolDict(TypedDict, total=False):
     method: KnownHttpMethod | None | str
     """ The HTTP method of the call. """
     timeout: int | None
-    """ How long the service waits for your webhook's answer, in whole seconds (not milliseconds). Without
-    it the service waits 5 seconds. """
+    """ How long the service waits for the response of your webhook, in whole seconds (not milliseconds).
+    Default: `5`. """
     run_after_call: bool | None
     """ Whether the function is called after the session has ended rather than during it. """
     messages: list[str] | None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @_attrs_define(kw_only=True, repr=False)
-class ValidationError(Model):
+class ValidationErrorItem(Model):
     """One thing that is wrong with a request.
 
     Attributes:
@@ -68,7 +68,7 @@ class ValidationError(Model):
         )
 
 
-class ValidationErrorDict(TypedDict, total=False):
+class ValidationErrorItemDict(TypedDict, total=False):
     """One thing that is wrong with a request."""
 
     loc: Required[list[int | str]]

@@ -1,0 +1,325 @@
+"""An OpenAPI document as `scripts/compare` reads it: its operations as objects with all their fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import unquote
+
+from millis_wrapper._json import is_array, is_object
+
+# OpenAPI ignores the first two as parameters; the key is compared as part of the endpoint.
+IGNORED_HEADERS = ("accept", "content-type", "authorization")
+MAX_SCHEMAS = 100_000  # that a document may unfold to: references can multiply without end
+
+Schema: TypeAlias = dict[str, Any]
+
+
+class CompareError(Exception):
+    """A file cannot be compared; the message is one line."""
+
+
+class Endpoint(NamedTuple):
+    """Where and how a request to one operation is sent."""
+
+    hosts: list[str] | None
+    """The URLs of its servers; None if the document names none."""
+    key: list[str] | None
+    """The ways in which a request may carry the key; None if the document does not say."""
+    deprecated: bool
+
+
+class Place(NamedTuple):
+    """What a document says about one place: plain schemas, one of which a value has to fit."""
+
+    schemas: list[Schema]
+    is_required: bool
+
+    def facts(self, in_request: bool) -> dict[str, Any]:
+        """Return what can be compared as it is, by kind."""
+        default = None
+        for one in self.schemas:
+            said = one.get("x-service-default", one.get("default"))
+            if said is not None and [said] != _listed(one):  # a constant is no choice of the service
+                default = said
+        closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
+        return {
+            "type": " or ".join(sorted(self.types() - {"null"})) or "null",
+            "null": bool(self.types() & {"null", "any"}),
+            "required": self.is_required,
+            "default": default,
+            "unknown keys refused": closed,
+            "deprecated": bool(self.schemas) and all(one.get("deprecated") is True for one in self.schemas),
+        }
+
+    def types(self) -> set[str]:
+        """Return the names of the types that a value may have."""
+        names = {name for one in self.schemas for name in _types(one)}
+        if "any" in names or not names:
+            return {"any"}
+        return names - {"integer"} if "number" in names else names
+
+    def values(self) -> set[str]:
+        """Return the values that are listed, null apart, each as JSON."""
+        return {json.dumps(value) for one in self.schemas for value in _listed(one) if value is not None}
+
+    def is_closed(self, in_request: bool) -> bool:
+        """Return whether values are listed, and only they are valid."""
+        said = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
+        listed = all(_listed(one) or _types(one) == {"null"} for one in self.schemas)
+        return bool(self.values()) and (said or listed)
+
+
+class Document:
+    """An OpenAPI document, version 3.0, 3.1 or 3.2.
+
+    Args:
+        data: the document as data.
+    """
+
+    def __init__(self, data: Any) -> None:
+        if not is_object(data) or not str(data.get("openapi", "")).startswith("3."):
+            raise CompareError("not OpenAPI 3: it has no line `openapi: 3...`")
+        self.data = data
+        self.has_events = any("x-event-stream" in one or "itemSchema" in one for one in _objects(data))
+        self.compares_events = False
+        self._count = 0
+
+    def endpoint(self, method: str, path: str) -> Endpoint | None:
+        """Return where and how a request to one operation is sent; names in braces do not matter."""
+        for written, item in _object(self.data, "paths").items():
+            if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
+                operation = _object(item, method)
+                holders = (operation, item, self.data)
+                servers = next((_list(one, "servers") for one in holders if "servers" in one), None)
+                parameters = [*_list(item, "parameters"), *_list(operation, "parameters")]
+                return Endpoint(
+                    hosts=servers and sorted(str(_object({"": one}, "").get("url")) for one in servers),
+                    key=self._key(operation, [self._resolve(one) for one in parameters]),
+                    deprecated=operation.get("deprecated") is True,
+                )
+        return None
+
+    def _key(self, operation: Schema, parameters: list[Schema]) -> list[str] | None:
+        """Return the ways in which a request carries the key, or None if the document does not say."""
+        schemes = _object(_object(self.data, "components"), "securitySchemes")
+        for holder in (operation, self.data):
+            if "security" in holder:
+                names = [list(_object({"": one}, "")) for one in _list(holder, "security")]
+                ways = {
+                    " and ".join(_way(self._resolve(schemes.get(name, {}))) for name in one) for one in names
+                }
+                return sorted(way or "without a key" for way in ways) or ["without a key"]
+        headers = {str(one.get("name")).lower() for one in parameters if one.get("in") == "header"}
+        return ["header authorization"] if "authorization" in headers else None
+
+    def operation(self, method: str, path: str) -> Place | None:
+        """Return one operation as an object with all its fields below it; names in braces do not matter."""
+        for written, item in _object(self.data, "paths").items():
+            if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
+                return self._operation(written, item, _object(item, method))
+        return None
+
+    def _operation(self, path: str, item: Schema, operation: Schema) -> Place:
+        request: dict[str, Schema] = {name: _object_of({}) for name in ("path", "query", "header", "cookie")}
+        names = re.findall("{([^}]*)}", path)
+        # The operation's own parameters come last, and replace those of the path item.
+        for one in map(self._resolve, [*_list(item, "parameters"), *_list(operation, "parameters")]):
+            group, name = str(one.get("in")), str(one.get("name"))
+            if group == "path" and name in names:
+                name = str(names.index(name) + 1)  # what it is called is the document's own choice
+            if group in request and not (group == "header" and name.lower() in IGNORED_HEADERS):
+                schema = one.get("schema")
+                if one.get("deprecated") is True and is_object(schema):
+                    schema = {**schema, "deprecated": True}
+                request[group]["properties"][name] = schema
+                request[group]["required"] += [name] if one.get("required") is True else []
+        body = self._resolve(operation.get("requestBody", {}))
+        bodies = self._bodies(body)
+        whole = _object_of({**request, **bodies["properties"]})
+        whole["required"] = [*request, *(bodies["properties"] if body.get("required") is True else ())]
+        answers = {
+            status: self._bodies(self._resolve(answer))
+            for status, answer in _object(operation, "responses").items()
+        }
+        return Place([_object_of({"request": whole, "response": _object_of(answers)})], True)
+
+    def _bodies(self, holder: Schema) -> Schema:
+        properties: Schema = {}
+        for name in (content := _object(holder, "content")):
+            kind = name.partition(";")[0].strip().lower()
+            step = "body" if kind == "application/json" else f"body({kind})"
+            media = self._resolve(content[name])
+            properties[step] = {"type": "string"} if self._events(media) else media.get("schema")
+            if self.compares_events and (events := self._events(media)):
+                properties[f"{step} events"] = {"anyOf": events}
+        return _object_of(properties, "response")
+
+    def _events(self, media: Schema) -> list[Any]:
+        """Return the schemas of the JSON data of a stream's events, which 3.1 has no keyword for."""
+        stream = _object(media, "x-event-stream")
+        data = _object(_object(_object(media, "itemSchema"), "properties"), "data")
+        forms = [data, *_list(data, "anyOf"), *_list(data, "oneOf")]
+        found = [one["contentSchema"] for one in forms if is_object(one) and "contentSchema" in one]
+        return [stream[kind] for kind in ("chunk", "error") if kind in stream] or found
+
+    def children(self, place: Place) -> dict[str, Place]:
+        """Return the places just below `place`, by what they add to its path."""
+        found: dict[str, Place] = {}
+        objects = [one for one in place.schemas if "properties" in one]
+        for label, one in self._labels(objects).items():
+            found[label] = Place([one], True)
+        for key in dict.fromkeys(key for one in objects if not found for key in one["properties"]):
+            schemas = [one["properties"][key] for one in objects if key in one["properties"]]
+            is_required = all(key in one.get("required", ()) for one in objects)
+            found[f".{_name(key)}"] = self.place(schemas, is_required)
+        for keyword, step in (("items", "[]"), ("additionalProperties", "{}")):
+            schemas = [one[keyword] for one in place.schemas if is_object(one.get(keyword)) and one[keyword]]
+            if schemas:
+                found[step] = self.place(schemas, True)
+        return found
+
+    def _labels(self, objects: Sequence[Schema]) -> dict[str, Schema]:
+        """Name each of several objects by the constant that tells it from the others: `(role=user)`."""
+        for key in objects[0]["properties"] if len(objects) > 1 else ():
+            constants = [self.place([one["properties"].get(key)], True).values() for one in objects]
+            if all(len(one) == 1 for one in constants):
+                labels = [f"({_name(key)}={_name(str(json.loads(*one)))})" for one in constants]
+                if len(set(labels)) == len(labels):
+                    return dict(zip(labels, objects, strict=True))
+        return {}
+
+    def place(self, schemas: Iterable[Any], is_required: bool) -> Place:
+        """Return the place whose value has to fit one of `schemas`, which may hold references and unions."""
+        return Place([plain for one in schemas for plain in self._unfold(one, ())], is_required)
+
+    def _unfold(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
+        if not is_object(schema):
+            return [{}]  # none, true and false tell nothing about fields
+        own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
+        _object(own, "properties")
+        _list(own, "enum")
+        _list(own, "required")
+        parts = [self._unfold(one, above) for one in _list(schema, "allOf")]
+        if "$ref" in schema:
+            reference = str(schema["$ref"])
+            if reference in above:
+                return []  # a schema that is one of its own alternatives adds none
+            parts.append(self._unfold(self._target(reference), (*above, reference)))
+        for union in (_list(schema, "anyOf"), _list(schema, "oneOf")):
+            parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []
+        merged = [own]
+        for part in parts:
+            merged = [both for one in merged for two in part if (both := _both(one, two)) is not None]
+        self._count += 1 + len(merged)
+        if self._count > MAX_SCHEMAS:
+            raise CompareError(f"its references unfold to more than {MAX_SCHEMAS:,} schemas")
+        return merged
+
+    def _resolve(self, value: Any) -> Schema:
+        seen: set[str] = set()
+        while is_object(value) and "$ref" in value:
+            reference = str(value["$ref"])
+            if reference in seen:
+                raise CompareError(f"the reference {reference} leads to itself")
+            seen.add(reference)
+            value = self._target(reference)
+        return _object({"part": value or {}}, "part")
+
+    def _target(self, reference: str) -> Any:
+        if not reference.startswith("#/"):
+            raise CompareError(f"the reference {reference} leads out of the file; bundle it first")
+        value: Any = self.data
+        for step in reference[2:].split("/"):
+            key = unquote(step).replace("~1", "/").replace("~0", "~")
+            if is_array(value):
+                value = dict(zip(map(str, range(len(value))), value, strict=True))
+            if not is_object(value) or key not in value:
+                raise CompareError(f"the reference {reference} leads nowhere")
+            value = value[key]
+        return value
+
+
+def _way(name: str, scheme: Schema) -> str:
+    kind, header = str(scheme.get("type", name)), str(scheme.get("scheme")).lower()
+    if kind == "apiKey":
+        return f"{scheme.get('in')} {str(scheme.get('name')).lower()}"
+    return f"header authorization ({header})" if kind == "http" else kind
+
+
+def _objects(value: Any, depth: int = 0) -> Iterator[Schema]:
+    if depth > 100:
+        return
+    if is_object(value):
+        yield value
+    children = value.values() if is_object(value) else value if is_array(value) else ()
+    for child in children:
+        yield from _objects(child, depth + 1)
+
+
+def _object(holder: Schema, key: str) -> Schema:
+    value = holder.get(key, {})
+    if not is_object(value):
+        raise CompareError(f"not OpenAPI: `{key}` is not an object")
+    return value
+
+
+def _list(holder: Schema, key: str) -> list[Any]:
+    value = holder.get(key, [])
+    if not is_array(value):
+        raise CompareError(f"not OpenAPI: `{key}` is not a list")
+    return value
+
+
+def _object_of(properties: Schema, kind: str = "object") -> Schema:
+    return {"type": kind, "properties": properties, "required": [*properties]}
+
+
+def _both(one: Schema, two: Schema) -> Schema | None:
+    """Return the plain schema of what fits both; None if nothing does."""
+    merged = {**two, **one, "required": [*one.get("required", ()), *two.get("required", ())]}
+    if "properties" in one and "properties" in two:
+        ours, theirs = one["properties"], two["properties"]
+        shared = {key: {"allOf": [ours[key], theirs[key]]} for key in ours if key in theirs}
+        merged["properties"] = {**theirs, **ours, **shared}
+    if "type" in one and "type" in two:
+        merged["type"] = sorted(_names(one) & _names(two))
+        if not merged["type"]:
+            return None
+    if "enum" in one and "enum" in two:
+        merged["enum"] = [value for value in one["enum"] if value in two["enum"]]
+    # Strictly, the `nullable` of 3.0 counts beside `type` alone; beside `allOf` it is meant all the same.
+    merged["nullable"] = one.get("nullable") is True or two.get("nullable") is True
+    return merged
+
+
+def _types(schema: Schema) -> set[str]:
+    names = _names(schema) or {_type_of(value) for value in _listed(schema)}
+    if not names:
+        names = {"object"} if "properties" in schema else {"array"} if "items" in schema else {"any"}
+    return names | {"null"} if schema.get("nullable") is True else names
+
+
+def _names(schema: Schema) -> set[str]:
+    said = schema.get("type", [])
+    names = {_name(str(one)) for one in (said if is_array(said) else [said])}
+    return names | {"integer"} if "number" in names else names  # which is a number too
+
+
+def _type_of(value: object) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
+
+
+def _listed(schema: Schema) -> list[Any]:
+    return [schema["const"]] if "const" in schema else schema.get("enum", [])
+
+
+def _bare(path: str) -> str:
+    return re.sub("{[^}]*}", "{}", path)
+
+
+def _name(text: str) -> str:
+    return text if re.fullmatch(r"[\w()/+-]+", text) else json.dumps(text)
