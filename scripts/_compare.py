@@ -2,9 +2,12 @@
 
 The file is OpenAPI 3.0, 3.1 or 3.2, in JSON or YAML. Only the endpoints of the contract are read in it. They
 are found by method and path, and fields by the path to them, so the names of components and of path
-parameters do not matter. These things are compared: which fields there are; type, null, required, default, value set and
-deprecation of each; and the hosts and the key of each endpoint, where the file names them. These are not:
-descriptions, examples, formats, ranges and the headers of responses.
+parameters do not matter. These things are compared:
+
+- which fields there are, and type, null, required, default, value set and deprecation of each;
+- the hosts and the key of each endpoint, where the file names them.
+
+Descriptions, examples, formats, ranges and the headers of responses are not compared.
 """
 
 from __future__ import annotations

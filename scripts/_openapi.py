@@ -104,16 +104,17 @@ class Document:
 
     def _key(self, operation: Schema, parameters: list[Schema]) -> list[str] | None:
         """Return the ways in which a request carries the key, or None if the document does not say."""
-        schemes = _object(_object(self.data, "components"), "securitySchemes")
         for holder in (operation, self.data):
             if "security" in holder:
-                names = [list(_object({"": one}, "")) for one in _list(holder, "security")]
-                ways = {
-                    " and ".join(_way(self._resolve(schemes.get(name, {}))) for name in one) for one in names
-                }
-                return sorted(way or "without a key" for way in ways) or ["without a key"]
+                found = {self._ways(_object({"": one}, "")) for one in _list(holder, "security")}
+                return sorted(found) or ["without a key"]
         headers = {str(one.get("name")).lower() for one in parameters if one.get("in") == "header"}
         return ["header authorization"] if "authorization" in headers else None
+
+    def _ways(self, requirement: Schema) -> str:
+        schemes = _object(_object(self.data, "components"), "securitySchemes")
+        ways = [_way(name, self._resolve(schemes.get(name, {}))) for name in requirement]
+        return " and ".join(ways) or "without a key"
 
     def operation(self, method: str, path: str) -> Place | None:
         """Return one operation as an object with all its fields below it; names in braces do not matter."""
@@ -226,7 +227,7 @@ class Document:
                 raise CompareError(f"the reference {reference} leads to itself")
             seen.add(reference)
             value = self._target(reference)
-        return _object({"part": value or {}}, "part")
+        return _object({"part": value}, "part")
 
     def _target(self, reference: str) -> Any:
         if not reference.startswith("#/"):

@@ -164,19 +164,22 @@ def put(holder: Any, path: str, value: Any) -> None:
 
 
 CHAT = "paths /chat/completions post"
-BEARER = {"key": {"type": "http", "scheme": "bearer"}}
+NEW_HOST: Any = [{"url": "https://new"}]
+BEARER: Any = {"type": "http", "scheme": "bearer"}
+OPTIONAL: Any = [{}, {"privateKey": []}]
+NO_KEY: Any = []
 
 
 @pytest.mark.parametrize(
     ("path", "value", "line"),
     [
-        ("servers", [{"url": "https://new"}], "hosts: https://api-eu-west.millis.ai, https://api-west.mil"),
-        (f"{CHAT} servers", [{"url": "https://new"}], "-> https://new"),
+        ("servers", NEW_HOST, "hosts: https://api-eu-west.millis.ai, https://api-west.mil"),
+        (f"{CHAT} servers", NEW_HOST, "-> https://new"),
         ("components securitySchemes privateKey name", "x-key", "key: header authorization -> header x-key"),
         ("components securitySchemes privateKey in", "query", "-> query authorization"),
-        ("components securitySchemes privateKey", BEARER["key"], "-> header authorization (bearer)"),
-        (f"{CHAT} security", [], "key: header authorization -> without a key"),
-        (f"{CHAT} security", [{}, {"privateKey": []}], "-> header authorization, without a key"),
+        ("components securitySchemes privateKey", BEARER, "-> header authorization (bearer)"),
+        (f"{CHAT} security", NO_KEY, "key: header authorization -> without a key"),
+        (f"{CHAT} security", OPTIONAL, "-> header authorization, without a key"),
         (f"{CHAT} deprecated", True, "endpoint: deprecated: no -> yes"),
         (
             "components schemas Flow properties user_start_first deprecated",
