@@ -13,7 +13,7 @@ import typer
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
-from ._options import Debug, Metadata, read_metadata
+from ._options import Command, Debug, Metadata, read_metadata
 from ._output import WRONG_USE, as_line, note, say, write_json, write_styled
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "hint": "cyan"}
 _SIGNS = {"-": "red", "+": "green", "~": "yellow"}
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     ctx: typer.Context,
     files: Annotated[
@@ -72,7 +72,7 @@ def check(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=Command)
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A config: JSON or YAML.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],

@@ -34,7 +34,15 @@ def _set_debug(ctx: typer.Context, asked: bool) -> bool:
 _ID = re.compile(r"-[A-Za-z0-9_-]{19}")
 
 
-class AgentCommand(TyperCommand):
+class Command(TyperCommand):
+    """A command whose usage line shows required arguments without braces."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+class AgentCommand(Command):
     """A command that takes an agent id: most ids begin with `-`, as options do."""
 
     # Any: typer's versions take their contexts from different modules.

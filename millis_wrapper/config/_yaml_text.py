@@ -8,6 +8,7 @@ as they are written, and a key that comes twice in one object is an error. Needs
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -110,3 +111,29 @@ _Loader.add_constructor(f"{_TAG}bool", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}float", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}str", _Loader.construct_text)
 _Loader.add_constructor(None, _Loader.refuse)
+
+
+def write_yaml(data: Any) -> str:
+    """Return JSON data as a YAML document that this module and PyYAML read back unchanged."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+
+
+class _Dumper(yaml.SafeDumper):
+    # Text that either reader takes for something else is quoted.
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, ()),
+            *_Loader.yaml_implicit_resolvers.get(first, ()),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write equal objects in full, without anchors."""
+        return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return yaml.ScalarNode(f"{_TAG}str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)

@@ -17,7 +17,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
         *("--message", "-m", "--config", "--metadata", "--end-session", "--json", "--region", "--debug"),
         *("--history", "--allow-http"),
     },
-    ("duplicate",): {"--json", "--region", "--allow-http", "--debug"},
+    ("duplicate",): {"--json", "--save", "--region", "--allow-http", "--debug"},
     ("config",): set(),
     ("config", "check"): {"--override", "--metadata", "--strict", "--json", "--debug"},
     ("config", "diff"): {"--json", "--debug"},
@@ -58,6 +58,7 @@ def test_the_help_fits_80_columns_and_cuts_nothing_off(cli: Cli, command: tuple[
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "...\n" not in ran.out.partition("\n")[2]
+    assert not set("{}") & set(ran.out.partition("\n")[0])
     for option in COMMANDS[command]:
         assert option in ran.out
 

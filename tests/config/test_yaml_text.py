@@ -9,7 +9,7 @@ from config_cases import any_json, bounded
 from hypothesis import given
 
 from millis_wrapper.config._json_text import ParseError
-from millis_wrapper.config._yaml_text import read_yaml
+from millis_wrapper.config._yaml_text import read_yaml, write_yaml
 
 
 @bounded
@@ -134,3 +134,27 @@ def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None
 def test_a_quoted_merge_key_is_a_key() -> None:
     """Only a plain `<<` ever merged anything."""
     assert read_yaml("'<<': 1") == {"<<": 1}
+
+
+@bounded
+@given(any_json)
+def test_written_yaml_is_read_back_exactly(value: Any) -> None:
+    """Text that looks like a number, a date or a boolean stays text, for this reader and for PyYAML's."""
+    written = write_yaml({"value": value})
+    assert repr(read_yaml(written)) == repr({"value": value})
+    assert repr(yaml.safe_load(written)) == repr({"value": value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e5", "no", "0123", "2024-01-01", "12:30", "~", "", "<<", "=", "a: b", "a\n b\n", "é\n\n", " x", "#"],
+)
+def test_text_that_looks_like_something_else_is_quoted(text: str) -> None:
+    """As a value and as a key."""
+    assert read_yaml(write_yaml({text: [text]})) == {text: [text]}
+
+
+def test_a_long_text_is_written_as_a_block() -> None:
+    """A prompt can be edited line by line, and keys keep their order."""
+    written = write_yaml({"prompt": "You are kind.\nBe brief: very.\n", "language": "de"})
+    assert written == "prompt: |\n  You are kind.\n  Be brief: very.\nlanguage: de\n"

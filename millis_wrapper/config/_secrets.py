@@ -1,0 +1,32 @@
+"""The secrets of a config, for messages that must not show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from millis_wrapper.contract import mask_secrets
+from millis_wrapper.contract._paths import children
+
+
+class Secret(NamedTuple):
+    """A value that is masked in output for people."""
+
+    path: str
+    value: Any
+    masked: Any
+    """The value to show in its place: `****`, or a URL without its password."""
+
+
+def secrets_in(config: Any) -> list[Secret]:
+    """Return the secrets of a config, as JSON data, in the order of the config."""
+    return list(_differences(config, mask_secrets(config), ""))
+
+
+def _differences(value: Any, masked: Any, path: str) -> Iterator[Secret]:
+    within, masked_within = children(value, path), children(masked, path)
+    if within and len(within) == len(masked_within):
+        for (place, child), (_, masked_child) in zip(within, masked_within, strict=True):
+            yield from _differences(child, masked_child, place)
+    elif value != masked:
+        yield Secret(path, value, masked)
