@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from millis_wrapper._paths import children
 from millis_wrapper.contract import mask_secrets
-from millis_wrapper.contract._paths import children
 
 
 class Secret(NamedTuple):
