@@ -1,0 +1,88 @@
+"""tests/corpus/messages.txt: the full text of every message that a user can see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paths
+import pytest
+
+from scripts import _messages
+
+SOURCE = '''\
+"""A module's docstring is not shown."""
+
+import re
+
+PATTERN = re.compile("a pattern is not a text")
+NAMES = ["one", "two"]
+
+
+class Box:
+    """Nor is a class's."""
+
+    size: int = 1
+    """Nor is an attribute's."""
+
+    def open(self, key: str) -> None:
+        """Nor is a method's."""
+        raise ValueError(f"key: must be {self.size:>3} or more," f" got {key!r}{', which is text' if key else ''}")
+
+
+def command(name: Annotated[str, Argument(help="What to call it.")], debug: Debug = False) -> None:
+    """Show the help.
+
+    It has two paragraphs.
+    """
+    print("the same text", "the same text", b"bytes are data", NAMES[0])
+'''
+CORPUS = """\
+
+## millis_wrapper/box.py
+key: must be {} or more, got {}{}
+, which is text
+Show the help.
+
+    It has two paragraphs.
+What to call it.
+the same text
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A checkout with one module, and its generated counterpart, which is left out."""
+    for folder in ("millis_wrapper/_sync", "tests/corpus"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "millis_wrapper" / "box.py").write_text(SOURCE)
+    (tmp_path / "millis_wrapper" / "_sync" / "box.py").write_text(SOURCE)
+    return tmp_path
+
+
+def test_the_corpus_is_up_to_date() -> None:
+    """A changed message shows in the corpus; `scripts/regenerate` writes it."""
+    assert _messages.main(["--check"], paths.ROOT) == 0
+
+
+def test_messages_and_help_are_texts_and_docstrings_are_not(project: Path) -> None:
+    """A text is listed once for each module, with `{}` for each value in it."""
+    assert _messages.render(project).partition("file.\n")[2] == CORPUS
+
+
+def test_checking_shows_the_difference_and_changes_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check fails with the changed lines until the corpus is written again."""
+    corpus = project / "tests" / "corpus" / "messages.txt"
+    assert _messages.main([], project) == 0
+    assert _messages.main(["--check"], project) == 0
+    module = project / "millis_wrapper" / "box.py"
+    module.write_text(SOURCE.replace("which is text", "which is a string"))
+    before = corpus.read_bytes()
+    assert _messages.main(["--check"], project) == 1
+    shown = capsys.readouterr().err.splitlines()
+    assert "scripts/regenerate" in shown[0]
+    assert "+, which is a string" in shown
+    assert corpus.read_bytes() == before
+    assert _messages.main([], project) == 0
+    assert "which is a string" in corpus.read_text()
