@@ -26,7 +26,8 @@ class Box:
 
     def open(self, key: str) -> None:
         """Nor is a method's."""
-        raise ValueError(f"key: must be {self.size:>3} or more," f" got {key!r}{', which is text' if key else ''}")
+        more = f" got {key!r}{', which is text' if key else ''}"
+        raise ValueError(f"key: must be {self.size:>3}" " or more" + more)
 
 
 def command(name: Annotated[str, Argument(help="What to call it.")], debug: Debug = False) -> None:
@@ -39,8 +40,9 @@ def command(name: Annotated[str, Argument(help="What to call it.")], debug: Debu
 CORPUS = """\
 
 ## millis_wrapper/box.py
-key: must be {} or more, got {}{}
+ got {}{}
 , which is text
+key: must be {} or more
 Show the help.
 
     It has two paragraphs.
