@@ -76,6 +76,13 @@ def test_each_link_leads_somewhere(page: Path) -> None:
     assert dead == []
 
 
+def test_the_links_of_the_guide_stay_in_the_package() -> None:
+    """The guide is installed with the package, and so is every page that it links to."""
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", GUIDE.read_text("utf-8"))
+    assert [link for link in links if ".." in link] == []
+    assert {"mock/README.md", "gateway/README.md"} <= set(links)
+
+
 def test_the_readme_shows_what_to_do_with_a_cut_stream(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
