@@ -162,9 +162,9 @@ def main() -> int:
 
 def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
     full: dict[str, Any] = json.loads(FULL_EXAMPLE.read_text())["config"]
-    with MockMillis(retry_after=0, clock=lambda: MOMENT, new_id=lambda: COPY) as mock:
-        for scenario in scenarios:
-            mock.reset()
+    for scenario in scenarios:
+        # One mock for each scenario: a copy outlives `reset()`, and every copy here has the same id.
+        with MockMillis(retry_after=0, clock=lambda: MOMENT, new_id=lambda: COPY) as mock:
             mock.add_agent(FULL_AGENT, name="Full", config=full)
             mock.add_agent(SPARSE_AGENT, name="Sparse", config={})
             mock.reply_with(*REPLIES)

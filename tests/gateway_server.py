@@ -40,7 +40,6 @@ def gateway(
                 http="h11",
                 loop="asyncio",
                 log_config=None,
-                access_log=False,
                 timeout_graceful_shutdown=1,
             )
             servers.append(uvicorn.Server(config))

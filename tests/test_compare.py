@@ -14,7 +14,7 @@ import pytest
 from schemas import CORPUS, ROOT, document
 
 from millis_wrapper._json import is_array, is_object
-from scripts import _compare
+from scripts import _compare, _openapi
 
 SMALL = CORPUS / "compare"
 PUBLISHED = SMALL / "published-2025-09.json"
@@ -221,9 +221,9 @@ def test_a_file_that_names_no_hosts_and_no_security_says_nothing_about_them(run:
 def test_a_schema_is_read_for_what_it_means(case: dict[str, Any]) -> None:
     """Two ways to say the same are no difference; what is not quite the same is one."""
 
-    def with_body(schema: Any) -> _compare.Document:
+    def with_body(schema: Any) -> _openapi.Document:
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
-        return _compare.Document({"openapi": "3.1.0", "paths": {"/": {"post": {"requestBody": body}}}})
+        return _openapi.Document({"openapi": "3.1.0", "paths": {"/": {"post": {"requestBody": body}}}})
 
     found = _compare.differences(with_body(case["contract"]), with_body(case["file"]))
     assert [str(one) for one in found] == case["differences"]

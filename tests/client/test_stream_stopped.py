@@ -84,7 +84,7 @@ def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
         reader.join(5)
         assert server.left.wait(5)
     assert stream.reply.text == ""
-    assert [words.partition(",")[0] for words in told] == ["the stream was closed before its end"]
+    assert len(told) == 1 and "closed before its end" in told[0]
 
 
 async def test_another_task_may_close_a_stream_that_is_being_read() -> None:
