@@ -84,7 +84,8 @@ def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
         reader.join(5)
         assert server.left.wait(5)
     assert stream.reply.text == ""
-    assert len(told) == 1 and "closed before its end" in told[0]
+    assert len(told) == 1
+    assert "closed before its end" in told[0]
 
 
 async def test_another_task_may_close_a_stream_that_is_being_read() -> None:
