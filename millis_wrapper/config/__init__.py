@@ -14,9 +14,9 @@ from millis_wrapper import contract
 from millis_wrapper._paths import children
 from millis_wrapper.errors import ConfigurationError
 
-from ._checks import Finding as Finding
 from ._checks import Kind, findings
 from ._data import kind_of, plain_config
+from ._finding import Finding as Finding
 from ._load import load_config as load_config
 
 if TYPE_CHECKING:

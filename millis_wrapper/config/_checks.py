@@ -17,7 +17,8 @@ from millis_wrapper.contract import Field, UnknownKey, fields, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
 
 from ._data import is_answer, kind_of, plain
-from ._rules import LIKE_SECONDS, Level, between_fields, rules_by_path, shown, unfilled
+from ._finding import Finding, Level
+from ._rules import LIKE_SECONDS, between_fields, rules_by_path, shown, unfilled
 
 Kind: TypeAlias = Literal["agent", "override"]
 
@@ -38,35 +39,13 @@ _ARTICLES = {
 }
 
 
-@attrs.frozen
-class Finding:
-    """One thing that there is to say of a config; `attrs.asdict` makes JSON data of it.
-
-    Attributes:
-        path: where (`tools[0].timeout`; empty for the config as a whole).
-        level: `error` for what the service refuses, `warning` for what is most likely a mistake, `hint` for
-            what may be one.
-        message: what is wrong.
-        fix: what to do, where that can be said. After `write`, a value is JSON.
-    """
-
-    path: str
-    level: Level
-    message: str
-    fix: str | None = None
-
-    def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
-        return f"{self.level}: {place}{self.message}" + (f"; {self.fix}" if self.fix else "")
-
-
 def findings(config: object, kind: Kind, names: Collection[object] | None) -> list[Finding]:
     """Return all that there is to say of `config`: errors first, then warnings, then hints, each by path.
 
     `names` are the metadata's keys, or None when the metadata is not known.
     """
     data, odd = plain(config)
-    found = [Finding(path, "error", words) for path, words in odd]
+    found = list(odd)
     if not is_object(data):
         return found or [Finding("", "error", f"a config is an object, not {kind_of(data)}")]
     if is_answer(data):
@@ -249,13 +228,13 @@ def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> It
             continue
         for rule in rules.get(form, ()):
             if remark := rule(value):
-                finding = Finding(path, *remark)
+                finding = attrs.evolve(remark, path=path)
                 # The documentation shows 123 for every number.
                 is_shown = value == 123 and finding.level == "warning"
                 yield attrs.evolve(finding, level="hint") if is_shown else finding
         if names is not None and form in ("prompt", "first_message") and isinstance(value, str):
-            yield from (Finding(path, *remark) for remark in unfilled(value, names))
-    yield from (Finding(path, *remark) for path, remark in between_fields(data))
+            yield from (attrs.evolve(remark, path=path) for remark in unfilled(value, names))
+    yield from between_fields(data)
 
 
 def _values(value: Any, path: str, form: str) -> Iterator[tuple[str, str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from millis_wrapper import contract
 from millis_wrapper._json import as_mapping, is_object, is_sequence
 from millis_wrapper._paths import join_path
 from millis_wrapper.errors import ConfigurationError
+
+from ._finding import Finding
 
 if TYPE_CHECKING:
     from millis_wrapper._types import Config
@@ -21,14 +23,7 @@ MAX_VALUES = 100_000
 MAX_BITS = 1000  # of an integer, which then still is a finite float
 
 
-class Odd(NamedTuple):
-    """A value that JSON cannot say: where it is, and what is wrong with it."""
-
-    path: str
-    words: str
-
-
-def plain(value: object) -> tuple[Any, list[Odd]]:
+def plain(value: object) -> tuple[Any, list[Finding]]:
     """Return `value`, of dicts, lists and generated models, as JSON data of its own, and what is odd in it.
 
     What JSON cannot say is null in the copy; the copy of what is too large, or holds itself, is null.
@@ -37,7 +32,7 @@ def plain(value: object) -> tuple[Any, list[Odd]]:
     try:
         return copier.copy(value, "", 0), copier.odd
     except _TooLargeError as error:
-        return None, [Odd("", str(error))]
+        return None, [Finding("", "error", str(error))]
 
 
 def plain_config(config: Config, name: str) -> dict[str, Any]:
@@ -50,7 +45,7 @@ def plain_config(config: Config, name: str) -> dict[str, Any]:
     data, odd = plain(config)
     if odd:
         place = f"{name}, {odd[0].path}" if odd[0].path else name
-        raise ConfigurationError(f"{place}: {odd[0].words}")
+        raise ConfigurationError(f"{place}: {odd[0].message}")
     if not is_object(data):
         raise ConfigurationError(f"{name}: must be a dict, model or dataclass, not {kind_of(data)}")
     if is_answer(data):
@@ -88,7 +83,7 @@ class _TooLargeError(Exception):
 
 class _Copier:
     def __init__(self) -> None:
-        self.odd: list[Odd] = []
+        self.odd: list[Finding] = []
         self._room = MAX_VALUES
 
     def copy(self, value: object, path: str, depth: int) -> Any:
@@ -113,7 +108,7 @@ class _Copier:
         if isinstance(key, str):
             return self._text(key, join_path(path, key))
         words = f"the key is {kind_of(key)}; in JSON keys are strings"
-        self.odd.append(Odd(join_path(path, str(key)), words))
+        self.odd.append(Finding(join_path(path, str(key)), "error", words))
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:
@@ -132,12 +127,12 @@ class _Copier:
             words = f"{value} is not a number in JSON"
         else:
             words = f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
-        self.odd.append(Odd(path, words))
+        self.odd.append(Finding(path, "error", words))
         return None
 
     def _text(self, text: str, path: str) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.odd.append(Odd(path, "holds half a surrogate pair, which is not text"))
+            self.odd.append(Finding(path, "error", "holds half a surrogate pair, which is not text"))
         return str.__str__(text)

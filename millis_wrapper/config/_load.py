@@ -40,7 +40,7 @@ def load_config(source: Source) -> dict[str, Any]:
         place = name if error.line is None else f"{name}, line {error.line}"
         raise ConfigurationError(f"{place}: {error}") from None
     if odd:
-        raise ConfigurationError(f"{name}: {odd[0].path}{': ' if odd[0].path else ''}{odd[0].words}")
+        raise ConfigurationError(f"{name}: {odd[0].path}{': ' if odd[0].path else ''}{odd[0].message}")
     if not is_object(data):
         what = "is empty" if data is None and not text.strip() else f"holds {kind_of(data)}"
         raise ConfigurationError(f'{name}: {what}; a config is an object, such as {{"prompt": "Be kind."}}')

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, partial
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from millis_wrapper._json import is_array, is_object
@@ -15,20 +15,10 @@ from millis_wrapper._paths import closest_match
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.contract import Field, fields
 
+from ._finding import Finding
 from ._placeholders import unfilled_names
 
-Level: TypeAlias = Literal["error", "warning", "hint"]
-
-
-class Remark(NamedTuple):
-    """What there is to say of one value."""
-
-    level: Level
-    message: str
-    fix: str | None = None
-
-
-Rule: TypeAlias = Callable[[Any], Remark | None]
+Rule: TypeAlias = Callable[[Any], Finding | None]
 
 # 1,000 seconds are a quarter of an hour, which some sessions last and nothing else does; a delay of less than
 # 10 milliseconds nobody would hear.
@@ -56,18 +46,19 @@ def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
     return rules
 
 
-def unfilled(text: str, names: Collection[object]) -> Iterator[Remark]:
+def unfilled(text: str, names: Collection[object]) -> Iterator[Finding]:
     """Find the placeholders in `text` that no metadata key in `names` fills in, each once."""
     for name in unfilled_names(text, names):
         near = closest_match(name, (key for key in names if isinstance(key, str)))
-        yield Remark(
+        yield Finding(
+            "",
             "warning",
             f"the metadata has no key for {{{name}}}",
             f"write {{{near}}}, or add {name} to the metadata" if near else f"add {name} to the metadata",
         )
 
 
-def between_fields(config: dict[str, Any]) -> Iterator[tuple[str, Remark]]:
+def between_fields(config: dict[str, Any]) -> Iterator[Finding]:
     """Find fields that do not go together, each with its path."""
     owners: dict[str, str] = {}
     for key in ("tools", "millis_functions"):
@@ -79,16 +70,16 @@ def between_fields(config: dict[str, Any]) -> Iterator[tuple[str, Remark]]:
             owner = owners.setdefault(name, place)
             if owner != place:
                 words = f"{shown(name)} is the name of {owner} too, and a name calls one function only"
-                yield f"{place}.name", Remark("warning", words, "rename one of them")
+                yield Finding(f"{place}.name", "warning", words, "rename one of them")
     voicemail = _at(config, "flow", "voicemail")
     if _at(voicemail, "action") == "message" and not _at(voicemail, "message"):
         words = "is missing, and the voicemail action is to leave one"
-        yield "flow.voicemail.message", Remark("warning", words, 'add it, or write "hangup" as the action')
+        yield Finding("flow.voicemail.message", "warning", words, 'add it, or write "hangup" as the action')
     person = _at(config, "memory", "user_identifier_key")
     opted_out = _at(config, "privacy_settings", "opt_out_data_collection")
     if isinstance(person, str) and person and opted_out is True:
         words = "cannot work beside privacy_settings.opt_out_data_collection, which keeps nothing to remember"
-        yield "memory", Remark("warning", words, "remove one of the two")
+        yield Finding("memory", "warning", words, "remove one of the two")
 
 
 def shown(value: Any) -> str:
@@ -120,61 +111,64 @@ def _rules_of_contract(field: Field) -> Iterable[Rule]:
         yield partial(_known, (*field.known, *form), field.closed_in_requests)
 
 
-def _whole(value: Any) -> Remark | None:
+def _whole(value: Any) -> Finding | None:
     # To JSON Schema 500.0 is a whole number, to the service it is a float.
     if isinstance(value, float) and value.is_integer():
         words = f"must be a whole number without a decimal point, not {value}"
-        return Remark("error", words, f"write {int(value)}")
+        return Finding("", "error", words, f"write {int(value)}")
     return None
 
 
-def _seconds(whole: bool, longest: int, value: Any) -> Remark | None:
+def _seconds(whole: bool, longest: int, value: Any) -> Finding | None:
     if not _is_number(value) or value < _LIKE_MILLISECONDS or value <= longest:
         return None
     long, unit = (value / 3600, "hours") if value >= 7200 else (value / 60, "minutes")
     meant = str(-(-value // 1000)) if whole else f"{value / 1000:.12g}"
-    return Remark(
+    return Finding(
+        "",
         "warning",
         f"{value} seconds are {long:.3g} {unit}; this field counts seconds, not milliseconds",
         f"write {meant} if milliseconds were meant" + (f", else at most {longest}" if longest else ""),
     )
 
 
-def _milliseconds(value: Any) -> Remark | None:
+def _milliseconds(value: Any) -> Finding | None:
     if not _is_number(value) or not 0 < value < LIKE_SECONDS:
         return None
-    return Remark(
+    return Finding(
+        "",
         "warning",
         f"{value} milliseconds are next to nothing; this field counts milliseconds, not seconds",
         f"write {value * 1000} if seconds were meant",
     )
 
 
-def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Remark | None:
+def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Finding | None:
     if not isinstance(value, str) or value in known or not (value or closed):
         return None
     near = closest_match(value, known)
     listed = f" ({', '.join(known)})" if len(known) <= 5 else ""
     then = "most likely refuses it" if closed else "may know it all the same"
-    return Remark(
+    return Finding(
+        "",
         "warning" if closed else "hint",
         f"{shown(value)} is not among the known values{listed}; the service {then}",
         f"write {shown(near)} if that was meant" if near else None,
     )
 
 
-def _within(low: float, high: float, value: Any) -> Remark | None:
+def _within(low: float, high: float, value: Any) -> Finding | None:
     if not _is_number(value) or low <= value <= high:
         return None
     percent = f"write {value / 100:.12g} if {value} percent were meant" if 1 == high < value <= 100 else None
-    return Remark("warning", f"{value} is outside of {low} to {high}", percent)
+    return Finding("", "warning", f"{value} is outside of {low} to {high}", percent)
 
 
-def _time_zone(value: Any) -> Remark | None:
+def _time_zone(value: Any) -> Finding | None:
     if not isinstance(value, str) or not value or _is_time_zone(value):
         return None
-    return Remark(
-        "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
+    return Finding(
+        "", "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
     )
 
 
@@ -187,40 +181,42 @@ def _is_time_zone(name: str) -> bool:
     return isinstance(tz.gettz(name), tz.tzfile | tz.tzutc)
 
 
-def _phone(none: bool, value: Any) -> Remark | None:
+def _phone(none: bool, value: Any) -> Finding | None:
     if not isinstance(value, str) or _E164.fullmatch(value) or (none and not value):
         return None
-    return Remark(
+    return Finding(
+        "",
         "warning",
         f"{shown(value)} is not a phone number in E.164 form",
         "write + and up to 15 digits, country code first, as in +14155550100",
     )
 
 
-def _function_name(value: Any) -> Remark | None:
+def _function_name(value: Any) -> Finding | None:
     if not isinstance(value, str) or _FUNCTION_NAME.fullmatch(value):
         return None
     near = re.sub(r"[^a-zA-Z0-9_-]+", "_", value).strip("_-")
     near = f"_{near}" if near[:1].isdigit() or near[:1] == "-" else near
     words = "is empty" if not value else f"{shown(value)} is a name that language models refuse"
     usable = f"write {json.dumps(near)}" if near and len(near) <= 64 else "write a name"
-    return Remark("warning", words, f"{usable}: letters, digits, _ and -, and no digit at the start")
+    return Finding("", "warning", words, f"{usable}: letters, digits, _ and -, and no digit at the start")
 
 
-def _url(schemes: tuple[str, str], value: Any) -> Remark | None:
+def _url(schemes: tuple[str, str], value: Any) -> Finding | None:
     if not isinstance(value, str) or not value:
         return None  # an empty text means none
     plain, secure = schemes
     host = _host(value, schemes)
     if host is None:
-        return Remark(
+        return Finding(
+            "",
             "warning",
             f"{shown(value)} is not a valid {plain} or {secure} URL",
             f"write it in full, as in {secure}://example.com/path",
         )
     if _is_private(host):
         words = f"the service cannot reach {shown(host)}, which is an address of your own machine or network"
-        return Remark("warning", words, "write a public address, for instance that of a tunnel")
+        return Finding("", "warning", words, "write a public address, for instance that of a tunnel")
     return None
 
 

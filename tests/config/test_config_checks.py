@@ -13,7 +13,8 @@ from paths import EXAMPLES
 from schemas import CORPUS, read_json
 
 from millis_wrapper.config import load_config
-from millis_wrapper.config._checks import Finding, Kind, findings
+from millis_wrapper.config._checks import Kind, findings
+from millis_wrapper.config._finding import Finding
 from millis_wrapper.contract._validation import violations
 
 CONFIG_FILES: dict[str, Any] = read_json(CORPUS / "config_files.json")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from millis_api.models import Voice
 
-from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, Odd, is_answer, kind_of, plain
+from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, is_answer, kind_of, plain
+from millis_wrapper.config._finding import Finding
 
 
 class Provider(StrEnum):
@@ -60,17 +61,17 @@ def test_a_value_that_is_in_two_places_is_copied_twice() -> None:
 @pytest.mark.parametrize(
     ("value", "odd"),
     [
-        ({"a": [float("nan")]}, Odd("a[0]", "nan is not a number in JSON")),
-        ({"a": -float("inf")}, Odd("a", "-inf is not a number in JSON")),
-        ({"a": 1 << MAX_BITS}, Odd("a", "is too large a number")),
-        ({"a": "\udfff"}, Odd("a", "holds half a surrogate pair, which is not text")),
-        ({"\udfff": 1}, Odd('["\\udfff"]', "holds half a surrogate pair, which is not text")),
-        ({1: 1}, Odd('["1"]', "the key is a whole number; in JSON keys are strings")),
-        ({"a": Voice}, Odd("a", "a type is no JSON; write text, a number, true, false or null")),
-        ({1, 2}, Odd("", "a set is no JSON; write text, a number, true, false or null")),
+        ({"a": [float("nan")]}, Finding("a[0]", "error", "nan is not a number in JSON")),
+        ({"a": -float("inf")}, Finding("a", "error", "-inf is not a number in JSON")),
+        ({"a": 1 << MAX_BITS}, Finding("a", "error", "is too large a number")),
+        ({"a": "\udfff"}, Finding("a", "error", "holds half a surrogate pair, which is not text")),
+        ({"\udfff": 1}, Finding('["\\udfff"]', "error", "holds half a surrogate pair, which is not text")),
+        ({1: 1}, Finding('["1"]', "error", "the key is a whole number; in JSON keys are strings")),
+        ({"a": Voice}, Finding("a", "error", "a type is no JSON; write text, a number, true, false or null")),
+        ({1, 2}, Finding("", "error", "a set is no JSON; write text, a number, true, false or null")),
     ],
 )
-def test_what_json_cannot_say_is_odd(value: Any, odd: Odd) -> None:
+def test_what_json_cannot_say_is_odd(value: Any, odd: Finding) -> None:
     """Each value that could not be sent is named by its path."""
     assert plain(value)[1] == [odd]
 
@@ -94,13 +95,13 @@ def test_there_is_an_end_to_depth_and_size() -> None:
     assert plain(nested(MAX_DEPTH))[1] == []
     assert plain(nested(MAX_DEPTH + 1)) == (
         None,
-        [Odd("", "is nested more than 100 levels deep; does it hold itself?")],
+        [Finding("", "error", "is nested more than 100 levels deep; does it hold itself?")],
     )
     assert plain([0] * (MAX_VALUES - 1))[1] == []
     assert plain([(1 << MAX_BITS) - 1, -(1 << MAX_BITS) + 1])[1] == []
     assert plain([0] * MAX_VALUES) == (
         None,
-        [Odd("", "holds more than 100,000 values; does it hold itself?")],
+        [Finding("", "error", "holds more than 100,000 values; does it hold itself?")],
     )
 
 
@@ -109,7 +110,7 @@ def test_what_unfolds_without_end_is_stopped() -> None:
     value: list[Any] = [0]
     for _ in range(60):
         value = [value, value]
-    assert plain(value)[1] == [Odd("", "holds more than 100,000 values; does it hold itself?")]
+    assert plain(value)[1] == [Finding("", "error", "holds more than 100,000 values; does it hold itself?")]
 
 
 @pytest.mark.parametrize(
