@@ -384,13 +384,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=f"Ratios with their quartiles; above 1 means faster.\n\ngroups:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    groups = (*GROUPS, "all")
     parser.add_argument(
-        "groups", nargs="*", choices=GROUPS, metavar="GROUP", help="what to measure (default: all)"
+        "groups",
+        nargs="*",
+        choices=groups,
+        default="all",
+        metavar="GROUP",
+        help="what to measure (default: all)",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each takes its turn (default: 15)")
     given: Any = parser.parse_args(arguments)
     missed = False
-    for name in given.groups or GROUPS:
+    for name in GROUPS if "all" in given.groups else given.groups:
         for row in GROUPS[name](given.rounds):
             print(row, flush=True)
             missed = missed or row.is_missed
