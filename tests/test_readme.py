@@ -15,13 +15,14 @@ from millis_wrapper.mock.__main__ import serve
 
 README = paths.ROOT / "README.md"
 GUIDE = paths.ROOT / "millis_wrapper" / "README.md"
+HOME = paths.ROOT / "scripts" / "site" / "index.md"
 
 
 def blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-PROGRAMS = [block for page in (README, GUIDE) for block in blocks(page) if "def test_" not in block]
+PROGRAMS = [block for page in (README, GUIDE, HOME) for block in blocks(page) if "def test_" not in block]
 TESTS = [block for page in (README, GUIDE) for block in blocks(page) if "def test_" in block]
 
 
