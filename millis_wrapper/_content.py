@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, assert_never
 
 from ._events import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token, read_object
 from ._json import write_json
-from ._text import split_waiting_half
+from ._text import split_high_surrogate
 from ._tool_calls import ToolCalls
 from .results import ChatChunk
 
@@ -31,7 +31,7 @@ class ReplyText:
 
     def add(self, text: str) -> str:
         """Add `text`, and return what can be passed on now."""
-        text, self._half = split_waiting_half(self._half + text)
+        text, self._half = split_high_surrogate(self._half + text)
         if text:
             self.chunks.append(text)
         return text

@@ -1,7 +1,7 @@
-"""Keeps a fork out of the moments in which another thread loads modules or sets up TLS.
+"""Make a fork wait while another thread imports modules or sets up TLS.
 
-Python's import system and OpenSSL have locks. A child that is forked while another thread holds one of them
-waits for it for ever, since that thread does not exist in the child.
+Python's import system and OpenSSL hold locks. If a process forks while another thread holds one of them, the
+child process waits for it forever, because that thread does not exist in the child.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def delays_fork(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Make a fork in another thread wait until a call of `function` is over."""
+    """Make a fork in another thread wait until the current call of `function` returns."""
 
     @functools.wraps(function)
     def guarded(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:

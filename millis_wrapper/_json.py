@@ -1,4 +1,4 @@
-"""JSON from the network: read whatever it holds, within what the interpreter can bear."""
+"""Read JSON from the network tolerantly, within the interpreter's limits, and turn objects into JSON data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Final, TypeGuard
 NOT_JSON: Final = object()
 """What `read_json` returns for text that is not JSON."""
 
-# Enough for all that the contract describes, and little enough that deepcopy, which takes two calls a level,
-# and pickle work wherever an error is caught.
+# Deep enough for everything that the contract describes. Shallow enough that pickle and deepcopy, which makes
+# two calls for each level, work wherever an error is caught.
 MAX_DEPTH = 100
 
 _BLANKS = " \t\r\n"
@@ -24,39 +24,39 @@ _decode = json.JSONDecoder().raw_decode
 def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
     """Return the value of a JSON text, or NOT_JSON.
 
-    Bytes that are not UTF-8 are read as U+FFFD, and an integer that is too long for the interpreter as a
-    float, as JSON's other long numbers are: neither takes the rest of an answer with it.
+    Bytes that are not valid UTF-8 become U+FFFD, and an integer that is too long for the interpreter becomes
+    a float. Neither makes the rest of a response unreadable.
 
     Args:
-        data: the text.
-        max_depth: what is nested deeper counts as NOT_JSON; with None, what is deeper than the interpreter
-            can read.
+        data: The text.
+        max_depth: The deepest nesting to accept; deeper values are NOT_JSON. None accepts any nesting that
+            the interpreter can parse.
     """
     text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
-    # json.loads takes more than twice as long, looking for white space with regular expressions.
+    # json.loads takes more than twice as long, because it finds whitespace with regular expressions.
     text = text.strip(_BLANKS)
     try:
         try:
             value, end = _decode(text)
         except json.JSONDecodeError:
             return NOT_JSON
-        except ValueError:  # int() refuses more than some 4,300 digits
+        except ValueError:  # int() rejects more than about 4,300 digits
             value, end = _lenient().raw_decode(text)
     except (ValueError, RecursionError):
         return NOT_JSON
     if end != len(text):
         return NOT_JSON
-    # Most texts are too short to be nested so deeply.
+    # Most texts are too short for such deep nesting.
     if max_depth is not None and len(text) > 2 * max_depth and _is_deeper(text, value, max_depth):
         return NOT_JSON
     return value
 
 
 def read_json_row(text: str) -> tuple[list[Any], str]:
-    """Read JSON values that stand one after the other, leniently: raw control characters are kept.
+    """Return the JSON values that follow each other in `text`, and keep raw control characters in them.
 
     Returns:
-        The values, and the rest of the text, from the first place that cannot be read ("" if all could).
+        The values, and the rest of the text from the first place that cannot be parsed, or "".
     """
     values: list[Any] = []
     decode = _lenient().raw_decode
@@ -77,17 +77,17 @@ def read_json_row(text: str) -> tuple[list[Any], str]:
 
 
 def write_json(value: Any) -> str:
-    """Return a value that `read_json` returned as text, for a message."""
+    """Return `value` as JSON for a message; `value` comes from `read_json`."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a value that was read is a JSON object."""
+    """Return whether a parsed value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Return whether a value that was read is a JSON array."""
+    """Return whether a parsed value is a JSON array."""
     return isinstance(value, list)
 
 
@@ -131,7 +131,8 @@ def as_mapping(value: object) -> Mapping[str, Any] | None:
         return value
     cls = type(value)
     plain: object = None
-    # Other classes have a to_dict, too: a reply is not a message, and a copied agent is not a config.
+    # Only models: replies and copies also have a to_dict, but a reply is not a message and a copy not a
+    # config.
     if cls.__module__.partition(".")[0] == "millis_api":
         to_dict = getattr(value, "to_dict", None)
         plain = to_dict() if callable(to_dict) else None

@@ -1,18 +1,18 @@
-"""Text from the network, made safe to show: no escape sequence reaches a terminal or a log."""
+"""Make text from the network safe to print, so that no escape sequence reaches a terminal or a log."""
 
 from __future__ import annotations
 
 import re
 
-# C0 and C1 controls (tab and newline apart), lone surrogates (they cannot be encoded), and the marks that
-# reorder a line.
+# C0 and C1 controls except tab and newline, lone surrogates (they cannot be encoded), and the characters
+# that reorder a line.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def escape_control_characters(text: str) -> str:
-    """Return `text` with control characters written out, as a repr does, so that a terminal obeys none."""
-    return _UNSAFE.sub(_written_out, text)
+    """Return `text` with control characters escaped as in a repr, so that a terminal does not obey them."""
+    return _UNSAFE.sub(_escape, text)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -24,23 +24,23 @@ def shorten(text: str, limit: int) -> str:
     return line[: limit - 1] + "…"
 
 
-def _written_out(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def join_surrogate_pairs(text: str) -> str:
-    """Return `text` with halves that belong together as one character, and U+FFFD for each that is alone."""
+    """Return `text` with each surrogate pair joined to one character and each lone surrogate as U+FFFD."""
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def split_waiting_half(text: str) -> tuple[str, str]:
-    """Return `text` with its surrogate pairs joined, and the first half of one at its end, or "".
+def split_high_surrogate(text: str) -> tuple[str, str]:
+    """Return `text` with its surrogate pairs joined, and the high surrogate at its end, or "".
 
-    JSON can write a character beyond U+FFFF as two escapes, and a stream can put them into two events. A
-    half alone cannot be printed, encoded or sent back, so it waits for the other.
+    JSON can write a character above U+FFFF as two escapes, and a stream can put them into two events. One
+    surrogate alone cannot be printed, encoded or sent back, so it waits for the other one.
     """
     half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
     return join_surrogate_pairs(text.removesuffix(half)), half

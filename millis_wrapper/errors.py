@@ -1,10 +1,10 @@
-"""Every way in which a call can fail.
+"""The exceptions that this library raises.
 
-MillisError                       `maybe_processed`: may the service have acted on the request?
-├── ConfigurationError            an argument or a setting is wrong; nothing was sent (also a ValueError)
-├── APIConnectionError            no complete answer came
-│   └── APITimeoutError           no complete answer came in time
-├── APIStatusError                the service answered with an error status
+MillisError                       `maybe_processed`: whether the service may have acted on the request
+├── ConfigurationError            an argument or setting is invalid; nothing was sent (also a ValueError)
+├── APIConnectionError            no complete response arrived
+│   └── APITimeoutError           no complete response arrived in time
+├── APIStatusError                the service returned an error status
 │   ├── BadRequestError           400
 │   ├── AuthenticationError       401
 │   ├── PermissionDeniedError     403
@@ -12,12 +12,12 @@ MillisError                       `maybe_processed`: may the service have acted 
 │   ├── UnprocessableEntityError  422; `errors` names each faulty field
 │   ├── RateLimitError            429; `retry_after` in seconds
 │   └── InternalServerError       5xx
-├── StreamError                   the reply is not whole; `reply` holds what had come
-│   ├── StreamInterruptedError    lost, timed out, cut, garbled, or left early
+├── StreamError                   the reply is incomplete; `reply` holds the part that was received
+│   ├── StreamInterruptedError    connection lost, timed out, cut off, malformed, or closed early
 │   └── StreamFailedError         the service reported an error in the stream
-└── UnexpectedResponseError       a success that does not follow the contract; `body` holds what had come
+└── UnexpectedResponseError       a success response does not match the contract; `body` holds its start
 
-UnknownFieldWarning               a config key that the contract does not know (it is sent all the same)
+UnknownFieldWarning               a config has a key that the contract does not describe (it is still sent)
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
     from .results import ChatReply
 
-# Refusals: the service read the request and did nothing with it. A 408 may come after the work was done.
+# With these statuses the service refused the request unprocessed. A 408 can follow a request that was
+# processed.
 _REFUSED = frozenset(range(400, 500)) - {408}
 
 
 class MillisError(Exception):
-    """The root of all errors that this library raises."""
+    """Base class of all exceptions that this library raises."""
 
     maybe_processed: bool = True
-    """Whether the service may have acted on the request; False only when nothing was sent, or when the
-    service refused it unprocessed."""
+    """Whether the service may have acted on the request. False only if nothing was sent or the service
+    refused the request without processing it."""
 
-    # Without this, pickle and deepcopy would call __init__ with the message alone, and miss the keyword
-    # arguments.
+    # Without this method, pickle and deepcopy would call __init__ without the keyword arguments.
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
@@ -53,18 +53,19 @@ def _rebuild(cls: type[MillisError], args: tuple[Any, ...], state: dict[str, Any
 
 
 class ConfigurationError(MillisError, ValueError):
-    """An argument or a setting is missing or wrong; nothing was sent."""
+    """An argument or setting is missing or invalid; nothing was sent."""
 
     maybe_processed = False
 
 
 class APIConnectionError(MillisError):
-    """No usable answer came back."""
+    """No complete response arrived."""
 
     body: str
-    """What had come of an answer that was cut, as text; "" when nothing had."""
+    """The received part of a response body that was cut off, as text; "" if nothing was received."""
     is_permanent: bool
-    """Whether the same call would fail again: a bad certificate, a password that a proxy refuses."""
+    """Whether a retry would fail in the same way, such as after a bad certificate or a refused proxy
+    password."""
 
     def __init__(
         self, message: str, *, maybe_processed: bool, body: str = "", is_permanent: bool = False
@@ -76,22 +77,23 @@ class APIConnectionError(MillisError):
 
 
 class APITimeoutError(APIConnectionError):
-    """A time limit passed before the answer was complete."""
+    """A timeout expired before the response was complete."""
 
 
 class APIStatusError(MillisError):
-    """The service answered with an error status."""
+    """The service returned an error status."""
 
     status_code: int
     """The HTTP status code."""
     detail: Any
-    """The reason that the service gave: mostly a str, a list for a 422, None when it gave none."""
+    """The reason that the service gave: usually a str, a list for a 422, or None without a reason."""
     body: str
-    """The start of the answer's body, as text."""
+    """The start of the response body, as text."""
     headers: Mapping[str, str]
-    """The answer's headers by lower-case name, without the key: for a request id in a support ticket."""
+    """The response headers by lowercase name, with the key redacted. They may hold a request id for
+    support."""
     retry_after: float | None
-    """The seconds that the service asked to wait, or None."""
+    """How long the service asks to wait before a retry, in seconds, or None."""
 
     def __init__(
         self,
@@ -113,37 +115,37 @@ class APIStatusError(MillisError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the service could not read the request."""
+    """400: the service could not parse the request."""
 
 
 class AuthenticationError(APIStatusError):
-    """401: the key is missing or wrong."""
+    """401: the key is missing or invalid."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this."""
+    """403: the key has no permission for this request."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such agent, or no such path."""
+    """404: the agent, or the URL path, does not exist."""
 
 
 class FieldError(NamedTuple):
-    """One faulty field of a refused request."""
+    """One invalid field of a request that the service refused."""
 
     loc: tuple[str | int, ...]
-    """The path to it from the top of the body: `("messages", 0, "content")`."""
+    """Path to the field from the top of the request body, such as `("messages", 0, "content")`."""
     msg: str
-    """What is wrong with it, in the service's words."""
+    """The service's description of the problem."""
     type: str
-    """The service's code for what is wrong."""
+    """The service's code for the kind of problem."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the service refused what was asked."""
+    """422: the service refused a value in the request."""
 
     errors: tuple[FieldError, ...]
-    """Each faulty field that the service named."""
+    """The invalid fields that the service named."""
 
     def __init__(
         self,
@@ -172,14 +174,14 @@ class RateLimitError(APIStatusError):
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the service, or a gateway before it, failed; it may have acted on the request."""
+    """5xx: the service, or a gateway in front of it, failed; the service may have acted on the request."""
 
 
 class StreamError(MillisError):
-    """The reply is not whole."""
+    """The reply is incomplete."""
 
     reply: ChatReply
-    """What had come of the reply."""
+    """The part of the reply that was received."""
 
     def __init__(self, message: str, *, reply: ChatReply, maybe_processed: bool = True) -> None:
         super().__init__(message)
@@ -188,14 +190,14 @@ class StreamError(MillisError):
 
 
 class StreamInterruptedError(StreamError):
-    """The stream was lost, timed out, was cut or garbled, or was left by the caller before its end."""
+    """The connection was lost, the stream timed out, was cut off, was malformed, or was closed early."""
 
 
 class StreamFailedError(StreamError):
     """The service reported an error in the stream."""
 
     error: Any
-    """What the service sent: a dict where it was a JSON object, else text."""
+    """The error that the service sent: a dict if it is a JSON object, otherwise text."""
 
     def __init__(self, message: str, *, reply: ChatReply, error: Any = None) -> None:
         super().__init__(message, reply=reply)
@@ -203,12 +205,12 @@ class StreamFailedError(StreamError):
 
 
 class UnexpectedResponseError(MillisError):
-    """The service answered with a success that does not follow the contract."""
+    """The service returned a success response that does not match the contract."""
 
     body: str
-    """The start of the answer's body, as text."""
+    """The start of the response body, as text."""
     headers: Mapping[str, str]
-    """The answer's headers by lower-case name, without the key."""
+    """The response headers by lowercase name, with the key redacted."""
 
     def __init__(self, message: str, *, body: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -220,14 +222,14 @@ def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
     """Return the error for an optional dependency that is not installed.
 
     Args:
-        what: what needs it.
-        package: the package that is missing.
-        extra: the extra that brings it.
+        what: The feature that needs the package.
+        package: The missing package.
+        extra: The extra of millis-wrapper that installs it.
     """
     return ConfigurationError(
-        f"{what} needs {package}: in a clone of millis-wrapper, pip install '.[{extra}]'"
+        f"{what} needs {package}; in a clone of millis-wrapper, run pip install '.[{extra}]'"
     )
 
 
 class UnknownFieldWarning(UserWarning):
-    """A config key that the contract does not know; it is sent all the same."""
+    """A config has a key that the contract does not describe. The key is still sent."""

@@ -1,4 +1,4 @@
-"""What a client is made with: key, host, headers and time-outs, checked before anything is sent."""
+"""The settings of a client: key, host, headers and timeouts, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ HOSTS: dict[str, str] = {"us": "https://api-west.millis.ai", "eu": "https://api-
 
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Header names whose values are shown masked: whoever adds one of them mostly adds a secret.
+# Headers with such names usually hold secrets, so their values are masked in reprs.
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
-# The characters of RFC 3986, without "@" and those that begin a query or a fragment; and no longer than
-# servers take.
+# The characters of RFC 3986, except "@" and those that begin a query or a fragment, up to a length that
+# servers accept.
 _BASE_URL = re.compile(r"[\w.~:/\[\]!$&'()*+,;=%-]{1,1000}", re.ASCII)
-# What every platform can wait for: sockets refuse more than 2**31 milliseconds with an OverflowError.
+# Every platform can wait this long: sockets raise an OverflowError for more than 2**31 milliseconds.
 _LONGEST_SECONDS = 1_000_000
 
 
 class Secret:
-    """The key, kept where no repr, no log and no traceback shows it."""
+    """An API key that no repr, log or traceback shows."""
 
     __slots__ = ("_value",)
 
@@ -41,38 +41,37 @@ class Secret:
         self._value = value
 
     def __repr__(self) -> str:
-        # Four letters tell two keys apart; of a short key they would tell too much.
+        # The last four characters tell two keys apart, but they would reveal too much of a short key.
         return f"'****{self._value[-4:]}'" if len(self._value) >= 16 else "'****'"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not pickled or copied: make a new client where you need one")
+        raise TypeError("a key cannot be pickled or copied; create a new client instead")
 
     def reveal(self) -> str:
-        """Return the key itself; called only where the request's header is set."""
+        """Return the key itself. Only the code that sets the request's header calls this."""
         return self._value
 
     def redact(self, data: bytes) -> bytes:
-        """Return `data` without the key, for what a service or a proxy sends back into an error.
+        """Return `data` with the key redacted, in case a service or a proxy echoes it.
 
-        A key as short as "test" is not a secret, and part of many words.
+        A key shorter than 8 characters, such as "test", is not a secret and is part of ordinary words.
         """
         return data.replace(self._value.encode(), b"****") if len(self._value) >= 8 else data
 
     def redact_text(self, text: str) -> str:
-        """Return `text` without the key."""
+        """Return `text` with the key redacted."""
         return text.replace(self._value, "****") if len(self._value) >= 8 else text
 
 
 class Headers(dict[str, str]):
-    """Headers to send; the repr masks the values of those that look like secrets."""
+    """Request headers whose repr masks the values that look like secrets."""
 
     def __repr__(self) -> str:
-        shown = {name: "****" if _SECRET_HEADER.search(name) else value for name, value in self.items()}
-        return repr(shown)
+        return repr({name: "****" if _SECRET_HEADER.search(name) else value for name, value in self.items()})
 
 
 class _MaskedUrl(str):
-    """An address that may hold a password, and has no repr."""
+    """A URL that may contain a password and is therefore masked in its repr."""
 
     __slots__ = ()
 
@@ -81,20 +80,23 @@ class _MaskedUrl(str):
 
 
 def mask_headers(headers: object) -> Headers | type | None:
-    """Return `headers` with a repr that masks secrets, or the type of what is not a dict; raises nothing."""
+    """Return `headers` with a repr that masks secrets, or the type of a value that is not a mapping.
+
+    Never raises, because the frames of an error would show the plain headers.
+    """
     if is_mapping(headers):
         return Headers(headers)
     return headers if headers is None else type(headers)
 
 
 def mask_url(url: str | None) -> str | None:
-    """Return `url` without a repr if it may hold a password, for the frames of an error; raises nothing."""
+    """Return `url`, with a masked repr if it may contain a password. Never raises."""
     return _MaskedUrl(url) if isinstance(url, str) and "@" in url else url
 
 
 @attrs.frozen
 class Options:
-    """Where requests go, with which key and headers, and how strictly they are checked."""
+    """The checked settings of a client: host, key, headers and switches."""
 
     base_url: str
     key: Secret
@@ -104,35 +106,26 @@ class Options:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether the host is this machine itself."""
+        """Whether the host is this machine."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def host(self) -> str:
-        """Host and port, as `host:port`."""
+        """The host and port, as `host:port`."""
         parts = urlsplit(self.base_url)
         return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 @attrs.frozen(kw_only=True)
 class Timeout:
-    """The time limits of one request, each in seconds; `math.inf` lifts one, and nothing else does.
+    """Timeouts for one request, in seconds. Only `math.inf` turns a timeout off.
 
-    Each limit holds for its whole phase, however the bytes trickle in. Two things are not bounded in the
-    sync client, because only a helper thread could: looking up the host's name, and `connect` when a host
-    has several addresses, which are tried one after the other, each within `connect`.
-
-    Args:
-        connect: seconds until there is a connection.
-        pool: seconds until one of the client's connections is free.
-        write: seconds for sending a piece of the request.
-        first_byte: seconds until the answer's status line and headers have come.
-        idle: seconds between two pieces of the answer's body, the wait for the first included.
-        total: seconds for reading the whole answer, from its status line on, your own time between its
-            pieces included.
+    Each timeout covers its whole phase, even if the peer sends one byte at a time. The sync client cannot
+    bound two waits without a helper thread: looking up the host name is not limited, and when a host has
+    several addresses, the client tries each one for up to `connect` seconds.
 
     Raises:
-        ConfigurationError: a limit is not a number of seconds above 0.
+        ConfigurationError: A timeout is not a number of seconds above 0.
 
     Examples:
         >>> Timeout(first_byte=120).idle
@@ -140,24 +133,25 @@ class Timeout:
     """
 
     connect: float = 5.0
-    """Seconds until there is a connection."""
+    """Maximum wait for a connection, in seconds."""
     pool: float = 10.0
-    """Seconds until one of the client's connections is free."""
+    """Maximum wait for one of the client's connections to become free, in seconds."""
     write: float = 30.0
-    """Seconds for sending a piece of the request."""
+    """Maximum time to send one part of the request, in seconds."""
     first_byte: float = 60.0
-    """Seconds until the answer's status line and headers have come."""
+    """Maximum wait for the response's status line and headers, in seconds."""
     idle: float = 60.0
-    """Seconds between two pieces of the answer's body."""
+    """Maximum wait for the first body chunk, and between two body chunks, in seconds."""
     total: float = 600.0
-    """Seconds for reading the whole answer, from its status line on."""
+    """Maximum time for the whole response, in seconds from its status line on. The time that your own code
+    takes between two chunks counts, too."""
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():
             if not _is_seconds(value):
                 raise ConfigurationError(
                     f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST_SECONDS}, or"
-                    f" math.inf, not {shorten(repr(value), 40)}"
+                    f" math.inf, got {shorten(repr(value), 40)}"
                 )
 
 
@@ -165,11 +159,12 @@ def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
     """Return `value` as a Timeout.
 
     Args:
-        value: seconds for every limit but `total`, or a Timeout; None means `default`, never "for ever".
-        default: what None means, and where `total` comes from for a number.
+        value: A Timeout, or a number of seconds for every timeout except `total`. None means `default`, never
+            "no timeout".
+        default: The Timeout for None, and the source of `total` for a number.
 
     Raises:
-        ConfigurationError: `value` is something else, or is not above 0.
+        ConfigurationError: `value` has another type or is not above 0.
     """
     if value is None:
         return default
@@ -177,8 +172,8 @@ def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
         return value
     if not _is_seconds(value):
         raise ConfigurationError(
-            f"timeout: pass a number of seconds above 0 and up to {_LONGEST_SECONDS}, or a"
-            f" millis_wrapper.Timeout, not {shorten(repr(value), 60)}"
+            f"timeout: must be a number of seconds above 0 and up to {_LONGEST_SECONDS}, or a"
+            f" millis_wrapper.Timeout, got {shorten(repr(value), 60)}"
         )
     return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
 
@@ -193,10 +188,10 @@ def read_options(
     strict: bool,
     require_end: bool | None = None,
 ) -> Options:
-    """Return the options that the arguments and the environment give.
+    """Return the options from the arguments and the environment variables.
 
     Raises:
-        ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
+        ConfigurationError: An argument or a variable is invalid. The message names it and says what to do.
     """
     allow_http = _flag("allow_http", allow_http) or _environment_flag("MILLIS_ALLOW_HTTP")
     if require_end is not None:
@@ -211,10 +206,10 @@ def read_options(
 
 
 def wrap_key(api_key: object) -> Secret | type | None:
-    """Return the key wrapped, or the type of what cannot be a key; raises nothing.
+    """Return the key as a Secret, or the type of a value that cannot be a key. Never raises.
 
-    The frames of an error show arguments, so whoever takes a key wraps it and forgets the argument before
-    anything can be raised.
+    The frames of an error show arguments. A function that accepts a key therefore wraps it, and overwrites
+    the argument, before anything can raise.
     """
     if isinstance(api_key, str):
         return Secret(api_key.strip())
@@ -222,10 +217,10 @@ def wrap_key(api_key: object) -> Secret | type | None:
 
 
 def read_key(wrapped: Secret | type | None) -> Secret:
-    """Return the key that was wrapped or, for None, the one in MILLIS_API_KEY.
+    """Return the wrapped key or, for None, the key from MILLIS_API_KEY.
 
     Raises:
-        ConfigurationError: there is none, or it cannot be a key; the message does not show it.
+        ConfigurationError: The key is missing or invalid. The message does not show it.
     """
     source = "api_key"
     if wrapped is None:
@@ -233,31 +228,31 @@ def read_key(wrapped: Secret | type | None) -> Secret:
         if wrapped is None:
             raise ConfigurationError("no key: pass api_key= or set MILLIS_API_KEY to your private key")
     if not isinstance(wrapped, Secret):
-        raise ConfigurationError(f"{source}: must be a str, not {wrapped.__name__}")
+        raise ConfigurationError(f"{source}: must be a str, got {wrapped.__name__}")
     if problem := _problem_with_key(wrapped):
-        raise ConfigurationError(f"{source} {problem}")
+        raise ConfigurationError(f"{source}: {problem}")
     return wrapped
 
 
 def _problem_with_key(secret: Secret) -> str | None:
     key = secret.reveal()
-    # The key is not shown in any of these messages: a mistyped key is mostly a key.
+    # No message shows the key, because most of a mistyped key is still the key.
     if not key:
-        return "is empty: set it to your private key"
+        return "must not be empty; set it to your private key"
     if re.match(r"bearer(?![\w-])", key, re.IGNORECASE):
-        return 'begins with "Bearer": pass the private key alone, the service takes it without that word'
+        return 'must not begin with "Bearer"; pass only the private key'
     if key[0] in "\"'`" or key[-1] in "\"'`":
-        return "has quotes around it: pass the private key without them"
+        return "has quotes around it; pass the private key without quotes"
     if re.match(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^=\s]", key):
-        return "is a whole NAME=value line: pass what stands behind the ="
+        return 'is a NAME=value line; pass only the part after "="'
     if _NOT_IN_A_HEADER.search(key) or "\t" in key:
-        return "holds a control or non-ASCII character: copy the private key anew"
+        return "contains a control or non-ASCII character; copy the private key again"
     return None
 
 
 def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}: must be True or False, not {shorten(repr(value), 40)}")
+        raise ConfigurationError(f"{name}: must be True or False, got {shorten(repr(value), 40)}")
     return value
 
 
@@ -267,15 +262,15 @@ def _environment_flag(name: str) -> bool:
         return False
     if value in ("1", "true", "yes", "on"):
         return True
-    raise ConfigurationError(f"{name}: must be 1 or 0, not {shorten(repr(value), 40)}")
+    raise ConfigurationError(f"{name}: must be 1 or 0, got {shorten(repr(value), 40)}")
 
 
 def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
     if region is not None:
         if base_url is not None:
-            raise ConfigurationError("region and base_url both name the host: pass one of them")
+            raise ConfigurationError("region and base_url both choose the host; pass only one of them")
         if not isinstance(region, str) or region not in HOSTS:
-            raise ConfigurationError(f'region: must be "us" or "eu", not {shorten(repr(region), 40)}')
+            raise ConfigurationError(f'region: must be "us" or "eu", got {shorten(repr(region), 40)}')
         return HOSTS[region]
     source = "base_url"
     if base_url is None:
@@ -286,28 +281,30 @@ def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
 
 
 def _validate_url(url: str, source: str, allow_http: bool) -> str:
-    example = f"{source}: must be like {HOSTS['us']}"
+    example = f"{source}: must be a URL like {HOSTS['us']}"
     if not isinstance(url, str):
-        raise ConfigurationError(f"{example}, not {type(url).__name__}")
-    if "@" in url:  # not shown: what stands before it may be a password
-        raise ConfigurationError(f"{source}: must hold no user or password; the key goes in api_key")
+        raise ConfigurationError(f"{example}, got {type(url).__name__}")
+    if "@" in url:  # The message does not show the URL, which may contain a password.
+        raise ConfigurationError(
+            f"{source}: must not contain a user name or password; pass the key as api_key"
+        )
     url = url.strip()
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
         raise ConfigurationError(
-            f"{source}: {shorten(repr(url), 100)} must begin with http:// or https://, as in"
-            f" {HOSTS['us']} or http://localhost:8787"
+            f"{source}: must begin with http:// or https://, as in {HOSTS['us']} or http://localhost:8787,"
+            f" got {shorten(repr(url), 100)}"
         )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError(f"{example}; its host or its port is not valid") from None
+        raise ConfigurationError(f"{example}; the host or port is not valid") from None
     if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
-        raise ConfigurationError(f"{example}, not {shorten(repr(url), 100)}")
+        raise ConfigurationError(f"{example}, got {shorten(repr(url), 100)}")
     if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ConfigurationError(
-            f"{source}: {shorten(repr(url), 100)} would send the key unencrypted: use https or, for a mock"
-            " server in a network of your own, allow_http=True or MILLIS_ALLOW_HTTP=1"
+            f"{source}: {shorten(repr(url), 100)} would send the key unencrypted; use https or, for a mock"
+            " server in your own network, allow_http=True or MILLIS_ALLOW_HTTP=1"
         )
     return url.rstrip("/")
 
@@ -327,12 +324,12 @@ def _headers(headers: Mapping[str, str] | type | None) -> Headers:
         return checked
     if not isinstance(headers, Mapping):
         kind = headers if isinstance(headers, type) else type(headers)
-        raise ConfigurationError(f"headers: must be a dict of str, not {kind.__name__}")
+        raise ConfigurationError(f"headers: must be a dict of str, got {kind.__name__}")
     for name in headers:
-        # The value gets no name here: the frames of an error show what has one.
+        # The value is not assigned to a name, because the frames of an error show local variables.
         if problem := _problem_with_header(name, headers[name]):
             raise ConfigurationError(f"headers: {problem}")
-        # Space around a value does not belong to it (RFC 9110, 5.5), and h11 refuses it.
+        # Whitespace around a value is not part of it (RFC 9110, section 5.5), and h11 rejects it.
         checked[name] = headers[name].strip()
     return checked
 
@@ -341,16 +338,16 @@ def _problem_with_header(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         return f"{shorten(repr(name), 60)} is not a valid header name"
     if name.lower() == "authorization":
-        return "authorization is set from api_key; pass the key there"
+        return "must not contain authorization; pass the key as api_key"
     if name.lower() in ("content-length", "transfer-encoding"):
-        return f"{name.lower()} follows from what is sent; leave it out"
+        return f"must not contain {name.lower()}; the client sets it"
     if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
         return f"the value of {name!r} must be printable ASCII text"
     return None
 
 
 def _is_seconds(value: object) -> bool:
-    # bool is an int, and True seconds is surely a slip.
+    # A bool is an int, but as a number of seconds it is certainly a mistake.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return 0 < value <= _LONGEST_SECONDS or value == math.inf

@@ -1,7 +1,8 @@
-"""May a failed request be sent again, and when? No I/O: clock and randomness are handed in.
+"""Decide whether and when a failed request is retried, without I/O; callers pass in the clock and randomness.
 
-The rule: a request is sent again only when it provably did no work. `duplicate` makes a copy each time it
-arrives, and the service knows no idempotency key, so in doubt the answer is no.
+The client retries a request only if the request provably had no effect. Every `duplicate` request that
+reaches the service makes another copy, and the service does not support idempotency keys, so in doubt there
+is no retry.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .errors import APIConnectionError, APIStatusError, ConfigurationError, Mill
 
 Operation = Literal["chat", "duplicate"]
 
-# The three forms of RFC 9110, 5.6.7. Anything looser dateutil would read too, filling in what is missing from
-# today.
+# The three date formats of RFC 9110, section 5.6.7. Without this check, dateutil would also accept incomplete
+# dates and complete them from today's date.
 _HTTP_DATE = re.compile(
     r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} [1-9]\d{3} \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
@@ -31,7 +32,7 @@ _HTTP_DATE = re.compile(
 
 
 def should_retry(operation: Operation, error: MillisError) -> bool:
-    """Return whether `operation` may be sent once more after `error` without a risk of happening twice."""
+    """Return whether retrying `operation` after `error` cannot make it happen twice."""
     if isinstance(error, APIConnectionError):
         return not (error.maybe_processed or error.is_permanent)
     if isinstance(error, APIStatusError):
@@ -42,14 +43,14 @@ def should_retry(operation: Operation, error: MillisError) -> bool:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3).
+    """Return the delay that a Retry-After header asks for, in seconds (RFC 9110, section 10.2.3).
 
     Args:
-        value: the header's value: a number of seconds, or an HTTP date.
-        now: the time to count a date from.
+        value: The header's value: a number of seconds or an HTTP date.
+        now: The current time, from which a date counts.
 
     Returns:
-        The seconds, 0 for a date in the past, or None for a value that cannot be read.
+        The delay in seconds, 0 for a date in the past, or None for a value that cannot be parsed.
     """
     value = (value or "").strip()
     if len(value) > 64:
@@ -64,27 +65,17 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
     try:
         date = parser.parse(value, ignoretz=True).replace(tzinfo=UTC)  # HTTP dates are always in GMT
-    except ValueError:  # the 31st of February
+    except ValueError:  # such as February 31
         return None
     return max(0.0, (date - now).total_seconds())
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often, and after which waits, a request is sent again where that is safe.
-
-    Args:
-        max_retries: how often to send again after the first time.
-        initial_delay: seconds before the first retry; the wait doubles each time, less up to a half by
-            chance (`jitter`).
-        max_delay: seconds that one wait may take. A Retry-After is obeyed up to this; for a longer one the
-            error is raised at once and holds it.
-        max_elapsed: seconds for all attempts, from the first one on; no wait begins that would end later.
-        clock: returns monotonic seconds; for tests.
-        jitter: returns a random number from 0 to 1; for tests.
+    """How many times, and after which delays, the client retries a request when a retry is safe.
 
     Raises:
-        ConfigurationError: a number is not one, or is below 0.
+        ConfigurationError: A setting is not a number or is negative.
 
     Examples:
         >>> RetryPolicy(max_retries=5, max_elapsed=120).max_delay
@@ -92,35 +83,37 @@ class RetryPolicy:
     """
 
     max_retries: int = 2
-    """How often to send again after the first time."""
+    """Maximum number of retries after the first attempt."""
     initial_delay: float = 0.5
-    """Seconds before the first retry."""
+    """Delay before the first retry, in seconds. It doubles with each retry, minus up to half at random."""
     max_delay: float = 30.0
-    """Seconds that one wait may take."""
+    """Longest single delay, in seconds. If Retry-After asks for more, the error is raised at once."""
     max_elapsed: float = 60.0
-    """Seconds for all attempts."""
+    """Maximum time for all attempts, in seconds from the first one. No delay starts that would end later."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    """Function that returns monotonic seconds; replace it in tests."""
     jitter: Callable[[], float] = attrs.field(default=random.random, repr=False)
+    """Function that returns a random number from 0 to 1; replace it in tests."""
 
     def __attrs_post_init__(self) -> None:
         retries = self.max_retries
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ConfigurationError(
-                "max_retries: must be a whole number, 0 or more, or a RetryPolicy, not"
+                "max_retries: must be an integer, 0 or more, or a RetryPolicy, got"
                 f" {shorten(repr(retries), 40)}"
             )
         for name in ("initial_delay", "max_delay", "max_elapsed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise ConfigurationError(
-                    f"max_retries: {name} must be a number of seconds, 0 or more, not"
+                    f"max_retries: {name} must be a number of seconds, 0 or more, got"
                     f" {shorten(repr(value), 40)}"
                 )
 
 
 @attrs.define
 class Attempts:
-    """The attempts to send one request."""
+    """The attempts of one request: how many there were, and when the first one started."""
 
     operation: Operation
     policy: RetryPolicy
@@ -131,20 +124,20 @@ class Attempts:
         self.started = self.policy.clock()
 
     def delay_after(self, error: MillisError) -> float | None:
-        """Return the seconds to wait before the next attempt, or None when `error` has to be raised."""
+        """Return the delay before the next attempt in seconds, or None if `error` must be raised."""
         policy = self.policy
         if self.number > policy.max_retries or not should_retry(self.operation, error):
             return None
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         if asked is None:
-            # An exponent past this would overflow a float long after max_delay was reached.
+            # A larger exponent would overflow a float, and max_delay is reached long before.
             delay = min(policy.max_delay, policy.initial_delay * 2.0 ** min(self.number - 1, 32))
             delay *= 1 - policy.jitter() / 2
         elif asked > policy.max_delay:
             return None
         else:
-            # Never sooner than asked; a little later, so that clients that were refused together do not come
-            # back together.
+            # Never sooner than the service asks, and a little later at random, so that clients that were
+            # refused at the same moment do not all retry at the same moment.
             delay = asked + policy.jitter() * policy.initial_delay / 2
         if policy.clock() - self.started + delay > policy.max_elapsed:
             return None

@@ -1,6 +1,6 @@
-"""Server-sent events: bytes in, events out, exactly by the rules of the HTML standard; no I/O.
+"""Decode server-sent events from bytes exactly as the HTML standard requires, without I/O.
 
-The rules are "Parsing an event stream" and "Interpreting an event stream" in
+The rules are in the sections "Parsing an event stream" and "Interpreting an event stream" of
 https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
@@ -14,15 +14,15 @@ from typing import NamedTuple
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
-_CR = 13  # a number, because `b"\r" in data` takes several times as long
+_CR = 13  # an int, because `b"\r" in data` takes several times as long
 _FIELDS = (b"data", b"event", b"id", b"retry")
-# What int() takes, whatever limit the interpreter was started with (sys.int_info).
+# int() accepts this many digits under every limit that an interpreter can be started with (sys.int_info).
 _MAX_RETRY_DIGITS = 640
-# Long lines are faster read one by one than split as a row.
+# Long lines are faster to read one by one than to split as a row.
 _MAX_ROW_BYTES = 64 * 1024
 _MAX_IGNORED_LINE_BYTES = 64 * 1024
 _MAX_IGNORED_LINES = 64 * 1024
-# decode() takes a larger chunk in parts, so as never to hold all its events at once.
+# decode() reads a larger chunk in parts, so that it never holds all events of the chunk at once.
 _PART_BYTES = 2 * 1024 * 1024
 
 
@@ -30,88 +30,88 @@ class ServerSentEvent(NamedTuple):
     """One event of a stream."""
 
     event: str = "message"
-    """Its type."""
+    """The event's type."""
     data: str = ""
-    """Its payload."""
+    """The event's payload."""
     id: str = ""
-    """The last event id as it stands; "" until one has come."""
+    """The last event id of the stream so far; "" before the first one."""
     retry: int | None = None
-    """The reconnection time in milliseconds, if a valid one came since the last event, else None."""
+    """The reconnection time in milliseconds, if the stream set a valid one since the last event, or None."""
 
 
-# Calling the class takes twice as long, and every event comes this way.
+# Calling the class takes twice as long, and every event is created here.
 _new: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], ServerSentEvent]
 _new = tuple[str | int | None, ...].__new__
 
 
 class IgnoredLine(NamedTuple):
-    """A line that the standard says to ignore, because its field is unknown."""
+    """A line that the standard ignores, because its field is unknown."""
 
     text: str
-    """The line, without its line end; at most its first 64 KiB."""
+    """The line without its line ending, at most its first 64 KiB."""
     position: int
-    """How many of the events that the same call of `feed` returned were complete before it."""
+    """How many of the events that the same call of `feed` returned were complete before this line."""
 
 
 class EventTooLargeError(ValueError):
-    """One event, or one line, of the stream holds more than `limit` bytes."""
+    """One event or one line of the stream has more than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"an event of the stream exceeds {self.limit} bytes; if that is right, raise max_event_bytes"
+        return f"an event exceeds {self.limit} bytes; to accept it, raise max_event_bytes"
 
 
 class SSEDecoder:
-    """Turns the bytes of one stream, cut anywhere, into events.
+    """Decodes the bytes of one stream, split anywhere, into events.
 
-    Comments and unknown fields add nothing to an event. The lines of unknown fields can be asked for with
-    `take_ignored` after each `feed`, since a service may have meant one of them as more than that.
+    Comments and unknown fields add nothing to an event. `take_ignored` returns the lines of unknown fields
+    after each `feed`, because a service may have meant one of them as data.
 
     Args:
-        max_event_bytes: bytes that each line, and all field lines of one event together, may hold, without
-            their line ends.
+        max_event_bytes: Maximum size in bytes of each line, and of all field lines of one event together,
+            without line endings.
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._limit = max_event_bytes
         self._row_limit = min(max_event_bytes, _MAX_ROW_BYTES)
         self._error: EventTooLargeError | None = None
-        # Where the next byte stands.
-        self._at_stream_start = True  # a BOM may come
+        # The position of the next byte.
+        self._at_stream_start = True  # a BOM may follow
         self._after_cr = False  # an LF would belong to the CR before it
-        self._at_line_start = False  # neither of these, and no line is half read
-        self._partial = bytearray()  # the line that is half read
-        # The event that is being read, in the standard's buffers.
+        self._at_line_start = False  # neither of the above, and _partial is empty
+        self._partial = bytearray()  # the received part of an incomplete line
+        # The buffers of the current event, as the standard names them.
         self._data = bytearray()
         self._type = ""
         self._id = ""
         self._retry: int | None = None
-        self._size = 0  # bytes of its field lines; 0 means that it has not begun
-        # Made when needed, as most streams have none: the collector walks each list of each open stream.
+        self._size = 0  # bytes of the event's field lines; 0 means that the event has not begun
+        # None until needed: most streams ignore no line, and the garbage collector visits every list.
         self._ignored: list[IgnoredLine] | None = None
         self.has_ignored = False
-        """Whether `take_ignored` would return any."""
+        """Whether `take_ignored` would return any lines."""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes; return the events that they complete.
+        """Return the events that the next bytes of the stream complete.
 
         Raises:
-            EventTooLargeError: an event or a line is too large. Events that were complete before it are
-                returned first, and the next call raises.
+            EventTooLargeError: An event or a line is too large. If events were complete before it, this call
+                returns them, and the next call raises.
         """
         clear = not self._size and self._retry is None
-        # Short path: exactly one event of one "data: " line.
+        # Fast path: exactly one event with one "data: " line.
         if clear and self._at_line_start and _CR not in data:
             line, _, rest = data.partition(b"\n")
             if rest == b"\n" and line.startswith(b"data: ") and len(line) <= self._limit:
                 text = line[6:].decode("utf-8", "replace")
                 return [_new(ServerSentEvent, ("message", text, self._id, None))]
-        lines = self._whole_lines(data)
-        # Short path: a row of such events. What stands between two of them finds them all, and the number of
-        # LFs proves that nothing else is there.
+        lines = self._complete_lines(data)
+        # Fast path: several such events. The separator between two events splits them, and the number of LFs
+        # proves that the chunk contains nothing else.
         if (
             clear
             and lines.startswith(b"data: ")
@@ -120,19 +120,19 @@ class SSEDecoder:
         ):
             texts = lines[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
             if lines.count(b"\n") == 2 * len(texts):
-                # As [_new(...) for text in texts], in three quarters of the time.
+                # Equal to [_new(...) for text in texts], in three quarters of the time.
                 fields = zip(repeat("message"), texts, repeat(self._id), repeat(None), strict=False)
                 return list(map(_new, repeat(ServerSentEvent), fields))
         return self._read(lines)
 
     def end(self) -> ServerSentEvent | None:
-        """Say that the stream has ended; return the event that the end cut off, or None if it cut off none.
+        """End the stream and return the event that the end cut off, or None if the end cut off no event.
 
-        The standard drops that event. It is returned as a line end and a blank line would have completed it:
-        with the data that had come, the last line's included, or "" if none had.
+        The standard drops that event. This method returns the event that a line ending and a blank line would
+        have completed: its data includes the last line, and is "" if the event has no data.
 
         Raises:
-            EventTooLargeError: that event is too large.
+            EventTooLargeError: The event that was cut off is too large.
         """
         line = bytes(self._partial)
         self._partial.clear()
@@ -142,17 +142,17 @@ class SSEDecoder:
         return self._take() if begun else None
 
     def take_ignored(self) -> list[IgnoredLine]:
-        """Return the lines of unknown fields that the last call of `feed` or `end` met, and forget them.
+        """Return the lines of unknown fields from the last call of `feed` or `end`, and forget them.
 
-        At most 65,536 lines are kept, so none is lost when `feed` gets at most 64 KiB at a time.
+        The decoder keeps at most 65,536 lines, so no line is lost if each call of `feed` gets at most 64 KiB.
         """
         ignored = self._ignored
         self._ignored = None
         self.has_ignored = False
         return ignored or []
 
-    def _whole_lines(self, data: bytes) -> bytes:
-        """Return the lines that `data` completes, with LF as every line end, and keep what follows them."""
+    def _complete_lines(self, data: bytes) -> bytes:
+        """Return the lines that `data` completes, with LF as line ending, and keep the incomplete rest."""
         if self._at_line_start and data.endswith(b"\n") and _CR not in data:
             return data
         if self._error is not None:
@@ -184,7 +184,7 @@ class SSEDecoder:
         return lines
 
     def _read(self, lines: bytes) -> list[ServerSentEvent]:
-        """Interpret whole lines, each ended by LF, by the standard's rules."""
+        """Return the events of complete lines that end with LF, by the standard's rules."""
         events: list[ServerSentEvent] = []
         self.take_ignored()
         data = self._data
@@ -202,7 +202,7 @@ class SSEDecoder:
                 name, value = line[:-1], b"\n"
             value = value.removeprefix(b" ")
             if name == b"data":
-                data += value  # its LF is the one that the standard appends
+                data += value  # the LF of the line is the LF that the standard appends
             elif name == b"event":
                 self._type = value[:-1].decode("utf-8", "replace")
             elif name == b"id":
@@ -211,7 +211,7 @@ class SSEDecoder:
             elif name == b"retry":
                 self._set_retry(value[:-1])
             elif len(line) - 1 <= self._limit:
-                if name:  # an unknown field; without a name it is a comment
+                if name:  # an unknown field; a line without a name is a comment
                     self._keep_ignored(line, len(events))
                 continue
             size += len(line) - 1
@@ -224,7 +224,7 @@ class SSEDecoder:
         return events
 
     def _take(self) -> ServerSentEvent:
-        """Make an event of the buffers and empty them; the last event id lives on."""
+        """Return the event in the buffers and clear them, except for the last event id."""
         del self._data[-1:]
         text = self._data.decode("utf-8", "replace")
         event = _new(ServerSentEvent, (self._type or "message", text, self._id, self._retry))
@@ -247,25 +247,25 @@ class SSEDecoder:
             self._retry = int(digits or b"0")
 
     def _fail(self) -> None:
-        """Note that the limit is passed, and free the memory."""
+        """Record that the limit was exceeded, and free the buffers."""
         self._error = EventTooLargeError(self._limit)
-        self._at_line_start = False  # so that no short path leads past the error
+        self._at_line_start = False  # so that no fast path skips the error
         self._partial.clear()
         self._data.clear()
 
 
 def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[ServerSentEvent]:
-    r"""Yield the events of a stream, each as soon as its blank line has come; drop one that the end cuts off.
+    r"""Yield the events of a stream.
 
     Args:
-        chunks: the bytes of the stream, cut anywhere.
-        max_event_bytes: bytes that one event, or one line, may hold.
+        chunks: The bytes of the stream, split anywhere.
+        max_event_bytes: Maximum size in bytes of one event or one line.
 
     Yields:
-        The events.
+        Each event as soon as its blank line has arrived. An event that the end cuts off is dropped.
 
     Raises:
-        EventTooLargeError: an event or a line is too large.
+        EventTooLargeError: An event or a line is too large.
 
     Examples:
         >>> [event.data for event in decode([b"data: Hel", b"lo\n\n"])]
@@ -280,17 +280,17 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
 async def adecode(
     chunks: AsyncIterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield the events of a stream whose chunks come asynchronously.
+    """Yield the events of an asynchronous stream.
 
     Args:
-        chunks: the bytes of the stream, cut anywhere.
-        max_event_bytes: bytes that one event, or one line, may hold.
+        chunks: The bytes of the stream, split anywhere.
+        max_event_bytes: Maximum size in bytes of one event or one line.
 
     Yields:
-        The events, each as soon as its blank line has come; one that the end cuts off is dropped.
+        Each event as soon as its blank line has arrived. An event that the end cuts off is dropped.
 
     Raises:
-        EventTooLargeError: an event or a line is too large.
+        EventTooLargeError: An event or a line is too large.
     """
     decoder = SSEDecoder(max_event_bytes=max_event_bytes)
     async for chunk in chunks:
@@ -305,6 +305,6 @@ def _in_parts(decoder: SSEDecoder, chunk: bytes) -> Iterator[ServerSentEvent]:
 
 
 def _may_be_field(line: bytes) -> bool:
-    """Whether a line that was cut off is, or could have become, a field that counts."""
+    """Return whether a line that was cut off is a known field or the beginning of one."""
     name, colon, _ = line.partition(b":")
     return name in _FIELDS if colon else line != b"" and any(field.startswith(line) for field in _FIELDS)

@@ -1,4 +1,4 @@
-"""Reading options with a key and otherwise the defaults."""
+"""Read options with a key and the defaults for everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers and switches; the key, the host and the timeouts have files of their own."""
+"""Headers and switches of a client. The key, the host and the timeouts have their own test files."""
 
 from __future__ import annotations
 
@@ -28,51 +28,49 @@ def test_headers_are_kept(headers: Mapping[str, str] | None) -> None:
     assert read(headers=headers).headers == (headers or {})
 
 
-def test_space_round_a_header_value_is_dropped() -> None:
-    """It does not belong to the value (RFC 9110, 5.5), and a request with it would fail late."""
+def test_whitespace_around_a_header_value_is_dropped() -> None:
+    """The whitespace is not part of the value (RFC 9110, section 5.5), and h11 would reject the request."""
     assert read(headers={"x-team": " a b\t"}).headers == {"x-team": "a b"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ä", "\x00", 7, None, b"x"])
-def test_a_name_that_no_header_can_have_is_refused(name: Any) -> None:
+def test_an_invalid_header_name_is_rejected(name: Any) -> None:
     """The message shows the name."""
-    with pytest.raises(ConfigurationError, match=r"^headers: .* is not a valid header name$"):
+    with pytest.raises(ConfigurationError, match=r"^headers: .* header name"):
         read(headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a\x00", "ä", "\x1b", 7, None, b"x"])
-def test_a_header_value_that_cannot_be_sent_is_refused_unshown(value: Any) -> None:
-    """The message names the header; the value may be a secret, and is not shown."""
-    message = r"^headers: the value of 'x-team' must be printable ASCII text$"
-    with pytest.raises(ConfigurationError, match=message):
+def test_an_invalid_header_value_is_rejected_and_not_shown(value: Any) -> None:
+    """The message names the header but not the value, which may be a secret."""
+    with pytest.raises(ConfigurationError, match=r"^headers: .*'x-team' must be printable ASCII"):
         read(headers={"x-team": value})
 
 
 @pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
-def test_the_key_is_set_in_one_place(name: str) -> None:
-    """The header of the key comes from `api_key` alone, or it would be shown where headers are."""
-    with pytest.raises(ConfigurationError, match=r"^headers: authorization is set from api_key") as caught:
+def test_an_authorization_header_is_rejected(name: str) -> None:
+    """The key comes only from `api_key`, because a key among the headers would be shown with them."""
+    with pytest.raises(ConfigurationError, match=r"^headers: .*authorization; .*api_key") as caught:
         read(headers={name: KEY})
     assert not leaks.places(caught.value, KEY)
 
 
 @pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding"])
-def test_a_header_that_follows_from_the_body_is_refused(name: str) -> None:
-    """A wrong length would leave the service, or us, waiting."""
-    words = rf"^headers: {name.lower()} follows from what is sent; leave it out$"
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_header_that_describes_the_body_is_rejected(name: str) -> None:
+    """A wrong length would make the service or the client wait forever."""
+    with pytest.raises(ConfigurationError, match=rf"^headers: .*{name.lower()}"):
         read(headers={name: "1"})
 
 
 @pytest.mark.parametrize("headers", [[("x", "y")], "x: y", 7])
-def test_headers_of_another_type_are_refused(headers: Any) -> None:
+def test_headers_of_another_type_are_rejected(headers: Any) -> None:
     """The message names the argument and the type."""
-    with pytest.raises(ConfigurationError, match=r"^headers: must be a dict of str, not (list|str|int)$"):
+    with pytest.raises(ConfigurationError, match=r"^headers: must be a dict of str, .*(list|str|int)$"):
         read(headers=headers)
 
 
-def test_header_values_are_not_shown() -> None:
-    """Options can be printed: the caller's headers may hold secrets of theirs."""
+def test_the_repr_of_options_shows_no_header_value() -> None:
+    """The caller's headers may contain secrets, and options may be printed."""
     assert "sesame" not in repr(read(headers={"x-proxy-key": "sesame"}))
 
 
@@ -84,7 +82,7 @@ SECRET_NAMES = [
 
 @pytest.mark.parametrize("name", SECRET_NAMES)
 def test_headers_that_look_like_secrets_are_masked(name: str) -> None:
-    """A crash reporter shows the headers' repr; a value that may be a secret is not in it, others are."""
+    """The repr of headers masks values that may be secrets and shows the others."""
     headers = {name: "sesame", "x-team": "blue"}
     kept = read(headers=headers).headers
     assert repr(kept) == repr(mask_headers(headers)) == repr({name: "****", "x-team": "blue"})
@@ -92,8 +90,8 @@ def test_headers_that_look_like_secrets_are_masked(name: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [None, 7, "x: y", [("x", "y")]])
-def test_masking_raises_nothing(headers: Any) -> None:
-    """What cannot be headers is refused later, in words; of its value only the type is kept."""
+def test_masking_never_raises(headers: Any) -> None:
+    """For a value that cannot be headers only the type is kept, and a later check raises the error."""
     assert mask_headers(headers) is (None if headers is None else type(headers))
 
 
@@ -103,24 +101,24 @@ def test_masking_raises_nothing(headers: Any) -> None:
 @pytest.mark.parametrize("name", ["strict", "allow_http", "require_end"])
 @pytest.mark.parametrize("value", ["no", 1, 0, "", b""])
 def test_switches_are_true_or_false(name: str, value: Any) -> None:
-    """`"no"` would count as yes."""
-    with pytest.raises(ConfigurationError) as caught:
+    """A switch must be a bool, because the string "no" would count as true."""
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must be True or False") as caught:
         read(**{name: value})
-    assert str(caught.value) == f"{name}: must be True or False, not {value!r}"
+    assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["strict", "allow_http"])
 def test_only_require_end_may_be_none(name: str) -> None:
-    """None means "decide by what this host does", which only `require_end` can."""
+    """None means that the client learns from the host's replies, which only `require_end` allows."""
     assert read().require_end is None
     assert read(require_end=True).require_end is True
     assert read(require_end=False).require_end is False
-    with pytest.raises(ConfigurationError, match=rf"^{name}: must be True or False, not None$"):
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must be True or False, .*None$"):
         read(**{name: None})
 
 
-def test_the_key_appears_nowhere_but_in_the_secret() -> None:
-    """A crash reporter that prints every option prints no key, but its last letters."""
+def test_the_repr_of_options_shows_only_the_end_of_the_key() -> None:
+    """The repr of every option masks the key except for its last four characters."""
     options = read(headers={"x": "y"}, base_url="https://host.example")
     shown = repr([options.base_url, options.key, options.headers, options.strict, options])
     assert KEY not in shown

@@ -1,4 +1,4 @@
-"""The host: where it comes from, which addresses are refused, and where the key may go unencrypted."""
+"""The host: where it comes from, which URLs are rejected, and which hosts may receive the key unencrypted."""
 
 from __future__ import annotations
 
@@ -20,41 +20,39 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MILLIS_ALLOW_HTTP", raising=False)
 
 
-def test_the_default_host_is_the_us() -> None:
-    """Who names no host gets the service's first."""
+def test_the_default_host_is_in_the_us() -> None:
+    """Without any setting, the client uses the service's US host."""
     assert read().base_url == "https://api-west.millis.ai"
 
 
 @pytest.mark.parametrize(
     ("region", "host"), [("us", "https://api-west.millis.ai"), ("eu", "https://api-eu-west.millis.ai")]
 )
-def test_a_region_names_its_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The region is a short name for a host, and wins over the environment."""
+def test_a_region_selects_its_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`region` selects a host and overrides MILLIS_BASE_URL."""
     monkeypatch.setenv("MILLIS_BASE_URL", "https://elsewhere.example")
     assert read(region=region).base_url == host
 
 
-def test_base_url_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MILLIS_BASE_URL is what holds when the caller names no host."""
+def test_base_url_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MILLIS_BASE_URL applies only if the caller passes no host."""
     monkeypatch.setenv("MILLIS_BASE_URL", "https://one.example")
     assert read().base_url == "https://one.example"
     assert read(base_url="https://two.example").base_url == "https://two.example"
 
 
-def test_region_and_base_url_together_are_refused() -> None:
-    """Two hosts are one too many."""
-    with pytest.raises(
-        ConfigurationError, match=r"^region and base_url both name the host: pass one of them$"
-    ):
+def test_region_and_base_url_together_are_rejected() -> None:
+    """Both arguments choose the host, so the caller may pass only one."""
+    with pytest.raises(ConfigurationError, match=r"^region and base_url both "):
         read(region="us", base_url=HOSTS["us"])
 
 
 @pytest.mark.parametrize("region", ["", "US", "asia", 7, ["us"], b"us"])
-def test_an_unknown_region_is_refused(region: Any) -> None:
-    """The message lists the regions."""
-    with pytest.raises(ConfigurationError, match=r'^region: must be "us" or "eu", not ') as caught:
+def test_an_unknown_region_is_rejected(region: Any) -> None:
+    """The message lists the regions and shows the value."""
+    with pytest.raises(ConfigurationError, match=r'^region: must be "us" or "eu", ') as caught:
         read(region=region)
-    assert str(caught.value).endswith(f"not {region!r}")
+    assert str(caught.value).endswith(repr(region))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +71,7 @@ def test_an_unknown_region_is_refused(region: Any) -> None:
     ],
 )
 def test_a_base_url_is_kept(url: str, kept: str) -> None:
-    """Host, port and path prefix are kept; slashes at the end are not, so that paths can follow."""
+    """Host, port and path prefix are kept. Slashes at the end are removed, because paths are appended."""
     assert read(base_url=url).base_url == kept
 
 
@@ -109,9 +107,9 @@ def test_a_base_url_is_kept(url: str, kept: str) -> None:
         ["https://host.example"],
     ],
 )
-def test_anything_but_a_base_url_is_refused(url: Any) -> None:
-    """The message names the argument and shows what one looks like; a long value is not shown whole."""
-    message = r"^base_url: must be like https://api-west\.millis\.ai\b"
+def test_an_invalid_base_url_is_rejected(url: Any) -> None:
+    """The message names the argument, shows an example, and shortens a long value."""
+    message = r"^base_url: must be .*https://api-west\.millis\.ai\b"
     with pytest.raises(ConfigurationError, match=message) as caught:
         read(base_url=url)
     assert len(str(caught.value)) < 300
@@ -120,36 +118,35 @@ def test_anything_but_a_base_url_is_refused(url: Any) -> None:
 @pytest.mark.parametrize(
     "url", ["host.example", "localhost:8787", "localhost:8787/x", "127.0.0.1:8787", "localhost"]
 )
-def test_a_url_without_its_beginning_is_refused_with_it(url: str) -> None:
-    """A host and port alone is the commonest slip: the message says what to put before it."""
-    words = "must begin with http:// or https://, as in https://api-west.millis.ai or http://localhost:8787"
-    with pytest.raises(ConfigurationError) as caught:
+def test_a_url_without_a_scheme_is_rejected(url: str) -> None:
+    """A host and port alone is the most common mistake; the message names the missing scheme."""
+    with pytest.raises(ConfigurationError, match=r"^base_url: .*begin with http:// or https://") as caught:
         read(base_url=url)
-    assert str(caught.value) == f"base_url: {url!r} {words}"
+    assert repr(url) in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["", " ", "\n"])
 def test_an_empty_variable_counts_as_unset(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`MILLIS_BASE_URL=` in a file of settings means the default host; an empty argument stays an error."""
+    """`MILLIS_BASE_URL=` in an environment file means the default host. An empty argument is an error."""
     monkeypatch.setenv("MILLIS_BASE_URL", url)
     assert read().base_url == HOSTS["us"]
-    with pytest.raises(ConfigurationError, match=r"^base_url: must be like "):
+    with pytest.raises(ConfigurationError, match=r"^base_url: must be "):
         read(base_url=url)
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://", "must be like https://api-west.millis.ai, not 'https://'"),
-        ("localhost:8787", "'localhost:8787' must begin with http:// or https://, "),
-        ("http://host.example", "'http://host.example' would send the key unencrypted: "),
-        ("https://user:x@host.example", "must hold no user or password; "),
+        ("https://", "must be a URL like "),
+        ("localhost:8787", "must begin with http:// or https://, "),
+        ("http://host.example", "'http://host.example' would send the key unencrypted"),
+        ("https://user:x@host.example", "must not contain a user name or password"),
     ],
 )
-def test_a_wrong_url_of_the_environment_is_refused_by_its_name(
+def test_an_invalid_url_from_the_environment_names_the_variable(
     url: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the variable to correct."""
+    """The message begins with the name of the variable to correct."""
     monkeypatch.setenv("MILLIS_BASE_URL", url)
     with pytest.raises(ConfigurationError) as caught:
         read()
@@ -168,18 +165,17 @@ def test_a_wrong_url_of_the_environment_is_refused_by_its_name(
         "ftp://user:pass-word@host.example",
     ],
 )
-def test_a_password_in_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
-    """Also where the scheme is missing, or the password has a "#" or "/" that ends the host too early."""
+def test_the_password_of_an_invalid_url_is_not_shown(url: str) -> None:
+    """No error shows it, even if the scheme is missing or the password contains "#" or "/"."""
     with pytest.raises(ConfigurationError, match=r"^base_url: ") as caught:
         read(base_url=url)
     assert not leaks.places(caught.value, "pass-word")
 
 
 @pytest.mark.parametrize("userinfo", ["user@", "user:pass-word@", ":pass-word@", "@", "evil.example%2f@"])
-def test_a_base_url_with_a_user_is_refused_unshown(userinfo: str) -> None:
-    """A password in the URL would end up in errors and logs; it is not shown here either."""
-    words = r"^base_url: must hold no user or password; the key goes in api_key$"
-    with pytest.raises(ConfigurationError, match=words) as caught:
+def test_a_base_url_with_a_user_is_rejected_and_not_shown(userinfo: str) -> None:
+    """A password in the URL would appear in errors and logs, so no URL may contain one."""
+    with pytest.raises(ConfigurationError, match=r"^base_url: .*user name or password; .*api_key") as caught:
         read(base_url=f"https://{userinfo}host.example")
     assert not leaks.places(caught.value, "pass-word")
 
@@ -211,36 +207,34 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("url", LOOPBACK)
-def test_plain_http_is_for_loopback(url: str) -> None:
-    """To this very machine the key may go unencrypted."""
+def test_plain_http_is_accepted_for_loopback(url: str) -> None:
+    """The key may be sent unencrypted to this machine."""
     assert read(base_url=url).base_url == url
     assert read(base_url=url).on_loopback
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
-def test_plain_http_to_anywhere_else_is_refused(url: str) -> None:
-    """The key never leaves unencrypted unless the caller says so; a name like loopback is not enough."""
-    advice = (
-        "use https or, for a mock server in a network of your own, allow_http=True or MILLIS_ALLOW_HTTP=1"
-    )
-    with pytest.raises(ConfigurationError) as caught:
+def test_plain_http_to_another_host_is_rejected(url: str) -> None:
+    """The key is not sent unencrypted unless the caller allows it, even to a name that resembles loopback."""
+    words = r"^base_url: .* unencrypted; .*allow_http=True or MILLIS_ALLOW_HTTP=1"
+    with pytest.raises(ConfigurationError, match=words) as caught:
         read(base_url=url)
-    assert str(caught.value) == f"base_url: {url!r} would send the key unencrypted: {advice}"
+    assert repr(url) in str(caught.value)
     assert read(base_url=url, allow_http=True).base_url == url
     assert not read(base_url=url, allow_http=True).on_loopback
 
 
 @pytest.mark.parametrize("value", ["1", "true", "TRUE", "yes", "on", " 1\n"])
 def test_the_environment_may_allow_plain_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a network of containers the mock server is another host, and its client's code is not to change."""
+    """MILLIS_ALLOW_HTTP allows a mock server in another container without a change of the client's code."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
     monkeypatch.setenv("MILLIS_BASE_URL", "http://mock:8787")
     assert read().base_url == "http://mock:8787"
 
 
 @pytest.mark.parametrize("value", ["", " ", "0", "false", "False", "no", "off"])
-def test_the_environment_may_refuse_plain_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What means no is not taken for yes because it is there; the argument still allows it."""
+def test_the_environment_may_forbid_plain_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that means no does not allow plain HTTP, but the argument still does."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
     with pytest.raises(ConfigurationError, match=r"would send the key unencrypted"):
         read(base_url="http://mock:8787")
@@ -248,17 +242,17 @@ def test_the_environment_may_refuse_plain_http(value: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("value", ["2", "y", "allow", "http://mock", "\x1b[31m"])
-def test_another_value_of_the_variable_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the key may go unencrypted is not guessed."""
+def test_an_unknown_value_of_the_variable_is_rejected(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client does not guess whether the key may be sent unencrypted."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match=r"^MILLIS_ALLOW_HTTP: must be 1 or 0") as caught:
         read()
-    assert str(caught.value) == f"MILLIS_ALLOW_HTTP: must be 1 or 0, not {value!r}"
+    assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("url", [*LOOPBACK, *ELSEWHERE, *HOSTS.values(), "https://[2001:db8::1]:8443/x"])
-def test_httpx_goes_to_the_host_that_was_checked(url: str) -> None:
-    """What was checked here is what httpx reads in the URL: no two parsers disagree about the host."""
+def test_httpx_connects_to_the_host_that_was_checked(url: str) -> None:
+    """httpx parses the same host from the URL as the check does."""
     options = read(base_url=url, allow_http=True)
     seen = httpx.Request("POST", f"{options.base_url}/chat/completions").url
     assert seen.host == urlsplit(options.base_url).hostname
@@ -275,5 +269,5 @@ def test_httpx_goes_to_the_host_that_was_checked(url: str) -> None:
     ],
 )
 def test_the_host_has_its_port(url: str, host: str) -> None:
-    """The port is there also where the URL leaves it to the scheme."""
+    """`host` contains the port even if the URL leaves it to the scheme."""
     assert read(base_url=url).host == host

@@ -1,3 +1,5 @@
+"""The timeouts of a request: defaults, forms and limits."""
+
 from __future__ import annotations
 
 import math
@@ -14,8 +16,8 @@ OWN = Timeout(connect=1, pool=2, write=3, first_byte=4, idle=5, total=6)
 LIMITS = [field.name for field in attrs.fields(Timeout)]
 
 
-def test_nothing_is_unlimited_by_default() -> None:
-    """Every wait has a limit that nobody had to ask for, and the waits for slow answers are long."""
+def test_every_timeout_has_a_default() -> None:
+    """Every phase has a timeout by default, in seconds, and slow responses have enough time."""
     assert attrs.asdict(Timeout()) == {
         "connect": 5,
         "pool": 10,
@@ -27,24 +29,24 @@ def test_nothing_is_unlimited_by_default() -> None:
 
 
 def test_none_is_the_default_and_never_unlimited() -> None:
-    """`timeout=None` means the client's own limits."""
+    """`timeout=None` means the client's own timeouts."""
     assert as_timeout(None, OWN) is OWN
 
 
-def test_a_timeout_is_taken_as_it_is() -> None:
-    """A Timeout replaces all limits, not only those that differ from the default."""
+def test_a_timeout_is_used_unchanged() -> None:
+    """A Timeout replaces all of the client's timeouts, not only those that differ from the default."""
     mine = Timeout(idle=1)
     assert as_timeout(mine, OWN) is mine
 
 
 @pytest.mark.parametrize("seconds", [7, 0.25])
-def test_a_number_limits_every_single_wait(seconds: float) -> None:
-    """A number is the limit of each wait; how long the whole may take stays as it was."""
+def test_a_number_sets_every_timeout_except_total(seconds: float) -> None:
+    """A number sets the timeout of each phase, and `total` stays as it was."""
     assert attrs.asdict(as_timeout(seconds, OWN)) == {**dict.fromkeys(LIMITS, seconds), "total": 6}
 
 
-def test_infinity_as_a_number_lifts_every_single_wait() -> None:
-    """`timeout=math.inf` waits without a limit, but for the whole answer's."""
+def test_infinity_turns_off_every_timeout_except_total() -> None:
+    """`timeout=math.inf` turns off the timeout of each phase, and `total` stays as it was."""
     assert attrs.asdict(as_timeout(math.inf, OWN)) == {**dict.fromkeys(LIMITS, math.inf), "total": 6}
 
 
@@ -53,34 +55,31 @@ def test_infinity_as_a_number_lifts_every_single_wait() -> None:
     [0, 0.0, -1, True, False, "5", math.nan, -math.inf, [5], (5, 5), 1e10, 10**100, httpx.Timeout(4)],
     ids=lambda value: repr(value)[:20],
 )
-def test_anything_but_a_length_of_time_is_refused(value: Any) -> None:
-    """The message names the argument, what was given, and what would be right; httpx's Timeout included."""
-    words = (
-        r"^timeout: pass a number of seconds above 0 and up to 1000000, or a millis_wrapper\.Timeout,"
-        r" not .{1,60}$"
-    )
-    with pytest.raises(ConfigurationError, match=words):
+def test_an_invalid_timeout_is_rejected(value: Any) -> None:
+    """The message names the argument, the value, and the accepted types. httpx's Timeout is not accepted."""
+    with pytest.raises(ConfigurationError, match=r"^timeout: .*1000000, .*millis_wrapper\.Timeout") as caught:
         as_timeout(value, OWN)
+    assert repr(value)[:50] in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "5", math.nan, None, 1e10, 10**100])
 @pytest.mark.parametrize("name", LIMITS)
-def test_a_wrong_limit_is_refused_by_name(name: str, value: Any) -> None:
-    """A Timeout says which of its limits is wrong; None is too, since it could mean "without a limit"."""
-    number = "a number of seconds above 0 and up to 1000000, or math.inf"
-    with pytest.raises(ConfigurationError, match=rf"^timeout: {name} must be {number}, not .{{1,40}}$"):
+def test_the_message_for_an_invalid_timeout_names_it(name: str, value: Any) -> None:
+    """A Timeout names its invalid field. None is invalid, too, because it could mean "no timeout"."""
+    with pytest.raises(ConfigurationError, match=rf"^timeout: {name} must be .*1000000, or math\.inf"):
         Timeout(**{name: value})
 
 
 @pytest.mark.parametrize("value", [math.inf, 1_000_000, 1e-9, 2.5])
 @pytest.mark.parametrize("name", LIMITS)
-def test_a_limit_may_be_long_short_or_lifted(name: str, value: float) -> None:
-    """`math.inf` lifts a limit, and a million seconds is the longest that is one."""
+def test_a_timeout_may_be_long_short_or_off(name: str, value: float) -> None:
+    """`math.inf` turns a timeout off; the longest timeout is 1,000,000 seconds."""
     assert getattr(Timeout(**{name: value}), name) == value
 
 
-def test_limits_are_given_by_name_and_cannot_change() -> None:
-    """No limit can be given in the wrong place, or be changed while a request runs."""
+def test_timeouts_are_keyword_only_and_immutable() -> None:
+    """A timeout cannot be passed in the wrong position or changed during a request."""
     with pytest.raises(TypeError):
         Timeout(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     with pytest.raises(attrs.exceptions.FrozenInstanceError):

@@ -151,7 +151,7 @@ def test_the_error_names_the_limit() -> None:
     assert isinstance(error, ValueError)
     for same in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert same.limit == 10
-        assert str(same) == "an event of the stream exceeds 10 bytes; if that is right, raise max_event_bytes"
+        assert "exceeds 10 bytes" in str(same)
 
 
 def test_the_limit_is_16_mib_by_default() -> None:

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from millis_wrapper._text import join_surrogate_pairs, split_waiting_half
+from millis_wrapper._text import join_surrogate_pairs, split_high_surrogate
 
 HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
 
@@ -35,7 +35,7 @@ def test_pieces_add_up_to_the_whole() -> None:
     for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
         returned, half = "", ""
         for piece in pieces:
-            whole, half = split_waiting_half(half + piece)
+            whole, half = split_high_surrogate(half + piece)
             returned += whole
         returned.encode()  # no half was returned
         assert returned + join_surrogate_pairs(half) == join_surrogate_pairs("".join(pieces)), pieces
@@ -44,10 +44,10 @@ def test_pieces_add_up_to_the_whole() -> None:
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])
 def test_every_first_half_waits(code: int) -> None:
     """From the first to the last."""
-    assert split_waiting_half("a" + chr(code)) == ("a", chr(code))
+    assert split_high_surrogate("a" + chr(code)) == ("a", chr(code))
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
 def test_nothing_else_waits(code: int) -> None:
     """Neither second halves nor the letters beside them."""
-    assert split_waiting_half(chr(code)) == (join_surrogate_pairs(chr(code)), "")
+    assert split_high_surrogate(chr(code)) == (join_surrogate_pairs(chr(code)), "")

@@ -153,5 +153,5 @@ def test_json_needs_no_library_and_yaml_says_which(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert load_config(saved(tmp_path, "a.json", JSON)) == CONFIG
     assert refusal(saved(tmp_path, "a.yaml", YAML)).endswith(
-        "a.yaml: reading YAML needs PyYAML: in a clone of millis-wrapper, pip install '.[contract]'"
+        "a.yaml: reading YAML needs PyYAML; in a clone of millis-wrapper, run pip install '.[contract]'"
     )
