@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
+from millis_api.masking import MASK
 
+from millis_wrapper._paths import children
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
@@ -86,11 +88,13 @@ def diff(
     """
     from millis_wrapper.config import diff_configs, load_config
 
-    different = diff_configs(load_config(a), load_config(b))
+    before, after = load_config(a), load_config(b)
+    different = diff_configs(before, after)
+    masked = _without_secrets(different, before, after)
     if as_json:
-        write_json(attrs.asdict(different))
+        write_json(attrs.asdict(masked))
     else:
-        _show_diff(different)
+        _show_diff(masked)
     if different:
         raise typer.Exit(1)
 
@@ -108,6 +112,33 @@ def _summary(found: Sequence[Finding]) -> str:
     levels: list[str] = [finding.level for finding in found]
     counts = {level: levels.count(level) for level in _COLOURS}
     return ", ".join(f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
+
+
+def _without_secrets(different: ConfigDiff, before: dict[str, Any], after: dict[str, Any]) -> ConfigDiff:
+    """Return the same differences with their secrets masked; a secret that changed is still a change."""
+    old, new = _values_by_path(before), _values_by_path(after)
+    return attrs.evolve(
+        different,
+        removed={path: old.get(path, MASK) for path in different.removed},
+        added={path: new.get(path, MASK) for path in different.added},
+        changed={
+            path: attrs.evolve(change, before=old.get(path, MASK), after=new.get(path, MASK))
+            for path, change in different.changed.items()
+        },
+    )
+
+
+def _values_by_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Return every value of a config, secrets masked, by its path."""
+    from millis_wrapper.contract import mask_secrets
+
+    found: dict[str, Any] = {}
+    rest: list[tuple[str, Any]] = [("", mask_secrets(config))]
+    while rest:
+        path, value = rest.pop()
+        found[path] = value
+        rest += children(value, path)
+    return found
 
 
 def _show_diff(different: ConfigDiff) -> None:

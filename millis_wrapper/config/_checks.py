@@ -13,7 +13,7 @@ import attrs
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._paths import format_path, join_path
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.contract import Field, UnknownKey, fields, unknown_keys
+from millis_wrapper.contract import Field, UnknownKey, fields, mask_secrets, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
 
 from ._data import is_answer, kind_of, plain
@@ -58,6 +58,7 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
 
 def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
     component = _COMPONENTS[kind]
+    masked = mask_secrets(data, component)
     unknown = {key.path: key for key in unknown_keys(data, component)}
     for violation in violations(data, component):
         path = format_path(violation.path)
@@ -67,9 +68,11 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
             yield Finding(path, "error", "is required", _misspelt(violation, data, unknown) or "add it")
         elif violation.kind == "type":
             if kind == "override" or not _is_unset(violation):
-                yield _wrong_type(path, violation)
-        else:
+                yield _wrong_type(path, violation, masked)
+        elif _at(masked, violation.path) == violation.value:
             yield Finding(path, "error", shorten(violation.words, 200))
+        else:  # jsonschema's words may quote the secret
+            yield Finding(path, "error", "does not match the contract")
     for key in unknown.values():
         yield _unknown("warning", "is a key that the contract does not know", key, data)
 
@@ -125,9 +128,11 @@ def _found_at(steps: Path, value: Any) -> Iterator[Finding]:
             yield finding
 
 
-def _wrong_type(path: str, violation: Violation) -> Finding:
+def _wrong_type(path: str, violation: Violation, masked: Any) -> Finding:
     value, wanted = violation.value, violation.wanted
-    given = kind_of(value) if value is None or is_object(value) or is_array(value) else shown(value)
+    safe = _at(masked, violation.path)
+    is_plain = safe == value and value is not None and not is_object(value) and not is_array(value)
+    given = shown(value) if is_plain else kind_of(value)
     message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, not {given}"
     form = _form(violation.path)
     if form == "llm" and isinstance(value, str):
@@ -135,7 +140,7 @@ def _wrong_type(path: str, violation: Violation) -> Finding:
     for candidate, most, note in _candidates(form, set(wanted), value):
         found = list(_found_at(violation.path, candidate))
         if len(found) <= most and not any(finding.level == "error" for finding in found):
-            return Finding(path, "error", message, _written(candidate) + note)
+            return Finding(path, "error", message, _written(candidate, note, safe == value))
     return Finding(
         path,
         "error",
@@ -158,11 +163,25 @@ def _advice_to_unset(field: Field) -> str | None:
     return f"remove it, or write {json.dumps(field.default)}, the service's default"
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, note: str, is_public: bool) -> str:
+    """Return the fix that writes `value`; one that is long or holds a secret is described, not shown."""
     text = escape_control_characters(json.dumps(value, ensure_ascii=False))
-    if len(text) <= _LONGEST_FIX:
-        return f"write {text}"
-    return "put it in a list" if is_array(value) else f"put it in an object, under {shown(next(iter(value)))}"
+    if is_public and len(text) <= _LONGEST_FIX:
+        return f"write {text}{note}"
+    if is_array(value):
+        return "put it in a list"
+    if is_object(value):
+        return f"put it in an object, under {shown(next(iter(value)))}"
+    return f"write the same value{note}"
+
+
+def _at(data: Any, steps: Path) -> Any:
+    """Return the value at `steps` in masked data, which ends early below a secret that is nested deeply."""
+    for step in steps:
+        if not is_object(data) and not is_array(data):
+            break
+        data = data[step]
+    return data
 
 
 def _candidates(form: str, wanted: set[str], value: Any) -> Iterator[tuple[Any, int, str]]:

@@ -10,6 +10,8 @@ from functools import cache, partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from millis_api.masking import mask_urls
+
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._paths import closest_match
 from millis_wrapper._text import escape_control_characters
@@ -83,7 +85,8 @@ def between_fields(config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: text in quotes, cut where it is long."""
+    """Return a value as a message shows it: text in quotes, without the password of a URL, shortened."""
+    value = mask_urls(value) if isinstance(value, str) else value
     if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
         value = value[: _LONGEST_SHOWN - 1] + "…"
     return escape_control_characters(json.dumps(value, ensure_ascii=False))
@@ -165,7 +168,7 @@ def _within(low: float, high: float, value: Any) -> Finding | None:
 
 
 def _time_zone(value: Any) -> Finding | None:
-    if not isinstance(value, str) or not value or _is_time_zone(value):
+    if not isinstance(value, str) or not value.strip() or _is_time_zone(value):
         return None
     return Finding(
         "", "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
@@ -182,7 +185,7 @@ def _is_time_zone(name: str) -> bool:
 
 
 def _phone(none: bool, value: Any) -> Finding | None:
-    if not isinstance(value, str) or _E164.fullmatch(value) or (none and not value):
+    if not isinstance(value, str) or _E164.fullmatch(value) or (none and not value.strip()):
         return None
     return Finding(
         "",
@@ -203,8 +206,8 @@ def _function_name(value: Any) -> Finding | None:
 
 
 def _url(schemes: tuple[str, str], value: Any) -> Finding | None:
-    if not isinstance(value, str) or not value:
-        return None  # an empty text means none
+    if not isinstance(value, str) or not value.strip():
+        return None  # a blank text means none
     plain, secure = schemes
     host = _host(value, schemes)
     if host is None:

@@ -46,6 +46,8 @@ def read_yaml(text: str) -> Any:
 
 def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
     words = error.problem or error.context or "not valid YAML"
+    if isinstance(error, yaml.composer.ComposerError):
+        words = words.partition(" '")[0]  # a name after `*`, which may be a secret that lacks its quotes
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return ParseError(words)
@@ -90,7 +92,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return json.loads(node.value.lower())
         except json.JSONDecodeError:
-            raise _refusal(f"{node.value!r} is not a JSON value; leave the tag out", node) from None
+            raise _refusal("the value does not fit its tag; leave the tag out", node) from None
         except ValueError:
             raise _refusal("a number has too many digits", node) from None
 

@@ -203,3 +203,59 @@ def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
     assert program == "millis"
     assert cli(*arguments, saved(tmp_path, GOOD)).code == 0
     assert cli(*arguments, saved(tmp_path, {**GOOD, "flow": {"response_delay": 0.5}}, "bad.json")).code == 1
+
+
+SECRET = "sk-live-4711"  # a secret of nobody
+
+
+def with_secrets(secret: str) -> dict[str, Any]:
+    tool = {
+        "name": "book",
+        "description": "d",
+        "webhook": f"https://ada:{secret}@example.com/x",
+        "header": {"X-Key": secret},
+    }
+    return {
+        **GOOD,
+        "tools": [tool],
+        "session_data_webhook": {"url": "https://e.com", "headers": {"a": secret}},
+    }
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_diff_shows_that_a_secret_changed_but_not_the_secret(
+    cli: Cli, tmp_path: Path, flags: list[str]
+) -> None:
+    """Header values and passwords in URLs are masked whether they changed, were added or were removed."""
+    a = saved(tmp_path, with_secrets(SECRET), "a.json")
+    b = saved(tmp_path, with_secrets(SECRET + "-2"), "b.json")
+    none = saved(tmp_path, GOOD, "none.json")
+    for one, other, changes in ((a, b, 3), (a, none, 1), (none, a, 1)):
+        ran = cli("config", "diff", *flags, one, other)
+        assert ran.code == 1
+        assert SECRET not in ran.out + ran.err
+        assert ran.out.count("****") >= changes
+    assert cli("config", "diff", a, a).code == 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--override"]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tools": [{"name": "a", "description": "b", "header": f"X-Key: {SECRET}"}]},
+        {"tools": [{"name": "a", "description": "b", "header": {"X-Key": [SECRET]}}]},
+        {"tools": [{"name": "a", "description": "b", "header": [{"X-Key": SECRET}]}]},
+        {"tools": {"name": "a", "description": "b", "header": {"X-Key": SECRET}}},
+        {"tools": [{"name": "a", "description": "b", "webhook": f"ftp://ada:{SECRET}@example.com"}]},
+        {"session_data_webhook": [f"https://ada:{SECRET}@example.com"]},
+        {"session_data_webhook": {"url": "https://example.com", "headers": SECRET}},
+        {"custom_llm_websocket": f"https://example.com/?token={SECRET}"},
+        {"app_credentials": SECRET, "voice": f"https://:{SECRET}@example.com"},
+        {"voice": {"provider": "openai", "voice_id": ["x"], "api_key": SECRET}},
+    ],
+)
+def test_check_shows_no_secret(cli: Cli, tmp_path: Path, flags: list[str], change: dict[str, Any]) -> None:
+    """A finding does not show a secret, whatever the type of the value that holds it."""
+    ran = cli("config", "check", *flags, saved(tmp_path, {**GOOD, **change}))
+    assert ran.out
+    assert SECRET not in ran.out + ran.err
