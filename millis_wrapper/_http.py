@@ -264,7 +264,6 @@ def status_error(
         headers=shown_headers(headers.items(), options.key),
         now=datetime.now(UTC),
         attempt=attempt,
-        sent=prepared.content,
     )
 
 

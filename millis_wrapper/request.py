@@ -6,7 +6,6 @@ import inspect
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from ._types import Config, Messages
 
 
-_MOST_LISTED = 20  # errors of a config that a message lists
 _ROLES = ("user", "assistant", "tool")
 
 
@@ -46,13 +44,13 @@ def agent_arguments(
     include_metadata_in_prompt: bool | None,
     strict: bool,
 ) -> dict[str, Any]:
-    """Return the request's `agent` object: what was said, and nothing that was not.
-
-    Warns of config keys that the contract does not know.
+    """Return the request's `agent` object with the given arguments and nothing else.
 
     Raises:
-        ConfigurationError: an argument is wrong; with `strict` also for such keys and, where jsonschema
-            (extra `contract`) is installed, for a config that the service would refuse.
+        ConfigurationError: An argument is not valid, or the config has an unknown key and `strict` is set.
+
+    Warns:
+        UnknownFieldWarning: The config has an unknown key.
     """
     if agent_id is None and agent_config is None:
         raise ConfigurationError(
@@ -63,8 +61,6 @@ def agent_arguments(
         agent["agent_id"] = validate_agent_id(agent_id)
     if agent_config is not None:
         agent["agent_config"] = config_dict(agent_config)
-        if strict:
-            _ensure_accepted(agent["agent_config"])
         _report_unknown_keys(agent["agent_config"], strict)
     if metadata is not None:
         if not isinstance(metadata, Mapping):
@@ -162,9 +158,20 @@ def config_dict(config: Config) -> dict[str, Any]:
         hint = "; pass its .config" if isinstance(config, DuplicatedAgent) else ""
         given = type(config).__name__
         raise ConfigurationError(f"agent_config: must be a dict, model or dataclass, got {given}{hint}")
-    if "id" in value and is_mapping(value.get("config")):
-        raise ConfigurationError("agent_config: this is the whole answer of duplicate; pass the config in it")
+    if is_duplicate_response(value):
+        raise ConfigurationError("agent_config: is a whole response of duplicate; pass its `config`")
     return dict(value)
+
+
+@delays_fork
+def is_duplicate_response(value: Mapping[str, Any]) -> bool:
+    """Return whether `value` is a whole response of `duplicate`, which holds a config, and not a config."""
+    if "id" not in value or not is_mapping(value.get("config")):
+        return False
+    from . import contract
+
+    known = contract.component("AgentConfigOverride")["properties"]
+    return not any(key in known for key in value)
 
 
 def _message_dict(message: object, place: str) -> dict[str, Any]:
@@ -195,29 +202,15 @@ def _shown(value: object) -> str:
 
 
 @delays_fork
-def _ensure_accepted(config: dict[str, Any]) -> None:
-    if find_spec("jsonschema") is None:
-        return
-    from .config import check_config
-
-    errors = [finding for finding in check_config(config, "override") if finding.level == "error"]
-    if errors:
-        lines = [str(finding).removeprefix("error: ") for finding in errors[:_MOST_LISTED]]
-        if len(errors) > _MOST_LISTED:
-            lines.append(f"and {len(errors) - _MOST_LISTED} more")
-        raise ConfigurationError("\n  ".join(["agent_config: the service would refuse it:", *lines]))
-
-
-@delays_fork
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
     from . import contract
 
     # Through JSON, so that models inside the config become dicts.
     data = json.loads(json_body(config, "agent.agent_config"))
     for unknown in contract.unknown_keys(data, "AgentConfigOverride"):
-        message = f"agent_config: the contract knows no {unknown.path}"
+        message = f'agent_config: unknown key "{unknown.path}"'
         if unknown.closest_match:
-            message += f"; did you mean {unknown.closest_match}, spelt so by the service?"
+            message += f'; did you mean "{unknown.closest_match}"?'
         if strict:
             raise ConfigurationError(message)
         warnings.warn(message, UnknownFieldWarning, stacklevel=_depth_of_caller())

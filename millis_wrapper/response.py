@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_object, read_json, write_json
-from ._paths import format_path
 from ._text import escape_control_characters, shorten
 from .errors import (
     APIStatusError,
@@ -67,7 +65,6 @@ def error_for_status(
     headers: Mapping[str, str],
     now: datetime,
     attempt: int = 1,
-    sent: bytes | None = None,
 ) -> APIStatusError:
     """Return the error for an answer with an error status.
 
@@ -78,7 +75,6 @@ def error_for_status(
         headers: the answer's headers by lower-case name.
         now: the time to count a Retry-After date from.
         attempt: which attempt this was, from 1.
-        sent: the request's body; what was wrong in it is looked up after a 422.
     """
     detail = _detail(body)
     retry_after = parse_retry_after(headers.get("retry-after"), now)
@@ -91,12 +87,12 @@ def error_for_status(
     }
     if status_code == 422:
         errors = tuple(_field_errors(detail))
-        fixes = _fixes(sent) if any(error.loc[:2] == _CONFIG for error in errors) else {}
-        words = "; ".join(
-            f"{_place(error.loc)}: {_uncapital(error.msg)}{_fix_for(error.loc, fixes)}" for error in errors
-        )
+        places = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
+        reason = shorten(places, _MESSAGE_PLACES) or _reason(detail, body)
+        if any(error.loc[:2] == _CONFIG for error in errors):
+            reason += " (`millis config check FILE` explains configs)"
         return UnprocessableEntityError(
-            _message(operation, status_code, shorten(words, _MESSAGE_PLACES) or _reason(detail, body)),
+            _message(operation, status_code, reason),
             errors=errors,
             **details,
         )
@@ -191,27 +187,6 @@ def _field_errors(detail: Any) -> Iterator[FieldError]:
 def _place(loc: tuple[str | int, ...]) -> str:
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
     return path.removeprefix(".") or "the request"
-
-
-def _fixes(sent: bytes | None) -> dict[str, str]:
-    """Return what the config tools say to do about the config in a request, by path."""
-    # It is said beside the service's own words, which nothing that goes wrong here may take away: not the
-    # missing extra `contract`, no import that fails.
-    try:
-        from .config import check_config
-
-        found = check_config(json.loads(sent or b"")["agent"]["agent_config"], "override")
-    except Exception:
-        return {}
-    return {finding.path: finding.fix for finding in found if finding.fix and finding.level != "hint"}
-
-
-def _fix_for(loc: tuple[str | int, ...], fixes: Mapping[str, str]) -> str:
-    # The service may name the form that it tried behind the place: `flow.response_delay.int`.
-    for end in range(len(loc), len(_CONFIG), -1) if loc[:2] == _CONFIG else ():
-        if fix := fixes.get(format_path(loc[2:end])):
-            return f" ({fix})"
-    return ""
 
 
 def _uncapital(text: str) -> str:

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
 from millis_wrapper import _http
+from millis_wrapper._fork import delays_fork
+from millis_wrapper.errors import missing_extra
 from millis_wrapper.options import (
     Region,
     Timeout,
@@ -23,6 +26,7 @@ from millis_wrapper.options import (
 )
 from millis_wrapper.request import (
     agent_arguments,
+    config_dict,
     message_dicts,
     prepare_chat,
     prepare_duplicate,
@@ -40,6 +44,28 @@ from .transport import Transport
 if TYPE_CHECKING:
     from millis_wrapper._types import Config, Messages
     from millis_wrapper.results import ChatReply
+
+
+@delays_fork
+def load_config_checks() -> None:
+    """Import the checks that `strict=True` runs.
+
+    Raises:
+        ConfigurationError: jsonschema (extra `contract`) is not installed.
+    """
+    try:
+        import_module("jsonschema")
+    except ImportError:
+        raise missing_extra("strict=True", "jsonschema", "contract") from None
+    import_module("millis_wrapper.config")
+
+
+@delays_fork
+def ensure_accepted(config: Config) -> None:
+    """Raise ConfigurationError if the service would refuse the config."""
+    from millis_wrapper.config import ensure_valid_override
+
+    ensure_valid_override(config_dict(config))
 
 
 class Chat:
@@ -80,6 +106,8 @@ class Chat:
         Warns:
             UnknownFieldWarning: the contract does not know a config key.
         """
+        if agent_config is not None and self._transport.options.strict:
+            ensure_accepted(agent_config)
         agent = agent_arguments(
             agent_id=agent_id,
             agent_config=agent_config,
@@ -154,6 +182,8 @@ class Chat:
         Raises:
             ConfigurationError: an argument cannot be right.
         """
+        if agent_config is not None and self._transport.options.strict:
+            ensure_accepted(agent_config)
         agent = agent_arguments(
             agent_id=agent_id,
             agent_config=agent_config,
@@ -213,7 +243,8 @@ class Millis:
             thousands kept idle, httpx takes 15 ms for each request.
         headers: headers to send with each request, on top of ours.
         allow_http: whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
-        strict: whether config keys that the contract does not know are errors instead of warnings.
+        strict: whether a call raises ConfigurationError for a config that has an unknown key or that
+            the service would refuse, after every check that can be made locally (extra `contract`).
         require_end: whether a reply that ends without `[DONE]` and finish_reason counts as cut. None: from
             the moment on that this client has seen one reply end with such a mark.
 
@@ -260,6 +291,8 @@ class Millis:
             require_end=require_end,
         )
         _http.ensure_valid_host(options.base_url)
+        if options.strict:
+            load_config_checks()
         self._transport = Transport(
             options, as_timeout(timeout, Timeout()), _http.retry_policy(max_retries), http_client
         )

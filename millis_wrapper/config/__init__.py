@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+_MOST_LISTED = 20  # errors of a config that one message lists
+
+
 @attrs.frozen
 class Override:
     """A config that `chat` accepts, made from a saved one by `as_override`.
@@ -111,6 +114,24 @@ def check_config(
     if kind not in ("agent", "override"):
         raise ConfigurationError(f'kind: must be "agent" or "override", not {kind!r}')
     return findings(config, kind, None if metadata is None else _names(metadata))
+
+
+def ensure_valid_override(config: Config) -> None:
+    """Raise an error that lists everything in `config` that `check_config` calls an error.
+
+    Args:
+        config: The config that a chat sends.
+
+    Raises:
+        ConfigurationError: The service would refuse the config, or jsonschema (extra `contract`) is not
+            installed.
+    """
+    errors = [finding for finding in check_config(config, "override") if finding.level == "error"]
+    if errors:
+        lines = [str(finding).removeprefix("error: ") for finding in errors[:_MOST_LISTED]]
+        if len(errors) > _MOST_LISTED:
+            lines.append(f"and {len(errors) - _MOST_LISTED} more")
+        raise ConfigurationError("\n  ".join(["agent_config: the service would refuse it:", *lines]))
 
 
 def as_override(config: Config) -> Override:

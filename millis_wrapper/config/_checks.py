@@ -15,8 +15,9 @@ from millis_wrapper._paths import format_path, join_path
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.contract import Field, UnknownKey, fields, mask_secrets, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
+from millis_wrapper.request import is_duplicate_response
 
-from ._data import is_answer, kind_of, plain
+from ._data import kind_of, plain
 from ._finding import Finding, Level
 from ._rules import LIKE_SECONDS, between_fields, rules_by_path, shown, unfilled
 
@@ -48,7 +49,7 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
     found = list(odd)
     if not is_object(data):
         return found or [Finding("", "error", f"a config is an object, not {kind_of(data)}")]
-    if is_answer(data):
+    if is_duplicate_response(data):
         return [
             Finding("", "error", "this is the answer of duplicate, which holds a config", "pass its `config`")
         ]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from millis_wrapper import contract
 from millis_wrapper._json import as_mapping, is_object, is_sequence
 from millis_wrapper._paths import join_path
 from millis_wrapper.errors import ConfigurationError
+from millis_wrapper.request import is_duplicate_response
 
 from ._finding import Finding
 
@@ -48,15 +48,9 @@ def plain_config(config: Config, name: str) -> dict[str, Any]:
         raise ConfigurationError(f"{place}: {odd[0].message}")
     if not is_object(data):
         raise ConfigurationError(f"{name}: must be a dict, model or dataclass, not {kind_of(data)}")
-    if is_answer(data):
-        raise ConfigurationError(f"{name}: this is the whole answer of duplicate; pass the config in it")
+    if is_duplicate_response(data):
+        raise ConfigurationError(f"{name}: is a whole response of duplicate; pass its `config`")
     return data
-
-
-def is_answer(data: Mapping[str, Any]) -> bool:
-    """Whether `data` is not a config but the answer of duplicate, which holds one."""
-    known = contract.component("AgentConfigOverride")["properties"]
-    return "id" in data and is_object(data.get("config")) and not any(key in known for key in data)
 
 
 def kind_of(value: object) -> str:

@@ -7,8 +7,9 @@ from typing import IO, Any, TypeAlias
 
 from millis_wrapper._json import is_object
 from millis_wrapper.errors import ConfigurationError, missing_extra
+from millis_wrapper.request import is_duplicate_response
 
-from ._data import is_answer, kind_of, plain
+from ._data import kind_of, plain
 from ._json_text import ParseError, read_json
 
 Source: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
@@ -44,7 +45,7 @@ def load_config(source: Source) -> dict[str, Any]:
     if not is_object(data):
         what = "is empty" if data is None and not text.strip() else f"holds {kind_of(data)}"
         raise ConfigurationError(f'{name}: {what}; a config is an object, such as {{"prompt": "Be kind."}}')
-    config: dict[str, Any] = data["config"] if is_answer(data) else data
+    config: dict[str, Any] = data["config"] if is_duplicate_response(data) else data
     return config
 
 

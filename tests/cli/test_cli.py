@@ -134,7 +134,7 @@ def test_an_unknown_config_key_is_one_line_and_sent(
     ran = cli("chat", AGENT, "-m", "Hello", "--config", str(config))
     assert (ran.code, ran.out) == (0, "Hello\n")
     assert ran.error.startswith(
-        "millis: warning: agent_config: the contract knows no flow.interruption.first_message"
+        'millis: warning: agent_config: unknown key "flow.interruption.first_message"'
     )
 
 

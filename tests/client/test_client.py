@@ -141,7 +141,7 @@ async def test_a_whole_copy_in_place_of_its_config_is_refused_in_words(clients: 
         client = clients.client(server.url)
         copy = await client.agents.duplicate("-Oabc")
         wrong: Any = copy if kind == "copy" else {**copy.raw, "config": {}}
-        words = "pass its .config" if kind == "copy" else "this is the whole answer of duplicate"
+        words = "pass its .config" if kind == "copy" else "whole response of duplicate"
         with pytest.raises(ConfigurationError, match=words):
             await client.chat.send("Hi", agent_config=wrong)
     assert len(server.requests) == 1

@@ -37,6 +37,7 @@ from loopback import (
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, StreamInterruptedError, request
 from millis_wrapper._fork import delays_fork
+from millis_wrapper._sync import client
 from millis_wrapper.response import prepare_reading
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -182,7 +183,8 @@ def test_a_fork_waits_while_another_thread_loads_modules_or_sets_up_tls() -> Non
     "function",
     [
         request._report_unknown_keys,  # pyright: ignore[reportPrivateUsage]
-        request._ensure_accepted,  # pyright: ignore[reportPrivateUsage]
+        client.load_config_checks,
+        client.ensure_accepted,
         prepare_reading,
     ],
 )

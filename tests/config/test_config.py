@@ -228,7 +228,7 @@ def test_results_share_nothing_with_what_was_given(a: dict[str, Any], b: dict[st
         ("Be kind.", "must be a dict, model or dataclass, not a string"),
         (None, "must be a dict, model or dataclass, not null"),
         ([1], "must be a dict, model or dataclass, not a list"),
-        (ANSWER, "this is the whole answer of duplicate; pass the config in it"),
+        (ANSWER, "is a whole response of duplicate; pass its `config`"),
         ({"x": {"y": {1, 2}}}, "a set is no JSON; write text, a number, true, false or null"),
         ({"x": float("inf")}, "inf is not a number in JSON"),
     ],

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from millis_api.models import Voice
 
-from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, is_answer, kind_of, plain
+from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, kind_of, plain
 from millis_wrapper.config._finding import Finding
+from millis_wrapper.request import is_duplicate_response
 
 
 class Provider(StrEnum):
@@ -124,9 +125,9 @@ def test_what_unfolds_without_end_is_stopped() -> None:
         ({}, False),
     ],
 )
-def test_the_answer_of_duplicate_is_told_from_a_config(data: dict[str, Any], expected: bool) -> None:
-    """It has an id and a config, and no key that a config has."""
-    assert is_answer(data) is expected
+def test_a_whole_duplicate_response_is_not_a_config(data: dict[str, Any], expected: bool) -> None:
+    """It has an id, an object under the key `config`, and no key that a config has."""
+    assert is_duplicate_response(data) is expected
 
 
 @pytest.mark.parametrize(
