@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Annotated, Any, Literal
 
@@ -129,11 +130,13 @@ class Tools:
             raise APITimeoutError(
                 f"no response within {self._time_limit:g} s; a copy may exist", maybe_processed=True
             ) from None
-        return {
-            "id": copy.id,
-            "name": copy.name,
-            "config": contract.mask_secrets(copy.raw.get("config")),
-        }
+        return _encodable(
+            {
+                "id": copy.id,
+                "name": copy.name,
+                "config": contract.mask_secrets(copy.raw.get("config")),
+            }
+        )
 
     def _millis(self) -> AsyncMillis:
         """Return the client; the first call creates it, so that the free tools work without a key."""
@@ -168,6 +171,13 @@ class Tools:
         self._talks[conversation_id] = talk
         while len(self._talks) > MOST_TALKS:
             del self._talks[next(iter(self._talks))]
+
+
+def _encodable(result: dict[str, Any]) -> dict[str, Any]:
+    """Return `result` with U+FFFD for each lone surrogate, on which the SDK fails after the paid call."""
+    text = json.dumps(result, ensure_ascii=False)
+    encodable: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return encodable
 
 
 async def check_config(

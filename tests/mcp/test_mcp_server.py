@@ -15,7 +15,7 @@ import anyio
 import paths
 import pytest
 from cli_runs import KEY, MILLIS, Terminal, environment
-from loopback import STREAM, Loopback, Step, reply, said, until_left
+from loopback import STREAM, Loopback, Step, http, reply, said, until_left
 from mcp_runs import AGENT, at, in_process
 
 from millis_wrapper import AsyncMillis
@@ -23,6 +23,7 @@ from millis_wrapper.mcp import _tools, create_server
 from millis_wrapper.mock import MockMillis
 
 pytestmark = pytest.mark.anyio
+COPY = "-MadeByDuplicate0000"
 STALLS: list[Step] = [STREAM + said("Good "), until_left]
 
 
@@ -65,6 +66,21 @@ async def test_a_duplicate_that_takes_too_long_may_have_worked() -> None:
             text = await host.error("duplicate_agent", agent_id=AGENT)
     assert "a copy may exist" in text
     assert "ask the user before you repeat it" in text
+
+
+DEEP = '{"a":' * 900 + "1" + "}" * 900
+
+
+@pytest.mark.parametrize("config", [r'{"\ud83d": "\ud83d"}', DEEP, "[" * 900 + "]" * 900, "1e999", "7"])
+async def test_a_copy_is_never_lost_over_an_odd_config(config: str) -> None:
+    """The copy exists, so its id is in the result, even if MCP cannot carry the rest of the response."""
+    body = f'{{"id": "{COPY}", "name": "Copy \\ud83d", "config": {config}}}'
+    with Loopback([http(200, body)]) as service:
+        async with at(service.url) as host:
+            result = await host.result("duplicate_agent", agent_id=AGENT)
+    assert result["id"] == COPY
+    assert result["name"] == "Copy \ufffd"
+    assert len(service.requests) == 1
 
 
 async def test_without_a_key_the_free_tools_work(monkeypatch: pytest.MonkeyPatch) -> None:
