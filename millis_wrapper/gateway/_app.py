@@ -104,7 +104,10 @@ def create_app(
         ClientDisconnect: _disconnected,
         Exception: _broken,
     }
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+    # Behind a proxy with TLS, Starlette's redirects to the path without a slash would lead to plain HTTP.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _read_key(given: str | None) -> bytes | ConfigurationError | None:

@@ -32,6 +32,8 @@ _REFUSALS = {
     ),
     429: ("rate_limit_error", "rate_limit_exceeded", "too many requests"),
 }
+# Where the wrapper found a mistake -> the parameter of the client's request.
+_PARAMS = {"agent_id": "model", "agent.metadata": "metadata"}
 
 
 @attrs.frozen
@@ -78,7 +80,10 @@ def failure_of(error: MillisError) -> Failure:
     """Return what to tell a client about an error of the wrapper."""
     message = str(error)
     if isinstance(error, ConfigurationError):
-        return Failure(400, message, param="model" if message.startswith("agent_id") else None)
+        for place, param in _PARAMS.items():
+            if message.startswith(place):
+                return Failure(400, param + message.removeprefix(place), param=param)
+        return Failure(400, message)
     if isinstance(error, APIStatusError) and error.status_code in _REFUSALS:
         kind, code, message = _REFUSALS[error.status_code]
         if isinstance(error.detail, str) and error.detail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, TypeGuard
 
 import attrs
@@ -27,6 +28,8 @@ UNSUPPORTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "modalities": ((None, [], ["text"]), 'must be ["text"]; the gateway handles text only'),
     "audio": ((None,), "not supported; the gateway handles text only"),
 }
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -125,7 +128,7 @@ def _tool_call(call: object, place: str) -> dict[str, Any]:
 def _text(content: object, place: str) -> str:
     """Return a message's content as text: a string, or a list of text parts."""
     if isinstance(content, str):
-        return content
+        return _string(content, place)
     if not _is_array(content) or not content:
         raise _invalid(place, f"must be a string or a list of text parts, got {_shown(content)}")
     return "".join(_part_text(part, f"{place}[{number}]") for number, part in enumerate(content))
@@ -145,6 +148,9 @@ def _invalid(place: str, problem: str) -> RequestError:
 def _string(value: object, place: str) -> str:
     if not isinstance(value, str):
         raise _invalid(place, f"must be a string, got {_shown(value)}")
+    if _HALF_PAIR.search(value):
+        # JSON can hold it, and UTF-8 cannot.
+        raise _invalid(place, "contains half of a surrogate pair, which is not text")
     return value
 
 

@@ -218,7 +218,8 @@ def test_a_malformed_body_is_refused(url: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/v1/chat/completions", 405), ("POST", "/v1/models", 405), ("GET", "/", 404),
-    ("POST", "/v1/embeddings", 404), ("DELETE", "/v1/models/x", 404), ("POST", "/v1/responses", 404),
+    ("POST", "/v1/embeddings", 404), ("POST", "/v1/chat/completions/", 404), ("GET", "/models/", 404),
+    ("DELETE", "/v1/models/x", 404), ("POST", "/v1/responses", 404),
 ])  # fmt: skip
 def test_everything_else_is_refused_in_the_same_form(url: str, method: str, path: str, status: int) -> None:
     """A client shows the message instead of a page of HTML."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from gateway_server import HELLO, ask, gateway, openai_client
+from gateway_server import HELLO, ask, gateway, openai_client, post
 from hypothesis import given
 from hypothesis import strategies as st
 from paths import CORPUS
@@ -35,12 +35,25 @@ def test_a_request_that_the_service_cannot_answer_is_refused(service: Any, case:
     mock, client = service
     before = len(mock.requests)
     body = {"model": DEFAULT_AGENT_ID, "messages": HELLO, **case["body"]}
+    content = json.dumps(body).encode()  # The SDK itself cannot encode half a surrogate pair.
+    headers: Any = {"headers": {"content-type": "application/json"}}
     with pytest.raises(openai.BadRequestError, match="400") as caught:
-        client.post("/chat/completions", body=body, cast_to=object)
+        client.post("/chat/completions", content=content, options=headers, cast_to=object)
     assert caught.value.param == case["param"]
     assert caught.value.type == "invalid_request_error"
     assert case["word"] in caught.value.message
     assert len(mock.requests) == before
+
+
+def test_a_number_that_no_float_holds_is_refused(millis_mock: MockMillis) -> None:
+    """`1e999` is JSON, and Python reads it as infinity, which cannot be sent."""
+    body = f'{{"model": "x", "messages": {json.dumps(HELLO)}, "metadata": {{"count": 1e999}}}}'
+    with gateway(millis_mock.url) as url:
+        response = post(url, body.encode(), headers={"content-type": "application/json"})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, "metadata")
+    assert error["message"].startswith("metadata.count: ")
+    assert not millis_mock.requests
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["name"])
