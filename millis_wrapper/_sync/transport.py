@@ -170,7 +170,8 @@ class Transport:
         deadline = Deadline(timeout, self.policy.clock)
         trace = io.Trace(deadline)
         pool = self._enter_pool(deadline)
-        outcome: httpx.Response | MillisError | None = None
+        outcome: httpx.Response | MillisError
+        is_open = False
         try:
             request = _http.build_request(
                 None if pool.is_own else pool.client,
@@ -181,6 +182,7 @@ class Transport:
                 trace,
             )
             outcome = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            is_open = True
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
@@ -193,7 +195,7 @@ class Transport:
             _close_unused(trace)
             raise
         finally:
-            if not isinstance(outcome, httpx.Response):
+            if not is_open:
                 pool.leave(deadline)
         # Raised outside the `except`: httpx's error, whose frames hold the key, must not become its context.
         if isinstance(outcome, MillisError):
