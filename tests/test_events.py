@@ -54,8 +54,9 @@ def changes(data: Any) -> Iterator[tuple[str, str, Any]]:
         wrapped: list[Any] = [[value], [[value]], {"value": value}, {"text": value}, json.dumps(value)]
         for new in [*VALUES, *wrapped]:
             # At the root, numbers, true, false, null, [] and "" are known keep-alives.
+            kind = type(new).__name__
             if path or isinstance(new, dict) or (new and isinstance(new, str | list)):
-                yield where, type(new).__name__, put(data, path, new)
+                yield where, kind, put(data, path, new)
         if path:
             if path[-1] != "delta":  # the contract allows null, which holds no text
                 yield where, "null", put(data, path, None)

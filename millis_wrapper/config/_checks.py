@@ -179,9 +179,10 @@ def _written(value: Any, note: str, is_public: bool) -> str:
 def _at(data: Any, steps: Path) -> Any:
     """Return the value at `steps` in masked data, which ends early below a secret that is nested deeply."""
     for step in steps:
-        if not is_object(data) and not is_array(data):
+        key: Any = step
+        if not (is_object(data) or is_array(data)):
             break
-        data = data[step]
+        data = data[key]
     return data
 
 

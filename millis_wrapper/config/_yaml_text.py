@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 from ._json_text import ParseError, repeated_key
 
@@ -46,7 +47,7 @@ def read_yaml(text: str) -> Any:
 
 def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
     words = error.problem or error.context or "not valid YAML"
-    if isinstance(error, yaml.composer.ComposerError):
+    if isinstance(error, ComposerError):
         words = words.partition(" '")[0]  # a name after `*`, which may be a secret that lacks its quotes
     mark = error.problem_mark or error.context_mark
     if mark is None:

@@ -90,8 +90,8 @@ def failure_of(error: MillisError) -> Failure:
             message += f" ({error.detail[:200]})"
         wait = error.retry_after if error.status_code == 429 else None
         headers = {} if wait is None else {"retry-after": str(math.ceil(wait))}
-        param = "model" if error.status_code == 404 else None
-        return Failure(error.status_code, message, kind, param, code, headers)
+        at = "model" if error.status_code == 404 else None
+        return Failure(error.status_code, message, kind, at, code, headers)
     if isinstance(error, APIStatusError) and not error.maybe_processed:
         return Failure(400, message, code=f"millis_{error.status_code}")
     if isinstance(error, APIConnectionError) and not error.maybe_processed:

@@ -87,8 +87,8 @@ def is_failure(record: logging.LogRecord) -> bool:
 
 def _is_expected(error: BaseException | None) -> bool:
     # Older versions of Starlette raise the errors of a streaming response in a group.
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_expected, error.exceptions))
+    if grouped := getattr(error, "exceptions", ()):
+        return all(map(_is_expected, grouped))
     return isinstance(error, CutError | asyncio.CancelledError)
 
 
