@@ -88,7 +88,7 @@ def test_headers_that_are_not_the_callers_are_refused(
     kind: type[Millis] | type[AsyncMillis], name: str
 ) -> None:
     """A header that follows from the key or from the body cannot be set beside them."""
-    with pytest.raises(ConfigurationError, match=f"headers: {name.lower()}"):
+    with pytest.raises(ConfigurationError, match=rf"headers: .*{name.lower()}"):
         kind(KEY, headers={name: "5"})
 
 

@@ -196,15 +196,18 @@ def test_what_is_sent_does_not_wait_for_more() -> None:
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_real_failure_of_the_mock_stays_in_the_log() -> None:
+def test_a_real_failure_of_the_mock_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only cuts are kept out of the log, and the program's own loggers are left as they are."""
+    access = logging.getLogger("uvicorn.access")
+    monkeypatch.setattr(access, "propagate", True)  # whatever another server in this process has set
 
     def record(error: Exception | None) -> logging.LogRecord:
         exc_info = None if error is None else (type(error), error, None)
         return logging.LogRecord("millis_wrapper.mock", logging.ERROR, "", 1, "", (), exc_info)
 
     assert [is_failure(record(error)) for error in (CutError(), ValueError(), None)] == [False, True, True]
-    assert logging.getLogger("uvicorn.access").propagate
+    with MockMillis():
+        assert access.propagate
 
 
 @pytest.mark.anyio
