@@ -1,4 +1,4 @@
-"""README.md and the guide: each block runs as it is shown, and each link leads somewhere."""
+"""README.md and the guide: every code block runs, and every link has a target."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ TESTS = [block for page in (README, GUIDE) for block in blocks(page) if "def tes
 
 @pytest.mark.filterwarnings("ignore::millis_wrapper.UnknownFieldWarning")
 @pytest.mark.parametrize("block", PROGRAMS)
-def test_each_block_runs_as_it_is_shown(
+def test_every_code_block_runs(
     block: str, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What README and guide show works as it is shown, and prints something."""
+    """Every program in README and guide runs unchanged and prints something."""
     monkeypatch.setenv("MILLIS_API_KEY", "any-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     loggers = [logging.getLogger(), logging.getLogger("millis_wrapper")]
@@ -40,21 +40,21 @@ def test_each_block_runs_as_it_is_shown(
         monkeypatch.setattr(logger, "handlers", [])
     try:
         exec(compile(block, "block", "exec"), {})
-    finally:  # what a block does to logging is undone
+    finally:  # undo the block's changes to logging
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
     assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize("block", TESTS)
-def test_each_test_passes_as_it_is_shown(pytester: pytest.Pytester, block: str) -> None:
-    """The tests that README and guide show pass as they are shown."""
+def test_every_shown_test_passes(pytester: pytest.Pytester, block: str) -> None:
+    """The tests that README and guide show pass unchanged."""
     pytester.makepyfile(block)
-    pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=block.count("def test_"))
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub makes of the headings of `page`."""
+    """Return the anchors that GitHub creates for the headings of `page`."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -63,8 +63,8 @@ PAGES = [*paths.ROOT.glob("*.md"), GUIDE, *(paths.ROOT / "millis_wrapper").glob(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(paths.ROOT).as_posix())
-def test_each_link_leads_somewhere(page: Path) -> None:
-    """A link to a file of this repository, or to a heading in one, is never dead."""
+def test_every_link_has_a_target(page: Path) -> None:
+    """Every relative link leads to a file of this repository and to a heading in it."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     dead: list[str] = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -78,16 +78,16 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_links_of_the_guide_stay_in_the_package() -> None:
-    """The guide is installed with the package, and so is every page that it links to."""
+    """The guide is installed with the package, and it links only to pages that are installed, too."""
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", GUIDE.read_text("utf-8"))
     assert [link for link in links if ".." in link] == []
     assert {"mock/README.md", "gateway/README.md"} <= set(links)
 
 
-def test_the_readme_shows_what_to_do_with_a_cut_stream(
+def test_the_first_example_handles_a_reply_that_is_cut_off(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first example catches a reply that is cut, and shows what had come of it."""
+    """The first example of the README catches the error and prints the received text."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.reply_with("Good evening, Ada, how are you?")
@@ -97,12 +97,12 @@ def test_the_readme_shows_what_to_do_with_a_cut_stream(
 
 
 def test_the_readme_stays_short() -> None:
-    """A newcomer reads it in minutes."""
+    """The README has at most 90 lines, so that it can be read in two minutes."""
     assert len(README.read_text("utf-8").splitlines()) <= 90
 
 
-def test_the_readme_tells_where_the_mock_is() -> None:
-    """Whoever has no account finds it at the address, and with the agent, that the README names."""
+def test_the_readme_names_the_mock_servers_address_and_agent() -> None:
+    """The address and the agent in the README are the mock server's defaults."""
     where = {name: param.default for name, param in inspect.signature(serve).parameters.items()}
     said = README.read_text("utf-8")
     assert f"MILLIS_BASE_URL=http://{where['host']}:{where['port']}`" in said
