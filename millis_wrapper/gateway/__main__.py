@@ -59,12 +59,12 @@ def serve(
         http="h11",
         ws="none",
         log_config=None,
-        access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+    config.access_log = False  # As an argument, it changes uvicorn's loggers for the whole program.
     with suppress(KeyboardInterrupt), _listen(host, port) as listener:
         # A container or a supervisor stops the gateway the way Ctrl-C does.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -21,7 +21,10 @@ def on_screen(output: str) -> list[str]:
         if part == "\n":
             lines.append("")
         elif part[0] == "\x1b":
-            lines[-1] = lines[-1][: len(lines[-1]) - int(part[2:-4])]
+            left = int(part[2:-4])  # columns to erase, of which a wide character takes two
+            while left > 0:
+                left -= cell_len(lines[-1][-1])
+                lines[-1] = lines[-1][:-1]
         else:
             lines[-1] += part
     return lines
