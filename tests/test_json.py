@@ -38,7 +38,7 @@ def nested(depth: int) -> str:
     ],
 )
 def test_json_is_read(text: str) -> None:
-    """What the standard library reads is read, as text and as bytes."""
+    """`read_json` returns the same value as the standard library, for text and for bytes."""
     assert read_json(text) == json.loads(text)
     assert read_json(text.encode()) == json.loads(text)
 
@@ -48,13 +48,13 @@ def test_json_is_read(text: str) -> None:
     ["", " ", "{", '{"a":1', "[1,]", "{} {}", "1 2", "text", "'a'", "{'a': 1}", "\x0c{}", "\u00a0{}", "nul"],
 )
 def test_text_that_is_not_json_gives_a_value_of_its_own(text: str) -> None:
-    """No exception is made, so none can carry the text along, with a key in it."""
+    """`read_json` raises no exception, because an exception would hold the text, which may contain a key."""
     assert read_json(text) is NOT_JSON
     assert read_json(text.encode()) is NOT_JSON
 
 
 def test_null_is_json() -> None:
-    """`null` is a value, and not the one that stands for text that is not JSON."""
+    """`null` is read as None, which is not NOT_JSON."""
     assert read_json("null") is None
 
 
@@ -64,7 +64,7 @@ def test_a_byte_order_mark_does_not_belong_to_the_text() -> None:
 
 
 def test_a_byte_that_is_not_utf8_leaves_the_rest_readable() -> None:
-    """One broken letter costs that letter."""
+    """A byte that is not UTF-8 becomes U+FFFD, and the rest of the text is read."""
     assert read_json(b'{"detail":"caf\xe9","id":"x"}') == {"detail": "caf\ufffd", "id": "x"}
 
 
@@ -78,7 +78,7 @@ def test_numbers_of_any_length_are_read(digits: str) -> None:
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
 def test_nesting_is_bounded(opening: str) -> None:
-    """As deep as the bound is read, deeper is not, and very deep ends in no RecursionError."""
+    """Nesting up to the limit is read; deeper nesting is NOT_JSON and raises no RecursionError."""
     step = opening.count("[") + opening.count("{")
     closing = "".join("]" if sign == "[" else "}" for sign in reversed(opening) if sign in "[{")
 
@@ -92,19 +92,19 @@ def test_nesting_is_bounded(opening: str) -> None:
 
 
 def test_the_bound_can_be_lifted() -> None:
-    """An answer that must not be lost is read as deep as the interpreter can."""
+    """With `max_depth=None`, any nesting that the interpreter can parse is read."""
     assert read_json(nested(300), max_depth=None) == json.loads(nested(300))
     assert read_json(nested(200_000), max_depth=None) is NOT_JSON
 
 
-def test_what_is_many_is_not_deep() -> None:
-    """A long list of small things is not nested deeply."""
+def test_a_long_list_is_not_deep() -> None:
+    """The limit applies to nesting, not to the number of values."""
     text = json.dumps([{"a": [index]} for index in range(5000)])
     assert read_json(text) == json.loads(text)
 
 
 def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
-    """The bound is low enough for all that is done with an error's details."""
+    """A value at the nesting limit can still be copied, pickled, written and shown."""
     value = read_json('{"a":' * (MAX_DEPTH - 1) + "{}" + "}" * (MAX_DEPTH - 1))
     assert copy.deepcopy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value
@@ -135,13 +135,13 @@ def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
 def test_values_in_a_row_are_read_up_to_the_first_that_cannot_be(
     text: str, values: list[Any], rest: str
 ) -> None:
-    """Raw control characters are kept, and what could not be read is handed back."""
+    """Raw control characters are kept, and the text that cannot be parsed is returned."""
     assert read_json_row(text) == (values, rest)
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 200_000])
 def test_a_row_has_the_same_bound_of_nesting(depth: int) -> None:
-    """What is nested too deeply is handed back unread, and what came before it is kept."""
+    """A value that is nested too deeply is returned as text, after the values before it."""
     assert read_json_row("{}" + nested(depth)) == ([{}], nested(depth))
     assert read_json_row("{}" + nested(MAX_DEPTH))[1] == ""
 
@@ -156,5 +156,5 @@ def test_text_is_written_as_it_reads() -> None:
     [({}, True, False), ([], False, True), ("", False, False), (None, False, False)],
 )
 def test_objects_and_arrays_are_recognized(value: Any, an_object: bool, an_array: bool) -> None:
-    """Two words for what `isinstance` says, that type checkers understand."""
+    """`is_object` and `is_array` recognize dicts and lists."""
     assert (is_object(value), is_array(value)) == (an_object, an_array)

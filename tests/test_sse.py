@@ -54,7 +54,7 @@ async def adecoded(chunks: Iterable[bytes]) -> list[ServerSentEvent]:
 
 @each_case
 def test_rule_holds_however_the_stream_is_cut(case: Case) -> None:
-    """The stream in one piece, in two, and byte by byte with or without empty chunks: all the same."""
+    """The events are the same for one chunk, two chunks, and single bytes with or without empty chunks."""
     expected = Outcome(case.events, case.unfinished)
     for at in range(len(case.stream) + 1):
         assert outcome([case.stream[:at], case.stream[at:]]) == expected, at
@@ -73,7 +73,7 @@ def test_rule_holds_in_the_middle_of_a_stream(case: Case) -> None:
 
 @each_case
 def test_rule_holds_through_decode_and_adecode(case: Case) -> None:
-    """The generators yield the same events, and drop what the end cut off."""
+    """The generators yield the same events, and drop an event that the end cuts off."""
     for chunks in ([case.stream], cut(case.stream, 1), cut(case.stream, 3, 2)):
         assert list(decode(chunks)) == case.events
     assert asyncio.run(adecoded([case.stream])) == case.events
@@ -126,7 +126,7 @@ bounded = settings(max_examples=400, derandomize=True, database=None)
 @bounded
 @given(streams, sizes)
 def test_random_streams_agree_with_the_reference(stream: bytes, sizes: list[int]) -> None:
-    """Whatever the bytes and wherever they are cut, the decoder says what the slow reference says."""
+    """The decoder and the slow reference return the same events for random bytes, split anywhere."""
     events, unfinished = reference_events(stream)
     for chunks in ([stream], cut(stream, 1), cut(stream, *sizes), cut_after_blank_lines(stream)):
         assert outcome(chunks) == Outcome(events, unfinished)
@@ -135,7 +135,7 @@ def test_random_streams_agree_with_the_reference(stream: bytes, sizes: list[int]
 @bounded
 @given(streams, sizes, st.integers(0, 30))
 def test_the_limit_does_not_depend_on_the_chunks(stream: bytes, sizes: list[int], limit: int) -> None:
-    """The same events come out before the same error, however the stream is cut."""
+    """The decoder returns the same events before the same error, wherever the stream is split."""
     byte_by_byte = outcome(cut(stream, 1), limit)
     assert outcome([stream], limit) == byte_by_byte
     assert outcome(cut(stream, *sizes), limit) == byte_by_byte
@@ -155,7 +155,7 @@ def test_the_reference_decodes_as_python_does(stream: bytes) -> None:
 
 
 def test_decode_yields_before_it_asks_for_more() -> None:
-    """An event is handed on when its blank line is there, before the next chunk is waited for."""
+    """An event is yielded as soon as its blank line has arrived, before the next chunk is requested."""
     taken: list[bytes] = []
 
     def chunks() -> Iterator[bytes]:
@@ -227,7 +227,7 @@ def test_event_is_a_plain_value() -> None:
 
 @pytest.mark.parametrize("stream", [b"data: a\n\n", b"data: a\n\ndata: a\n\n", b"data:a\n\n"])
 def test_every_path_makes_whole_events(stream: bytes) -> None:
-    """An event is a full ServerSentEvent whichever path made it."""
+    """The fast paths and the full path return the same ServerSentEvent."""
     decoder = SSEDecoder()
     decoder.feed(b"\n")  # past the start, where the short paths open
     for event in decoder.feed(stream):
@@ -237,7 +237,7 @@ def test_every_path_makes_whole_events(stream: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["event", "data", "id", "retry", "other"])
 def test_event_cannot_be_changed(name: str) -> None:
-    """No field can be set, and nothing can be added: there is no dict to hold it."""
+    """No field can be set, and no attribute can be added."""
     event = ServerSentEvent(data="a")
     with pytest.raises(AttributeError):
         setattr(event, name, "b")

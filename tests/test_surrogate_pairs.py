@@ -25,13 +25,13 @@ HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
         ("\ufeff" + HIGH + LOW, "\ufeff" + WHOLE),
     ],
 )
-def test_halves_that_belong_together_become_one(text: str, whole: str) -> None:
-    """A half that is alone becomes U+FFFD, and costs no letter beside it."""
+def test_surrogate_pairs_are_joined(text: str, whole: str) -> None:
+    """A lone surrogate becomes U+FFFD, and the characters beside it are kept."""
     assert join_surrogate_pairs(text) == whole
 
 
-def test_pieces_add_up_to_the_whole() -> None:
-    """However text is cut, what was returned and what still waits are the whole text, pairs joined."""
+def test_text_split_anywhere_is_complete() -> None:
+    """The returned text and the waiting surrogate add up to the original text with its pairs joined."""
     for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
         returned, half = "", ""
         for piece in pieces:
@@ -42,12 +42,12 @@ def test_pieces_add_up_to_the_whole() -> None:
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])
-def test_every_first_half_waits(code: int) -> None:
-    """From the first to the last."""
+def test_every_high_surrogate_waits(code: int) -> None:
+    """The first and the last high surrogate wait for the low one."""
     assert split_high_surrogate("a" + chr(code)) == ("a", chr(code))
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
 def test_nothing_else_waits(code: int) -> None:
-    """Neither second halves nor the letters beside them."""
+    """Low surrogates and other characters are returned at once."""
     assert split_high_surrogate(chr(code)) == (join_surrogate_pairs(chr(code)), "")

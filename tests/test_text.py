@@ -22,14 +22,14 @@ from millis_wrapper._text import escape_control_characters, shorten
         ("Grüße, 東京, \N{GRINNING FACE}\tand\nlines", "Grüße, 東京, \N{GRINNING FACE}\tand\nlines"),
     ],
 )
-def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
-    """Network text can be printed: it cannot colour, retitle, overwrite or reorder, and it can be encoded."""
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
+    """Text from the network cannot color, retitle, overwrite or reorder a terminal, and can be encoded."""
     assert escape_control_characters(text) == shown
     assert escape_control_characters(text).encode()
 
 
-def test_no_control_character_is_left() -> None:
-    """Of all that Unicode calls control, surrogate or bidirectional, only tab and newline pass."""
+def test_only_tab_and_newline_are_kept() -> None:
+    """Every other control character, surrogate and bidirectional mark of Unicode is escaped."""
     acting = {
         chr(code)
         for code in range(0x11_0000)
@@ -58,10 +58,10 @@ def test_a_shortened_text_keeps_to_its_limit(text: str, line: str) -> None:
 
 
 def test_text_after_much_white_space_is_found() -> None:
-    """A page that begins with a screenful of blank lines is not called empty."""
+    """A page that begins with many blank lines is not shown as empty."""
     assert shorten("\n" * 10_000 + "here", 80) == "here"
 
 
 def test_a_cut_in_white_space_shows() -> None:
-    """Text that goes on behind a long gap is not shown as if it ended before it."""
+    """Text that continues after a long gap is not shown as if it ended before the gap."""
     assert shorten("a" + " " * 10_000 + "b", 80) in ("a b", "a…")
