@@ -80,9 +80,9 @@ def failure_of(error: MillisError) -> Failure:
     """Return what to tell a client about an error of the wrapper."""
     message = str(error)
     if isinstance(error, ConfigurationError):
-        for place, param in _PARAMS.items():
+        for place, parameter in _PARAMS.items():
             if message.startswith(place):
-                return Failure(400, param + message.removeprefix(place), param=param)
+                return Failure(400, parameter + message.removeprefix(place), param=parameter)
         return Failure(400, message)
     if isinstance(error, APIStatusError) and error.status_code in _REFUSALS:
         kind, code, message = _REFUSALS[error.status_code]
