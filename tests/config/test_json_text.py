@@ -24,36 +24,35 @@ def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, 
     [
         (
             '{"a": 1, "b": 2, "a": 3}',
-            'the key "a" comes twice in one object, first in line 1; remove one of them',
+            'the key "a" .* line 1',
             1,
         ),
-        ('{\n "a": 1,\n "b": 2,\n\n "a": 3\n}', 'the key "a" comes twice in one object, first in line 2;', 5),
+        ('{\n "a": 1,\n "b": 2,\n\n "a": 3\n}', 'the key "a" .* line 2', 5),
         (
             '[{"a": 1},\n{"x": [{"b": {}\r\n, "b" : []}]}]',
-            'the key "b" comes twice in one object, first in line 2;',
+            'the key "b" .* line 2',
             3,
         ),
-        ('{"a": {"a": [{"a": 1}]},\n"a": 2}', 'the key "a" comes twice in one object, first in line 1;', 2),
-        ('{"\\u0061": 1,\n"a": 2}', 'the key "a" comes twice in one object, first in line 1;', 2),
-        ('{"": 1, "": 2}', 'the key "" comes twice in one object, first in line 1;', 1),
+        ('{"a": {"a": [{"a": 1}]},\n"a": 2}', 'the key "a" .* line 1', 2),
+        ('{"\\u0061": 1,\n"a": 2}', 'the key "a" .* line 1', 2),
+        ('{"": 1, "": 2}', 'the key "" .* line 1', 1),
         (
             '{"\\u001b[2J": 1, "\\u001b[2J": 2}',
-            'the key "\\u001b[2J" comes twice in one object, first in line 1;',
+            r'the key "\\u001b\[2J" .* line 1',
             1,
         ),
-        ('{\n "a": 1,\n "b" 2\n}', "not valid JSON: Expecting ':' delimiter at column 6", 3),
-        ('{"a": 1}\n// why', "not valid JSON: Extra data at column 1", 2),
-        ("{'a': 1}", "not valid JSON: Expecting property name enclosed in double quotes at column 2", 1),
-        ("", "not valid JSON: Expecting value at column 1", 1),
-        ("1" * 5000, "a number has too many digits", None),
-        ("[" * 200_000, "nested too deeply", None),
+        ('{\n "a": 1,\n "b" 2\n}', "':' .*column 6", 3),
+        ('{"a": 1}\n// why', "Extra data .*column 1", 2),
+        ("{'a': 1}", "double quotes .*column 2", 1),
+        ("", "value .*column 1", 1),
+        ("1" * 5000, "digits", None),
+        ("[" * 200_000, "nested", None),
     ],
 )
 def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
     """What is no JSON, and a key that would be lost, is found and placed."""
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(ParseError, match=words) as caught:
         read_json(text)
-    assert str(caught.value).startswith(words)
     assert caught.value.line == line
 
 
