@@ -60,7 +60,7 @@ async def test_the_wait_between_two_pieces_is_limited_by_idle_alone(
         limits = Timeout(first_byte=math.inf, idle=0.05)
         client = clients.client(server.url, timeout=limits, **lent(clients, whose))
         wanted = StreamInterruptedError if operation == "chat" else APITimeoutError
-        with pytest.raises(wanted, match=r"nothing came for 0\.05 s \(limit: idle\)") as caught:
+        with pytest.raises(wanted, match=r"0\.05 s .*idle") as caught:
             await call(client, operation)
         assert await in_thread(server.left.wait)
     error: MillisError = caught.value
@@ -123,7 +123,7 @@ class Late(httpx.SyncByteStream, httpx.AsyncByteStream):
 async def test_the_whole_reply_is_limited_by_total(clients: Clients) -> None:
     """A service that keeps sending is left after `total`; all that had come is handed over."""
     client = Late(b"data: Hel\n\n", b"data: lo\n\n").client(clients)
-    with pytest.raises(StreamInterruptedError, match=r"longer than 600 s in all \(limit: total\)") as caught:
+    with pytest.raises(StreamInterruptedError, match=r"600 s .*total") as caught:
         await call(client, "chat")
     assert caught.value.reply.text == "Hello"
 
@@ -142,7 +142,7 @@ async def test_the_time_of_the_whole_reply_runs_from_its_status_line_on(clients:
 async def test_the_whole_answer_to_duplicate_is_limited_by_total(clients: Clients) -> None:
     """So is an answer that is read whole."""
     client = Late(b'{"id": ', b'"-Onew"').client(clients)
-    with pytest.raises(APITimeoutError, match=r"longer than 600 s in all \(limit: total\)") as caught:
+    with pytest.raises(APITimeoutError, match=r"600 s .*total") as caught:
         await call(client, "duplicate")
     assert (caught.value.maybe_processed, caught.value.body) == (True, '{"id": "-Onew"')
 

@@ -226,14 +226,14 @@ def test_a_stream_that_was_never_opened_is_closed_with_the_conversation(
 @pytest.mark.parametrize("text", [None, 7, b"Hi", [user("Hi")]])
 def test_what_is_said_is_text(talk: Conversation, text: Any) -> None:
     """The message names the argument and the type."""
-    with pytest.raises(ConfigurationError, match=rf"^text: must be a str, not {type(text).__name__}$"):
+    with pytest.raises(ConfigurationError, match=rf"^text: .*{type(text).__name__}$"):
         talk.stream(text)
 
 
 def test_what_is_said_can_be_written(talk: Conversation, service: Service) -> None:
     """Text that no encoding can carry is refused by its place in the request, and forgotten."""
     say(talk, service, "one", HI, DONE)
-    with pytest.raises(ConfigurationError, match=r"^messages\[2\]\.content: holds half of a surrogate pair"):
+    with pytest.raises(ConfigurationError, match=r"^messages\[2\]\.content: .*surrogate"):
         talk.stream("half \ud83d")
     say(talk, service, "two", HI, DONE)
     assert service.sent[-1] == [user("one"), agent("Hi"), user("two")]
@@ -302,14 +302,14 @@ def test_a_loaded_history_has_no_marks(talk: Conversation, service: Service) -> 
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
-        (None, r"^messages: must be a str or a list of messages, not NoneType$"),
-        (7, r"^messages: must be a str or a list of messages, not int$"),
-        ({"role": "user", "content": "Hi"}, r"^messages: must be a str or a list of messages, not dict$"),
-        ([{"role": "system", "content": "x"}], r'^messages\[0\]\.role: the service has no "system" role'),
+        (None, r"^messages: .*NoneType$"),
+        (7, r"^messages: .*int$"),
+        ({"role": "user", "content": "Hi"}, r"^messages: .*dict$"),
+        ([{"role": "system", "content": "x"}], r'^messages\[0\]\.role: .*"system"'),
         ([user("Hi"), {"role": "assistant"}], r"^messages\[1\]\.content: is missing"),
         (
             [user("Hi"), {**agent(""), "x": [{1}]}],
-            r"^messages\[1\]\.x\[0\]: a value of type set cannot be sent",
+            r"^messages\[1\]\.x\[0\]: .*\bset\b",
         ),
     ],
 )

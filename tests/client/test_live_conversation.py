@@ -126,11 +126,11 @@ async def test_a_second_turn_is_refused_while_a_stream_is_open(clients: Clients)
         async with talk.stream("Hi") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
-            with pytest.raises(ConfigurationError, match="a reply is still being read"):
+            with pytest.raises(ConfigurationError, match="still being read"):
                 await talk.send("And?")
-            with pytest.raises(ConfigurationError, match="a reply is still being read"):
+            with pytest.raises(ConfigurationError, match="still being read"):
                 talk.stream("And?")
-            with pytest.raises(ConfigurationError, match="a reply is still being read"):
+            with pytest.raises(ConfigurationError, match="still being read"):
                 talk.load([])
             assert [text async for text in texts] == ["lo"]
         assert talk.messages == [user("Hi"), agent("Hello")]
@@ -143,7 +143,7 @@ async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(c
     with Loopback(reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         stream = talk.stream("Hi")
-        with pytest.raises(ConfigurationError, match="or is not yet asked for"):
+        with pytest.raises(ConfigurationError, match="not yet"):
             talk.stream("And?")
         assert (await stream.get_final_reply()).text == "Hello"
         talk.stream("Never said")
@@ -181,7 +181,7 @@ async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(clients: 
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         with pytest.raises(ConfigurationError, match=r"messages\[0\].content"):
             await talk.send("\ud800")
-        with pytest.raises(ConfigurationError, match="text: must be a str, not list"):
+        with pytest.raises(ConfigurationError, match=r"^text: .*list$"):
             await talk.send(["Hi"])  # type: ignore[arg-type] # the slip that is tested
         await talk.send("Hi")
     assert histories(server) == [[user("Hi")]]

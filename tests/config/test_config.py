@@ -63,15 +63,14 @@ def test_placeholders_are_held_against_the_metadata(metadata: dict[str, Any] | M
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "saved"}, 'kind: must be "agent" or "override", not \'saved\''),
-        ({"metadata": "name"}, "metadata: must be a dict, not a string"),
+        ({"kind": "saved"}, r'^kind: .*"agent" or "override".*saved'),
+        ({"metadata": "name"}, "^metadata: .*a string"),
     ],
 )
 def test_wrong_arguments_are_told(arguments: Any, message: str) -> None:
     """What is no finding but a wrong call is an error that says what to pass."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match=message):
         check_config({}, **arguments)
-    assert str(caught.value) == message
 
 
 # as_override
@@ -225,12 +224,12 @@ def test_results_share_nothing_with_what_was_given(a: dict[str, Any], b: dict[st
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("Be kind.", "must be a dict, model or dataclass, not a string"),
-        (None, "must be a dict, model or dataclass, not null"),
-        ([1], "must be a dict, model or dataclass, not a list"),
-        (ANSWER, "is a whole response of duplicate; pass its `config`"),
-        ({"x": {"y": {1, 2}}}, "a set is no JSON; write text, a number, true, false or null"),
-        ({"x": float("inf")}, "inf is not a number in JSON"),
+        ("Be kind.", "a string"),
+        (None, "null"),
+        ([1], "a list"),
+        (ANSWER, "pass its `config`"),
+        ({"x": {"y": {1, 2}}}, "a set"),
+        ({"x": float("inf")}, "inf"),
     ],
 )
 def test_what_is_no_config_is_refused(config: Any, words: str) -> None:
@@ -246,7 +245,7 @@ def test_what_is_no_config_is_refused(config: Any, words: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             call()
         assert str(caught.value).startswith((f"{name}: ", f"{name}, x"))
-        assert str(caught.value).endswith(words)
+        assert words in str(caught.value)
 
 
 def test_a_copied_agent_goes_the_whole_way() -> None:
