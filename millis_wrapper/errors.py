@@ -18,16 +18,18 @@ MillisError                       `maybe_processed`: whether the service may hav
 └── UnexpectedResponseError       a success response does not match the contract; `body` holds its start
 
 UnknownFieldWarning               a config has a key that the contract does not describe (it is still sent)
+
+Each class can be built from a message alone, as task queues and mocks do.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .results import ChatReply
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from .results import ChatReply
 
 # With these statuses the service refused the request unprocessed. A 408 can follow a request that was
 # processed.
@@ -40,6 +42,9 @@ class MillisError(Exception):
     maybe_processed: bool = True
     """Whether the service may have acted on the request. False only if nothing was sent or the service
     refused the request without processing it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
 
     # Without this method, pickle and deepcopy would call __init__ without the keyword arguments.
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,7 +73,12 @@ class APIConnectionError(MillisError):
     password."""
 
     def __init__(
-        self, message: str, *, maybe_processed: bool, body: str = "", is_permanent: bool = False
+        self,
+        message: str = "",
+        *,
+        maybe_processed: bool = True,
+        body: str = "",
+        is_permanent: bool = False,
     ) -> None:
         super().__init__(message)
         self.maybe_processed = maybe_processed
@@ -83,8 +93,8 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(MillisError):
     """The service returned an error status."""
 
-    status_code: int
-    """The HTTP status code."""
+    status_code: int = 0
+    """The HTTP status code; 0 in an error that was built without one."""
     detail: Any
     """The reason that the service gave: usually a str, a list for a 422, or None without a reason."""
     body: str
@@ -97,37 +107,45 @@ class APIStatusError(MillisError):
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
         *,
-        status_code: int,
+        status_code: int | None = None,
         detail: Any = None,
         body: str = "",
         headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status_code = status_code
+        self.status_code = type(self).status_code if status_code is None else status_code
         self.detail = detail
         self.body = body
         self.headers = dict(headers or {})
         self.retry_after = retry_after
-        self.maybe_processed = status_code not in _REFUSED
+        self.maybe_processed = self.status_code not in _REFUSED
 
 
 class BadRequestError(APIStatusError):
     """400: the service could not parse the request."""
 
+    status_code: int = 400
+
 
 class AuthenticationError(APIStatusError):
     """401: the key is missing or invalid."""
+
+    status_code: int = 401
 
 
 class PermissionDeniedError(APIStatusError):
     """403: the key has no permission for this request."""
 
+    status_code: int = 403
+
 
 class NotFoundError(APIStatusError):
     """404: the agent, or the URL path, does not exist."""
+
+    status_code: int = 404
 
 
 class FieldError(NamedTuple):
@@ -144,14 +162,16 @@ class FieldError(NamedTuple):
 class UnprocessableEntityError(APIStatusError):
     """422: the service refused a value in the request."""
 
+    status_code: int = 422
+
     errors: tuple[FieldError, ...]
     """The invalid fields that the service named."""
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
         *,
-        status_code: int,
+        status_code: int | None = None,
         detail: Any = None,
         body: str = "",
         headers: Mapping[str, str] | None = None,
@@ -172,9 +192,13 @@ class UnprocessableEntityError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests; nothing was processed."""
 
+    status_code: int = 429
+
 
 class InternalServerError(APIStatusError):
     """5xx: the service, or a gateway in front of it, failed; the service may have acted on the request."""
+
+    status_code: int = 500
 
 
 class StreamError(MillisError):
@@ -183,9 +207,11 @@ class StreamError(MillisError):
     reply: ChatReply
     """The part of the reply that was received."""
 
-    def __init__(self, message: str, *, reply: ChatReply, maybe_processed: bool = True) -> None:
+    def __init__(
+        self, message: str = "", *, reply: ChatReply | None = None, maybe_processed: bool = True
+    ) -> None:
         super().__init__(message)
-        self.reply = reply
+        self.reply = ChatReply() if reply is None else reply
         self.maybe_processed = maybe_processed
 
 
@@ -199,7 +225,7 @@ class StreamFailedError(StreamError):
     error: Any
     """The error that the service sent: a dict if it is a JSON object, otherwise text."""
 
-    def __init__(self, message: str, *, reply: ChatReply, error: Any = None) -> None:
+    def __init__(self, message: str = "", *, reply: ChatReply | None = None, error: Any = None) -> None:
         super().__init__(message, reply=reply)
         self.error = error
 
@@ -212,7 +238,9 @@ class UnexpectedResponseError(MillisError):
     headers: Mapping[str, str]
     """The response headers by lowercase name, with the key redacted."""
 
-    def __init__(self, message: str, *, body: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, body: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.body = body
         self.headers = dict(headers or {})

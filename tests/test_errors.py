@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from marks import NEEDS_DOCSTRINGS
@@ -249,3 +250,49 @@ def _assert_same(copied: Any, error: MillisError) -> None:
     assert copied.args == error.args
     assert vars(copied) == vars(error)
     assert str(copied) == str(error)
+
+
+ALL = [cls for cls in vars(errors).values() if inspect.isclass(cls) and issubclass(cls, MillisError)]
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_an_error_can_be_built_from_a_message_alone(cls: type[MillisError]) -> None:
+    """Task queues rebuild an error as `cls(*args)`; the copy has the message and usable attributes."""
+    error = cls("slow")
+    assert str(error) == "slow"
+    rebuilt = cls(*error.args)
+    assert (str(rebuilt), rebuilt.maybe_processed) == ("slow", error.maybe_processed)
+    for attribute in inspect.get_annotations(cls):
+        assert hasattr(error, attribute)
+    assert str(pickle.loads(pickle.dumps(error))) == "slow"
+
+
+@pytest.mark.parametrize(
+    ("cls", "status"),
+    [
+        (BadRequestError, 400),
+        (AuthenticationError, 401),
+        (PermissionDeniedError, 403),
+        (NotFoundError, 404),
+        (UnprocessableEntityError, 422),
+        (RateLimitError, 429),
+        (InternalServerError, 500),
+    ],
+)
+def test_a_status_error_has_the_status_of_its_class(cls: type[APIStatusError], status: int) -> None:
+    """A status that is passed in wins; a refusal was not processed."""
+    assert (cls("slow").status_code, cls("slow").maybe_processed) == (status, status >= 500)
+    assert cls("slow", status_code=418).status_code == 418
+
+
+@pytest.mark.parametrize("side_effect", [RateLimitError("slow"), RateLimitError], ids=["instance", "class"])
+def test_a_mock_raises_an_error_as_its_side_effect(side_effect: Any) -> None:
+    """`side_effect=` takes an instance or a class."""
+    with pytest.raises(RateLimitError) as caught:
+        Mock(side_effect=side_effect)()
+    assert caught.value.status_code == 429
+
+
+def test_a_stream_error_without_a_reply_has_an_empty_one() -> None:
+    """Code that reads `error.reply.text` works with an error from a test."""
+    assert StreamInterruptedError("slow").reply == ChatReply()

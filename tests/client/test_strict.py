@@ -94,3 +94,21 @@ except UnprocessableEntityError:
 assert not [name for name in sys.modules if name.startswith(("millis_wrapper.config", "jsonschema"))]
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {
+            "tools": [
+                {"name": "t", "description": "d", "webhook": "https://ada:s3cr3tValue@host/x", "params": 1}
+            ]
+        },
+        {"tools": [{"name": "t", "description": "d", "header": {"Authorization": ["s3cr3tValue"]}}]},
+        {"voice": {"provider": "nobody", "voice_id": 5}, "session_data_webhook": {"headers": "s3cr3tValue"}},
+        {"session_data_webhook": {"url": 5, "headers": {"x": "s3cr3tValue"}}},
+    ],
+)
+def test_strict_masks_the_secrets_of_a_config(config: Any) -> None:
+    """An error of a config shows none of its secrets, also where a secret has the wrong type."""
+    assert "s3cr3tValue" not in refusal_of(config)
