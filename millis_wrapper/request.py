@@ -12,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from ._fork import delays_fork
-from ._json import as_mapping, is_mapping, is_object
+from ._json import as_mapping, is_mapping, is_object, is_sequence
 from ._paths import children
 from ._text import shorten
 from .errors import ConfigurationError, UnknownFieldWarning
@@ -248,7 +248,25 @@ def json_body(body: dict[str, Any], path: str = "") -> bytes:
 
 
 def _json_bytes(value: Any) -> bytes:
-    return _encode(value).encode()
+    text = _encode(value)
+    if _repeats_key(value):
+        raise ValueError
+    return text.encode()
+
+
+def _repeats_key(value: Any) -> bool:
+    """Return whether two keys of one dict in `value`, such as 1 and "1", become the same JSON key."""
+    if is_sequence(value):
+        return any(map(_repeats_key, value))
+    if value is None or isinstance(value, str | int | float) or (plain := as_mapping(value)) is None:
+        return False
+    if not all(isinstance(key, str) for key in plain) and len(_by_json_key(plain)) < len(plain):
+        return True
+    return any(map(_repeats_key, plain.values()))
+
+
+def _by_json_key(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_encode({key: None}): key for key in value}
 
 
 def _is_sendable(value: Any) -> bool:
@@ -269,8 +287,11 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
         if not _is_sendable(child):
             return _unsendable(child, place, depth + 1)
     if is_object(value):
-        key = next(key for key in value if not _is_sendable({key: None}))
-        return f"{path}: has a key that is not text: {shorten(repr(key), 40)}"
+        for key in value:
+            if not _is_sendable({key: None}):
+                return f"{path}: has a key that is not a string: {_shown(key)}"
+        key = next(key for key in value if key not in _by_json_key(value).values())
+        return f"{path}: has two keys that become the same JSON key: {_shown(key)}; use strings"
     if isinstance(value, str):
         return f"{path}: holds half of a surrogate pair, which is not text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"

@@ -35,7 +35,7 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
         ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be sent as JSON"),
         ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be sent as JSON"),
         ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be sent as JSON"),
-        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is not text: ('a', 'b')"),
+        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is not a string: ('a', 'b')"),
         (
             {"metadata": {"we ird\x1b": b""}},
             'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be sent as JSON',
@@ -44,7 +44,7 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
             {"metadata": {"x": "half \ud83d"}},
             "agent.metadata.x: holds half of a surrogate pair, which is not text",
         ),
-        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is not text: '\\ud83d'"),
+        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is not a string: '\\ud83d'"),
         (
             {"agent_config": {"prompt": "\udc00"}},
             "agent.agent_config.prompt: holds half of a surrogate pair, which is not text",
@@ -159,3 +159,22 @@ def test_the_warning_points_at_the_callers_line() -> None:
             way()
         assert (warned[0].filename, warned[0].lineno) == (__file__, inspect.getsourcelines(way)[1])
     sync.close()
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"1": "a", 1: "b"}, {None: 1, "null": 2}, {True: 1, "true": 2}, {1.5: 1, "1.5": 2}]
+)
+def test_two_keys_that_become_the_same_json_key_are_an_error(metadata: Any) -> None:
+    """Only one of the two values would be used, so the error names the object and the key."""
+    for value in (metadata, {"deep": [metadata]}):
+        message = refusal(functools.partial(sent, agent_id="x", metadata=value))
+        assert message.startswith("agent.metadata")
+        assert "same JSON key" in message
+
+
+def test_a_key_that_is_a_number_becomes_a_string() -> None:
+    """`json.dumps` does the same; no other key of the object is equal to it."""
+    assert sent(agent_id="x", metadata={1: "a", 2: {None: "b"}})["agent"]["metadata"] == {
+        "1": "a",
+        "2": {"null": "b"},
+    }
