@@ -114,7 +114,7 @@ async def test_chat_returns_the_complete_reply(host: Host, mock: MockMillis) -> 
     mock.reply_with(ChatReply(text="One moment.", tool_calls=[CALL], finish_reason="tool_calls"))
     result = await host.result("chat", message="A table for two?", agent_id=AGENT, metadata={"name": "Ada"})
     assert result.pop("conversation_id")
-    result.pop("time_to_first_text")  # TODO
+    assert result.pop("time_to_first_text") > 0
     assert result == {"text": "One moment.", "tool_calls": [CALL], "ended": "done"}
     agent = mock.requests[0].body["agent"]
     assert agent == {"agent_id": AGENT, "metadata": {"name": "Ada"}}
@@ -179,7 +179,7 @@ async def test_a_reply_that_was_cut_off_is_an_error_with_its_text(host: Host, mo
     talk = first["conversation_id"]
     text = await host.error("chat", message="one two three four", conversation_id=talk)
     assert text.endswith("\nIncomplete reply: one two")
-    assert "ask the user before you repeat it" in text
+    assert "ask the user" in text
     await host.result("chat", message="again", conversation_id=talk)
     said_before = [message["content"] for message in mock.requests[-1].body["messages"]]
     assert said_before == ["Hello", "Hello", "again"]
@@ -261,7 +261,7 @@ async def test_a_duplicate_that_may_have_worked_is_sent_once(host: Host, mock: M
     """After a 500 a copy may exist, and the error asks for the user's word."""
     text = await host.error("duplicate_agent", agent_id="-mock-500-----------")
     assert "a copy may exist" in text
-    assert "ask the user before you repeat it" in text
+    assert "ask the user" in text
     assert len(mock.requests) == 1
 
 
