@@ -57,14 +57,23 @@ def _millis_mock_server(request: pytest.FixtureRequest) -> Iterator[MockMillis]:
 # Autouse fixtures run after those of a wider scope and before the test's own: what a module shares is set up
 # by then, and nothing that this test sends is lost.
 @pytest.fixture(autouse=True)
-def _millis_reset(request: pytest.FixtureRequest) -> None:
+def _millis_reset(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Reset the mock server before and after each test.
+
+    The reset afterwards is for the next test's fixtures of a wider scope, which run before that test's reset.
+    """
+    _reset(request.config.stash)
+    yield
+    _reset(request.config.stash)
+
+
+def _reset(stash: pytest.Stash) -> None:
     """Reset the mock server, if it runs, and what its clients have learned from it."""
-    mock = request.config.stash.get(_MOCK, None)
+    mock = stash.get(_MOCK, None)
     if mock is None:
         return
     mock.reset()
-    clients = request.config.stash.setdefault(_CLIENTS, [])
-    for client in clients:
+    for client in stash.setdefault(_CLIENTS, []):
         client._transport.end_marks.forget()  # pyright: ignore[reportPrivateUsage]
 
 

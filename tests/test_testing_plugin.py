@@ -144,6 +144,26 @@ def test_one_reply_is_shared_by_the_tests_of_a_module(user: pytest.Pytester) -> 
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=3)
 
 
+def test_what_a_module_shares_is_asked_of_a_reset_server(user: pytest.Pytester) -> None:
+    """A fixture of module scope does not get the replies that an earlier test set."""
+    user.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def shared(millis, millis_agent_id):
+            return millis.chat.send("Hello", agent_id=millis_agent_id)
+
+        def test_leaves_a_mess(millis, millis_mock):
+            millis_mock.reply_with("changed")
+
+        def test_shares(shared):
+            assert shared.text == "Hello"
+        """
+    )
+    user.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
 def test_a_test_without_millis_mock_starts_from_a_reset_server(user: pytest.Pytester) -> None:
     """Replies, failures and counted refusals of one test never reach a test that asks for `millis` alone."""
     user.makepyfile(
