@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
+from openapi_python_client.strings import PythonIdentifier
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -161,17 +163,68 @@ def for_the_generator(document: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def secrets(document: Mapping[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the components that are secret, and for each other component the keys of its secret fields."""
+def facts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the templates need to know and the generator does not tell them, as plain data."""
     schemas = document["components"]["schemas"]
-    fields = {
-        name: [key for key, field in schema.get("properties", {}).items() if field.get("x-secret") is True]
-        for name, schema in schemas.items()
+
+    def fields_with(keyword: str) -> dict[str, list[str]]:
+        found = {
+            name: [key for key, field in _properties(schema).items() if field.get(keyword) is True]
+            for name, schema in schemas.items()
+        }
+        return {name: keys for name, keys in found.items() if keys}
+
+    return {
+        "first_server": document["servers"][0]["url"],
+        "secret_components": [name for name, schema in schemas.items() if schema.get("x-secret") is True],
+        "secret_fields": fields_with("x-secret"),
+        "deprecated_fields": fields_with("deprecated"),
+        "descriptions": {
+            name: {
+                key: field["description"]
+                for key, field in _properties(schema).items()
+                if "description" in field
+            }
+            for name, schema in schemas.items()
+        },
+        "deprecated_operations": [
+            python_name(operation["operationId"])
+            for _, _, operation, _ in operations(document)
+            if operation.get("deprecated") is True
+        ],
+        "examples": {
+            python_name(operation["operationId"]): _example_call(document, operation, parameters)
+            for _, _, operation, parameters in operations(document)
+        },
     }
-    return (
-        [name for name, schema in schemas.items() if schema.get("x-secret") is True],
-        {name: keys for name, keys in fields.items() if keys},
-    )
+
+
+def python_name(name: str) -> str:
+    """Return the name that the generator gives to an operation or a property."""
+    return str(PythonIdentifier(name, "field_"))
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    return properties
+
+
+def _example_call(
+    document: Mapping[str, Any], operation: Mapping[str, Any], parameters: list[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the arguments of a call in the docstring of an operation, as Python source."""
+    content = resolve(document, operation.get("requestBody", {})).get("content", {})
+    body, model = "", ""
+    for media in content.values():
+        model = media["schema"].get("$ref", "").rpartition("/")[2]
+        for example in list(media.get("examples", {}).values())[:1]:
+            body = pformat(resolve(document, example)["value"], width=80, sort_dicts=False)
+    required = [one for one in parameters if one.get("required") is True and one["in"] == "path"]
+    return {
+        "parameters": [json.dumps(one.get("example", "...")) for one in required],
+        "body": body,
+        "model": model,
+    }
 
 
 def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ TEXT = r"""{text}"""
 
 
 def _masking(contract: dict[str, Any], openapi: Path) -> str:
-    _, fields = _document.secrets(contract)
+    fields = _document.facts(contract)["secret_fields"]
     keys = sorted({key for keys in fields.values() for key in keys})
     template = (openapi / "templates" / "masking.py.jinja").read_text("utf-8")
     return template.replace("{ {{ secret_keys }} }", json.dumps(keys).replace("[", "{").replace("]", "}"))
@@ -195,13 +195,11 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     templates = scratch / "templates"
     shutil.copytree(openapi / "templates", templates)
     # Under `upstream/` an override finds the generator's own template, and need not repeat it.
-    shutil.copytree(_generator_templates(), templates / "upstream")
-    _write(templates / "servers.jinja", f'{{% set first_server = "{contract["servers"][0]["url"]}" %}}')
-    components, fields = _document.secrets(contract)
+    shutil.copytree(generator_templates(), templates / "upstream")
+    facts = _document.facts(contract)
     _write(
-        templates / "secrets.jinja",
-        f"{{% set secret_components = {json.dumps(components)} %}}"
-        f"{{% set secret_fields = {json.dumps(fields)} %}}",
+        templates / "facts.jinja",
+        "\n".join(f"{{% set {name} = {value!r} %}}" for name, value in facts.items()),
     )
     # The ruff of the post hooks is the one beside this Python, whatever else is on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -229,7 +227,7 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
         raise RegenerateError(f"the generator failed:\n{done.stdout}")
 
 
-def _generator_templates() -> Path:
+def generator_templates() -> Path:
     spec = find_spec("openapi_python_client")
     if spec is None or spec.origin is None:
         raise RegenerateError("openapi-python-client is not installed; run scripts/regenerate, not this file")

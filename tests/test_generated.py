@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import importlib
 import inspect
 import pickle
 import subprocess
 import sys
+from functools import partial
+from types import ModuleType
 
 import attrs
 import httpx
+import millis_api
 import pytest
 from marks import NEEDS_DOCSTRINGS
 from millis_api import models
 from millis_api.api.agents import duplicate_agent
 from millis_api.api.chat import create_chat_completion
 from millis_api.client import AuthenticatedClient
+from millis_api.errors import UnexpectedStatus
 from millis_api.types import UNSET
 from schemas import CORPUS, ROOT, document, read_json
 
@@ -192,6 +197,72 @@ def test_no_status_and_no_body_breaks_the_generated_client(
         chat = create_chat_completion.sync_detailed(client=client, body=HELLO)
     assert (made.status_code, made.content, made.parsed) == (status, body, parsed)
     assert (chat.status_code, chat.content) == (status, body)
+
+
+ERRORS = [
+    (502, b"<html>Bad Gateway</html>"),
+    (401, b'{"detail": "wrong"}'),
+    (422, b'{"detail": []}'),
+    (404, b""),
+    (302, b""),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), ERRORS)
+def test_an_error_status_is_raised_where_only_the_body_is_returned(status: int, body: bytes) -> None:
+    """`sync` returns the body of a success, so an error page cannot be taken for a reply."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
+    with AuthenticatedClient(token="k", httpx_args={"transport": transport}) as client:
+        for call in (
+            lambda: create_chat_completion.sync(client=client, body=HELLO),
+            lambda: duplicate_agent.sync("-O", client=client),
+        ):
+            with pytest.raises(UnexpectedStatus) as caught:
+                call()
+            assert (caught.value.status_code, caught.value.content) == (status, body)
+
+
+@pytest.mark.anyio
+async def test_an_error_status_is_raised_by_the_async_functions_too() -> None:
+    """`asyncio` does as `sync` does."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(502, content=b"<html></html>"))
+    async with AuthenticatedClient(token="k", httpx_args={"transport": transport}) as client:
+        with pytest.raises(UnexpectedStatus):
+            await create_chat_completion.asyncio(client=client, body=HELLO)
+        with pytest.raises(UnexpectedStatus):
+            await duplicate_agent.asyncio("-O", client=client)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_each_success_status_is_a_copy(status: int) -> None:
+    """A status that the contract does not list hides no copy that was made."""
+    agent = read_json(CORPUS / "examples" / "agent-minimal.json")
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=agent))
+    with AuthenticatedClient(token="k", httpx_args={"transport": transport}) as client:
+        made = duplicate_agent.sync("-O", client=client)
+        detailed = duplicate_agent.sync_detailed("-O", client=client)
+    assert isinstance(made, models.DuplicateAgentResponse)
+    assert made == detailed.parsed
+    assert made.to_dict() == agent
+
+
+@NEEDS_DOCSTRINGS
+@pytest.mark.parametrize("function", ["sync", "sync_detailed", "asyncio", "asyncio_detailed"])
+@pytest.mark.parametrize("module", [duplicate_agent, create_chat_completion])
+def test_the_example_of_each_function_runs(
+    module: ModuleType, function: str, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The docstring shows a call that works as it is written."""
+    example_id = "-OabCdEfGhIjKlMnOpQr"
+    millis_mock.add_agent(example_id)
+    at_the_mock = partial(AuthenticatedClient, base_url=millis_mock.url, httpx_args={"trust_env": False})
+    monkeypatch.setattr(millis_api, "AuthenticatedClient", at_the_mock, raising=False)
+    text = inspect.getdoc(getattr(module, function)) or ""
+    test = doctest.DocTestParser().get_doctest(text, {}, function, None, 0)
+    assert len(test.examples) >= 3
+    result = doctest.DocTestRunner(verbose=False).run(test)
+    assert result.failed == 0
+    assert len(millis_mock.requests) == 1
 
 
 @NEEDS_DOCSTRINGS

@@ -17,7 +17,7 @@ import pytest
 from marks import NEEDS_DOCSTRINGS
 from millis_api import models
 from millis_api.types import Model, Unset
-from schemas import CORPUS, EXAMPLES, Step, at, is_list, is_object, paths, read_json
+from schemas import CORPUS, EXAMPLES, Step, at, document, is_list, is_object, paths, read_json
 
 AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
@@ -311,6 +311,25 @@ def test_help_shows_what_each_field_means() -> None:
     for field in attrs.fields(models.Flow):
         if field.name != "additional_properties":
             assert f"{field.name}: " in text
+
+
+@NEEDS_DOCSTRINGS
+def test_a_field_has_its_own_description_and_not_that_of_its_component() -> None:
+    """What the field means here stands beside it, also where it refers to a component."""
+    found = 0
+    for name, schema in document()["components"]["schemas"].items():
+        for key, prop in schema.get("properties", {}).items():
+            if "$ref" in prop:
+                found += 1
+                text = " ".join((inspect.getdoc(getattr(models, name)) or "").split())
+                assert f"{key}: {prop['description']}" in text
+    assert found >= 7
+
+
+@NEEDS_DOCSTRINGS
+def test_a_deprecated_field_says_so() -> None:
+    """Editors show it where the field is used."""
+    assert "phone: Deprecated. " in (inspect.getdoc(models.CallTransfer) or "")
 
 
 def test_no_function_refuses_a_value_that_is_new() -> None:

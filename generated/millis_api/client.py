@@ -7,7 +7,8 @@ from typing import Any, Self
 import httpx
 from attrs import define, evolve, field
 
-from .types import Model, read
+from .errors import UnexpectedStatus
+from .types import Model, Response, read
 
 
 @define
@@ -272,7 +273,7 @@ class AuthenticatedClient:
 def read_body(
     response: httpx.Response, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()
 ) -> Any:
-    """The body of an answer as the first model that it fits, or a list of such; text that is not JSON; or None."""
+    """Return the body as the first model that it fits, or as a list of models; text that is not JSON; or None."""
     if not response.content:
         return None
     try:
@@ -280,3 +281,14 @@ def read_body(
     except (ValueError, RecursionError):
         return response.text
     return read(value, alone=alone, listed=listed)
+
+
+def successful_body(response: Response[Any]) -> Any:
+    """Return the parsed body of a success status.
+
+    Raises:
+        UnexpectedStatus: The service returned another status.
+    """
+    if not 200 <= response.status_code <= 299:
+        raise UnexpectedStatus(response.status_code, response.content)
+    return response.parsed

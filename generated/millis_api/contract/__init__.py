@@ -2924,7 +2924,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of `phones`.",
+      "description": "The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead, the newer form.",
       "deprecated": true,
       "examples": [
        "+14155550100"

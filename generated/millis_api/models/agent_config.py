@@ -39,7 +39,7 @@ class AgentConfig(Model):
     Attributes:
         prompt: The instructions that make the agent what it is: who it is, what it should do, how it
             should speak. `{name}` is filled in from the metadata.
-        voice: A voice that the agent speaks with: the company that makes it, and its id there.
+        voice: Which voice speaks, and how it is set.
         flow: Who speaks first, how quickly the agent answers, and how a call is ended or passed on.
         first_message: What the agent says first. `{name}` is filled in from the metadata. An empty string means
             that there is no first message.
@@ -97,7 +97,7 @@ class AgentConfig(Model):
     """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
     `{name}` is filled in from the metadata. """
     voice: Voice
-    """ A voice that the agent speaks with: the company that makes it, and its id there. """
+    """ Which voice speaks, and how it is set. """
     flow: Flow | None | Unset = UNSET
     """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
     first_message: None | str | Unset = UNSET
@@ -186,7 +186,7 @@ class AgentConfigDict(TypedDict, total=False):
     """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
     `{name}` is filled in from the metadata. """
     voice: Required[VoiceDict]
-    """ A voice that the agent speaks with: the company that makes it, and its id there. """
+    """ Which voice speaks, and how it is set. """
     flow: FlowDict | None
     """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
     first_message: None | str

@@ -21,8 +21,8 @@ class CallTransfer(Model):
     """The numbers to which the agent may hand the call over, and when.
 
     Attributes:
-        phone: The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older
-            form of `phones`.
+        phone: Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones`
+            instead, the newer form.
         phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
             the same.
         instruction: When and how to transfer, in plain words for the language model.
@@ -37,8 +37,8 @@ class CallTransfer(Model):
     }
 
     phone: None | str | Unset = UNSET
-    """ The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of
-    `phones`. """
+    """ Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead,
+    the newer form. """
     phones: list[TransferOption] | None | Unset = UNSET
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str | Unset = UNSET
@@ -65,8 +65,8 @@ class CallTransferDict(TypedDict, total=False):
     """The numbers to which the agent may hand the call over, and when."""
 
     phone: None | str
-    """ The number to transfer to, in E.164 form such as `+14155550100`. Deprecated: the older form of
-    `phones`. """
+    """ Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead,
+    the newer form. """
     phones: list[TransferOptionDict] | None
     """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
     instruction: None | str

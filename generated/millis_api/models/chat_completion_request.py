@@ -24,8 +24,7 @@ class ChatCompletionRequest(Model):
     """One turn of a text chat.
 
     Attributes:
-        agent: The agent that answers: a saved one by its id, one described on the spot by a config, or a
-            saved one with parts of its config replaced.
+        agent: Which agent answers, and with what settings and data.
         messages: The whole conversation so far, oldest message first. The service keeps none of it between
             calls.
         end_of_session: Says that this is the last turn. What the service then does is not documented; probably it
@@ -39,8 +38,7 @@ class ChatCompletionRequest(Model):
     }
 
     agent: ChatAgent
-    """ The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
-    with parts of its config replaced. """
+    """ Which agent answers, and with what settings and data. """
     messages: list[AssistantMessage | ToolMessage | UserMessage]
     """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
     end_of_session: bool | Unset = UNSET
@@ -72,8 +70,7 @@ class ChatCompletionRequestDict(TypedDict, total=False):
     """One turn of a text chat."""
 
     agent: Required[ChatAgentDict]
-    """ The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
-    with parts of its config replaced. """
+    """ Which agent answers, and with what settings and data. """
     messages: Required[list[AssistantMessageDict | ToolMessageDict | UserMessageDict]]
     """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
     end_of_session: bool

@@ -21,7 +21,7 @@ class CustomVocabulary(Model):
     """Words that speech recognition should listen for.
 
     Attributes:
-        keywords: Word to weight; the greater the number, the more readily the word is heard.
+        keywords: The words, each with its weight.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class CustomVocabulary(Model):
     }
 
     keywords: KeywordWeights
-    """ Word to weight; the greater the number, the more readily the word is heard. """
+    """ The words, each with its weight. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -47,4 +47,4 @@ class CustomVocabularyDict(TypedDict, total=False):
     """Words that speech recognition should listen for."""
 
     keywords: Required[KeywordWeightsDict]
-    """ Word to weight; the greater the number, the more readily the word is heard. """
+    """ The words, each with its weight. """

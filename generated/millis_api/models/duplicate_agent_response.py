@@ -23,8 +23,7 @@ class DuplicateAgentResponse(Model):
     Attributes:
         id: The id of the copy, usually beginning with `-`.
         name: The name that the service gave the copy.
-        config: The config of a saved agent, as the service answers with it. Keys that are not set are
-            absent or null, and keys that nobody has seen yet may be present at every depth.
+        config: The config of the copy, the same as that of the agent that was copied.
         created_at: When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value
             above 100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds.
     """
@@ -41,8 +40,7 @@ class DuplicateAgentResponse(Model):
     name: str
     """ The name that the service gave the copy. """
     config: AgentConfig
-    """ The config of a saved agent, as the service answers with it. Keys that are not set are absent or
-    null, and keys that nobody has seen yet may be present at every depth. """
+    """ The config of the copy, the same as that of the agent that was copied. """
     created_at: int
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """
@@ -70,8 +68,7 @@ class DuplicateAgentResponseDict(TypedDict, total=False):
     name: Required[str]
     """ The name that the service gave the copy. """
     config: Required[AgentConfigDict]
-    """ The config of a saved agent, as the service answers with it. Keys that are not set are absent or
-    null, and keys that nobody has seen yet may be present at every depth. """
+    """ The config of the copy, the same as that of the agent that was copied. """
     created_at: Required[int]
     """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """

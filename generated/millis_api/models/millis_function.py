@@ -26,7 +26,7 @@ class MillisFunction(Model):
     Attributes:
         name: The name by which the language model calls the function.
         description: What the function does and when to use it, in plain words for the language model.
-        data: What a function of the vendor's clients asks the person for.
+        data: The value that the function asks for.
         type_: The kind of function. `web_form` is a form in the browser. The published schema also
             mentions a kind `webhook`, whose use is not documented.
         params: Further values that the agent passes along.
@@ -50,7 +50,7 @@ class MillisFunction(Model):
     description: str
     """ What the function does and when to use it, in plain words for the language model. """
     data: MillisFunctionData
-    """ What a function of the vendor's clients asks the person for. """
+    """ The value that the function asks for. """
     type_: KnownMillisFunctionType | str
     """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
     `webhook`, whose use is not documented. """
@@ -88,7 +88,7 @@ class MillisFunctionDict(TypedDict, total=False):
     description: Required[str]
     """ What the function does and when to use it, in plain words for the language model. """
     data: Required[MillisFunctionDataDict]
-    """ What a function of the vendor's clients asks the person for. """
+    """ The value that the function asks for. """
     type: Required[KnownMillisFunctionType | str]
     """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
     `webhook`, whose use is not documented. """

@@ -21,7 +21,7 @@ class MillisFunctionData(Model):
     """What a function of the vendor's clients asks the person for.
 
     Attributes:
-        param: One value that a function takes.
+        param: The one value that the function asks for.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class MillisFunctionData(Model):
     }
 
     param: ToolParam
-    """ One value that a function takes. """
+    """ The one value that the function asks for. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -47,4 +47,4 @@ class MillisFunctionDataDict(TypedDict, total=False):
     """What a function of the vendor's clients asks the person for."""
 
     param: Required[ToolParamDict]
-    """ One value that a function takes. """
+    """ The one value that the function asks for. """

@@ -23,7 +23,7 @@ class ToolCall(Model):
     Attributes:
         id: Names this call; the tool's answer repeats it as `tool_call_id`.
         type_: The kind of call, `function` in messages of this form.
-        function: The function that a tool call names.
+        function: Which function is called, and with what arguments.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -37,7 +37,7 @@ class ToolCall(Model):
     type_: str
     """ The kind of call, `function` in messages of this form. """
     function: ToolCallFunction
-    """ The function that a tool call names. """
+    """ Which function is called, and with what arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -61,4 +61,4 @@ class ToolCallDict(TypedDict, total=False):
     type: Required[str]
     """ The kind of call, `function` in messages of this form. """
     function: Required[ToolCallFunctionDict]
-    """ The function that a tool call names. """
+    """ Which function is called, and with what arguments. """

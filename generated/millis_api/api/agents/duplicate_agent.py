@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import models
-from ...client import AuthenticatedClient, Client, read_body
+from ...client import AuthenticatedClient, Client, read_body, successful_body
 from ...models.duplicate_agent_response import DuplicateAgentResponse
 from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
@@ -29,26 +29,12 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any:
-    if response.status_code == 200:
+    if 200 <= response.status_code <= 299:
         return read_body(response, alone=(models.DuplicateAgentResponse,))
-    if response.status_code == 401:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 403:
-        return read_body(response, alone=(models.ErrorResponse,))
     if response.status_code == 404:
         return read_body(response)
     if response.status_code == 422:
         return read_body(response, alone=(models.HTTPValidationError,))
-    if response.status_code == 429:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 500:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 502:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 503:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 504:
-        return read_body(response, alone=(models.ErrorResponse,))
     return read_body(response, alone=(models.ErrorResponse,))
 
 
@@ -76,13 +62,19 @@ def sync_detailed(
     Args:
         agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
             `-`.
-        client: Which host is asked, with which key and limits.
+        client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        Status, headers and body of the answer; `parsed` is the body as a model, or as text where it is not JSON.
+        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient
+        >>> from millis_api.api.agents import duplicate_agent
+        >>> with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...     response = duplicate_agent.sync_detailed("-OabCdEfGhIjKlMnOpQr", client=client)
     """
     response = client.get_httpx_client().request(
         **_get_kwargs(
@@ -96,7 +88,7 @@ def sync(
     agent_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | DuplicateAgentResponse | ErrorResponse | str | HTTPValidationError | None:
+) -> DuplicateAgentResponse | None:
     """Copy a saved agent.
 
     Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
@@ -105,18 +97,28 @@ def sync(
     Args:
         agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
             `-`.
-        client: Which host is asked, with which key and limits.
+        client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        The body of the answer as a model, as text where it is not JSON, or None where it is empty.
+        The body of the response as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        errors.UnexpectedStatus: The service returned an error status.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient
+        >>> from millis_api.api.agents import duplicate_agent
+        >>> with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...     response = duplicate_agent.sync("-OabCdEfGhIjKlMnOpQr", client=client)
     """
-    return sync_detailed(
-        agent_id=agent_id,
-        client=client,
-    ).parsed
+    result: DuplicateAgentResponse | None = successful_body(
+        sync_detailed(
+            agent_id=agent_id,
+            client=client,
+        )
+    )
+    return result
 
 
 async def asyncio_detailed(
@@ -132,13 +134,22 @@ async def asyncio_detailed(
     Args:
         agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
             `-`.
-        client: Which host is asked, with which key and limits.
+        client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        Status, headers and body of the answer; `parsed` is the body as a model, or as text where it is not JSON.
+        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient
+        >>> from millis_api.api.agents import duplicate_agent
+        >>> async def main():
+        ...     async with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...         return await duplicate_agent.asyncio_detailed("-OabCdEfGhIjKlMnOpQr", client=client)
+        >>> import asyncio
+        >>> response = asyncio.run(main())
     """
     response = await client.get_async_httpx_client().request(
         **_get_kwargs(
@@ -152,7 +163,7 @@ async def asyncio(
     agent_id: str,
     *,
     client: AuthenticatedClient | Client,
-) -> Any | DuplicateAgentResponse | ErrorResponse | str | HTTPValidationError | None:
+) -> DuplicateAgentResponse | None:
     """Copy a saved agent.
 
     Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
@@ -161,17 +172,28 @@ async def asyncio(
     Args:
         agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
             `-`.
-        client: Which host is asked, with which key and limits.
+        client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        The body of the answer as a model, as text where it is not JSON, or None where it is empty.
+        The body of the response as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        errors.UnexpectedStatus: The service returned an error status.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient
+        >>> from millis_api.api.agents import duplicate_agent
+        >>> async def main():
+        ...     async with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...         return await duplicate_agent.asyncio("-OabCdEfGhIjKlMnOpQr", client=client)
+        >>> import asyncio
+        >>> response = asyncio.run(main())
     """
-    return (
+    result: DuplicateAgentResponse | None = successful_body(
         await asyncio_detailed(
             agent_id=agent_id,
             client=client,
         )
-    ).parsed
+    )
+    return result

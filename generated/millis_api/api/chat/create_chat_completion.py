@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from ... import models
-from ...client import AuthenticatedClient, Client, read_body
+from ...client import AuthenticatedClient, Client, read_body, successful_body
 from ...models.chat_completion_request import ChatCompletionRequest
 from ...models.error_response import ErrorResponse
 from ...models.http_validation_error import HTTPValidationError
@@ -32,24 +32,10 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any:
-    if response.status_code == 200:
+    if 200 <= response.status_code <= 299:
         return response.text
-    if response.status_code == 401:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 403:
-        return read_body(response, alone=(models.ErrorResponse,))
     if response.status_code == 422:
         return read_body(response, alone=(models.HTTPValidationError,))
-    if response.status_code == 429:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 500:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 502:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 503:
-        return read_body(response, alone=(models.ErrorResponse,))
-    if response.status_code == 504:
-        return read_body(response, alone=(models.ErrorResponse,))
     return read_body(response, alone=(models.ErrorResponse,))
 
 
@@ -78,14 +64,24 @@ def sync_detailed(
 
     Args:
         body: One turn of a text chat.
-        client: Which host is asked, with which key and limits.
-        body: The data that is sent.
+        client: The client that sends the request, with the host, the key and the timeouts.
+        body: The request body.
 
     Returns:
-        Status, headers and body of the answer; `parsed` is the body as a model, or as text where it is not JSON.
+        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient, models
+        >>> from millis_api.api.chat import create_chat_completion
+        >>> body = models.ChatCompletionRequest.from_dict(
+        ...     {'agent': {'agent_id': '-OabCdEfGhIjKlMnOpQr'},
+        ...      'messages': [{'role': 'user', 'content': 'Hello'}]}
+        ... )
+        >>> with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...     response = create_chat_completion.sync_detailed(client=client, body=body)
     """
     response = client.get_httpx_client().request(
         **_get_kwargs(
@@ -99,7 +95,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: ChatCompletionRequest,
-) -> ErrorResponse | str | HTTPValidationError | str | None:
+) -> str | None:
     """Stream an agent's reply.
 
     Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
@@ -109,19 +105,33 @@ def sync(
 
     Args:
         body: One turn of a text chat.
-        client: Which host is asked, with which key and limits.
-        body: The data that is sent.
+        client: The client that sends the request, with the host, the key and the timeouts.
+        body: The request body.
 
     Returns:
-        The body of the answer as a model, as text where it is not JSON, or None where it is empty.
+        The body of the response as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        errors.UnexpectedStatus: The service returned an error status.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient, models
+        >>> from millis_api.api.chat import create_chat_completion
+        >>> body = models.ChatCompletionRequest.from_dict(
+        ...     {'agent': {'agent_id': '-OabCdEfGhIjKlMnOpQr'},
+        ...      'messages': [{'role': 'user', 'content': 'Hello'}]}
+        ... )
+        >>> with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...     response = create_chat_completion.sync(client=client, body=body)
     """
-    return sync_detailed(
-        client=client,
-        body=body,
-    ).parsed
+    result: str | None = successful_body(
+        sync_detailed(
+            client=client,
+            body=body,
+        )
+    )
+    return result
 
 
 async def asyncio_detailed(
@@ -138,14 +148,27 @@ async def asyncio_detailed(
 
     Args:
         body: One turn of a text chat.
-        client: Which host is asked, with which key and limits.
-        body: The data that is sent.
+        client: The client that sends the request, with the host, the key and the timeouts.
+        body: The request body.
 
     Returns:
-        Status, headers and body of the answer; `parsed` is the body as a model, or as text where it is not JSON.
+        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient, models
+        >>> from millis_api.api.chat import create_chat_completion
+        >>> body = models.ChatCompletionRequest.from_dict(
+        ...     {'agent': {'agent_id': '-OabCdEfGhIjKlMnOpQr'},
+        ...      'messages': [{'role': 'user', 'content': 'Hello'}]}
+        ... )
+        >>> async def main():
+        ...     async with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...         return await create_chat_completion.asyncio_detailed(client=client, body=body)
+        >>> import asyncio
+        >>> response = asyncio.run(main())
     """
     response = await client.get_async_httpx_client().request(
         **_get_kwargs(
@@ -159,7 +182,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: ChatCompletionRequest,
-) -> ErrorResponse | str | HTTPValidationError | str | None:
+) -> str | None:
     """Stream an agent's reply.
 
     Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
@@ -169,18 +192,33 @@ async def asyncio(
 
     Args:
         body: One turn of a text chat.
-        client: Which host is asked, with which key and limits.
-        body: The data that is sent.
+        client: The client that sends the request, with the host, the key and the timeouts.
+        body: The request body.
 
     Returns:
-        The body of the answer as a model, as text where it is not JSON, or None where it is empty.
+        The body of the response as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
-        httpx.HTTPError: No answer came, or none in time.
+        errors.UnexpectedStatus: The service returned an error status.
+        httpx.HTTPError: No response arrived, or none in time.
+
+    Examples:
+        >>> from millis_api import AuthenticatedClient, models
+        >>> from millis_api.api.chat import create_chat_completion
+        >>> body = models.ChatCompletionRequest.from_dict(
+        ...     {'agent': {'agent_id': '-OabCdEfGhIjKlMnOpQr'},
+        ...      'messages': [{'role': 'user', 'content': 'Hello'}]}
+        ... )
+        >>> async def main():
+        ...     async with AuthenticatedClient(token="YOUR_PRIVATE_KEY") as client:
+        ...         return await create_chat_completion.asyncio(client=client, body=body)
+        >>> import asyncio
+        >>> response = asyncio.run(main())
     """
-    return (
+    result: str | None = successful_body(
         await asyncio_detailed(
             client=client,
             body=body,
         )
-    ).parsed
+    )
+    return result
