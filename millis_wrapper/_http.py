@@ -9,7 +9,10 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from http.cookiejar import CookieJar
 from typing import Any, TypedDict, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -52,37 +55,11 @@ class KeyAuth(httpx.Auth):
                 del request.headers["authorization"]
 
 
-class OwnClient(httpx.Client):
-    """The httpx client that the library makes: it knows no cookies, redirects and hooks.
+class _NoCookies(CookieJar):
+    """A cookie jar that stays empty: nothing here uses cookies, and looking for them takes time."""
 
-    None of them is asked for, and httpx takes as long to look for them as for all else that it does here.
-    """
-
-    def _send_handling_auth(
-        self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
-    ) -> httpx.Response:
-        flow = auth.auth_flow(request)
-        try:
-            response = self._transport_for_url(request.url).handle_request(next(flow))
-        finally:
-            flow.close()
-        response.request = request
-        return response
-
-
-class OwnAsyncClient(httpx.AsyncClient):
-    """`OwnClient` for async code."""
-
-    async def _send_handling_auth(
-        self, request: httpx.Request, auth: httpx.Auth, follow_redirects: bool, history: object
-    ) -> httpx.Response:
-        flow = auth.auth_flow(request)
-        try:
-            response = await self._transport_for_url(request.url).handle_async_request(next(flow))
-        finally:
-            flow.close()
-        response.request = request
-        return response
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Ignore the cookies of a response."""
 
 
 # Reading an address takes longer than the rest of a request, and there are few.
@@ -90,51 +67,67 @@ _url = lru_cache(maxsize=64)(httpx.URL)
 
 
 class ClientArguments(TypedDict):
-    """The arguments of an httpx client that the library makes."""
+    """The arguments of an httpx client that the library makes, except its proxy."""
 
+    cookies: CookieJar
     limits: httpx.Limits
     trust_env: bool
-    verify: ssl.SSLContext | bool
+    verify: ssl.SSLContext
 
-
-def client_arguments(options: Options) -> ClientArguments:
-    """Return the arguments of an httpx client that the library makes."""
-    return {
-        # httpx's own limit of 100 connections would let the pool time-out strike at a busy moment.
-        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        # With a loopback host no proxy of the environment may come between: the key goes there unencrypted.
-        "trust_env": not options.on_loopback,
-        # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
-        "verify": options.base_url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-    }
-
-
-_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 _ENVIRONMENT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
 
 
-def own_client(kind: Callable[..., _Client], options: Options) -> _Client:
-    """Return a new httpx client.
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
-    Args:
-        kind: the class, of httpx or derived from it.
-        options: where requests will go.
+
+def own_client(create: Callable[[], _Client]) -> _Client:
+    """Return the httpx client that `create` makes from the environment.
 
     Raises:
-        ConfigurationError: the environment allows none. httpx's words are not shown: they may quote a
-            proxy's address, and with it a password.
+        ConfigurationError: The environment's proxy or certificates cannot be used. httpx's own message is not
+            shown: it may quote the address of a proxy, and with it a password.
     """
     try:
-        return kind(**client_arguments(options))
+        return create()
     except (ImportError, ConfigurationError) as error:
         reason = shorten(str(error), 200)
     except (ValueError, OSError, httpx.InvalidURL) as error:
         reason = type(error).__name__
     raise ConfigurationError(
-        f"no HTTP client can be made in this environment ({reason}): look at its proxy and certificate"
-        f" variables ({_ENVIRONMENT}; in NO_PROXY, httpx takes no IPv6 ranges), or pass http_client="
+        f"cannot create an HTTP client in this environment ({reason}); check its proxy and certificate"
+        f" variables ({_ENVIRONMENT}), or pass http_client="
     )
+
+
+def client_arguments(options: Options) -> ClientArguments:
+    """Return the arguments of an httpx client that the library makes, except its proxy."""
+    return {
+        "cookies": _NoCookies(),
+        # httpx's own limit of 100 connections would let the pool timeout strike at a busy moment.
+        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+        # The proxy is chosen below, the same for each engine.
+        "trust_env": False,
+        # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
+        "verify": httpx.create_ssl_context()
+        if options.base_url.startswith("https:")
+        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    }
+
+
+def environment_proxy(options: Options) -> httpx.Proxy | None:
+    """Return the proxy that the environment names for the service, if any.
+
+    A loopback host is never reached through a proxy, because the key goes there unencrypted.
+    """
+    url = urlsplit(options.base_url)
+    if options.on_loopback or proxy_bypass(url.netloc):
+        return None
+    proxies = getproxies()
+    address = proxies.get(url.scheme) or proxies.get("all")
+    if not address:
+        return None
+    return httpx.Proxy(address if "://" in address else f"http://{address}")
 
 
 def request_headers(options: Options, operation: Operation, *, is_own: bool) -> httpx.Headers:

@@ -20,59 +20,32 @@ import httpx
 from yarl import URL
 
 from ._deadline import DeadlineSeconds
-from ._http import OwnAsyncClient, Trace
+from ._http import Trace
 from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
 _PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over without waiting
-_LIMITS = httpx.Limits()
 
 _url = lru_cache(maxsize=64)(URL)
-
-
-class AiohttpClient(OwnAsyncClient):
-    """An httpx client whose transports are aiohttp's, the proxies of the environment included."""
-
-    def _init_transport(
-        self,
-        verify: ssl.SSLContext | str | bool = True,
-        cert: Any = None,
-        trust_env: bool = True,
-        http1: bool = True,
-        http2: bool = False,
-        limits: httpx.Limits = _LIMITS,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> httpx.AsyncBaseTransport:
-        return transport or AiohttpTransport(verify, limits)
-
-    def _init_proxy_transport(
-        self,
-        proxy: httpx.Proxy,
-        verify: ssl.SSLContext | str | bool = True,
-        cert: Any = None,
-        trust_env: bool = True,
-        http1: bool = True,
-        http2: bool = False,
-        limits: httpx.Limits = _LIMITS,
-    ) -> httpx.AsyncBaseTransport:
-        if proxy.url.scheme not in ("http", "https"):
-            raise ConfigurationError(
-                f'http_client="aiohttp" cannot use a {proxy.url.scheme} proxy; without it, the client can'
-            )
-        return AiohttpTransport(verify, limits, proxy)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends the requests of this library through an aiohttp session, which is made at the first one.
 
     Args:
-        verify: the TLS context, or whether to trust the certificates that httpx trusts.
-        limits: how many connections it may have.
-        proxy: what to send requests through.
+        verify: The TLS context.
+        limits: How many connections it may have.
+        proxy: The proxy for all requests.
     """
 
-    def __init__(self, verify: Any, limits: httpx.Limits, proxy: httpx.Proxy | None = None) -> None:
-        self._tls = httpx.create_ssl_context(verify) if isinstance(verify, bool) else verify
+    def __init__(
+        self, verify: ssl.SSLContext, limits: httpx.Limits, proxy: httpx.Proxy | None = None
+    ) -> None:
+        if proxy is not None and proxy.url.scheme not in ("http", "https"):
+            raise ConfigurationError(
+                f'http_client="aiohttp" cannot use a {proxy.url.scheme} proxy; without it, the client can'
+            )
+        self._tls = verify
         self._limits = limits
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None

@@ -21,9 +21,10 @@ import httpx
 
 from millis_wrapper import ConfigurationError
 from millis_wrapper import contract as the_contract
-from millis_wrapper._http import KeyAuth, ensure_valid_host, own_client
+from millis_wrapper._http import KeyAuth, ensure_valid_host
 from millis_wrapper._json import NOT_JSON, is_object, read_json
 from millis_wrapper._paths import format_path
+from millis_wrapper._sync.io import new_client
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.contract._validation import violations
 from millis_wrapper.options import HOSTS, Options, Secret, read_key, read_options, wrap_key
@@ -98,7 +99,7 @@ def send(request: Request, options: Options, agent_id: str) -> Answer | str:
     deadline = time.monotonic() + LIMIT_SECONDS
     try:
         with (
-            own_client(httpx.Client, options) as http,
+            new_client(options, None) as http,
             http.stream(
                 "POST",
                 options.base_url + path,

@@ -30,7 +30,7 @@ from millis_wrapper import (
 )
 from millis_wrapper._async.client import AsyncAgents, AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
-from millis_wrapper._http_aiohttp import AiohttpClient
+from millis_wrapper._http_aiohttp import AiohttpTransport
 from millis_wrapper._sync.client import Agents, Chat
 from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Secret, read_options
@@ -217,11 +217,12 @@ class Patient:
     slept: list[float]
 
 
-class _OnAiohttp(httpx.AsyncClient):
-    """A caller's own httpx client, with all that httpx does, on our transport."""
-
-    _init_transport = AiohttpClient._init_transport  # pyright: ignore[reportPrivateUsage]
-    _init_proxy_transport = AiohttpClient._init_proxy_transport  # pyright: ignore[reportPrivateUsage]
+def _on_aiohttp(
+    verify: ssl.SSLContext | None = None, limits: httpx.Limits | None = None, **arguments: Any
+) -> httpx.AsyncClient:
+    """Return a caller's own httpx client, with all that httpx does, on our transport."""
+    arguments.setdefault("transport", AiohttpTransport(verify or _certificates(), limits or httpx.Limits()))
+    return httpx.AsyncClient(**arguments)
 
 
 class Clients:
@@ -246,7 +247,7 @@ class Clients:
     def httpx_client(self, **arguments: Any) -> Any:
         """Return an httpx client of the right kind."""
         if self.kind != "sync":
-            client = (_OnAiohttp if self.kind == "aiohttp" else httpx.AsyncClient)(**arguments)
+            client = (_on_aiohttp if self.kind == "aiohttp" else httpx.AsyncClient)(**arguments)
             self._stack.push_async_callback(client.aclose)
             return client
         return self._stack.enter_context(httpx.Client(**arguments))

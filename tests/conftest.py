@@ -40,11 +40,11 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a certificate for 127.0.0.1 that nobody trusts, and its key."""
+    """A file with a certificate for 127.0.0.1 and localhost that nobody trusts, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     key, public, both = folder / "key.pem", folder / "public.pem", folder / "both.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     subprocess.run([*command, "-keyout", key, "-out", public], check=True, capture_output=True)
     both.write_bytes(key.read_bytes() + public.read_bytes())
     return both

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -206,6 +208,20 @@ class Loopback:
             self._arrival.notify_all()
             self.asked.set()
             return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+
+class SecureLoopback(Loopback):
+    """The same server behind TLS, with a certificate for 127.0.0.1 and localhost."""
+
+    def __init__(self, certificate: Path, *answers: Answer) -> None:
+        super().__init__(*answers)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._listener = context.wrap_socket(self._listener, server_side=True, do_handshake_on_connect=False)
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}"
 
 
 def reset(peer: Peer) -> None:

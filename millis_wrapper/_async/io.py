@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal
 from weakref import ReferenceType, ref
@@ -41,17 +42,24 @@ def ensure_http_client(http_client: object) -> None:
 @delays_fork
 def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
     """Return an httpx client of our own, on httpx's engine or another one."""
-    if engine is None:
-        return _http.own_client(_http.OwnAsyncClient, options)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise ConfigurationError(
-            'http_client="aiohttp" works on asyncio only: on trio, leave http_client= out'
-        ) from None
-    from millis_wrapper._http_aiohttp import AiohttpClient
+    if engine is not None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                'http_client="aiohttp" works on asyncio only: on trio, leave http_client= out'
+            ) from None
+    return _http.own_client(partial(_new_client, options, engine))
 
-    return _http.own_client(AiohttpClient, options)
+
+def _new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
+    arguments, proxy = _http.client_arguments(options), _http.environment_proxy(options)
+    if engine is None:
+        return httpx.AsyncClient(**arguments, proxy=proxy)
+    from millis_wrapper._http_aiohttp import AiohttpTransport
+
+    transport = AiohttpTransport(arguments["verify"], arguments["limits"], proxy)
+    return httpx.AsyncClient(**arguments, transport=transport)
 
 
 class Loop:

@@ -37,7 +37,9 @@ def ensure_http_client(http_client: object) -> None:
 @delays_fork
 def new_client(options: Options, engine: None) -> httpx.Client:
     """Return an httpx client of our own."""
-    return _http.own_client(_http.OwnClient, options)
+    return _http.own_client(
+        lambda: httpx.Client(**_http.client_arguments(options), proxy=_http.environment_proxy(options))
+    )
 
 
 class Loop:

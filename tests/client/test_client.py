@@ -8,13 +8,14 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from ssl import CERT_REQUIRED
 from typing import Any
 
 import httpx
 import pytest
 from clients import KEY, OPERATIONS, Clients, call
-from loopback import FINE, Loopback, copied, http, reply
+from loopback import FINE, Loopback, SecureLoopback, copied, http, reply
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
 
@@ -121,17 +122,8 @@ async def test_an_environment_that_allows_no_client_is_named(
     importlib.import_module("httpcore")
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=f"no HTTP client can be made.*{variable}"):
+    with pytest.raises(ConfigurationError, match=f"cannot create an HTTP client.*{variable}"):
         await call(clients.client("https://millis.invalid"), operation)
-
-
-async def test_no_proxy_with_an_ipv6_range_is_named(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """httpx cannot read such a NO_PROXY; the message says so, and which variable it is."""
-    monkeypatch.setenv("NO_PROXY", "fd00::/8")
-    with pytest.raises(ConfigurationError, match="in NO_PROXY, httpx takes no IPv6 ranges"):
-        await call(clients.client("https://millis.invalid"), "duplicate")
 
 
 @pytest.mark.parametrize("kind", ["copy", "raw"])
@@ -278,17 +270,13 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "tls", "environment"),
-    [
-        ("https://millis.invalid", True, True),
-        ("https://127.0.0.1", True, False),
-        ("http://[::1]", False, False),
-    ],
+    ("base_url", "certificates"),
+    [("https://millis.invalid", True), ("https://127.0.0.1", True), ("http://[::1]", False)],
 )
-async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
-    clients: Clients, base_url: str, tls: bool, environment: bool
+async def test_certificates_are_checked_and_loaded_only_for_https(
+    clients: Clients, base_url: str, certificates: bool
 ) -> None:
-    """An httpx client of ours checks certificates; where there is no TLS it trusts none, and loads none."""
+    """Loading them takes longer than a call to this machine; without any, no TLS is trusted."""
     made: list[dict[str, Any]] = []
 
     def note(self: object, **options: Any) -> None:
@@ -299,13 +287,20 @@ async def test_tls_is_checked_and_the_environment_asked_only_for_other_machines(
         patch.setattr(httpx.Client if clients.kind == "sync" else httpx.AsyncClient, "__init__", note)
         with pytest.raises(LookupError):
             await call(clients.client(base_url), "duplicate")
-    (options,) = made
-    assert options["trust_env"] is environment
-    if tls:
-        assert options["verify"] is True
-    else:
-        context = options["verify"]
-        assert (context.verify_mode, context.cert_store_stats()["x509"]) == (CERT_REQUIRED, 0)
+    context = made[0]["verify"]
+    assert context.verify_mode == CERT_REQUIRED
+    assert (context.cert_store_stats()["x509"] > 0) is certificates
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_certificate_from_the_environment_is_trusted_on_every_host(
+    clients: Clients, host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE counts for a server on this machine, too."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with SecureLoopback(certificate, copied()) as server:
+        url = f"https://{host}:{server.address.rpartition(':')[2]}"
+        assert (await clients.client(url).agents.duplicate("-Oabc")).id == "-Ocopy"
 
 
 @OPERATIONS

@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import pickle
-import ssl
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from loopback import (
     Loopback,
     Peer,
     Received,
+    SecureLoopback,
     Step,
     pause,
     reply,
@@ -278,26 +278,16 @@ def test_a_call_works_where_no_thread_can_be_started(program: str) -> None:
     assert done.stdout == "done done 4\n", done.stderr
 
 
-class SecureEcho(Echo):
+class SecureEcho(SecureLoopback, Echo):
     """The same behind TLS."""
-
-    def __init__(self, certificate: Path) -> None:
-        super().__init__([])
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self._listener = context.wrap_socket(self._listener, server_side=True, do_handshake_on_connect=False)
-
-    @property
-    def url(self) -> str:
-        return f"https://{self.address}"
 
 
 def test_a_child_says_no_goodbye_on_a_tls_connection_of_its_parent(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A child that closes the client, or just ends, sends no close_notify: the parent goes on as before."""
-    monkeypatch.setattr("certifi.where", lambda: str(certificate))
-    with SecureEcho(certificate) as server, Millis(KEY, base_url=server.url) as millis:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with SecureEcho(certificate, []) as server, Millis(KEY, base_url=server.url) as millis:
         assert millis.chat.send("before", agent_id="-Oabc").text == "before"
 
         def talk_and_close() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-import httpx
 import pytest
 from clients import KEY, ON_HTTPX, OPERATIONS, Clients, call
 from leaks import places
@@ -143,14 +142,27 @@ async def test_a_proxy_that_cannot_be_read_is_named_and_not_quoted(
     assert places(caught.value, PASSWORD) == []
 
 
-async def test_no_proxy_with_an_ipv6_range_is_named(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """httpx cannot read it, and says "Invalid port"; the message names the variable."""
-    monkeypatch.setenv("NO_PROXY", "fd00::/8,[::1]:80:90")
-    monkeypatch.setenv("no_proxy", "fd00::/8,[::1]:80:90")
-    try:
-        httpx.Client().close()
-    except Exception:
-        with pytest.raises(ConfigurationError, match="NO_PROXY"):
+async def test_no_proxy_may_hold_an_ipv6_range(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx itself cannot parse it; the client uses the proxy for every other host."""
+    with Loopback([http(502, "Bad Gateway")]) as proxy:
+        use(monkeypatch, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "fd00::/8,[::1]:80:90")
+        with pytest.raises(APIConnectionError, match=proxy.address):
             await call(clients.client("https://millis.invalid", max_retries=0), "duplicate")
+    assert proxy.requests[0].method == "CONNECT"
+
+
+@pytest.mark.parametrize("exceptions", ["*", "millis.invalid", ".invalid", "other.test, millis.invalid:443"])
+async def test_no_proxy_is_respected(
+    clients: Clients, exceptions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host, a domain, a port or everything can be excluded."""
+    with Loopback([http(502, "Bad Gateway")]) as proxy:
+        use(monkeypatch, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, exceptions)
+        with pytest.raises(APIConnectionError) as caught:
+            await call(clients.client("https://millis.invalid:443", max_retries=0), "duplicate")
+        assert proxy.address not in str(caught.value)
+    assert proxy.connections == 0
