@@ -136,6 +136,7 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Failure
     if event == "error" or reports_error(data):
         return Failure(data)
     choices: Any = data.get("choices")
+    usage = data.get("usage")
     read: list[Choice | None] | None = None
     if "choices" not in data:
         if _is_keep_alive(data, event):
@@ -143,10 +144,9 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Failure
     elif not choices and (choices is None or is_array(choices)):
         read = None if any(data.get(key) for key in _TEXT_KEYS) else []
     elif is_array(choices):
-        read = [_read_choice(choice) for choice in choices]
+        read = [_read_choice(choice, has_usage=is_object(usage)) for choice in choices]
     if read is None or None in read:
         return NotUnderstood(data, event, write_json(data)[:_SOURCE])
-    usage = data.get("usage")
     understood = tuple(choice for choice in read if choice is not None)
     return Chunk(data, event, understood, usage if is_object(usage) else None)
 
@@ -201,7 +201,7 @@ def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
     return None
 
 
-def _read_choice(choice: object) -> Choice | None:
+def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
     """Return one choice; None if it may hold a part of the reply that cannot be understood."""
     if not is_object(choice):
         return None
@@ -228,7 +228,9 @@ def _read_choice(choice: object) -> Choice | None:
             text = content
         else:
             complete_text = content
-    if "delta" not in choice and message is None:
+    # The last chunks of a reply have no delta to send: null is one there, and nowhere else.
+    is_last = bool(choice.get("finish_reason")) or has_usage
+    if message is None and delta is None and not ("delta" in choice and is_last):
         return None
     if not (text or complete_text or calls) and _has_unknown_text(choice, _CHOICE_KEYS):
         return None

@@ -57,10 +57,10 @@ async def role_first(pieces: Pieces) -> Bytes:
 
 async def null_deltas(pieces: Pieces) -> Bytes:
     yield event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
-    yield event({"choices": [{"delta": None}]})
     async for piece in pieces:
         yield event(chunk(piece))
     yield event({"choices": [{"delta": {}}]})
+    yield event({"choices": [{"delta": None, "finish_reason": "stop"}]})
     yield event({"choices": []})
     yield END
 

@@ -21,7 +21,7 @@ STREAMS = {
     "error-object": rb'(data: [^\n]+\n\n){2}data: {"error":{"message":"[^"]+","type":"\w+","code":529}}\n\n',
     "no-done": rb'(data: [^\n]+\n\n){3}data: {"choices":\[{"delta":{"content":" four"}}\]}\n\n',
     "role-only": rb'data: {"choices":\[{"delta":{"role":"assistant"}}\]}\n\n.*\[DONE\]\n\n',
-    "null-deltas": rb'.*"content":null.*"delta":null.*"delta":{}.*"choices":\[\].*\[DONE\]\n\n',
+    "null-deltas": rb'.*"content":null.*"delta":{}.*"delta":null.*"choices":\[\].*\[DONE\]\n\n',
     "comments": rb"(: keep-alive\n\ndata: [^\n]+\n\n){5}",
     "unknown-fields": rb'event: mock_event\n.*id: 1\n.*"mock_tone".*"mock_score".*"mock_trace".*\[DONE\]\n\n',
     "nulls": rb'.*"index":null.*"finish_reason":null.*"usage":null,"error":null.*\[DONE\]\n\n',
