@@ -48,7 +48,8 @@ def check(
     are looked at when there is --metadata. Exits with 1 when there are errors (with --strict, also for
     warnings), and with 2 when a file cannot be read.
     """
-    from millis_wrapper.config import check_config, load_config
+    from millis_wrapper.config import check_config
+    from millis_wrapper.config._load import read_config_file
 
     values = read_metadata(metadata)
     failing = {"error", "warning"} if strict else {"error"}
@@ -56,12 +57,12 @@ def check(
     code = 0
     for file in files:
         try:
-            config = load_config(sys.stdin.buffer if file == "-" else file)
+            read = read_config_file(sys.stdin.buffer if file == "-" else file)
         except ConfigurationError as error:
             say(error, ctx.obj)
             code = WRONG_USE
             continue
-        found = check_config(config, "override" if override else "agent", values)
+        found = read.with_lines(check_config(read.config, "override" if override else "agent", values))
         if as_json:
             listed.append({"file": file, "findings": [attrs.asdict(finding) for finding in found]})
         else:

@@ -6,8 +6,12 @@ import json
 import re
 from typing import Any
 
-# In text that is JSON, a string with a colon behind it is a key, and nothing else is.
-_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|[{}\[\]]')
+import attrs
+
+from millis_wrapper._paths import join_path
+
+# In valid JSON, a string is a key if and only if a colon follows it.
+_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|[{}\[\],]|[^\s{}\[\],:"]+')
 
 
 class ParseError(ValueError):
@@ -28,7 +32,7 @@ def read_json(text: str) -> Any:
         raise ParseError("a number has too many digits") from None
     except RecursionError:
         raise ParseError("nested too deeply") from None
-    _refuse_repeated_keys(text)
+    json_lines(text)  # raises for a repeated key
     return data
 
 
@@ -39,17 +43,43 @@ def repeated_key(key: str, first_line: int) -> str:
     )
 
 
-def _refuse_repeated_keys(text: str) -> None:
-    line, counted = 1, 0
-    objects: list[dict[str, int]] = []
+def json_lines(text: str) -> dict[str, int]:
+    """Return the line of each value of a valid JSON text by its path; that of a key's value is the key's.
+
+    Raises:
+        ParseError: A key comes twice in one object.
+    """
+    lines: dict[str, int] = {}
+    line, counted, path = 1, 0, ""
+    holders: list[_Holder] = []
     for token in _TOKEN.finditer(text):
-        if token.group() in "{[":
-            objects.append({})
-        elif token.group() in "}]":
-            objects.pop()
-        elif token["colon"]:
-            line, counted = line + text.count("\n", counted, token.start()), token.start()
+        line, counted = line + text.count("\n", counted, token.start()), token.start()
+        mark = token.group()
+        if token["colon"]:
             key = json.loads(token["text"])
-            if key in objects[-1]:
-                raise ParseError(repeated_key(key, objects[-1][key]), line)
-            objects[-1][key] = line
+            path = join_path(holders[-1].path, key)
+            if key in holders[-1].keys:
+                raise ParseError(repeated_key(key, lines[path]), line)
+            holders[-1].keys.add(key)
+            lines[path] = line
+        elif mark in ("}", "]"):
+            holders.pop()
+        elif mark == ",":
+            holders[-1].commas += 1
+        else:
+            if not holders or holders[-1].is_list:
+                path = f"{holders[-1].path}[{holders[-1].commas}]" if holders else ""
+                lines[path] = line
+            if mark in ("{", "["):
+                holders.append(_Holder(path, mark == "["))
+    return lines
+
+
+@attrs.define
+class _Holder:
+    """An object or a list whose end has not come yet."""
+
+    path: str
+    is_list: bool
+    commas: int = 0
+    keys: set[str] = attrs.field(factory=set[str])

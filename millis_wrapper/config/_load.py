@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, TypeAlias
+
+import attrs
 
 from millis_wrapper._json import is_object
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.request import is_duplicate_response
 
 from ._data import kind_of, plain
-from ._json_text import ParseError, read_json
+from ._finding import Finding
+from ._json_text import ParseError, json_lines, read_json
 
 Source: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
 
@@ -34,9 +38,45 @@ def load_config(source: Source) -> dict[str, Any]:
         ConfigurationError: it cannot be read, is not an object, has a key twice in one object, or is YAML
             without PyYAML (extra `contract`). The message names the file and the line.
     """
+    return read_config_file(source).config
+
+
+@attrs.frozen
+class ConfigFile:
+    """A config, and the text that it was read from."""
+
+    config: dict[str, Any]
+    _text: str
+    _is_json: bool
+    _root: str
+
+    def with_lines(self, found: Iterable[Finding]) -> list[Finding]:
+        """Return the findings with their lines: that of the value, or of the nearest object around it."""
+        lines: dict[str, int] | None = None
+        placed: list[Finding] = []
+        for finding in found:
+            lines = self._lines() if lines is None else lines
+            placed.append(attrs.evolve(finding, line=_line(lines, self._root, finding.path)))
+        return placed
+
+    def _lines(self) -> dict[str, int]:
+        if self._is_json:
+            return json_lines(self._text)
+        from ._yaml_text import yaml_lines
+
+        return yaml_lines(self._text)
+
+
+def read_config_file(source: Source) -> ConfigFile:
+    """Read a config as `load_config` does, and keep its text for the lines of findings.
+
+    Raises:
+        ConfigurationError: See `load_config`.
+    """
     name, text = _read(source)
+    is_json = _is_json(name, text)
     try:
-        data, odd = plain(_parsed(name, text))
+        data, odd = plain(_parsed(text, is_json))
     except ParseError as error:
         place = name if error.line is None else f"{name}, line {error.line}"
         raise ConfigurationError(f"{place}: {error}") from None
@@ -45,13 +85,25 @@ def load_config(source: Source) -> dict[str, Any]:
     if not is_object(data):
         what = "is empty" if data is None and not text.strip() else f"holds {kind_of(data)}"
         raise ConfigurationError(f'{name}: {what}; a config is an object, such as {{"prompt": "Be kind."}}')
-    config: dict[str, Any] = data["config"] if is_duplicate_response(data) else data
-    return config
+    if is_duplicate_response(data):
+        return ConfigFile(data["config"], text, is_json, "config")
+    return ConfigFile(data, text, is_json, "")
 
 
-def _parsed(name: str, text: str) -> Any:
+def _line(lines: Mapping[str, int], root: str, path: str) -> int | None:
+    if root:
+        path = f"{root}{path}" if path.startswith("[") else f"{root}.{path}" if path else root
+    ends = [len(path), *(end for end in reversed(range(len(path))) if path[end] in ".["), 0]
+    return next((lines[path[:end]] for end in ends if path[:end] in lines), None)
+
+
+def _is_json(name: str, text: str) -> bool:
     ending = os.path.splitext(name)[1].lower()
-    if ending == ".json" or (ending not in (".yaml", ".yml") and text.lstrip().startswith(("{", "["))):
+    return ending == ".json" or (ending not in (".yaml", ".yml") and text.lstrip().startswith(("{", "[")))
+
+
+def _parsed(text: str, is_json: bool) -> Any:
+    if is_json:
         return read_json(text) if text.strip() else None
     try:
         from ._yaml_text import read_yaml

@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from yaml.composer import ComposerError
 
+from millis_wrapper._paths import join_path
+
 from ._json_text import ParseError, repeated_key
 
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
@@ -43,6 +45,29 @@ def read_yaml(text: str) -> Any:
         raise _parse_error(error, text) from None
     except RecursionError:
         raise ParseError("nested too deeply") from None
+
+
+def yaml_lines(text: str) -> dict[str, int]:
+    """Return the line of each value of a YAML document by its path; that of a key's value is the key's.
+
+    The document must be one that `read_yaml` accepts and whose data is finite: what an alias names is
+    listed at each place that names it.
+    """
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    lines: dict[str, int] = {}
+    rest = [] if node is None else [("", node, node.start_mark.line + 1)]
+    while rest:
+        path, node, lines[path] = rest.pop()
+        if isinstance(node, yaml.MappingNode):
+            rest += [
+                (join_path(path, loader.construct_text(key)), value, key.start_mark.line + 1)
+                for key, value in node.value
+            ]
+        elif isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                rest.append((f"{path}[{number}]", item, item.start_mark.line + 1))
+    return lines
 
 
 def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:

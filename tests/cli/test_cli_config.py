@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,35 @@ def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
     assert program == "millis"
     assert cli(*arguments, saved(tmp_path, GOOD)).code == 0
     assert cli(*arguments, saved(tmp_path, {**GOOD, "flow": {"response_delay": 0.5}}, "bad.json")).code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"prompt": "x",\n "tools": [\n  {"name": "a"},\n  {\n   "timeout": "5",\n "name": 1}]}'),
+        ("a.yaml", "prompt: x\ntools:\n- name: a\n- {\n  timeout: '5',\n  name: 1}\n"),
+        (
+            "b.json",
+            '{"id": "-O", "config":\n{"tools": [\n {"name":"a"}, \n{\n"timeout": "5",\n"name": 1}]}}',
+        ),
+    ],
+)
+def test_each_finding_has_its_line(cli: Cli, tmp_path: Path, name: str, text: str) -> None:
+    """The line is that of the value; a missing key has the line of the object that lacks it."""
+    file = tmp_path / name
+    file.write_text(text)
+    ran = cli("config", "check", "--json", "--override", str(file))
+    (checked,) = json.loads(ran.out)
+    lines = {finding["path"]: finding["line"] for finding in checked["findings"]}
+    assert lines == {
+        "tools[0].description": 3,
+        "tools[1].description": 4,
+        "tools[1].name": 6,
+        "tools[1].timeout": 5,
+    }
+    shown = cli("config", "check", "--override", str(file)).out.splitlines()
+    assert len(shown) == 4
+    assert all(re.search(r"\(line [3-6]\)$", line) for line in shown)
 
 
 SECRET = "sk-live-4711"  # a secret of nobody

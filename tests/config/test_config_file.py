@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from config_cases import full_config
+from config_cases import bounded, full_config, odd_configs
+from hypothesis import given
+from hypothesis import strategies as st
 from schemas import CORPUS
 
 from millis_wrapper import ConfigurationError
+from millis_wrapper._paths import children
 from millis_wrapper.config import load_config
+from millis_wrapper.config._json_text import json_lines
+from millis_wrapper.config._yaml_text import yaml_lines
 
 CONFIG = {"prompt": "Grüß {name}.", "language": "no", "flow": {"response_delay": 400}}
 JSON = json.dumps(CONFIG, ensure_ascii=False)
@@ -155,3 +160,20 @@ def test_json_needs_no_library_and_yaml_says_which(monkeypatch: pytest.MonkeyPat
     assert refusal(saved(tmp_path, "a.yaml", YAML)).endswith(
         "a.yaml: reading YAML needs PyYAML; in a clone of millis-wrapper, run pip install '.[contract]'"
     )
+
+
+def _places(value: Any, path: str = "") -> list[str]:
+    return [path, *(place for way, child in children(value, path) for place in _places(child, way))]
+
+
+@bounded
+@given(odd_configs, st.sampled_from([None, 1]))
+def test_every_value_of_a_file_has_a_line(config: dict[str, Any], indent: int | None) -> None:
+    """JSON and YAML give each path a line, and paths that are further down never have an earlier one."""
+    text = json.dumps(config, indent=indent)
+    for lines in (json_lines(text), yaml_lines(text)):
+        places = _places(config)
+        assert set(lines) == set(places)
+        assert [lines[place] for place in places] == sorted(lines[place] for place in places)
+    if indent:
+        assert list(json_lines(text).values()) == [yaml_lines(text)[place] for place in json_lines(text)]
