@@ -193,14 +193,14 @@ def read_options(
     Raises:
         ConfigurationError: An argument or a variable is invalid. The message names it and says what to do.
     """
-    allow_http = _flag("allow_http", allow_http) or _environment_flag("MILLIS_ALLOW_HTTP")
+    allow_http = ensure_flag("allow_http", allow_http) or _environmentensure_flag("MILLIS_ALLOW_HTTP")
     if require_end is not None:
-        require_end = _flag("require_end", require_end)
+        require_end = ensure_flag("require_end", require_end)
     return Options(
         _host(region, base_url, allow_http),
         key,
         _headers(headers),
-        _flag("strict", strict),
+        ensure_flag("strict", strict),
         require_end,
     )
 
@@ -250,13 +250,18 @@ def _problem_with_key(secret: Secret) -> str | None:
     return None
 
 
-def _flag(name: str, value: object) -> bool:
+def ensure_flag(name: str, value: object) -> bool:
+    """Return `value` if it is a bool.
+
+    Raises:
+        ConfigurationError: It is not; the error names the argument `name`.
+    """
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}: must be True or False, got {shorten(repr(value), 40)}")
     return value
 
 
-def _environment_flag(name: str) -> bool:
+def _environmentensure_flag(name: str) -> bool:
     value = os.environ.get(name, "").strip().lower()
     if value in ("", "0", "false", "no", "off"):
         return False

@@ -16,6 +16,7 @@ from ._json import as_mapping, is_mapping, is_object, is_sequence
 from ._paths import children
 from ._text import shorten
 from .errors import ConfigurationError, UnknownFieldWarning
+from .options import ensure_flag
 from .results import ChatReply, DuplicatedAgent
 from .retry import Operation
 
@@ -28,7 +29,7 @@ _ROLES = ("user", "assistant", "tool")
 
 @attrs.frozen
 class PreparedRequest:
-    """What to send: `path` below the host, and the JSON body as bytes, if any."""
+    """A request: its path below the host, and its JSON body as bytes, if it has one."""
 
     operation: Operation
     method: str
@@ -53,9 +54,7 @@ def agent_arguments(
         UnknownFieldWarning: The config has an unknown key.
     """
     if agent_id is None and agent_config is None:
-        raise ConfigurationError(
-            "agent_id or agent_config: pass at least one, so that there is an agent to talk to"
-        )
+        raise ConfigurationError("agent_id or agent_config: pass at least one of them")
     agent: dict[str, Any] = {}
     if agent_id is not None:
         agent["agent_id"] = validate_agent_id(agent_id)
@@ -64,13 +63,12 @@ def agent_arguments(
         _report_unknown_keys(agent["agent_config"], strict)
     if metadata is not None:
         if not isinstance(metadata, Mapping):
-            raise ConfigurationError(f"metadata: must be a dict, not {type(metadata).__name__}")
+            raise ConfigurationError(f"metadata: must be a dict, got {type(metadata).__name__}")
         agent["metadata"] = dict(metadata)
     if include_metadata_in_prompt is not None:
-        if not isinstance(include_metadata_in_prompt, bool):
-            shown = _shown(include_metadata_in_prompt)
-            raise ConfigurationError(f"include_metadata_in_prompt: must be True, False or None, not {shown}")
-        agent["include_metadata_in_prompt"] = include_metadata_in_prompt
+        agent["include_metadata_in_prompt"] = ensure_flag(
+            "include_metadata_in_prompt", include_metadata_in_prompt
+        )
     return agent
 
 
@@ -85,10 +83,8 @@ def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session
     Raises:
         ConfigurationError: `end_of_session` is not a bool, or a value cannot be encoded as JSON.
     """
-    if not isinstance(end_of_session, bool):
-        raise ConfigurationError(f"end_of_session: must be True or False, not {_shown(end_of_session)}")
     body: dict[str, Any] = {"agent": agent}
-    if end_of_session:
+    if ensure_flag("end_of_session", end_of_session):
         body["end_of_session"] = True
     # The messages are JSON already, so that a conversation encodes each of them only once.
     content = b'%s,"messages":[%s]}' % (json_body(body)[:-1], b",".join(messages))
@@ -103,34 +99,43 @@ def prepare_duplicate(agent_id: str) -> PreparedRequest:
 
 
 def validate_agent_id(agent_id: str) -> str:
-    """Return `agent_id`; raises ConfigurationError when it cannot be one."""
+    """Return `agent_id` if it can be an agent id.
+
+    Raises:
+        ConfigurationError: It cannot be one.
+    """
     if not isinstance(agent_id, str):
-        raise ConfigurationError(f"agent_id: must be a str, not {type(agent_id).__name__}")
-    # White space and controls are slips of copying, and half of a surrogate pair cannot stand in a URL. "."
-    # and ".." would be taken out of the address, which then names something else.
+        raise ConfigurationError(f"agent_id: must be a str, got {type(agent_id).__name__}")
+    # White space and control characters are copied by accident, and a URL cannot contain half of a surrogate
+    # pair. "." and ".." would be removed from the URL path, which would then name another resource.
     if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
-            f"agent_id: {_shown(agent_id)} is not a valid agent id: pass that of a saved agent"
+            f"agent_id: {_shown(agent_id)} is not a valid agent id; pass the id of a saved agent"
             " (20 letters, digits, - and _)"
         )
     return agent_id
 
 
 def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dict[str, Any]]:
-    """Return `messages` as a list of new dicts; `may_be_empty` allows a list without any.
+    """Return `messages` as a list of new dicts.
 
-    Raises ConfigurationError naming the message (`messages[0].role`) and what to do.
+    Args:
+        messages: The text of the user, or a list of messages.
+        may_be_empty: Whether an empty list is valid.
+
+    Raises:
+        ConfigurationError: A message is not valid; the error names its place, such as `messages[0].role`.
     """
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     given = type(messages).__name__
-    # A single message can be iterable, too: a dict and a model iterate over their keys.
+    # A single message is iterable, too: a dict and a model iterate over their keys.
     if as_mapping(messages) is not None or isinstance(messages, bytes) or not isinstance(messages, Iterable):
-        raise ConfigurationError(f"messages: must be a str or a list of messages, not {given}")
+        raise ConfigurationError(f"messages: must be a str or a list of messages, got {given}")
     listed: Iterable[object] = messages
     dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(listed)]
     if not (dicts or may_be_empty):
-        raise ConfigurationError("messages: there are none; pass at least the user's message")
+        raise ConfigurationError("messages: must not be empty; pass at least one message")
     return dicts
 
 
@@ -184,16 +189,16 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
     role = value.get("role")
     if role == "system":
         raise ConfigurationError(
-            f'{place}.role: the service has no "system" role; put the text into agent_config["prompt"]'
+            f'{place}.role: must not be "system"; put system text into agent_config["prompt"]'
         )
     if role not in _ROLES:
-        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, not {_shown(role)}")
-    content_is = "a str (empty where there is nothing to say)"
+        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, got {_shown(role)}")
+    content_is = "a str (empty if there is no text)"
     if "content" not in value:
-        raise ConfigurationError(f"{place}.content: is missing; it must be {content_is}")
+        raise ConfigurationError(f"{place}.content: is missing; add {content_is}")
     if not isinstance(value["content"], str):
         given = type(value["content"]).__name__
-        raise ConfigurationError(f"{place}.content: must be {content_is}, not {given}")
+        raise ConfigurationError(f"{place}.content: must be {content_is}, got {given}")
     return dict(value)
 
 
@@ -217,7 +222,7 @@ def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
 
 
 def _depth_of_caller() -> int:
-    # The warning has to point at the caller's line, however many frames of this library are between.
+    # The warning points at the line of the caller, past all frames of this library.
     depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -236,11 +241,15 @@ _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_encode_model
 ).encode
 
-_DEEPEST_NAMED = 20  # steps of the way to a value that cannot be sent
+_DEEPEST_NAMED = 20  # steps in the path of a value that cannot be encoded
 
 
 def json_body(body: dict[str, Any], path: str = "") -> bytes:
-    """Return `body` as JSON; raises ConfigurationError naming the place of what JSON does not have."""
+    """Return `body` as JSON.
+
+    Raises:
+        ConfigurationError: A value cannot be encoded as JSON; the error names its place.
+    """
     try:
         return _json_bytes(body)
     except (TypeError, ValueError, RecursionError):
@@ -278,9 +287,9 @@ def _is_sendable(value: Any) -> bool:
 
 
 def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
-    """Name the innermost place in `value` that JSON cannot say."""
+    """Return the message for the innermost place in `value` that cannot be encoded as JSON."""
     if depth > _DEEPEST_NAMED:
-        return f"{path}: is nested too deeply, or holds itself"
+        return f"{path}: is nested too deeply or contains itself"
     if (plain := as_mapping(value)) is not None:
         value = dict(plain)
     for place, child in children(value, path):
@@ -293,6 +302,6 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
         key = next(key for key in value if key not in _by_json_key(value).values())
         return f"{path}: has two keys that become the same JSON key: {_shown(key)}; use strings"
     if isinstance(value, str):
-        return f"{path}: holds half of a surrogate pair, which is not text"
+        return f"{path}: contains half of a surrogate pair, which cannot be encoded as text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
-    return f"{path}: {what} cannot be sent as JSON"
+    return f"{path}: {what} cannot be encoded as JSON"

@@ -1,4 +1,4 @@
-"""A whole answer -> `DuplicatedAgent`, or the error for its status. No I/O."""
+"""A complete response -> `DuplicatedAgent`, or the error for its status. No I/O."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 BODY_START = 2_000  # characters of a body that an error keeps
-_MESSAGE_DETAIL = 300  # characters of it that a message shows
-_MESSAGE_PLACES = 2_000  # characters of the faulty places of a 422 that a message shows
+_MESSAGE_DETAIL = 300  # characters of a body that a message shows
+_MESSAGE_PLACES = 2_000  # characters of the field errors of a 422 that a message shows
 
 _CLASSES: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -46,14 +46,14 @@ _CLASSES: dict[int, type[APIStatusError]] = {
 
 _CONFIG = ("agent", "agent_config")  # where the config is in a chat request
 
-COPY_MAY_EXIST = "a copy may exist: look before you try again"
-# Header names whose values are not shown: what they hold opens doors.
+COPY_MAY_EXIST = "a copy may exist, check before you retry"
+# Headers whose values are credentials.
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 _ADVICE = {
     401: "check the key: api_key= or MILLIS_API_KEY",
-    403: "check what this key may do",
-    404: "check the agent's id, and that the region or base_url is where it lives",
+    403: "check the permissions of this key",
+    404: "check the agent id, and that region or base_url is where the agent was created",
 }
 
 
@@ -66,15 +66,15 @@ def error_for_status(
     now: datetime,
     attempt: int = 1,
 ) -> APIStatusError:
-    """Return the error for an answer with an error status.
+    """Return the error for a response with an error status.
 
     Args:
-        operation: what was asked for.
-        status_code: the answer's HTTP status code.
-        body: the answer's body, or its start.
-        headers: the answer's headers by lower-case name.
-        now: the time to count a Retry-After date from.
-        attempt: which attempt this was, from 1.
+        operation: The operation of the request.
+        status_code: The HTTP status code.
+        body: The response body, or its start.
+        headers: The response headers by lowercase name.
+        now: The current time, from which a Retry-After date counts.
+        attempt: The number of this attempt, from 1.
     """
     detail = _detail(body)
     retry_after = parse_retry_after(headers.get("retry-after"), now)
@@ -107,7 +107,7 @@ def error_for_status(
 
 
 def shown_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, str]:
-    """Return an answer's headers as an error shows them: without the key, cookies and control characters."""
+    """Return response headers with credentials masked and control characters escaped, for an error."""
     return {
         name.lower(): "****"
         if name.lower() in _SECRET_HEADERS
@@ -122,7 +122,7 @@ def body_start(body: bytes) -> str:
 
 
 def stated_reason(value: Any) -> str | None:
-    """Return the reason that a JSON answer states under `detail` or `error`, in one line, or None."""
+    """Return the reason that a JSON response gives, for example under `detail`, in one line, or None."""
     if not is_object(value):
         return None
     for key in ("detail", "error", "message"):
@@ -143,7 +143,7 @@ def _detail(body: bytes) -> Any:
 
 
 def reason_in(body: bytes) -> str:
-    """Return why a body is not what it should be, in its own words as far as it has any."""
+    """Return the reason in a response body: the stated one, or the start of the body."""
     stated = stated_reason(read_json(body))
     return stated or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
 
@@ -163,12 +163,12 @@ def _message(operation: Operation, status: int, reason: str) -> str:
     if status in _ADVICE:
         parts.append(f"({_ADVICE[status]})")
     if 300 <= status <= 399:
-        parts.append("(a redirect is not followed, since the key would go along: check base_url)")
+        parts.append("(the client does not follow redirects, which would take the key along; check base_url)")
     return " ".join(parts)
 
 
 def _field_errors(detail: Any) -> Iterator[FieldError]:
-    # FastAPI's form of a 422: a list of {"loc", "msg", "type"}. What departs from it is shown as it came.
+    # FastAPI's form of a 422 is a list of {"loc", "msg", "type"}. Other items are shown unchanged.
     for item in detail if is_array(detail) else ():
         if not is_object(item):
             yield FieldError((), write_json(item), "")
@@ -194,41 +194,41 @@ def _uncapital(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-# The contract says integer and is silent on the unit. As seconds this is the year 5138, as milliseconds
-# 1973: the size decides.
+# The contract says integer without a unit, so the size decides: this number of seconds is in the year 5138,
+# and this number of milliseconds in 1973.
 _LARGEST_SECONDS = 1e11
-# Longer than a date without hyphens (20250101); dateutil would find years, days and hours in it.
+# A date without hyphens (20250101) is shorter. dateutil would read longer digits as a date and a time.
 _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 
 @cache
 @delays_fork
 def prepare_reading() -> None:
-    """Load what the answer of `duplicate` is read with.
+    """Import the modules that `read_duplicated_agent` needs.
 
-    Called before the request is sent: an import that fails after it (no more file descriptors, a warning
+    This runs before the request is sent: an import that fails afterwards (no more file descriptors, a warning
     that is an error) would lose the id of a copy that was made.
     """
     from millis_api import models
 
-    for name in models.__all__:  # each is loaded when it is first named
+    for name in models.__all__:  # each is imported at its first use
         getattr(models, name)
-    # Parsers and codecs load parts of themselves at their first use.
+    # Parsers and codecs import more modules at their first use.
     read_duplicated_agent(b'{"id": "x", "name": "", "config": {"voice": {}}, "created_at": "2025-01-01"}')
 
 
 def read_duplicated_agent(
     body: bytes, headers: Mapping[str, str] | None = None, *, redact: Callable[[bytes], bytes] = bytes
 ) -> DuplicatedAgent:
-    """Return the agent that the body of a success describes.
+    """Parse the response of `duplicate`.
 
     Args:
-        body: the answer's body.
-        headers: the answer's headers, for an error.
-        redact: takes the key out of bytes that go into an error.
+        body: The response body.
+        headers: The response headers, for an error.
+        redact: Removes the key from bytes that go into an error.
 
     Raises:
-        UnexpectedResponseError: there is no id in it; anything else that is odd is left to `raw`.
+        UnexpectedResponseError: The body has no agent id. Any other oddity is kept in `raw`.
     """
     raw = read_json(body, max_depth=None)
     agent_id = _id(raw.get("id")) if is_object(raw) else None
@@ -237,29 +237,29 @@ def read_duplicated_agent(
     elif not is_object(raw):
         problem = "is not a JSON object"
     else:
-        problem = "holds no id"
+        problem = "has no id"
     if agent_id is None:
-        body, raw = redact(body), None  # the frames of an error show what is in them
+        body, raw = redact(body), None  # so that the frames of a traceback do not hold the key
         coding = (headers or {}).get("content-encoding")
         coded = f"content-encoding: {coding}; " if coding else ""
-        message = f"the answer to duplicate {problem} ({coded}{reason_in(body)}); {COPY_MAY_EXIST}"
+        message = f"the response to duplicate {problem} ({coded}{reason_in(body)}); {COPY_MAY_EXIST}"
         raise UnexpectedResponseError(message, body=body_start(body), headers=headers)
     name = raw.get("name")
     return DuplicatedAgent(
         id=agent_id,
         name=name if isinstance(name, str) else None,
         created_at=read_moment(raw.get("created_at")),
-        # Read once more, so that what is done to the config leaves `raw` as it came.
+        # Parsed again, so that changing the config does not change `raw`.
         config=_config(read_json(body, max_depth=None).get("config")),
         raw=raw,
     )
 
 
 def read_moment(value: Any) -> datetime | None:
-    """Return the moment that `value` names as an aware datetime in UTC, or None.
+    """Return a moment as an aware datetime in UTC, or None if `value` is not one.
 
-    A number, also one written as text, counts from the epoch, in milliseconds above 1e11 and in seconds
-    below; other text is read as ISO 8601, in UTC unless it says otherwise.
+    A number, also as text, counts from the epoch: in milliseconds above 1e11, otherwise in seconds. Other
+    text is parsed as ISO 8601, in UTC unless it has a time zone.
     """
     try:
         if isinstance(value, str) and _COUNT.fullmatch(value):
@@ -277,7 +277,7 @@ def read_moment(value: Any) -> datetime | None:
 
 
 def _id(value: Any) -> str | None:
-    # A number would be odd, but it is an id; true and 1.5 are none.
+    # A whole number is accepted as an id; true and 1.5 are not.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 Ended: TypeAlias = Literal["done", "finish_reason", "eof"]
 
 
-# Not frozen: that takes twice as long to make, and there is one for each event.
+# Not frozen, because a frozen class takes twice as long to create, and each event creates one.
 @attrs.define
 class ChatChunk:
-    """One event of the stream, as it came."""
+    """One event of the stream."""
 
     text: str
-    """What it adds to the reply; "" when nothing."""
+    """The text that it adds to the reply, possibly ""."""
     data: Any
-    """The payload: a dict for a JSON object, else the payload's text."""
+    """The data of the event: a dict for a JSON object, otherwise text."""
     event: str = "message"
-    """The event's name; "message" unless the service named it."""
+    """The name of the event; "message" unless the service set one."""
     finish_reason: str | None = None
-    """The service's word for why the reply ends here, or None."""
+    """Why the reply ends here, as the service puts it, or None."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the chunk as data for `json.dumps`."""
@@ -36,21 +36,21 @@ class ChatChunk:
 
 @attrs.define
 class ChatReply:
-    """A reply, whole or as far as it has come."""
+    """A reply, or the part of it that was received so far."""
 
     text: str = ""
-    """The agent's words."""
+    """The text of the agent."""
     finish_reason: str | None = None
-    """The service's word for why the reply ended, or None."""
+    """Why the reply ended, as the service puts it, or None."""
     ended: Ended | None = None
-    """How it ended: "done" (the service sent `[DONE]`), "finish_reason" (it gave a reason and sent no more),
-    "eof" (it closed the stream properly with neither); None while the stream is open, and for ever when it
-    broke or was left early. A gateway can end a cut reply properly: "eof" is whole only if the service
-    never marks its ends (see `require_end`)."""
+    """How the reply ended: "done" (the service sent `[DONE]`), "finish_reason" (the service sent a finish
+    reason and closed the stream) or "eof" (the service closed the stream without either). None while the
+    stream is open, and for a reply that is incomplete. A gateway can end a reply that was cut off as "eof"
+    (see `require_end`)."""
     usage: UsageDict | None = None
-    """What the service counted, if it said so."""
+    """The token counts, if the service sent them."""
     tool_calls: list[ToolCallDict] = attrs.field(factory=list["ToolCallDict"])
-    """The tools that the agent calls: {id, type, function: {name, arguments}}, arguments as JSON text."""
+    """The tool calls: {id, type, function: {name, arguments}}, with the arguments as JSON text."""
     # Two replies with the same content are equal, however long each took.
     time_to_first_text: float | None = attrs.field(default=None, eq=False)
     """Seconds from the moment the request was sent to the first text of the reply; None without any."""
@@ -72,26 +72,26 @@ class ChatReply:
 
 @attrs.frozen
 class DuplicatedAgent:
-    """The copy that `duplicate` made.
+    """The copy that `duplicate` created.
 
-    Each field but `id` and `raw` is None where the answer held nothing readable.
+    A field other than `id` and `raw` is None if the response has no valid value for it.
     """
 
     id: str
-    """The copy's id."""
+    """The id of the copy."""
     name: str | None
-    """The copy's name."""
+    """The name of the copy."""
     created_at: datetime | None
-    """When it was made: an aware datetime in UTC."""
+    """When the copy was created: an aware datetime in UTC."""
     config: AgentConfig | None
-    """Its whole config; `config.to_dict()` is exactly what came."""
-    raw: dict[str, Any] = attrs.field(repr=False)  # it holds the config once more
-    """The answer's JSON as it came."""
+    """The config of the copy; `config.to_dict()` returns exactly the received data."""
+    raw: dict[str, Any] = attrs.field(repr=False)  # it contains the config, too
+    """The received JSON object, unchanged."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the copy as data for `json.dumps`.
 
-        It holds the fields, the time as ISO 8601 text, and whatever else came beside them.
+        It contains the fields, with the time as ISO 8601 text, and every other field of the response.
         """
         return {
             **copy.deepcopy(self.raw),

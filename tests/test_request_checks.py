@@ -15,9 +15,7 @@ from millis_wrapper.results import ChatChunk, ChatReply, DuplicatedAgent
 
 def test_an_agent_has_to_be_named() -> None:
     """Neither an id nor a config: the message says to pass one."""
-    assert refusal(agent) == (
-        "agent_id or agent_config: pass at least one, so that there is an agent to talk to"
-    )
+    assert refusal(agent) == ("agent_id or agent_config: pass at least one of them")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +23,7 @@ def test_an_agent_has_to_be_named() -> None:
 )
 def test_anything_but_an_agents_id_is_refused(agent_id: str) -> None:
     """Empty, with white space or controls, unending, or a step of a path: the same for chat and duplicate."""
-    words = "is not a valid agent id: pass that of a saved agent (20 letters, digits, - and _)"
+    words = "is not a valid agent id; pass the id of a saved agent (20 letters, digits, - and _)"
     for what in (lambda: agent(agent_id=agent_id), lambda: prepare_duplicate(agent_id)):
         assert refusal(what).startswith("agent_id: '")
         assert refusal(what).endswith(words)
@@ -35,7 +33,7 @@ def test_anything_but_an_agents_id_is_refused(agent_id: str) -> None:
 @pytest.mark.parametrize("agent_id", [7, b"-OabC", True, ["-OabC"]])
 def test_an_agents_id_is_text(agent_id: Any) -> None:
     """The message names the type."""
-    words = f"agent_id: must be a str, not {type(agent_id).__name__}"
+    words = f"agent_id: must be a str, got {type(agent_id).__name__}"
     assert refusal(lambda: agent(agent_id=agent_id)) == words
     assert refusal(lambda: prepare_duplicate(agent_id)) == words
 
@@ -43,7 +41,7 @@ def test_an_agents_id_is_text(agent_id: Any) -> None:
 def test_duplicate_needs_an_id() -> None:
     """None is refused like any other type."""
     missing: Any = None
-    assert refusal(lambda: prepare_duplicate(missing)) == "agent_id: must be a str, not NoneType"
+    assert refusal(lambda: prepare_duplicate(missing)) == "agent_id: must be a str, got NoneType"
 
 
 class Other:
@@ -66,7 +64,7 @@ def test_a_config_is_a_dict_or_a_model(config: Any) -> None:
 @pytest.mark.parametrize("metadata", ["x", 7, [("a", 1)]])
 def test_metadata_is_a_dict(metadata: Any) -> None:
     """The message names the argument and the type."""
-    words = f"metadata: must be a dict, not {type(metadata).__name__}"
+    words = f"metadata: must be a dict, got {type(metadata).__name__}"
     assert refusal(lambda: agent(agent_id="x", metadata=metadata)) == words
 
 
@@ -74,10 +72,10 @@ def test_metadata_is_a_dict(metadata: Any) -> None:
 def test_switches_are_true_or_false(value: Any) -> None:
     """A word or a number is refused: `"no"` would count as yes."""
     assert refusal(lambda: agent(agent_id="x", include_metadata_in_prompt=value)) == (
-        f"include_metadata_in_prompt: must be True, False or None, not {value!r}"
+        f"include_metadata_in_prompt: must be True or False, got {value!r}"
     )
     assert refusal(lambda: call(agent_id="x", end_of_session=value)) == (
-        f"end_of_session: must be True or False, not {value!r}"
+        f"end_of_session: must be True or False, got {value!r}"
     )
 
 
@@ -85,7 +83,7 @@ def test_switches_are_true_or_false(value: Any) -> None:
 def test_there_have_to_be_messages(messages: Any) -> None:
     """The message says what to pass."""
     assert refusal(lambda: message_dicts(messages)) == (
-        "messages: there are none; pass at least the user's message"
+        "messages: must not be empty; pass at least one message"
     )
 
 
@@ -101,14 +99,14 @@ class PydanticMessage(pydantic.BaseModel):
 def test_messages_are_text_or_a_list(messages: Any) -> None:
     """A message alone is not taken for a list of them."""
     assert refusal(lambda: message_dicts(messages)) == (
-        f"messages: must be a str or a list of messages, not {type(messages).__name__}"
+        f"messages: must be a str or a list of messages, got {type(messages).__name__}"
     )
 
 
 def test_there_is_no_system_role() -> None:
     """The message says where that text belongs."""
     assert refusal(lambda: message_dicts([*HELLO, {"role": "system", "content": "Be kind"}])) == (
-        'messages[1].role: the service has no "system" role; put the text into agent_config["prompt"]'
+        'messages[1].role: must not be "system"; put system text into agent_config["prompt"]'
     )
 
 
@@ -126,7 +124,7 @@ def test_there_is_no_system_role() -> None:
 def test_a_role_that_the_contract_does_not_have_is_refused(message: dict[str, Any], shown: str) -> None:
     """The message names the place and lists the roles."""
     assert refusal(lambda: message_dicts([message])) == (
-        f"messages[0].role: must be one of user, assistant, tool, not {shown}"
+        f"messages[0].role: must be one of user, assistant, tool, got {shown}"
     )
 
 
@@ -142,14 +140,14 @@ def test_a_role_that_the_contract_does_not_have_is_refused(message: dict[str, An
 def test_content_of_another_type_is_refused(message: dict[str, Any], given: str) -> None:
     """The message names the place and what was there, not megabytes of it."""
     assert refusal(lambda: message_dicts([message])) == (
-        f"messages[0].content: must be a str (empty where there is nothing to say), not {given}"
+        f"messages[0].content: must be a str (empty if there is no text), got {given}"
     )
 
 
 def test_content_that_is_missing_is_refused() -> None:
     """Also for an assistant's message with tool calls alone: the contract wants an empty text."""
     assert refusal(lambda: message_dicts([*HELLO, {"role": "assistant", "tool_calls": []}])) == (
-        "messages[1].content: is missing; it must be a str (empty where there is nothing to say)"
+        "messages[1].content: is missing; add a str (empty if there is no text)"
     )
 
 

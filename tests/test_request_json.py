@@ -1,4 +1,4 @@
-"""Values that cannot be sent as JSON, and config keys that the contract does not know."""
+"""Values that cannot be encoded as JSON, and config keys that the contract does not know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from request_helpers import HELLO, agent, call, refusal, sent
 from millis_wrapper import AsyncMillis, Millis
 from millis_wrapper.errors import UnknownFieldWarning
 
-# What cannot be sent as JSON.
+# What cannot be encoded as JSON.
 
 CIRCLE: dict[str, Any] = {}
 CIRCLE["self"] = [CIRCLE]
@@ -29,25 +29,25 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
     [
         (
             {"metadata": {"when": {"at": [1, object()]}}},
-            "agent.metadata.when.at[1]: a value of type object cannot be sent as JSON",
+            "agent.metadata.when.at[1]: a value of type object cannot be encoded as JSON",
         ),
-        ({"metadata": {"x": float("nan")}}, "agent.metadata.x: nan cannot be sent as JSON"),
-        ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be sent as JSON"),
-        ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be sent as JSON"),
-        ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be sent as JSON"),
+        ({"metadata": {"x": float("nan")}}, "agent.metadata.x: nan cannot be encoded as JSON"),
+        ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be encoded as JSON"),
+        ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be encoded as JSON"),
+        ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be encoded as JSON"),
         ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is not a string: ('a', 'b')"),
         (
             {"metadata": {"we ird\x1b": b""}},
-            'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be sent as JSON',
+            'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be encoded as JSON',
         ),
         (
             {"metadata": {"x": "half \ud83d"}},
-            "agent.metadata.x: holds half of a surrogate pair, which is not text",
+            "agent.metadata.x: contains half of a surrogate pair, which cannot be encoded as text",
         ),
         ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is not a string: '\\ud83d'"),
         (
             {"agent_config": {"prompt": "\udc00"}},
-            "agent.agent_config.prompt: holds half of a surrogate pair, which is not text",
+            "agent.agent_config.prompt: contains half of a surrogate pair, which cannot be encoded as text",
         ),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -68,13 +68,13 @@ def test_a_value_that_holds_itself_is_refused_by_place(arguments: dict[str, Any]
     assert re.match(
         r"agent\.(metadata\.(self\[0\]|x\[0\]\[0\])|agent_config\.voice\.settings\.self)", message
     )
-    assert message.endswith(": is nested too deeply, or holds itself")
+    assert message.endswith(": is nested too deeply or contains itself")
 
 
 def test_half_a_surrogate_pair_in_a_message_is_refused_by_place() -> None:
     """Text that no encoding can carry does not come as a UnicodeError."""
     assert refusal(lambda: call([*HELLO, {"role": "user", "content": "a\udfffb"}], agent_id="x")) == (
-        "messages[1].content: holds half of a surrogate pair, which is not text"
+        "messages[1].content: contains half of a surrogate pair, which cannot be encoded as text"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_config_that_holds_itself_is_named(key: str) -> None:
     """What cannot be sent is a ConfigurationError, however deep it is."""
     endless: list[Any] = []
     endless.append(endless)
-    assert "nested too deeply, or holds itself" in refusal(lambda: sent(agent_config={key: endless}))
+    assert "nested too deeply or contains itself" in refusal(lambda: sent(agent_config={key: endless}))
 
 
 def test_free_objects_have_no_unknown_keys() -> None:

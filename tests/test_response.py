@@ -133,9 +133,9 @@ def test_a_422_of_very_many_places_has_a_message_of_bounded_length() -> None:
     ("status", "advice"),
     [
         (401, "(check the key: api_key= or MILLIS_API_KEY)"),
-        (403, "(check what this key may do)"),
-        (404, "(check the agent's id, and that the region or base_url is where it lives)"),
-        (302, "(a redirect is not followed, since the key would go along: check base_url)"),
+        (403, "(check the permissions of this key)"),
+        (404, "(check the agent id, and that region or base_url is where the agent was created)"),
+        (302, "(the client does not follow redirects, which would take the key along; check base_url)"),
     ],
 )
 def test_the_message_says_what_to_do(status: int, advice: str) -> None:
@@ -151,7 +151,7 @@ def test_only_a_redirect_is_called_one() -> None:
 
 def test_a_copy_may_exist_after_an_answer_that_came_too_late() -> None:
     """`duplicate` says so for the statuses after which nobody knows, and only for those."""
-    words = "(a copy may exist: look before you try again)"
+    words = "(a copy may exist, check before you retry)"
     warned = {status for status in range(300, 600) if words in str(error_for(status, operation="duplicate"))}
     assert warned == {408, *range(500, 600)}
     assert not any(words in str(error_for(status)) for status in range(300, 600))

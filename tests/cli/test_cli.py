@@ -142,9 +142,9 @@ def test_an_unknown_config_key_is_one_line_and_sent(
     ("agent_id", "words", "advice"),
     [
         ("-mock-401-----------", "[401 Unauthorized] Invalid private key", "MILLIS_API_KEY)"),
-        ("-mock-404-----------", "[404 Not Found] the service gave no reason", "the region or base_url"),
+        ("-mock-404-----------", "[404 Not Found] the service gave no reason", "region or base_url"),
         ("-mock-422-----------", "[422 ", "] messages[0].content: field required"),
-        ("-unknown------------", "[404 Not Found] The mock has no agent", "the region or base_url"),
+        ("-unknown------------", "[404 Not Found] The mock has no agent", "region or base_url"),
     ],
 )
 def test_a_refusal_is_one_line_and_1(cli: Cli, agent_id: str, words: str, advice: str) -> None:
@@ -295,7 +295,7 @@ def test_duplicate_in_doubt_is_not_repeated(cli: Cli, millis_mock: MockMillis) -
     """One request went out, and the line says that a copy may exist."""
     ran = cli("duplicate", "-mock-cut-----------")
     assert (ran.code, ran.out) == (1, "")
-    assert "a copy may exist: look before you try again" in ran.error
+    assert "a copy may exist, check before you retry" in ran.error
     assert len(millis_mock.requests) == 1
 
 

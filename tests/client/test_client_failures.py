@@ -40,7 +40,7 @@ pytestmark = pytest.mark.anyio
 
 MAY_HAVE_HAPPENED = {
     "chat": "the service may have acted on it",
-    "duplicate": "a copy may exist: look before you try again",
+    "duplicate": "a copy may exist, check before you retry",
 }
 
 NO_ANSWER: dict[str, Answer] = {
