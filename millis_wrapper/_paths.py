@@ -9,6 +9,8 @@ from typing import Any
 
 from ._json import is_mapping, is_sequence
 
+_SUFFIXES = ("ms", "millis", "milliseconds", "s", "sec", "secs", "seconds", "url")
+
 
 def join_path(path: str, key: str) -> str:
     """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
@@ -49,6 +51,25 @@ def closest_matches(word: str, known: Iterable[str], most: int = 3) -> list[str]
 
     spelling = {_letters(name): name for name in sorted(known)}
     return [spelling[near] for near in get_close_matches(_letters(word), spelling, most)]
+
+
+def closest_key(key: str, known: Iterable[str]) -> str | None:
+    """Return the key in `known` of which `key` is probably another spelling, or None.
+
+    The last words have to be similar, too: `systemPrompt` may be `prompt`, but `firstMessageMode` is not
+    `first_message`. A unit or "url" at the end does not count.
+    """
+    for near in closest_matches(key, known):
+        if _letters(near) == _letters(key) or closest_matches(_last_word(key), [_last_word(near)]):
+            return near
+    return None
+
+
+def _last_word(key: str) -> str:
+    words: list[str] = re.findall(r"[A-Z]*[a-z]+|[A-Z]+", key) or [key]
+    while len(words) > 1 and words[-1].lower() in _SUFFIXES:
+        words.pop()
+    return words[-1].lower()
 
 
 def _letters(word: str) -> str:

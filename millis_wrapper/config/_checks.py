@@ -60,7 +60,7 @@ def findings(config: object, kind: Kind, names: Collection[object] | None) -> li
 def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
     component = _COMPONENTS[kind]
     masked = mask_secrets(data, component)
-    unknown = {key.path: key for key in unknown_keys(data, component)}
+    unknown = {key.path: key for key in _with_one_match_each(unknown_keys(data, component))}
     for violation in violations(data, component):
         path = format_path(violation.path)
         if violation.kind == "extra" and path in unknown:
@@ -78,12 +78,46 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
         yield _unknown("warning", "is a key that the contract does not know", key, data)
 
 
+def _with_one_match_each(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
+    """Leave a known name to the first unknown key of an object that is like it; renaming two would lose one."""
+    taken: set[tuple[Path, str | None]] = set()
+    for key in keys:
+        match = (key.steps[:-1], key.closest_match)
+        yield key._replace(closest_match=None) if match in taken else key
+        taken.add(match)
+
+
 def _unknown(level: Level, words: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
     near = key.closest_match
-    fix = _renamed(key, data, level)
+    fix = _renamed(key, data, level) or (None if near else _moved(key, data))
     if near and not fix:
         words += f", and which looks like {near}"
     return Finding(key.path, level, words, fix or (None if near or level != "error" else "remove it"))
+
+
+def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
+    """Return the fix that names the object to which a known key at the top level belongs, if it is clear."""
+    known = _fields()
+    places = [
+        path for path in known if path.rpartition(".")[2] == key.key and "[]" not in path and "." in path
+    ]
+    if len(key.steps) > 1 or len(places) != 1:
+        return None
+    (place,) = places
+    holder = place.rpartition(".")[0]
+    inside = data
+    for step in holder.split("."):
+        inside = inside[step] if is_object(inside) and is_object(inside.get(step)) else {}
+    if key.key in inside:
+        return f"remove it; {place} is set already"
+    others = [
+        field.path.rpartition(".")[2]
+        for field in known.values()
+        if field.required and field.path.rpartition(".")[0] == holder and field.path != place
+    ]
+    if inside or not others:
+        return f"it belongs to {place}"
+    return f"write {holder}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
 
 
 def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:

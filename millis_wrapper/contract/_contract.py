@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from millis_wrapper._json import is_mapping, is_sequence
-from millis_wrapper._paths import closest_match, format_path
+from millis_wrapper._paths import closest_key, closest_match, format_path
 
 from ._values import Field, UnknownKey
 
@@ -75,7 +75,7 @@ class Contract:
                     yield from self._unknown(child, known, steps)
                 else:
                     guesses -= 1
-                    near = closest_match(str(key), names) if guesses >= 0 else None
+                    near = closest_key(str(key), names) if guesses >= 0 else None
                     yield UnknownKey(format_path(steps), str(key), near, steps)
         elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
