@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._paths import format_path, join_path
-from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.contract import Field, UnknownKey, fields, mask_secrets, unknown_keys
+from millis_wrapper._text import shorten
+from millis_wrapper.contract import UnknownKey, mask_secrets, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
 from millis_wrapper.request import is_duplicate_response
 
 from ._data import kind_of, plain
 from ._finding import Finding, Level
-from ._rules import LIKE_SECONDS, between_fields, rules_by_path, shown, unfilled
+from ._fixes import advice_to_unset, candidates, config_fields, form_of, written
+from ._rules import between_fields, rules_by_path, shown, unfilled
 
 Kind: TypeAlias = Literal["agent", "override"]
 
 _COMPONENTS = {"agent": "AgentConfig", "override": "AgentConfigOverride"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
-_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
 _PLACEHOLDER = re.compile(r"<(string|number|boolean|integer|any)>")
-_WORDS_FOR_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_LONGEST_FIX = 1000  # characters of a value that is shown whole
 _ARTICLES = {
     "string": "a string",
     "integer": "a whole number",
@@ -79,7 +75,7 @@ def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
 
 
 def _with_one_match_each(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
-    """Leave a known name to the first unknown key of an object that is like it; renaming two would lose one."""
+    """Match a known name with the first key of an object that is like it; renaming two would lose one."""
     taken: set[tuple[Path, str | None]] = set()
     for key in keys:
         match = (key.steps[:-1], key.closest_match)
@@ -97,7 +93,7 @@ def _unknown(level: Level, words: str, key: UnknownKey, data: dict[str, Any]) ->
 
 def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     """Return the fix that names the object to which a known key at the top level belongs, if it is clear."""
-    known = _fields()
+    known = config_fields()
     places = [
         path for path in known if path.rpartition(".")[2] == key.key and "[]" not in path and "." in path
     ]
@@ -105,9 +101,10 @@ def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
         return None
     (place,) = places
     holder = place.rpartition(".")[0]
-    inside = data
+    inside, nothing = data, dict[str, Any]()
     for step in holder.split("."):
-        inside = inside[step] if is_object(inside) and is_object(inside.get(step)) else {}
+        child = inside.get(step)
+        inside = child if is_object(child) else nothing
     if key.key in inside:
         return f"remove it; {place} is set already"
     others = [
@@ -169,45 +166,25 @@ def _wrong_type(path: str, violation: Violation, masked: Any) -> Finding:
     is_plain = safe == value and value is not None and not is_object(value) and not is_array(value)
     given = shown(value) if is_plain else kind_of(value)
     message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, not {given}"
-    form = _form(violation.path)
+    form = form_of(violation.path)
     if form == "llm" and isinstance(value, str):
         message = "a bare model name is an older form, which the service refuses"
-    for candidate, most, note in _candidates(form, set(wanted), value):
+    for candidate, most, note in candidates(form, set(wanted), value):
         found = list(_found_at(violation.path, candidate))
         if len(found) <= most and not any(finding.level == "error" for finding in found):
-            return Finding(path, "error", message, _written(candidate, note, safe == value))
+            return Finding(path, "error", message, written(candidate, note, safe == value))
     return Finding(
         path,
         "error",
         message,
-        _advice_to_unset(_fields()[form]) if value is None and form in _fields() else None,
+        advice_to_unset(config_fields()[form]) if value is None and form in config_fields() else None,
     )
 
 
 def _is_unset(violation: Violation) -> bool:
     """Return whether it is a null for what is not set, which the service's own answers may hold."""
-    field = _fields().get(_form(violation.path))
+    field = config_fields().get(form_of(violation.path))
     return violation.value is None and field is not None and field.default is not None
-
-
-def _advice_to_unset(field: Field) -> str | None:
-    if field.required:
-        return None
-    if field.default is None:
-        return "remove it"
-    return f"remove it, or write {json.dumps(field.default)}, the service's default"
-
-
-def _written(value: Any, note: str, is_public: bool) -> str:
-    """Return the fix that writes `value`; one that is long or holds a secret is described, not shown."""
-    text = escape_control_characters(json.dumps(value, ensure_ascii=False))
-    if is_public and len(text) <= _LONGEST_FIX:
-        return f"write {text}{note}"
-    if is_array(value):
-        return "put it in a list"
-    if is_object(value):
-        return f"put it in an object, under {shown(next(iter(value)))}"
-    return f"write the same value{note}"
 
 
 def _at(data: Any, steps: Path) -> Any:
@@ -218,60 +195,6 @@ def _at(data: Any, steps: Path) -> Any:
             break
         data = data[key]
     return data
-
-
-def _candidates(form: str, wanted: set[str], value: Any) -> Iterator[tuple[Any, int, str]]:
-    """Yield what may have been meant: each with how many findings it may have, and words for its fix."""
-    if isinstance(value, float) and "integer" in wanted:
-        if 0 < value < LIKE_SECONDS and _fields()[form].unit == "milliseconds":
-            yield round(value * 1000), 1, ", in milliseconds"
-        yield round(value) or 1, 1, ""
-    elif isinstance(value, str):
-        if "boolean" in wanted and value.lower() in _WORDS_FOR_BOOLS:
-            yield _WORDS_FOR_BOOLS[value.lower()], 1, ", without quotes"
-        if wanted & {"integer", "number"} and _JSON_NUMBER.fullmatch(value):
-            yield json.loads(value), 1, ", without quotes"
-        if "object" in wanted and (key := _obvious_key(form, value)):
-            yield {key: value}, 1, ""
-    elif isinstance(value, int | float) and not isinstance(value, bool) and "string" in wanted:
-        yield json.dumps(value), 1, ", in quotes"
-    if "array" in wanted and value is not None:
-        if is_object(value) and is_object(value.get("properties")):
-            yield _list_of_params(value), 1, ""
-        yield [value], 0, ""
-
-
-def _obvious_key(form: str, value: str) -> str | None:
-    """Return the key of the object at `form` that `value` alone was meant for, if there is no doubt."""
-    inside = {
-        field.path.rpartition(".")[2]: field
-        for field in _fields().values()
-        if field.path.rpartition(".")[0] == form
-    }
-    required = [key for key, field in inside.items() if field.required]
-    for key, field in inside.items():
-        if "string" in field.type and (value in field.known or required == [key] or len(inside) == 1):
-            return key
-    return None
-
-
-def _list_of_params(schema: dict[str, Any]) -> list[Any]:
-    """Return the parameters that a JSON Schema describes, as the service wants them."""
-    required = schema.get("required")
-    return [
-        {
-            "name": name,
-            "required": is_array(required) and name in required,
-            "type": "number" if one.get("type") == "integer" else _text(one.get("type")) or "string",
-            "description": _text(one.get("description")),
-        }
-        for name, one in schema["properties"].items()
-        if is_object(one)
-    ]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> Iterator[Finding]:
@@ -318,15 +241,3 @@ def _order(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
     parts = re.split(r"\[([0-9]+)\]", finding.path)
     steps = [(len(part), part) if number % 2 else part for number, part in enumerate(parts)]
     return _LEVELS.index(finding.level), steps
-
-
-def _form(steps: Path) -> str:
-    path = ""
-    for step in steps:
-        path = join_path(path, step) if isinstance(step, str) else f"{path}[]"
-    return path
-
-
-@cache
-def _fields() -> dict[str, Field]:
-    return {field.path: field for field in fields("AgentConfigOverride")}
