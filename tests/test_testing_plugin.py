@@ -161,7 +161,7 @@ def test_what_a_module_shares_is_asked_of_a_reset_server(user: pytest.Pytester) 
             assert shared.text == "Hello"
         """
     )
-    user.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+    user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
 def test_a_test_without_millis_mock_starts_from_a_reset_server(user: pytest.Pytester) -> None:
