@@ -1,111 +1,19 @@
-"""The contract as an OpenAPI document: whether code can be made of it, and the other forms of it."""
+"""Read the contract as an OpenAPI document, and write its editions."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from openapi_python_client.strings import PythonIdentifier
-from openapi_spec_validator import OpenAPIV31SpecValidator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from millis_wrapper._json import is_mapping, is_object, is_sequence
-from millis_wrapper._paths import closest_match
-from millis_wrapper._text import shorten
 from millis_wrapper.contract import Contract, Field
 
-# What to write in place of a keyword that the made code and the reference cannot show.
-UNSUPPORTED = {
-    "allOf": "list all fields in the component itself",
-    "not": "say it in the description",
-    "patternProperties": "write additionalProperties",
-    "prefixItems": "write items",
-}
-# Formats whose Python value is not the JSON value: the models keep what came as it came.
-CONVERTED = ("date", "date-time", "time", "uuid", "binary", "byte")
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
-
-class DocumentError(Exception):
-    """Why nothing can be made of the contract; the message is for the person at the terminal."""
-
-
-def load(openapi: Path) -> dict[str, Any]:
-    """Return openapi/millis.yaml as data.
-
-    Raises:
-        DocumentError: it is not YAML, or has what cannot be made into code or shown in the reference.
-    """
-    parser: Any = YAML(typ="safe")  # unlike PyYAML it refuses a key that is given twice
-    try:
-        document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
-    except YAMLError as error:
-        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {error}") from None
-    if found := problems(document):
-        raise DocumentError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in found))
-    return document
-
-
-def problems(document: Mapping[str, Any]) -> list[str]:
-    """Return, a line each, what the generator or the reference would get wrong, and what to write instead."""
-    # What follows relies on what comes before it: on references that lead somewhere, and on valid OpenAPI.
-    for find in (_in_references, _in_openapi, _in_what_is_supported):
-        if found := list(find(document)):
-            return found
-    return []
-
-
-def _in_openapi(document: Mapping[str, Any]) -> Iterator[str]:
-    # Only the first: the validator itself stumbles over what follows from some errors.
-    if (error := next(OpenAPIV31SpecValidator(dict(document)).iter_errors(), None)) is not None:
-        path = ".".join(map(str, error.absolute_path)) or "the document"
-        yield f"{path}: not valid OpenAPI 3.1: {shorten(error.message.partition(chr(10))[0], 200)}"
-
-
-def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
-    known = document.get("x-extensions", {})
-    for path, node in _nodes(document, ""):
-        for key in () if _is_map_of_names(path) else node:
-            if key.startswith("x-") and key not in known:
-                near = closest_match(key, known)
-                hint = f"; did you mean {near}?" if near else "; list it in x-extensions, or leave it out"
-                yield f"{path}: {key} is not a known extension{hint}"
-        ref = node.get("$ref")
-        if isinstance(ref, str) and not ref.startswith("#/"):
-            yield f"{path}: a reference must stay in this file and begin with #/, not be {ref}"
-        elif isinstance(ref, str) and not _is_there(document, ref):
-            yield f"{path}: there is no {ref}"
-
-
-def _in_what_is_supported(document: Mapping[str, Any]) -> Iterator[str]:
-    for method, path, operation, _ in operations(document):
-        if len(resolve(document, operation.get("requestBody", {})).get("content", {})) > 1:
-            yield f"paths.{path}.{method}.requestBody: several media types are not supported; keep one"
-    for path, schema in _schemas(document):
-        for keyword, instead in UNSUPPORTED.items():
-            if keyword in schema:
-                yield f"{path}: {keyword} is not supported; {instead}"
-        if schema.get("format") in CONVERTED:
-            yield (
-                f"{path}: format {schema['format']} is not supported, since models keep JSON values as they "
-                "come; leave it out, and give the form in the description"
-            )
-        if not re.fullmatch(r"components\.schemas\.\w+", path):
-            if "properties" in schema or "object" in schema.get("type", ()):
-                yield (
-                    f"{path}: an object needs a component of its own; move it to components.schemas, "
-                    "and refer to it with $ref"
-                )
-            if "enum" in schema:
-                yield (
-                    f"{path}: a value set needs a component of its own (Known...); move it to "
-                    "components.schemas, and refer to it with $ref"
-                )
 
 
 def resolve(document: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -136,7 +44,7 @@ def operations(
 
 def examples(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Yield the path, the name and the value of each example of a request, a response or a stream."""
-    for path, node in _nodes(document, ""):
+    for path, node in nodes(document, ""):
         if path.endswith(".examples") and ".content." in path:
             for name, example in node.items():
                 if "value" in example:
@@ -232,7 +140,7 @@ def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
     copy: dict[str, Any] = json.loads(json.dumps(document))
     copy["openapi"] = "3.2.0"
     del copy["x-extensions"]["x-event-stream"]
-    for _, node in _nodes(copy, ""):
+    for _, node in nodes(copy, ""):
         if is_mapping(stream := node.pop("x-event-stream", None)):
             del node["schema"]
             data = {
@@ -268,7 +176,7 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
     copy["x-extensions"]["x-extensible-enum"] = "The known values of a string; others are valid too."
-    for _, schema in list(_schemas(copy)):
+    for _, schema in list(schemas_of(copy)):
         schema.pop("discriminator", None)
         union = schema.pop("anyOf", None)
         if union is None:
@@ -280,7 +188,7 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
             schema["x-extensible-enum"] = known
         else:
             schema["oneOf"] = union
-    used = {node["$ref"] for _, node in _nodes(copy, "") if "$ref" in node}
+    used = {node["$ref"] for _, node in nodes(copy, "") if "$ref" in node}
     for name in [name for name, schema in schemas.items() if "enum" in schema]:
         if f"#/components/schemas/{name}" not in used:
             del schemas[name]
@@ -327,15 +235,7 @@ def _origins(schema: Mapping[str, Any]) -> str:
     return " ".join(schema.get("x-origin", ()))
 
 
-def _is_there(document: Mapping[str, Any], ref: str) -> bool:
-    try:
-        resolve(document, {"$ref": ref})
-    except (KeyError, TypeError):
-        return False
-    return True
-
-
-def _nodes(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each object of the document with the way to it, but for values of the user's own (examples)."""
     if is_object(value):
         yield path or "the document", value
@@ -343,14 +243,14 @@ def _nodes(value: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
             is_example = key in ("value", "default", "const", "enum", "example") or (
                 key == "examples" and is_sequence(child)
             )
-            if not is_example or _is_map_of_names(path):
-                yield from _nodes(child, f"{path}.{key}" if path else key)
+            if not is_example or is_map_of_names(path):
+                yield from nodes(child, f"{path}.{key}" if path else key)
     elif is_sequence(value):
         for number, child in enumerate(value):
-            yield from _nodes(child, f"{path}[{number}]")
+            yield from nodes(child, f"{path}[{number}]")
 
 
-def _is_map_of_names(path: str) -> bool:
+def is_map_of_names(path: str) -> bool:
     """Whether the keys at `path` are names that the author chose, and not words of OpenAPI."""
     above, _, last = path.rpartition(".")
     names = {"properties", "responses", "schemas", "headers", "examples", "x-extensions"}
@@ -362,7 +262,7 @@ _SCHEMA = re.compile(
 )
 
 
-def _schemas(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, node in _nodes(document, ""):
+def schemas_of(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, node in nodes(document, ""):
         if _SCHEMA.search(path):
             yield path, node

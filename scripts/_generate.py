@@ -29,7 +29,9 @@ from typing import Any
 
 import yaml
 
-from . import _document, _reference, _sync
+from millis_wrapper._text import shorten
+
+from . import _document, _reference, _supported, _sync
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("generated/millis_api")
@@ -61,7 +63,7 @@ class RegenerateError(Exception):
 def make(project: Path, target: Path) -> None:
     """Make all files from the contract of `project` into the same places below the empty folder `target`."""
     openapi = project / "openapi"
-    contract = _document.load(openapi)
+    contract = _supported.load(openapi)
     package = target / PACKAGE
     package.parent.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -95,6 +97,7 @@ def make(project: Path, target: Path) -> None:
     ):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         _write(target / path, text)
+    import_all(package)
     (target / EXAMPLES).mkdir()
     for _, name, value in _document.examples(contract):
         if isinstance(value, str):
@@ -224,7 +227,32 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
         check=False,
     )
     if done.returncode:
-        raise RegenerateError(f"the generator failed:\n{done.stdout}")
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        if "Traceback" in done.stdout or len(lines) > 5:
+            # The generator's own advice to open an issue, and its frames, help nobody here.
+            lines = [shorten(line, 200) for line in lines if not line.startswith((" ", "╭", "│", "╰"))][:5]
+        raise RegenerateError("\n".join(["the generator failed:", *lines]))
+
+
+_IMPORT_ALL = """
+import importlib, pkgutil, millis_api
+for module in pkgutil.walk_packages(millis_api.__path__, "millis_api."):
+    importlib.import_module(module.name)
+"""
+
+
+def import_all(package: Path) -> None:
+    """Raise unless every generated module can be imported: the generator does not notice a missing name."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", _IMPORT_ALL],
+        env={**os.environ, "PYTHONPATH": str(package.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise RegenerateError(f"the generated code cannot be imported: {shorten(last, 300)}")
 
 
 def generator_templates() -> Path:
@@ -294,8 +322,15 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         try:
             check_tools(project)
             make(project, target)
-        except (RegenerateError, _document.DocumentError) as error:
+        except (RegenerateError, _supported.DocumentError) as error:
             print(f"scripts/regenerate: {error}", file=sys.stderr)
+            return 1
+        except Exception as error:  # whatever a new form of contract makes fail in a library or a template
+            words = shorten(" ".join(str(error).split()), 300)
+            print(
+                f"scripts/regenerate: no code can be generated: {type(error).__name__}: {words}",
+                file=sys.stderr,
+            )
             return 1
         if not check:
             replace(project, target)

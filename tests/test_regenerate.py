@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
-from schemas import ROOT, at, document
+from schemas import ROOT, at, document, read_json
 
-from scripts import _document, _generate, _sync
+from scripts import _document, _generate, _supported, _sync
 
 MODEL = "generated/millis_api/models/voice.py"
 
@@ -351,9 +351,71 @@ def test_what_is_not_supported_is_said_with_its_place_and_what_to_write(
     path: str, value: Any, said: str
 ) -> None:
     """A valid contract from which wrong code or a wrong page would be made is refused, in one line."""
-    found = _document.problems(changed_contract(lambda contract: put(contract, path, value)))
+    found = _supported.problems(changed_contract(lambda contract: put(contract, path, value)))
     assert len(found) <= 2  # an object in an object is two
     assert any(line.startswith(said) for line in found), found
+
+
+REFUSED = read_json(ROOT / "tests" / "corpus" / "contract" / "refused_changes.json")
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=[case["change"] for case in REFUSED])
+def test_a_change_that_would_become_wrong_code_or_be_left_off_the_page_is_refused(
+    case: dict[str, Any],
+) -> None:
+    """Each change in refused_changes.json is refused in one to three lines that name the place."""
+    found = _supported.problems(changed_contract(lambda contract: put(contract, case["at"], case["value"])))
+    assert 1 <= len(found) <= 3
+    assert any(case["says"] in line for line in found), found
+    assert all(len(line) < 240 and line.isprintable() for line in found)
+
+
+def test_a_component_that_the_wrapper_uses_keeps_its_name() -> None:
+    """Renaming it everywhere makes a valid contract, which the wrapper cannot read."""
+    renamed = json.loads(json.dumps(document()).replace('schemas/AgentConfig"', 'schemas/BotConfig"'))
+    renamed["components"]["schemas"]["BotConfig"] = renamed["components"]["schemas"].pop("AgentConfig")
+    [line] = _supported.problems(renamed)
+    assert "AgentConfig is missing" in line
+
+
+def test_a_long_refusal_is_cut(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At most six lines, the last of which counts the rest."""
+
+    def change(contract: Any) -> None:
+        for number in range(9):
+            put(contract, f"{VOICE} {number}th", {"type": "string"})
+
+    (project / "openapi" / "millis.yaml").write_text(json.dumps(changed_contract(change)), "utf-8")
+    assert _generate.main([], project) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6
+    assert lines[-1] == "  and 5 more"
+
+
+def test_whatever_fails_is_one_line_and_no_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A library that stumbles over a contract ends the command with the error's name, and changes nothing."""
+
+    def stumble(contract: object) -> str:
+        raise TypeError("unhashable\ntype")
+
+    before = _generate.files(project)
+    monkeypatch.setattr(_document, "edition_3_2", stumble)
+    assert _generate.main([], project) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "TypeError: unhashable type" in line
+    assert _generate.files(project) == before
+
+
+def test_generated_code_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
+    """The generator does not notice a name that its code lacks."""
+    package = tmp_path / "millis_api"
+    package.mkdir()
+    (package / "__init__.py").write_text("", "utf-8")
+    (package / "broken.py").write_text("Voices = Missing\n", "utf-8")
+    with pytest.raises(_generate.RegenerateError, match="name 'Missing' is not defined"):
+        _generate.import_all(package)
 
 
 def test_a_refused_contract_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -380,6 +442,6 @@ def test_names_that_begin_like_extensions_are_no_extensions() -> None:
         put(contract, "components responses TooManyRequests headers x-limit", {"schema": {"type": "string"}})
         put(contract, f"{VOICE} value", {"type": "string"})
 
-    assert _document.problems(changed_contract(change)) == []
+    assert _supported.problems(changed_contract(change)) == []
     wrong = changed_contract(lambda contract: put(contract, f"{VOICE} value", {"type": "object"}))
-    assert len(_document.problems(wrong)) == 1
+    assert len(_supported.problems(wrong)) == 1

@@ -1,0 +1,263 @@
+"""Check that the contract contains only what the generated code and the reference page get right."""
+
+from __future__ import annotations
+
+import keyword as python
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from millis_wrapper._json import is_mapping, is_object
+from millis_wrapper._paths import closest_match
+from millis_wrapper._text import shorten
+
+from ._document import is_map_of_names, nodes, operations, python_name, resolve, schemas_of
+
+# What to write in place of a keyword that the made code and the reference cannot show.
+UNSUPPORTED = {
+    "$dynamicRef": "write $ref",
+    "allOf": "list all fields in the component itself",
+    "contentEncoding": "say it in the description",
+    "contentMediaType": "say it in the description",
+    "contentSchema": "say it in the description",
+    "dependentRequired": "say it in the description",
+    "dependentSchemas": "say it in the description",
+    "if": "say it in the description",
+    "not": "say it in the description",
+    "patternProperties": "write additionalProperties",
+    "prefixItems": "write items",
+    "propertyNames": "say it in the description",
+    "readOnly": "say it in the description",
+    "unevaluatedProperties": "write additionalProperties",
+    "writeOnly": "say it in the description",
+}
+# Formats whose Python value is not the JSON value: the models keep what came as it came.
+CONVERTED = ("date", "date-time", "time", "uuid", "binary", "byte")
+
+# Other code uses these components by name.
+NAMED = (
+    "AgentConfig",
+    "AgentConfigOverride",
+    "ChatCompletionRequest",
+    "ChatCompletionChunk",
+    "DuplicateAgentResponse",
+)
+KEY_HEADER = "authorization"
+READABLE = ("application/json", "text/plain", "text/html", "text/event-stream")
+MOST = 5  # lines of one refusal, under its headline
+
+
+class DocumentError(Exception):
+    """Why nothing can be made of the contract; the message is for the person at the terminal."""
+
+
+def load(openapi: Path) -> dict[str, Any]:
+    """Return openapi/millis.yaml as data.
+
+    Raises:
+        DocumentError: it is not YAML, or has what cannot be made into code or shown in the reference.
+    """
+    parser: Any = YAML(typ="safe")  # unlike PyYAML it refuses a key that is given twice
+    try:
+        document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
+    except YAMLError as error:
+        words = shorten(" ".join(str(error).split()), 300)
+        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {words}") from None
+    if not is_object(document):
+        raise DocumentError("openapi/millis.yaml: must be one OpenAPI document, an object")
+    if found := problems(document):
+        more = [f"and {len(found) - MOST + 1} more"] if len(found) > MOST else []
+        shown = [*found[: MOST - 1], *more] if more else found
+        raise DocumentError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in shown))
+    return document
+
+
+def problems(document: Mapping[str, Any]) -> list[str]:
+    """Return, a line each, what the generator or the reference would get wrong, and what to write instead."""
+    # What follows relies on what comes before it: on references that lead somewhere, and on valid OpenAPI.
+    for find in (_in_references, _in_openapi):
+        if found := list(find(document)):
+            return found
+    rest = (_in_service, _in_operations, _in_what_is_supported, _in_names)
+    return list(chain.from_iterable(find(document) for find in rest))
+
+
+def _in_openapi(document: Mapping[str, Any]) -> Iterator[str]:
+    # Only the first: the validator itself stumbles over what follows from some errors.
+    if (error := next(OpenAPIV31SpecValidator(dict(document)).iter_errors(), None)) is not None:
+        path = ".".join(map(str, error.absolute_path)) or "the document"
+        yield f"{path}: not valid OpenAPI 3.1: {shorten(error.message.partition(chr(10))[0], 200)}"
+
+
+def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
+    known = document.get("x-extensions", {})
+    for path, node in nodes(document, ""):
+        for key in () if is_map_of_names(path) else node:
+            if key.startswith("x-") and key not in known:
+                near = closest_match(key, known)
+                hint = f"; did you mean {near}?" if near else "; list it in x-extensions, or leave it out"
+                yield f"{path}: {key} is not a known extension{hint}"
+        ref = node.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#/"):
+            yield f"{path}: a reference must stay in this file and begin with #/, not be {ref}"
+        elif isinstance(ref, str) and not _is_there(document, ref):
+            yield f"{path}: there is no {ref}"
+
+
+def _in_what_is_supported(document: Mapping[str, Any]) -> Iterator[str]:
+    for method, path, operation, _ in operations(document):
+        if len(resolve(document, operation.get("requestBody", {})).get("content", {})) > 1:
+            yield f"paths.{path}.{method}.requestBody: several media types are not supported; keep one"
+    for path, schema in schemas_of(document):
+        for keyword, instead in UNSUPPORTED.items():
+            if keyword in schema:
+                yield f"{path}: {keyword} is not supported; {instead}"
+        for key, one in schema.get("properties", {}).items():
+            if not is_mapping(one):
+                yield f"{path}.properties.{key}: must be an object; write {{}} if any value is valid"
+        items = schema.get("items", {})
+        if not is_mapping(items):
+            yield f"{path}.items: must be an object; write {{}} if any value is valid"
+        elif "items" in resolve(document, items) or "array" in resolve(document, items).get("type", ()):
+            yield f"{path}: a list of lists is not supported; move the inner list into an object"
+        more = schema.get("additionalProperties", {})
+        if is_mapping(more) and _names_an_object(document, more):
+            yield f"{path}.additionalProperties: a map of objects is not supported; list the keys"
+        if schema.get("format") in CONVERTED:
+            yield (
+                f"{path}: format {schema['format']} is not supported, since models keep JSON values as they "
+                "come; leave it out, and give the form in the description"
+            )
+        if not re.fullmatch(r"components\.schemas\.\w+", path):
+            if "properties" in schema or "object" in schema.get("type", ()):
+                yield (
+                    f"{path}: an object needs a component of its own; move it to components.schemas, "
+                    "and refer to it with $ref"
+                )
+            if "enum" in schema:
+                yield (
+                    f"{path}: a value set needs a component of its own (Known...); move it to "
+                    "components.schemas, and refer to it with $ref"
+                )
+
+
+def _in_service(document: Mapping[str, Any]) -> Iterator[str]:
+    if not document.get("servers"):
+        yield "servers: must not be empty; add the URL of the service, which is the client's default host"
+    for number, server in enumerate(document.get("servers", ())):
+        if not re.match(r"https?://[^/{]", server["url"]):
+            yield f"servers[{number}].url: must be an absolute URL, got {server['url']}"
+        elif "{" in server["url"] or server.get("variables"):
+            yield f"servers[{number}]: variables are not supported; list each URL"
+        elif "description" not in server:
+            yield f"servers[{number}]: needs a description, which the reference shows"
+    components = document.get("components", {})
+    schemes = components.get("securitySchemes", {})
+    for name, scheme in schemes.items():
+        place = f"components.securitySchemes.{name}"
+        if scheme.get("type") != "apiKey":
+            yield f"{place}: type {scheme.get('type')} is not supported; use apiKey in a header"
+        elif scheme.get("in") != "header":
+            yield f"{place}: the key must be in a header, not in the {scheme.get('in')}, where logs show it"
+        elif scheme.get("name", "").lower() != KEY_HEADER:
+            yield f"{place}: the clients send the key in the header {KEY_HEADER}, not in {scheme.get('name')}"
+    if len(schemes) != 1:
+        yield f"components.securitySchemes: must have one scheme, got {len(schemes)}"
+    elif document.get("security") != [{name: [] for name in schemes}]:
+        yield f"security: must be [{{{next(iter(schemes))}: []}}]; the clients send the key with each request"
+    for name in NAMED:
+        if name not in components.get("schemas", {}):
+            yield f"components.schemas: {name} is missing; the wrapper uses this name, so do not rename it"
+    for name in ("webhooks", "callbacks", "links", "pathItems"):
+        if document.get(name) or components.get(name):
+            yield f"{name}: not supported in code or reference; describe them in words"
+
+
+def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
+    for path, item in document.get("paths", {}).items():
+        if "$ref" in item:
+            yield f"paths.{path}: a path by reference is not supported; write it here"
+        if "servers" in item:
+            yield f"paths.{path}.servers: not supported; the clients use one host for all operations"
+    for method, path, operation, parameters in operations(document):
+        place = f"paths.{path}.{method}"
+        for name, why in (
+            ("servers", "the clients use one host for all operations"),
+            ("security", "the clients send the key with each request"),
+            ("callbacks", "neither the code nor the reference shows them"),
+        ):
+            if name in operation:
+                yield f"{place}.{name}: not supported; {why}"
+        for name in ("operationId", "summary"):
+            if not operation.get(name):
+                yield f"{place}: needs {name}"
+        if len(operation.get("tags", ())) != 1:
+            yield f"{place}.tags: must have one tag, which names the module of the function"
+        for parameter in parameters:
+            if "schema" not in parameter:
+                yield f"{place}: parameter {parameter['name']} needs a schema; content is not supported"
+        body = resolve(document, operation.get("requestBody", {}))
+        for media in body.get("content", {}):
+            if media != "application/json":
+                yield f"{place}.requestBody: {media} is not supported; use application/json"
+        for status, response in operation.get("responses", {}).items():
+            response = resolve(document, response)
+            if "links" in response:
+                yield f"{place}.responses.{status}.links: not supported; describe them in words"
+            for media in response.get("content", {}):
+                if media not in READABLE:
+                    yield f"{place}.responses.{status}: {media} is not supported; use JSON, text or events"
+    for path, node in nodes(document, ""):
+        stream = node.get("x-event-stream") if ".content." in path else None
+        if stream is not None:
+            for name in ("chunk", "error", "end"):
+                if not is_mapping(stream) or name not in stream:
+                    yield f"{path}.x-event-stream: needs {name}, a schema"
+        if path.endswith(".examples") and not path.startswith("components.schemas."):
+            for name, example in node.items():
+                if is_mapping(example) and "value" not in resolve(document, example):
+                    yield f"{path}.{name}: needs a value; an example in another file is not supported"
+
+
+def _in_names(document: Mapping[str, Any]) -> Iterator[str]:
+    for path, schema in schemas_of(document):
+        found: dict[str, str] = {}
+        for key in schema.get("properties", {}):
+            name = python_name(key)
+            if (
+                (not key[:1].isalpha() and key[:1] != "_")
+                or not name.isidentifier()
+                or python.iskeyword(name)
+            ):
+                yield f"{path}.properties.{key}: {key} is not a Python name; start with a letter"
+            elif name in found:
+                yield f"{path}.properties.{key}: {key} and {found[name]} would both be the field {name}"
+            elif name in ("additional_properties", "field_names", "is_secret", "secret_keys"):
+                yield f"{path}.properties.{key}: each model has an attribute {name} of its own"
+            found.setdefault(name, key)
+
+
+def _names_an_object(document: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    """Return whether a value of `schema` can be a component that is an object."""
+    if "$ref" in schema:
+        return "enum" not in resolve(document, schema)
+    parts = [
+        *schema.get("anyOf", ()),
+        *schema.get("oneOf", ()),
+        *([schema["items"]] if "items" in schema else []),
+    ]
+    return any(is_mapping(one) and _names_an_object(document, one) for one in parts)
+
+
+def _is_there(document: Mapping[str, Any], ref: str) -> bool:
+    try:
+        resolve(document, {"$ref": ref})
+    except (KeyError, TypeError):
+        return False
+    return True
