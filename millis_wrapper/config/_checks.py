@@ -18,7 +18,7 @@ from millis_wrapper.request import is_duplicate_response
 from ._data import kind_of, plain
 from ._finding import Finding, Level
 from ._fixes import advice_to_unset, candidates, config_fields, form_of, written
-from ._rules import between_fields, rules_by_path, shown, unfilled
+from ._rules import between_fields, foreign_placeholder, rules_by_path, shown, unfilled
 
 Kind: TypeAlias = Literal["agent", "override"]
 
@@ -204,6 +204,8 @@ def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> It
             words = f"{value} is a placeholder of the documentation"
             yield Finding(path, "hint", words, "write the value, or remove it")
             continue
+        if isinstance(value, str) and (remark := foreign_placeholder(form, value)):
+            yield attrs.evolve(remark, path=path)
         for rule in rules.get(form, ()):
             if remark := rule(value):
                 finding = attrs.evolve(remark, path=path)

@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from millis_api.masking import mask_urls
+from millis_api.masking import SECRET_KEYS, mask_urls
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._paths import closest_match
@@ -34,6 +34,8 @@ _FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 # IANA's alphabet, which has no way out of the folder of time zones, and without what else lies in there.
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
+_DOUBLE_BRACES = re.compile(r"\{\{\s{0,9}([^\W\d][\w.-]{0,99})\s{0,9}\}\}")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]\w{0,99}\}")
 _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
 
 
@@ -58,6 +60,19 @@ def unfilled(text: str, names: Collection[object]) -> Iterator[Finding]:
             f"the metadata has no key for {{{name}}}",
             f"write {{{near}}}, or add {name} to the metadata" if near else f"add {name} to the metadata",
         )
+
+
+def foreign_placeholder(form: str, text: str) -> Finding | None:
+    """Find a placeholder in the form of another tool, which the service would not fill in."""
+    if braces := _DOUBLE_BRACES.search(text):
+        words = f"{braces[0]} is not a placeholder of the service, which uses single braces"
+        return Finding("", "hint", words, f"write {{{braces[1]}}}")
+    *above, key = re.split(r"[.\[\]]+", form.rstrip("[]"))
+    is_id_or_secret = key.lower().endswith("id") or not SECRET_KEYS.isdisjoint((*above, key))
+    if is_id_or_secret and (variable := _VARIABLE.search(text)):
+        words = f"{variable[0]} looks like an environment variable, which the service does not fill in"
+        return Finding("", "hint", words, "write its value")
+    return None
 
 
 def between_fields(config: dict[str, Any]) -> Iterator[Finding]:
