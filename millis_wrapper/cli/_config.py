@@ -32,21 +32,23 @@ def check(
     ctx: typer.Context,
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="JSON or YAML, - is stdin; also what duplicate answered."),
+        typer.Argument(
+            metavar="FILE...", help="JSON or YAML file; - reads stdin. A saved duplicate response works too."
+        ),
     ],
     override: Annotated[
-        bool, typer.Option("--override", help="The configs are partial ones, for chat, not saved agents'.")
+        bool, typer.Option("--override", help="Check partial configs, which override a saved agent in chat.")
     ] = False,
     metadata: Metadata = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 on warnings, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is wrong with configs.
+    """Check configs and report problems.
 
-    Errors are what the service refuses, warnings most likely mistakes, hints what may be one. Placeholders
-    are looked at when there is --metadata. Exits with 1 when there are errors (with --strict, also for
-    warnings), and with 2 when a file cannot be read.
+    The service refuses an error; a warning is a probable mistake, and a hint a possible one. Secrets are
+    masked. Placeholders are checked only with --metadata. Exits with status 1 if there are errors (with
+    --strict, also for warnings), and with 2 if a file cannot be read.
     """
     from millis_wrapper.config import check_config
     from millis_wrapper.config._load import read_config_file
