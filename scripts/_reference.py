@@ -104,14 +104,16 @@ class _Page:
         self, title: str, operation: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]
     ) -> Iterator[str]:
         yield f"## {title}"
-        yield f"{operation['summary']}."
+        mark = "**Deprecated.** "
+        yield (mark if operation.get("deprecated") else "") + f"{operation['summary']}."
         yield operation.get("description", "")
         for parameter in parameters:
             kind = self.contract.type_of(parameter.get("schema", {}))
             needed = "required" if parameter.get("required") else "optional"
             yield (
                 f"`{parameter['name']}` in the {parameter['in']} ({kind}, {needed}): "
-                f"{parameter.get('description', '').strip()}"
+                + (mark if parameter.get("deprecated") else "")
+                + parameter.get("description", "").strip()
             )
         if "requestBody" in operation:
             yield "**Request body.** " + resolve(self.document, operation["requestBody"]).get(
@@ -120,7 +122,8 @@ class _Page:
             yield from self._content(operation["requestBody"])
         for status, response in operation["responses"].items():
             if "$ref" not in response:
-                yield f"**Status {status}.** {response['description'].strip()}"
+                words = [response["description"].strip(), self._headers(response)]
+                yield f"**Status {status}.** {' '.join(words).strip()}"
                 yield from self._content(response)
         shared = [status for status, response in operation["responses"].items() if "$ref" in response]
         if shared:
@@ -159,6 +162,12 @@ class _Page:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         return f"`{' '.join(text.split())}`"
 
+    def _headers(self, response: Mapping[str, Any]) -> str:
+        return " ".join(
+            f"Header `{name}`: {resolve(self.document, header).get('description', '')}"
+            for name, header in response.get("headers", {}).items()
+        )
+
     def _errors(self) -> Iterator[str]:
         yield "## Errors"
         rows = ["| Status | Meaning | Example |", "| --- | --- | --- |"]
@@ -177,11 +186,9 @@ class _Page:
             ]
             first = self._short(examples[0]) if examples else ""
             sources = _sources(response.get("x-origin", ()))
-            headers = " ".join(
-                f"Header `{header}`: {resolve(self.document, value).get('description', '')}"
-                for header, value in response.get("headers", {}).items()
+            meaning = " ".join(
+                [response["description"].strip(), self._headers(response), f"Known from: {sources}."]
             )
-            meaning = " ".join([response["description"].strip(), headers, f"Known from: {sources}."])
             rows.append(f"| {statuses} | {_cell(' '.join(meaning.split()))} | {_cell(first)} |")
         yield "\n".join(rows)
         shown: set[str] = set()

@@ -15,7 +15,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
 from schemas import ROOT, at, document, read_json
 
-from scripts import _document, _generate, _supported, _sync
+from scripts import _document, _generate, _reference, _supported, _sync
 
 MODEL = "generated/millis_api/models/voice.py"
 
@@ -368,6 +368,23 @@ def test_a_change_that_would_become_wrong_code_or_be_left_off_the_page_is_refuse
     assert 1 <= len(found) <= 3
     assert any(case["says"] in line for line in found), found
     assert all(len(line) < 240 and line.isprintable() for line in found)
+
+
+def test_the_reference_shows_what_is_deprecated_and_the_headers_of_a_response() -> None:
+    """A reader of the page learns what a reader of the contract learns."""
+    contract = copy.deepcopy(document())
+    listing: Any = copy.deepcopy(AGENTS["get"])
+    contract["paths"]["/agents"] = {"get": listing}
+    listing["deprecated"] = True
+    listing["parameters"][0]["deprecated"] = True
+    listing["responses"]["200"]["headers"] = {
+        "X-Total": {"description": "How many there are.", "schema": {"type": "integer"}}
+    }
+    assert _supported.problems(contract) == []
+    section = _reference.render(contract).partition("## GET /agents")[2].partition("\n## ")[0]
+    assert "**Deprecated.** List the saved agents." in section
+    assert "(integer, optional): **Deprecated.** At most so many." in section
+    assert "The agents. Header `X-Total`: How many there are." in section
 
 
 def test_a_component_that_the_wrapper_uses_keeps_its_name() -> None:
