@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -120,6 +121,7 @@ class _Page:
                 "description", ""
             )
             yield from self._content(operation["requestBody"])
+        yield f"```sh\n{self._curl(title, operation, parameters)}\n```"
         for status, response in operation["responses"].items():
             if "$ref" not in response:
                 words = [response["description"].strip(), self._headers(response)]
@@ -128,6 +130,22 @@ class _Page:
         shared = [status for status, response in operation["responses"].items() if "$ref" in response]
         if shared:
             yield f"**Other statuses** ({', '.join(shared)}): see {_link('Errors')}."
+
+    def _curl(self, title: str, operation: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> str:
+        """Return a shell command that calls the operation with the first example of its body."""
+        method, _, path = title.partition(" ")
+        for parameter in parameters:
+            example = str(parameter.get("example", parameter["name"].upper()))
+            path = path.replace(f"{{{parameter['name']}}}", example)
+        url = shlex.quote(self.document["servers"][0]["url"] + path)
+        parts = [f"curl -N -X {method} {url}", '-H "authorization: $MILLIS_API_KEY"']
+        body = resolve(self.document, operation.get("requestBody", {})).get("content", {})
+        for media, content in body.items():
+            for example in list(content.get("examples", {}).values())[:1]:
+                value = resolve(self.document, example)["value"]
+                text = json.dumps(value, ensure_ascii=False)
+                parts += [f"-H 'content-type: {media}'", f"-d {shlex.quote(text)}"]
+        return " \\\n  ".join(parts)
 
     def _content(self, holder: Mapping[str, Any]) -> Iterator[str]:
         for media_type, content in resolve(self.document, holder).get("content", {}).items():
