@@ -86,6 +86,11 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether `value` is a number; a bool, which Python counts among the integers, is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def is_array(value: object) -> TypeGuard[list[Any]]:
     """Return whether a parsed value is a JSON array."""
     return isinstance(value, list)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from ._json import is_mapping
+from ._json import is_mapping, is_number
 from ._text import shorten
 from .errors import ConfigurationError
 
@@ -352,7 +352,4 @@ def _problem_with_header(name: object, value: object) -> str | None:
 
 
 def _is_seconds(value: object) -> bool:
-    # A bool is an int, but as a number of seconds it is certainly a mistake.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 < value <= _LONGEST_SECONDS or value == math.inf
+    return is_number(value) and (0 < value <= _LONGEST_SECONDS or value == math.inf)

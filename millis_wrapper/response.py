@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._fork import delays_fork
-from ._json import NOT_JSON, is_array, is_object, read_json, write_json
+from ._json import NOT_JSON, is_array, is_number, is_object, read_json, write_json
 from ._text import escape_control_characters, shorten
 from .errors import (
     APIStatusError,
@@ -269,7 +269,7 @@ def read_moment(value: Any) -> datetime | None:
 
             moment = parser.isoparse(value)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             return datetime.fromtimestamp(value / 1000 if abs(value) > _LARGEST_SECONDS else value, UTC)
     except (ValueError, OverflowError, OSError):
         pass

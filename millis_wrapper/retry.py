@@ -16,6 +16,7 @@ from typing import Literal
 
 import attrs
 
+from ._json import is_number
 from ._text import shorten
 from .errors import APIConnectionError, APIStatusError, ConfigurationError, MillisError
 
@@ -104,7 +105,7 @@ class RetryPolicy:
             )
         for name in ("initial_delay", "max_delay", "max_elapsed"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            if not is_number(value) or not value >= 0:
                 raise ConfigurationError(
                     f"max_retries: {name} must be a number of seconds, 0 or more, got"
                     f" {shorten(repr(value), 40)}"

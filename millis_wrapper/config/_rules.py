@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from millis_api.masking import SECRET_KEYS, mask_urls
 
-from millis_wrapper._json import is_array, is_object
+from millis_wrapper._json import is_array, is_number, is_object
 from millis_wrapper._paths import closest_match
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.contract import Field, fields
@@ -138,7 +138,7 @@ def _whole(value: Any) -> Finding | None:
 
 
 def _seconds(whole: bool, longest: int, value: Any) -> Finding | None:
-    if not _is_number(value) or value < _LIKE_MILLISECONDS or value <= longest:
+    if not is_number(value) or value < _LIKE_MILLISECONDS or value <= longest:
         return None
     long, unit = (value / 3600, "hours") if value >= 7200 else (value / 60, "minutes")
     meant = str(-(-value // 1000)) if whole else f"{value / 1000:.12g}"
@@ -151,7 +151,7 @@ def _seconds(whole: bool, longest: int, value: Any) -> Finding | None:
 
 
 def _milliseconds(value: Any) -> Finding | None:
-    if not _is_number(value) or not 0 < value < LIKE_SECONDS:
+    if not is_number(value) or not 0 < value < LIKE_SECONDS:
         return None
     return Finding(
         "",
@@ -176,7 +176,7 @@ def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Finding | None:
 
 
 def _within(low: float, high: float, value: Any) -> Finding | None:
-    if not _is_number(value) or low <= value <= high:
+    if not is_number(value) or low <= value <= high:
         return None
     percent = f"write {value / 100:.12g} if {value} percent were meant" if 1 == high < value <= 100 else None
     return Finding("", "warning", f"{value} is outside of {low} to {high}", percent)
@@ -256,10 +256,6 @@ def _is_private(host: str) -> bool:
     except ValueError:
         return host.rpartition(".")[2] in ("localhost", "local", "internal")
     return not address.is_global
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _webhook = partial(_url, ("http", "https"))
