@@ -1,4 +1,4 @@
-"""An ASGI application called without a network: what it sent, piece by piece, and how it ended."""
+"""Call an ASGI application without a network and record its response."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 CHAT = "/chat/completions"
 
-PATIENCE = 5.0  # seconds until a test that waits in vain fails
+PATIENCE = 5.0  # seconds before a hanging test fails
 
 
 @attrs.define
 class Exchange:
-    """What came back; `complete` tells whether the answer had its proper end, `cut` whether it was cut."""
+    """The response of the application.
+
+    `complete`: whether the application sent the last message of the body. `cut`: whether it cut the
+    connection instead.
+    """
 
     status: int = 0
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
@@ -49,9 +53,10 @@ async def post(
     uploaded: bool = True,
     watch: Callable[[Exchange], None] | None = None,
 ) -> Exchange:
-    """Send one POST; the client goes away when `leave` is set. `watch` is called after each message.
+    """Send one POST request and return the response.
 
-    `uploaded`: whether the whole body is sent, and not the beginning only.
+    The client disconnects when `leave` is set. `watch` is called after each message of the response.
+    `uploaded`: whether the client sends the complete request body instead of leaving it unfinished.
     """
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     given = {"authorization": "mock-key", "content-type": "application/json", **(headers or {})}
@@ -93,13 +98,13 @@ async def post(
     with anyio.fail_after(PATIENCE):
         try:
             await app(scope, receive, send)
-        except* CutError:  # older versions of Starlette raise it in a group
+        except* CutError:  # Older versions of Starlette raise it in an exception group.
             exchange.cut = True
     return exchange
 
 
 def chat_body(text: str = "Hello", agent_id: str | None = None, **more: Any) -> dict[str, Any]:
-    """Return a chat request that is in order."""
+    """Return a valid request body for a chat."""
     agent = {"agent_config": {"prompt": "Be brief."}} if agent_id is None else {"agent_id": agent_id}
     return {"agent": agent, "messages": [{"role": "user", "content": text}], **more}
 
@@ -109,7 +114,7 @@ def duplicate_path(agent_id: str = DEFAULT_AGENT_ID) -> str:
 
 
 def texts(body: bytes) -> list[str]:
-    """Return the pieces of text in a stream of the documented form."""
+    """Return the text of each event in a stream of the documented form."""
     events = body.decode().split("\n\n")
     data = [event.removeprefix("data: ") for event in events if event]
     return [json.loads(each)["choices"][0]["delta"]["content"] for each in data if each != "[DONE]"]

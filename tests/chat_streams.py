@@ -1,4 +1,4 @@
-"""Streams for tests of the reply builder, and what they come to."""
+"""Build streams, feed them to the reply builder and record the outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from millis_wrapper.results import ChatChunk, ChatReply
 
 @attrs.define
 class Outcome:
-    """Everything that one stream comes to."""
+    """The chunks of one stream, and its reply or error."""
 
     chunks: list[ChatChunk] = attrs.field(factory=list[ChatChunk])
     reply: ChatReply | None = None
@@ -31,7 +31,7 @@ class Outcome:
 
 
 def play(pieces: Iterable[bytes]) -> Outcome:
-    """Feed a builder as the streams do."""
+    """Feed body chunks to a builder the way a chat stream does."""
     builder = ReplyBuilder()
     outcome = Outcome()
     for piece in pieces:
@@ -50,7 +50,7 @@ def play(pieces: Iterable[bytes]) -> Outcome:
 
 
 def read_all(builder: ReplyBuilder, *pieces: bytes) -> list[ChatChunk]:
-    """Feed `pieces`, and the end of the body."""
+    """Feed `pieces` and the end of the body, and return the chunks."""
     return [*feed_all(builder, pieces), *builder.end()]
 
 

@@ -1,4 +1,4 @@
-"""Runs of the `millis` command: in this process, in one of its own, and in a pseudo-terminal."""
+"""Run the `millis` command in this process, in a subprocess or in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from millis_wrapper.cli._app import run
 KEY = "cli-key-0123456789abcdefghijklmn"
 AGENT = "-mock-agent---------"
 
-# The script beside this interpreter; nothing is built or found by chance.
+# The script beside this interpreter, not another one that is on PATH.
 MILLIS = str(Path(sys.executable).with_name("millis"))
 
 
 @attrs.frozen
 class Ran:
-    """What a run left behind."""
+    """The exit code and the output of one run."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Ran:
 
     @property
     def error(self) -> str:
-        """The one line on stderr; fails when it is not exactly one."""
+        """The single line on stderr; fails if there is not exactly one line."""
         assert self.err.endswith("\n"), self.err
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err
@@ -44,13 +44,13 @@ class Ran:
 
 @attrs.frozen
 class Cli:
-    """`millis` in this process."""
+    """Run `millis` in this process."""
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
     def asking(self, url: str) -> Cli:
-        """Have it ask the service at `url`."""
+        """Use the service at `url`."""
         self.monkeypatch.setenv("MILLIS_API_KEY", KEY)
         self.monkeypatch.setenv("MILLIS_BASE_URL", url)
         return self
@@ -64,7 +64,7 @@ class Cli:
 
 
 def environment(url: str, **more: str) -> dict[str, str]:
-    """Return this process's environment with the key and the host in it, and a terminal of 80 columns."""
+    """Return the environment for a run: this process's own, the key, the host and 80 columns."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILLIS_", "NO_COLOR"))}
     return {
         **kept,
@@ -77,7 +77,7 @@ def environment(url: str, **more: str) -> dict[str, str]:
 
 
 def run_alone(url: str, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Ran:
-    """Run `millis` in a process of its own."""
+    """Run `millis` in a subprocess."""
     done = subprocess.run(
         [MILLIS, *arguments],
         input=stdin,
@@ -91,7 +91,7 @@ def run_alone(url: str, *arguments: str, stdin: str = "", env: Mapping[str, str]
 
 @contextmanager
 def ctrl_c_is_heeded() -> Generator[None]:
-    """Start processes that Ctrl-C can end: a job in the background ignores it, and so do its children."""
+    """Let Ctrl-C end processes started here, even if this one runs in the background and ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -104,7 +104,7 @@ class Terminal:
 
     def __init__(self, url: str, *arguments: str, command: str = MILLIS, **env: str) -> None:
         with ctrl_c_is_heeded(), warnings.catch_warnings():
-            # From 3.12 on Python warns of a fork beside threads; here the child does nothing but exec.
+            # Python 3.12 and later warn about a fork in a process with threads; this child only calls exec.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._child: pexpect.spawn[str] = pexpect.spawn(
                 command,
@@ -114,15 +114,15 @@ class Terminal:
                 encoding="utf-8",
                 timeout=20,
             )
-        self._child.delaybeforesend = None  # what is typed waits for the prompt instead
+        self._child.delaybeforesend = None  # types() waits for the prompt instead
 
     def sees(self, text: str) -> str:
-        """Wait for `text`; return what stood before it."""
+        """Wait for `text` and return the output before it."""
         self._child.expect_exact(text)
         return str(self._child.before)
 
     def types(self, line: str) -> None:
-        """Type a line at the prompt, as soon as it is there."""
+        """Wait for the prompt and type a line."""
         self.sees("> ")
         self._child.sendline(line)
         self.sees("\r\n")  # the terminal's echo of it
@@ -135,7 +135,7 @@ class Terminal:
         self._child.sendcontrol(key)
 
     def end(self) -> tuple[int | None, str]:
-        """Wait for the command's end; return its exit code and what it had yet to say."""
+        """Wait until the command ends; return its exit code and the rest of its output."""
         rest = self._child.read()
         self._child.wait()
         return self._child.exitstatus, str(rest)

@@ -1,6 +1,6 @@
-"""All kinds of clients under one set of names, so that a test is written once and run on each.
+"""One interface to every kind of client, so that one test covers all of them.
 
-Tests are written for the async client, which they get as it is; the sync one gets async methods.
+Tests use the interface of the async client. Adapters give the sync client the same async methods.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Secret, read_options
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
-# What AsyncMillis takes as `http_client`, for tests that make it themselves.
+# Values of `http_client` for tests that create an AsyncMillis themselves.
 Engine = Literal["aiohttp"] | None
 ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])
-# For what aiohttp does not have: the kinds of clients on httpx's own engine.
+# For features that aiohttp does not have: only the clients on httpx's own engine.
 ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 
@@ -210,7 +210,7 @@ class MillisAsAsync:
 
 @attrs.frozen
 class Patient:
-    """What is left of a client when its sleep is handed in: a test of retries needs no more."""
+    """The parts of a client that tests of retries need. It records its sleeps instead of sleeping."""
 
     chat: AnyChat
     agents: AnyAgents
@@ -220,20 +220,20 @@ class Patient:
 def _on_aiohttp(
     verify: ssl.SSLContext | None = None, limits: httpx.Limits | None = None, **arguments: Any
 ) -> httpx.AsyncClient:
-    """Return a caller's own httpx client, with all that httpx does, on our transport."""
+    """Return a custom httpx client on our aiohttp transport."""
     arguments.setdefault("transport", AiohttpTransport(verify or _certificates(), limits or httpx.Limits()))
     return httpx.AsyncClient(**arguments)
 
 
 class Clients:
-    """Makes clients of one kind, "sync", "async" or "aiohttp", and closes them after the test."""
+    """Create clients of one kind ("sync", "async" or "aiohttp") and close them after the test."""
 
     def __init__(self, kind: str, stack: AsyncExitStack) -> None:
         self.kind = kind
         self._stack = stack
 
     def client(self, base_url: str, **arguments: Any) -> AnyMillis:
-        """Return a client as its user would make it."""
+        """Return a client created the way a user does it."""
         arguments = {"api_key": KEY, "base_url": base_url, **arguments}
         if self.kind != "sync":
             if self.kind == "aiohttp":
@@ -255,9 +255,9 @@ class Clients:
     def patient(
         self, base_url: str, *, timeout: Timeout | None = None, http_client: Any = None, **policy: Any
     ) -> Patient:
-        """Return a client that does not wait between attempts, but notes down how long it would have.
+        """Return a client that records its waits between attempts, in seconds, instead of sleeping.
 
-        Its clock goes on only by what it slept, and its random numbers are all 0.
+        Its clock advances only by the recorded waits, and its jitter is always 0.
         """
         http_client = http_client or self.httpx_client(verify=_certificates())
         settings = read_options(
@@ -286,17 +286,17 @@ def _certificates() -> ssl.SSLContext:
 
 
 async def in_thread(wait: Callable[[float], bool], seconds: float = 5.0) -> bool:
-    """Wait for a threading.Event while the event loop goes on."""
+    """Wait for a threading.Event without blocking the event loop."""
     return await anyio.to_thread.run_sync(wait, seconds)
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that other tasks and threads bring about."""
+    """Wait until other tasks or threads make `condition` true."""
     for _ in range(1000):
         if condition():
             return
         await anyio.sleep(0.005)
-    raise AssertionError("it did not come about")
+    raise AssertionError("the condition did not become true within 5 s")
 
 
 async def texts_of(stream: AnyStream) -> list[str]:
@@ -304,7 +304,7 @@ async def texts_of(stream: AnyStream) -> list[str]:
 
 
 async def call(client: AnyMillis | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:
-    """Make the plain call of `operation`, "chat" or "duplicate"."""
+    """Call `operation` ("chat" or "duplicate") with simple arguments."""
     if operation == "chat":
         return await client.chat.send("Hi", agent_id="-Oabc", **arguments)
     return await client.agents.duplicate("-Oabc", **arguments)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A loaded machine may take as long as it likes.
+# A deadline would fail on a loaded machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# The helpers' assertions, too, say what differs, and hold with python -O.
+# Assertions in the helpers then show both values, and run with python -O.
 pytest.register_assert_rewrite(
     *(
         file.stem
@@ -23,14 +23,14 @@ pytest.register_assert_rewrite(
     )
 )
 
-from clients import Clients  # noqa: E402  # after the line above, which has to come before each import
+from clients import Clients  # noqa: E402  # assertion rewriting must be registered before the import
 
 pytest_plugins = ["pytester"]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Return the number of processes for `-n auto`: 1.5 per core, as a third is waiting."""
+    """Return the number of processes for `-n auto`: 1.5 per core, since a third of them wait."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     affinity = getattr(os, "sched_getaffinity", None)
@@ -40,7 +40,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a certificate for 127.0.0.1 and localhost that nobody trusts, and its key."""
+    """A PEM file with a self-signed certificate for 127.0.0.1 and localhost, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     key, public, both = folder / "key.pem", folder / "public.pem", folder / "both.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
@@ -52,7 +52,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Collect what a test leaves behind while the test's warning filters still hold."""
+    """Collect a test's garbage while the test's warning filters are still active."""
     yield
     gc.collect()
 
@@ -64,6 +64,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture(params=["sync", "async", "aiohttp"])
 async def clients(request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
-    """What makes the clients of a test that is written once and run on each kind."""
+    """Create clients of each kind, so that one test covers all of them."""
     async with AsyncExitStack() as stack:
         yield Clients(str(request.param), stack)

@@ -1,4 +1,4 @@
-"""Where a secret can be found in an error: what tests of promise 4 look through."""
+"""Search an error, and the errors that caused it, for a secret (promise 4 of the design)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def places(error: BaseException, secret: str) -> list[str]:
-    """Name every place of `error`, and of what led to it, that holds `secret`."""
+    """Return the name of every place in `error` and its causes that contains `secret`."""
     return [place for place, text in _texts(error) if secret in text]
 
 
@@ -18,12 +18,12 @@ def _texts(error: BaseException) -> Iterator[tuple[str, str]]:
         yield f"{name} as str", str(link)
         yield f"{name} as repr", repr(link)
         yield f"{name}.args", repr(link.args)
-        # JSONDecodeError.doc and its like are in no message, but a crash reporter sends them along.
+        # A crash reporter sends attributes such as JSONDecodeError.doc, which no message contains.
         yield f"{name}.__dict__", repr(vars(link))
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield `error`, and all that led to it, whether a traceback shows it or not."""
+    """Yield `error`, its causes and its contexts, including those that a traceback leaves out."""
     if error is not None:
         yield error
         yield from chain(error.__cause__)

@@ -1,4 +1,4 @@
-"""A server on loopback that follows a script, misbehaves on purpose, and counts what arrives."""
+"""A scripted server on loopback that can misbehave, and that records the requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any, Self
 
 import attrs
 
-PATIENCE = 20.0  # seconds until a test that waits in vain fails
+PATIENCE = 20.0  # seconds before a hanging test fails
 
 
 @attrs.frozen
 class Received:
-    """One request as it arrived; `connection` counts from 1, header names are in lower case."""
+    """One received request. `connection` counts from 1; header names are lowercase."""
 
     connection: int
     method: str
@@ -55,14 +55,14 @@ class Peer:
         self._socket.close()
 
     def wait_for(self, event: threading.Event) -> None:
-        """Go on when the test says so; a test that never does has failed."""
+        """Wait until the test sets `event`; fail if it does not."""
         for _ in range(int(PATIENCE / 0.01)):
             if event.wait(0.01) or self.server.stopping.is_set():
                 return
-        raise AssertionError("the test did not let the server go on")
+        raise AssertionError("the test did not let the server continue")
 
     def watch(self, seconds: float) -> bool:
-        """Return whether the client went away within `seconds`."""
+        """Return whether the client disconnects within `seconds`."""
         self._socket.settimeout(seconds)
         try:
             gone = not self._socket.recv(65536)
@@ -78,15 +78,15 @@ class Peer:
         return gone
 
     def begins(self) -> None:
-        """Wait for the first byte of the next request, and leave it unread."""
+        """Wait for the first byte of the next request without consuming it."""
         self._socket.recv(1, socket.MSG_PEEK)
 
     def receive(self) -> Received | None:
-        """Return the next whole request; None when the client left, or speaks something else than HTTP."""
+        """Return the next request, or None if the client disconnected or does not speak HTTP."""
         while b"\r\n\r\n" not in self._buffer:
             if not self._more():
                 return None
-            if not self._buffer[:1].isalpha():  # the client says hello in TLS
+            if not self._buffer[:1].isalpha():  # the client starts a TLS handshake
                 self.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 return None
         head, _, rest = self._buffer.partition(b"\r\n\r\n")
@@ -113,19 +113,19 @@ Answer = Sequence[Step]
 
 
 class Loopback:
-    """Answers the first request with the first answer, the second with the second, all further with the last.
+    """A server that sends the first response to the first request, the second to the second, and so on.
 
-    An answer is a list of steps: bytes to send, and things to do in between. After the last step the
-    connection stays open for the next request, unless a step closed it.
+    The last response repeats. A response is a list of steps: bytes to send, or functions to call. After
+    the last step, the connection stays open for the next request, unless a step closed it.
     """
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.connections = 0
         self.requests: list[Received] = []
-        self.asked = threading.Event()  # the first request is there
-        self.left = threading.Event()  # a client went away while a step was watching for it
-        self.go_on = threading.Event()  # set by a test for the step `when_told`
+        self.asked = threading.Event()  # set when the first request has arrived
+        self.left = threading.Event()  # set when a client disconnects while a step watches it
+        self.go_on = threading.Event()  # the step `when_told` waits until a test sets it
         self.stopping = threading.Event()
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
@@ -147,7 +147,7 @@ class Loopback:
         return [request.json for request in self.requests]
 
     def wait_for_requests(self, count: int) -> None:
-        """Wait until `count` have arrived: a client that got no answer may be further than the server."""
+        """Wait until `count` requests have arrived; a client can fail before the server reads its request."""
         with self._arrival:
             assert self._arrival.wait_for(lambda: len(self.requests) >= count, PATIENCE)
 
@@ -159,7 +159,7 @@ class Loopback:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stopping.set()
-        with suppress(OSError):  # wakes the thread that accepts
+        with suppress(OSError):  # wakes the accepting thread
             socket.create_connection(self._listener.getsockname(), timeout=1).close()
         self._threads[0].join(PATIENCE)
         self._listener.close()
@@ -211,7 +211,7 @@ class Loopback:
 
 
 class SecureLoopback(Loopback):
-    """The same server behind TLS, with a certificate for 127.0.0.1 and localhost."""
+    """A `Loopback` behind TLS, with a certificate for 127.0.0.1 and localhost."""
 
     def __init__(self, certificate: Path, *answers: Answer) -> None:
         super().__init__(*answers)
@@ -225,39 +225,39 @@ class SecureLoopback(Loopback):
 
 
 def reset(peer: Peer) -> None:
-    """Break the connection so that the client sees a reset."""
+    """Reset the connection."""
     peer.reset()
 
 
 def close(peer: Peer) -> None:
-    """Close the connection so that the client sees its end."""
+    """Close the connection normally."""
     peer.close()
 
 
 def until_left(peer: Peer) -> None:
-    """Send nothing more until the client goes away, and fail when it does not."""
-    assert peer.server.stopping.is_set() or peer.watch(PATIENCE), "the client did not go away"
+    """Wait until the client disconnects; fail if it does not."""
+    assert peer.server.stopping.is_set() or peer.watch(PATIENCE), "the client did not disconnect"
 
 
 def pause(event: threading.Event) -> Step:
-    """Go on when the test sets `event`."""
+    """Return a step that waits until the test sets `event`."""
     return lambda peer: peer.wait_for(event)
 
 
 def when_told(peer: Peer) -> None:
-    """Go on when the test sets the server's `go_on`."""
+    """Wait until the test sets the server's `go_on`."""
     peer.wait_for(peer.server.go_on)
 
 
 def linger(seconds: float) -> Step:
-    """Give the client `seconds` to go away, then go on."""
+    """Return a step that waits up to `seconds` for the client to disconnect."""
     return lambda peer: peer.watch(seconds)
 
 
 def http(
     status: int, body: bytes | str = b"", headers: Mapping[str, str] | None = None, *, reason: str = "X"
 ) -> bytes:
-    """Return a whole answer."""
+    """Return a complete response."""
     content = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     return "\r\n".join([*lines, f"content-length: {len(content)}", "", ""]).encode("latin-1") + content
@@ -269,7 +269,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def event(data: str) -> bytes:
-    """Return one server-sent event in a chunk of its own."""
+    """Return one server-sent event as one HTTP chunk."""
     return chunk(f"data: {data}\n\n".encode())
 
 
@@ -284,18 +284,18 @@ END = b"0\r\n\r\n"
 
 
 def reply(*texts: str) -> list[Step]:
-    """Return the steps of a whole reply."""
+    """Return the steps of a complete reply."""
     return [STREAM + b"".join(said(text) for text in texts) + DONE + END]
 
 
 def copied(agent_id: str = "-Ocopy") -> list[Step]:
-    """Return the steps of a duplicate's answer."""
+    """Return the steps of a response to duplicate."""
     body = {"id": agent_id, "name": "Copy", "config": {"prompt": "p"}, "created_at": 1700000000000}
     return [http(200, json.dumps(body))]
 
 
 FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
-"""A good answer to each operation."""
+"""A successful response to each operation."""
 
 
 def nowhere() -> str:

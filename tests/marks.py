@@ -1,4 +1,4 @@
-"""Marks that tests of several files share."""
+"""Marks for tests in several files."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import sys
 
 import pytest
 
-NEEDS_DOCSTRINGS = pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO leaves docstrings out")
+NEEDS_DOCSTRINGS = pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO removes docstrings")

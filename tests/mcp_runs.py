@@ -1,4 +1,4 @@
-"""`millis mcp` as an MCP client sees it: the SDK's own client, over stdio or in this process."""
+"""Connect the MCP SDK's client to `millis mcp`, over stdio or in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGENT = "-mock-agent---------"
 
 @attrs.frozen
 class Called:
-    """What a tool call returned."""
+    """The result of a tool call."""
 
     text: str
     data: dict[str, Any] | None
@@ -81,7 +81,7 @@ async def over_stdio(url: str, errors: TextIO) -> AsyncGenerator[Host]:
 
 @asynccontextmanager
 async def in_process(server: MCPServer[None]) -> AsyncGenerator[Host]:
-    """Connect to `server` without a process of its own."""
+    """Connect to `server` in this process."""
     async with Client(server) as client:
         yield Host(client)
 

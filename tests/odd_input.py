@@ -1,4 +1,4 @@
-"""What a service could send if it were broken, hostile, or of next year: strategies for hypothesis."""
+"""Hypothesis strategies for the responses of a broken, hostile or newer service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read options with a key and the defaults for everything else."""
+"""Read options from a key, with the default for every other argument."""
 
 from __future__ import annotations
 

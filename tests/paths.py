@@ -1,4 +1,4 @@
-"""Where things are in a checkout."""
+"""Paths in a checkout."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 CORPUS = TESTS / "corpus"
 EXAMPLES = CORPUS / "examples"
-"""The examples of the contract as files: `scripts/regenerate` writes them."""
+"""The contract's examples as files, written by `scripts/regenerate`."""

@@ -1,4 +1,4 @@
-"""Making requests from arguments, and what is refused."""
+"""Build requests from arguments, and return the error for invalid ones."""
 
 from __future__ import annotations
 

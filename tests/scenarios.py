@@ -1,6 +1,4 @@
-"""What the cassettes hold: each scenario is recorded by scripts/record and played back by
-test_cassettes.py, sync and async.
-"""
+"""The calls in the cassettes. scripts/record records them; test_cassettes.py plays them, sync and async."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from millis_wrapper.mock import DEFAULT_AGENT_ID
 
 Result = ChatReply | DuplicatedAgent | MillisError
 
-# Refusals are tried again at once: neither recording nor playing back has to wait.
+# Retries do not wait, so that recording and playing are fast.
 NO_WAITING = RetryPolicy(initial_delay=0, jitter=lambda: 0.0)
 
 
@@ -27,7 +25,7 @@ class Chat:
 
 @attrs.frozen
 class Talk:
-    """One conversation; the last turn ends the session where `end_of_session` says so."""
+    """One conversation; with `end_of_session`, its last turn ends the session."""
 
     turns: tuple[str, ...]
     end_of_session: bool = False
@@ -43,9 +41,9 @@ PreparedRequest = Chat | Talk | Duplicate
 
 @attrs.frozen
 class Scenario:
-    """One cassette: a call to an agent, and how many requests it takes.
+    """One cassette: a call to an agent, and the number of requests that the call makes.
 
-    `live`: whether scripts/record --live can make it from the live service too, with the recorder's own
+    `live`: whether scripts/record --live can also record it from the live service, with the user's own
     agent.
     """
 
@@ -103,7 +101,7 @@ SCENARIOS = (
 
 
 def play(scenario: Scenario, millis: Millis) -> Result:
-    """Make the scenario's call, and return what came of it: the last reply, the copy, or the error."""
+    """Make the scenario's call and return its last reply, the copy or the error."""
     agent_id, call = scenario.agent_id, scenario.call
     try:
         if isinstance(call, Duplicate):

@@ -1,4 +1,4 @@
-"""What the tests of the contract share: the document, a validator for each component, paths of JSON data."""
+"""Helpers for tests of the contract: its text, a validator per component, and paths of JSON values."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Step = str | int
 
 @cache
 def document() -> Any:
-    """openapi/millis.yaml as it is on the disk, not the copy that was generated from it."""
+    """Return the contract from openapi/millis.yaml, not from the copy generated from it."""
     return yaml.safe_load((ROOT / "openapi" / "millis.yaml").read_text("utf-8"))
 
 
 class Validator(Protocol):
-    """What the tests use of a jsonschema validator, whose own types are not complete."""
+    """The methods of a jsonschema validator that the tests call; its own types are incomplete."""
 
     def validate(self, instance: Any) -> None: ...
 
@@ -53,21 +53,21 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def children(value: Any) -> list[tuple[Step, Any]]:
-    """The values directly within `value`, each with its key or index."""
+    """Return the direct children of `value`, each with its key or index."""
     if is_object(value):
         return list(value.items())
     return list(enumerate(value)) if is_list(value) else []
 
 
 def paths(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
-    """The path of each value within `value`, at every depth."""
+    """Yield the path of every value inside `value`, at any depth."""
     for step, child in children(value):
         yield (*above, step)
         yield from paths(child, (*above, step))
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Each object within `value`, at every depth."""
+    """Yield every object inside `value`, at any depth."""
     if is_object(value):
         yield value
     for _, child in children(value):
@@ -75,13 +75,13 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def at(value: Any, path: tuple[Step, ...]) -> Any:
-    """The value at `path` within `value`."""
+    """Return the value at `path` inside `value`."""
     for step in path:
         value = value[step]
     return value
 
 
 def keys(value: Any) -> set[str]:
-    """The paths of all keys within `value`, written as the contract's fields are: `tools[].params[].name`."""
+    """Return the paths of all keys inside `value` in the contract's form: `tools[].params[].name`."""
     named = {path for path in paths(value) if isinstance(path[-1], str)}
     return {"".join("[]" if isinstance(step, int) else f".{step}" for step in path)[1:] for path in named}

@@ -1,4 +1,4 @@
-"""Running the SSE decoder over a stream that was cut up, and measuring its memory."""
+"""Run the SSE decoder over a stream that was split into chunks, and measure its memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(chunks: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Outcome:
-    """Feed the chunks to one decoder and gather all that it says."""
+    """Feed the chunks to one decoder and return its events and its end."""
     decoder = SSEDecoder(max_event_bytes=limit)
     events: list[ServerSentEvent] = []
     try:
@@ -30,7 +30,7 @@ def outcome(chunks: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Outcome:
 
 
 def cut(stream: bytes, *sizes: int) -> list[bytes]:
-    """Cut a stream into chunks of these sizes, taken in turn."""
+    """Split a stream into chunks of these sizes, in turn."""
     chunks: list[bytes] = []
     turns = itertools.cycle(sizes)
     while stream:
@@ -41,18 +41,18 @@ def cut(stream: bytes, *sizes: int) -> list[bytes]:
 
 
 def cut_after_blank_lines(stream: bytes) -> list[bytes]:
-    """Cut a stream as most servers send it: one event to a chunk."""
+    """Split a stream as most servers send it: one event per chunk."""
     return [chunk for chunk in re.split(rb"(?<=\n\n)", stream) if chunk]
 
 
 def pieces(stream: bytes, size: int) -> Iterator[bytes]:
-    """Cut a large stream without holding all the chunks."""
+    """Split a large stream without keeping all chunks in memory."""
     for start in range(0, len(stream), size):
         yield stream[start : start + size]
 
 
 def peak_of(action: Callable[[], object]) -> int:
-    """Return the most bytes that were allocated at any time while the action ran."""
+    """Return the peak of the memory allocated while the action runs, in bytes."""
     tracemalloc.start()
     try:
         action()

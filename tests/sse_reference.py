@@ -1,6 +1,6 @@
-"""A slow, obvious decoder, written step by step from the standards' text, to test the real one against.
+"""A slow and simple SSE decoder that follows the standards step by step, to compare the real one with.
 
-It shares nothing with `millis_wrapper.sse` but the event class, and needs the whole stream at once.
+It shares only the event class with `millis_wrapper.sse`, and decodes a complete stream.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ FIELDS = ["data", "event", "id", "retry"]
 
 
 def reference_events(stream: bytes) -> tuple[list[ServerSentEvent], ServerSentEvent | None]:
-    """Return the events of a whole stream, and the one that its end cut off."""
+    """Return the events of a complete stream, and the event that the end of the stream cut off."""
     lines, rest = _lines(utf8_decode(stream))
     state = _State()
     events: list[ServerSentEvent] = []
@@ -68,7 +68,7 @@ class _State:
             self.retry = int(value)
 
     def event(self) -> ServerSentEvent:
-        """Make an event of the buffers."""
+        """Create an event from the buffers."""
         data = self.data_buffer
         if data != "" and data[-1] == "\n":
             data = data[:-1]
@@ -81,7 +81,7 @@ class _State:
 
 
 def _lines(text: str) -> tuple[list[str], str]:
-    """Return the ended lines of a text, and what follows the last line end."""
+    """Return the complete lines of a text, and the text after the last line end."""
     lines: list[str] = []
     line = ""
     position = 0
@@ -144,7 +144,7 @@ def _code_points(stream: bytes) -> Iterator[str]:
             code_point = bytes_needed = bytes_seen = 0
             lower_boundary = 0x80
             upper_boundary = 0xBF
-            position -= 1  # the byte is read again, as the first of what follows
+            position -= 1  # the byte starts the next sequence
             yield "\ufffd"
             continue
         lower_boundary = 0x80
