@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+import zlib
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ log = logging.getLogger("millis_wrapper")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # of an answer that is read whole
 MAX_ERROR_BODY_BYTES = 64 * 1024  # of an error's body; the rest is left unread
+PART_BYTES = 64 * 1024  # unpacked at once of a compressed body
 DRAIN_BYTES = 64 * 1024  # read after [DONE], so that the connection can be used again,
 DRAIN_SECONDS = 1.0  # and for how long
 FINISH_SECONDS = 3.0  # how long [DONE] is waited for after a finish_reason
@@ -226,10 +228,51 @@ def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> Non
         limit_reads(network, deadline.timeout.connect)
 
 
-def is_plain(response: httpx.Response) -> bool:
-    """Return whether the raw body is the body: neither compressed, nor read or closed already by a hook."""
-    is_unread = not (response.is_stream_consumed or response.is_closed)
-    return is_unread and "content-encoding" not in response.headers
+def is_unread(response: httpx.Response) -> bool:
+    """Return whether the body was neither read nor closed by an event hook."""
+    return not (response.is_stream_consumed or response.is_closed)
+
+
+def is_gzip(response: httpx.Response) -> bool:
+    """Return whether the body is compressed with gzip alone.
+
+    The client asks for no compression, but some gateways compress all the same. Any other coding stays as it
+    is, so that it cannot unpack to gigabytes.
+    """
+    return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+class Gunzip:
+    """Unpacks gzip in parts of at most 64 KiB, so that the reader can stop at any size."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    def feed(self, data: bytes) -> Generator[bytes]:
+        """Yield what `data` unpacks to.
+
+        Raises:
+            httpx.DecodingError: The data is not valid gzip.
+        """
+        while data:
+            if self._member.eof:  # the next of several gzip members
+                self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            try:
+                part = self._member.decompress(data, PART_BYTES)
+            except zlib.error as error:
+                raise httpx.DecodingError(str(error)) from None
+            data = self._member.unused_data or self._member.unconsumed_tail
+            if part:
+                yield part
+
+    def end(self) -> None:
+        """End the body.
+
+        Raises:
+            httpx.DecodingError: The body is cut off.
+        """
+        if not self._member.eof:
+            raise httpx.DecodingError("the gzip data is cut off")
 
 
 def own_network(response: httpx.Response) -> Any:

@@ -26,6 +26,8 @@ from .errors import ConfigurationError
 _HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
 _PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over without waiting
 
+_TURNS = 10  # of the event loop, which an event that has happened may need until its task knows
+
 _url = lru_cache(maxsize=64)(URL)
 
 
@@ -78,6 +80,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+    def __del__(self) -> None:
+        # Nobody can close the session of an event loop that has ended, and aiohttp would log it as unclosed.
+        session: aiohttp.ClientSession | None = getattr(self, "_session", None)
+        connector = session.connector if session is not None else None
+        if session is not None and connector is not None:
+            session.detach()
+            # Closes the connections before its first wait; on a closed loop, it waits for nothing.
+            next(iter(connector.close().__await__()), None)
 
     async def _request(self, request: httpx.Request, sending: _Sending) -> aiohttp.ClientResponse:
         session = self._session = self._session or self._new_session()
@@ -135,8 +146,10 @@ class _Sending:
         self._step = "pool"
         self._headers: Any = None
         self._is_over = False
+        self._timer: asyncio.Handle | None = None
         self.is_written = False
-        self.limit = asyncio.timeout(self.seconds("pool"))
+        self.limit = asyncio.timeout(None)
+        self._begin("pool")
 
     def seconds(self, step: str) -> float | None:
         limit = self._limits[step]
@@ -146,16 +159,37 @@ class _Sending:
 
     def end(self) -> None:
         self._is_over = True
+        self._stop_timer()
         if self._headers is not None:
             # aiohttp keeps them with the answer; the key does not belong there.
             self._headers.pop("authorization", None)
 
     def _begin(self, step: str) -> None:
         self._step = step
-        # An early answer is there while the request is being written.
+        self._stop_timer()
+        # An early response is there while the request is being written.
         if not (self._is_over or self.limit.expired()):
             seconds = self.seconds(step)
-            self.limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+            if seconds is not None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(max(seconds, 0), self._expire, _TURNS)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self, turns: int) -> None:
+        """Let the timeout pass, after some turns of the event loop.
+
+        After a pause of the loop, data that arrived in time and the timeout come together.
+        """
+        loop = asyncio.get_running_loop()
+        if turns > 0:
+            self._timer = loop.call_soon(self._expire, turns - 1)
+        else:
+            self._timer = None
+            self.limit.reschedule(loop.time())
 
     def limit_passed(self) -> httpx.TimeoutException:
         kinds: dict[str, type[httpx.TimeoutException]] = {
@@ -209,32 +243,61 @@ async def _headers_are_next(
 
 
 class _Body(httpx.AsyncByteStream):
-    """The answer's body, and what httpx's `network_stream` extension is asked for."""
+    """The body of a response, and what httpx's `network_stream` extension is asked for."""
 
     def __init__(self, response: aiohttp.ClientResponse, sending: _Sending) -> None:
         self._response = response
         self._sending = sending
+        self._failure: BaseException | None = None
+        connection = response.connection
+        protocol = connection.protocol if connection is not None else None
+        self._closed = protocol.closed if protocol is not None else None
+        if self._closed is not None:
+            self._closed.add_done_callback(self._end)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content, sending = self._response.content, self._sending
         while True:
-            # What is there already needs no time limit.
-            piece = content.read_nowait()
-            if not piece:
+            chunk = self._received()  # needs no timeout
+            if not chunk:
+                if self._failure is not None:
+                    raise self._failure
                 if content.at_eof():
                     return
                 try:
                     async with asyncio.timeout(sending.seconds("read")):
-                        piece = await content.readany()
+                        chunk = await content.readany()
                 except TimeoutError:
-                    raise httpx.ReadTimeout("") from None
-                if not piece:
-                    return
-            yield piece
+                    # After a pause of the event loop, data that arrived in time and the timeout coincide.
+                    await asyncio.sleep(0)
+                    chunk = self._received()
+                    if not (chunk or self._failure or content.at_eof()):
+                        raise httpx.ReadTimeout("") from None
+            if chunk:
+                yield chunk
+
+    def _received(self) -> bytes:
+        """Return what has arrived and was not read yet."""
+        content = self._response.content
+        failure = content.exception()
+        if failure is not None:
+            self._failure = failure
+            # With an exception, aiohttp no longer returns the data that arrived before it.
+            nothing: Any = None
+            content.set_exception(nothing)
+        return content.read_nowait()
+
+    def _end(self, closed: object) -> None:
+        """End the body with its connection: aiohttp does not, after a malformed chunk that comes alone."""
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None and self._failure is None:
+            content.set_exception(aiohttp.ClientPayloadError("the body is malformed"))
 
     async def aclose(self) -> None:
-        # Neither waits for anything, so no cancelled task leaves its connection behind.
-        if self._response.content.at_eof() and self._sending.is_written:
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._end)
+        # Neither waits for anything, so no canceled task leaves its connection behind.
+        if self._response.content.at_eof() and self._failure is None and self._sending.is_written:
             self._response.release()
         else:
             self._response.close()

@@ -260,11 +260,6 @@ class AsyncMillis:
         ('Hello', 'done')
     """
 
-    chat: AsyncChat
-    """Talking to an agent by text."""
-    agents: AsyncAgents
-    """Saved agents."""
-
     def __init__(
         self,
         api_key: str | None = None,
@@ -298,8 +293,19 @@ class AsyncMillis:
         self._transport = AsyncTransport(
             options, as_timeout(timeout, Timeout()), _http.retry_policy(max_retries), http_client
         )
-        self.chat = AsyncChat(self._transport)
-        self.agents = AsyncAgents(self._transport)
+        self._chat = AsyncChat(self._transport)
+        self._agents = AsyncAgents(self._transport)
+
+    # Properties, so that `create_autospec` of the class knows them.
+    @property
+    def chat(self) -> AsyncChat:
+        """Chat with an agent by text."""
+        return self._chat
+
+    @property
+    def agents(self) -> AsyncAgents:
+        """Saved agents."""
+        return self._agents
 
     @property
     def base_url(self) -> str:

@@ -6,7 +6,7 @@ Both are written by hand; every other module of `_sync` is made from the one her
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -134,6 +134,31 @@ def next_chunk(
 async def _within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
     with anyio.fail_after(max(0.0, deadline.seconds_left())):
         return await chunk
+
+
+async def apart(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+    """Return the response of `sending`, which runs in a task of its own.
+
+    The frames in which a request is written hold its head, and with it the key, so none of them may be part
+    of a cancel's traceback. And httpcore loses a connection slot if it is canceled twice, so it is canceled
+    once and waited for.
+    """
+    try:
+        task = asyncio.get_running_loop().create_task(sending)
+    except RuntimeError:  # trio has no tasks outside of a nursery
+        return await sending
+    try:
+        await asyncio.wait([task])
+    except BaseException:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled() and task.exception() is None:
+                await task.result().aclose()
+        raise
+    return task.result()
 
 
 async def close_response(response: httpx.Response, *, is_own: bool) -> None:

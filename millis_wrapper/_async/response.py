@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from functools import partial
 from typing import Any
 
@@ -110,8 +110,14 @@ class AsyncOpenResponse:
         """
         if self._chunks is None:
             response: Any = self._response
-            # httpx's own iterators are one object more in a dozen that wait with each stream.
-            self._chunks = aiter(response.stream if _http.is_plain(response) else response.aiter_bytes())
+            if not _http.is_unread(response):  # an event hook has read it, or closed it
+                self._chunks = aiter(response.aiter_bytes())
+            elif _http.is_gzip(response):
+                self._chunks = _unpacked(response.stream)
+            else:
+                # httpx's own iterators are one object more in a dozen that wait with each stream, and unpack
+                # compression that nobody asked for without a bound.
+                self._chunks = aiter(response.stream)
         else:
             self._deadline.restart_idle()
         return io.next_chunk(self._chunks, self._response, self._deadline)
@@ -182,3 +188,12 @@ class AsyncOpenResponse:
     def close_soon(self) -> None:
         """Close the response from any thread: in a task of its event loop, if that still runs."""
         self._loop.call_soon(self.close)
+
+
+async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the body of a gzip response."""
+    gunzip = _http.Gunzip()
+    async for chunk in chunks:
+        for part in gunzip.feed(chunk):  # async code has no `yield from`
+            yield part
+    gunzip.end()

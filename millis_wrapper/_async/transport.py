@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -183,12 +184,14 @@ class AsyncTransport:
                 deadline,
                 trace,
             )
-            outcome = await pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            sending = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            outcome = await io.apart(sending)
             is_open = True
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
-            outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
+            refusal = self._refused_by_hook(error, prepared, deadline, attempt)
+            outcome = refusal or _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 pool.retire()
             await _close_unused(trace)
@@ -207,6 +210,20 @@ class AsyncTransport:
         if outcome.is_success:
             return answer
         raise await self._refusal(prepared, answer, attempt)
+
+    def _refused_by_hook(
+        self, error: Exception, prepared: PreparedRequest, deadline: Deadline, attempt: int
+    ) -> MillisError | None:
+        """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
+        if not isinstance(error, httpx.HTTPStatusError):
+            return None
+        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, deadline)
+        response = error.response
+        with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
+            body.add(response.content)
+        return _http.status_error(
+            self.options, prepared, response.status_code, response.headers, body, attempt
+        )
 
     async def _refusal(
         self, prepared: PreparedRequest, answer: AsyncOpenResponse, attempt: int

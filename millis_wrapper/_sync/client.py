@@ -258,11 +258,6 @@ class Millis:
         ('Hello', 'done')
     """
 
-    chat: Chat
-    """Talking to an agent by text."""
-    agents: Agents
-    """Saved agents."""
-
     def __init__(
         self,
         api_key: str | None = None,
@@ -296,8 +291,19 @@ class Millis:
         self._transport = Transport(
             options, as_timeout(timeout, Timeout()), _http.retry_policy(max_retries), http_client
         )
-        self.chat = Chat(self._transport)
-        self.agents = Agents(self._transport)
+        self._chat = Chat(self._transport)
+        self._agents = Agents(self._transport)
+
+    # Properties, so that `create_autospec` of the class knows them.
+    @property
+    def chat(self) -> Chat:
+        """Chat with an agent by text."""
+        return self._chat
+
+    @property
+    def agents(self) -> Agents:
+        """Saved agents."""
+        return self._agents
 
     @property
     def base_url(self) -> str:

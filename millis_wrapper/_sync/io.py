@@ -73,6 +73,11 @@ def next_chunk(chunks: Iterator[bytes], response: httpx.Response, deadline: Dead
     return next(chunks, None)
 
 
+def apart(response: httpx.Response) -> httpx.Response:
+    """Return `response`; only async code needs a task of its own to send a request."""
+    return response
+
+
 def close_response(response: httpx.Response, *, is_own: bool) -> None:
     """Close an answer."""
     response.close()

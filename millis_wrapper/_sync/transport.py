@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -181,12 +182,14 @@ class Transport:
                 deadline,
                 trace,
             )
-            outcome = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            sending = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
+            outcome = io.apart(sending)
             is_open = True
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
-            outcome = _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
+            refusal = self._refused_by_hook(error, prepared, deadline, attempt)
+            outcome = refusal or _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 pool.retire()
             _close_unused(trace)
@@ -205,6 +208,20 @@ class Transport:
         if outcome.is_success:
             return answer
         raise self._refusal(prepared, answer, attempt)
+
+    def _refused_by_hook(
+        self, error: Exception, prepared: PreparedRequest, deadline: Deadline, attempt: int
+    ) -> MillisError | None:
+        """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
+        if not isinstance(error, httpx.HTTPStatusError):
+            return None
+        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, deadline)
+        response = error.response
+        with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
+            body.add(response.content)
+        return _http.status_error(
+            self.options, prepared, response.status_code, response.headers, body, attempt
+        )
 
     def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
         body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)

@@ -251,7 +251,7 @@ def test_a_stream_that_was_closed_before_its_first_piece_was_asked_for_says_so(
         stream.close()
         return True
 
-    monkeypatch.setattr("millis_wrapper._http.is_plain", closed_meanwhile)
+    monkeypatch.setattr("millis_wrapper._http.is_unread", closed_meanwhile)
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         with pytest.raises(StreamInterruptedError, match="closed before its end"):
