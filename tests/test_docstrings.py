@@ -50,8 +50,8 @@ def _public(cls: type[Any]) -> Iterator[tuple[str, Any]]:
 
 @NEEDS_DOCSTRINGS
 @pytest.mark.parametrize("cls", CLASSES)
-def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
-    """`help()` answers for each name that users meet, and begins with one whole sentence."""
+def test_the_docstring_of_every_public_name_begins_with_a_sentence(cls: type[Any]) -> None:
+    """`help()` describes every public name, and the description begins with a complete sentence."""
     for name, thing in _public(cls):
         first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
         assert first.endswith(".") or "." in first, name
@@ -60,14 +60,14 @@ def test_each_public_name_says_in_a_sentence_what_it_is(cls: type[Any]) -> None:
 
 @NEEDS_DOCSTRINGS
 @pytest.mark.parametrize("thing", WITH_EXAMPLE, ids=lambda thing: thing.__name__)
-def test_the_examples_in_the_docstrings_are_true(
+def test_the_examples_in_docstrings_work(
     thing: Any,
     millis: Millis,
     async_millis: AsyncMillis,
     millis_mock: MockMillis,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a docstring shows is what happens, against the mock."""
+    """The examples run against the mock server and produce the output that they show."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.add_agent("-OabCdEfGhIjKlMnOpQr")

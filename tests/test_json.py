@@ -47,7 +47,7 @@ def test_json_is_read(text: str) -> None:
     "text",
     ["", " ", "{", '{"a":1', "[1,]", "{} {}", "1 2", "text", "'a'", "{'a': 1}", "\x0c{}", "\u00a0{}", "nul"],
 )
-def test_text_that_is_not_json_gives_a_value_of_its_own(text: str) -> None:
+def test_text_that_is_not_json_is_returned_as_not_json(text: str) -> None:
     """`read_json` raises no exception, because an exception would hold the text, which may contain a key."""
     assert read_json(text) is NOT_JSON
     assert read_json(text.encode()) is NOT_JSON
@@ -58,8 +58,8 @@ def test_null_is_json() -> None:
     assert read_json("null") is None
 
 
-def test_a_byte_order_mark_does_not_belong_to_the_text() -> None:
-    """RFC 8259, 8.1 lets a reader ignore one."""
+def test_a_byte_order_mark_is_ignored() -> None:
+    """RFC 8259, section 8.1, allows a parser to ignore it."""
     assert read_json(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
 
 
@@ -77,7 +77,7 @@ def test_numbers_of_any_length_are_read(digits: str) -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
-def test_nesting_is_bounded(opening: str) -> None:
+def test_nesting_is_limited(opening: str) -> None:
     """Nesting up to the limit is read; deeper nesting is NOT_JSON and raises no RecursionError."""
     step = opening.count("[") + opening.count("{")
     closing = "".join("]" if sign == "[" else "}" for sign in reversed(opening) if sign in "[{")
@@ -91,19 +91,19 @@ def test_nesting_is_bounded(opening: str) -> None:
     assert read_json("9" * 5000 + text(200_000)) is NOT_JSON
 
 
-def test_the_bound_can_be_lifted() -> None:
+def test_the_nesting_limit_can_be_turned_off() -> None:
     """With `max_depth=None`, any nesting that the interpreter can parse is read."""
     assert read_json(nested(300), max_depth=None) == json.loads(nested(300))
     assert read_json(nested(200_000), max_depth=None) is NOT_JSON
 
 
-def test_a_long_list_is_not_deep() -> None:
+def test_the_nesting_limit_does_not_apply_to_long_lists() -> None:
     """The limit applies to nesting, not to the number of values."""
     text = json.dumps([{"a": [index]} for index in range(5000)])
     assert read_json(text) == json.loads(text)
 
 
-def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
+def test_a_parsed_value_can_be_copied_pickled_and_shown() -> None:
     """A value at the nesting limit can still be copied, pickled, written and shown."""
     value = read_json('{"a":' * (MAX_DEPTH - 1) + "{}" + "}" * (MAX_DEPTH - 1))
     assert copy.deepcopy(value) == value
@@ -132,7 +132,7 @@ def test_what_was_read_can_be_copied_pickled_and_shown() -> None:
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_values_in_a_row_are_read_up_to_the_first_that_cannot_be(
+def test_values_in_a_row_are_read_up_to_the_first_invalid_one(
     text: str, values: list[Any], rest: str
 ) -> None:
     """Raw control characters are kept, and the text that cannot be parsed is returned."""
@@ -140,14 +140,14 @@ def test_values_in_a_row_are_read_up_to_the_first_that_cannot_be(
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 200_000])
-def test_a_row_has_the_same_bound_of_nesting(depth: int) -> None:
+def test_a_row_has_the_same_nesting_limit(depth: int) -> None:
     """A value that is nested too deeply is returned as text, after the values before it."""
     assert read_json_row("{}" + nested(depth)) == ([{}], nested(depth))
     assert read_json_row("{}" + nested(MAX_DEPTH))[1] == ""
 
 
-def test_text_is_written_as_it_reads() -> None:
-    """A message shows letters, not their escapes."""
+def test_text_is_written_without_escapes() -> None:
+    """A message shows letters instead of their escapes."""
     assert write_json({"a": "Grüße"}) == '{"a": "Grüße"}'
 
 

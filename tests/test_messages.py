@@ -1,4 +1,4 @@
-"""tests/corpus/messages.txt: the full text of every message that a user can see."""
+"""tests/corpus/messages.txt contains the full text of every message that a user can see."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NAMES = ["one", "two"]
 
 
 class Box:
-    """Nor is a class's."""
+    """A class's docstring is not shown."""
 
     size: int = 1
-    """Nor is an attribute's."""
+    """An attribute's docstring is not shown."""
 
     def open(self, key: str) -> None:
-        """Nor is a method's."""
+        """A method's docstring is not shown."""
         more = f" got {key!r}{', which is text' if key else ''}"
         raise ValueError(f"key: must be {self.size:>3}" " or more" + more)
 
@@ -53,7 +53,7 @@ the same text
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A checkout with one module, and its generated counterpart, which is left out."""
+    """A checkout with one module and its generated sync version, which the corpus leaves out."""
     for folder in ("millis_wrapper/_sync", "tests/corpus"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "millis_wrapper" / "box.py").write_text(SOURCE)
@@ -62,19 +62,19 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_corpus_is_up_to_date() -> None:
-    """A changed message shows in the corpus; `scripts/regenerate` writes it."""
+    """A changed message changes the corpus, which `scripts/regenerate` writes."""
     assert _messages.main(["--check"], paths.ROOT) == 0
 
 
-def test_messages_and_help_are_texts_and_docstrings_are_not(project: Path) -> None:
-    """A text is listed once for each module, with `{}` for each value in it."""
+def test_the_corpus_contains_messages_and_help_but_no_docstrings(project: Path) -> None:
+    """The corpus lists each text once per module, with `{}` for every value in it."""
     assert _messages.render(project).partition("file.\n")[2] == CORPUS
 
 
-def test_checking_shows_the_difference_and_changes_nothing(
+def test_check_shows_the_difference_and_changes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check fails with the changed lines until the corpus is written again."""
+    """The check fails and prints the changed lines until the corpus is regenerated."""
     corpus = project / "tests" / "corpus" / "messages.txt"
     assert _messages.main([], project) == 0
     assert _messages.main(["--check"], project) == 0

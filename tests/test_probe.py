@@ -1,4 +1,4 @@
-"""scripts/probe: each request is sent once, and the report says what differs and holds no secret."""
+"""scripts/probe sends each request once and reports differences from the contract without secrets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from scripts import _probe
 
 KEY = "aVeryPrivateKeyOf32CharactersXyz"
 AGENT_ID = "-ThePrivateAgentOf20"
-SECRET_WORDS = "Doctor Wetherby"
+SECRET_TEXT = "Doctor Wetherby"
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the probe against an address."""
+    """Run the probe against a URL."""
 
     def run(url: str, *arguments: str) -> int:
         monkeypatch.setenv("MILLIS_API_KEY", KEY)
@@ -40,16 +40,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def service(millis_mock: MockMillis) -> MockMillis:
-    """The mock, with an agent whose words are nobody else's business."""
-    millis_mock.add_agent(AGENT_ID, config={"prompt": SECRET_WORDS})
-    millis_mock.reply_with(SECRET_WORDS)
+    """The mock server, with an agent whose prompt and replies are private."""
+    millis_mock.add_agent(AGENT_ID, config={"prompt": SECRET_TEXT})
+    millis_mock.reply_with(SECRET_TEXT)
     return millis_mock
 
 
-def test_nothing_is_sent_without_leave(
+def test_the_probe_sends_nothing_without_confirmation(
     run: Run, service: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The list comes first, and whoever cannot answer has not said yes."""
+    """The probe lists its requests first; a stdin that is not a terminal does not count as confirmation."""
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # not a terminal
     assert run(service.url) == 2
     assert service.requests == []
@@ -57,26 +57,26 @@ def test_nothing_is_sent_without_leave(
     assert all(request.name in shown for request in _probe.REQUESTS)
 
 
-def test_each_request_is_sent_once_and_no_copy_is_made(run: Run, service: MockMillis) -> None:
-    """Duplicate is not called unless --make-a-copy says so."""
+def test_the_probe_sends_each_request_once_and_makes_no_copy(run: Run, service: MockMillis) -> None:
+    """The probe duplicates an agent only with --make-a-copy."""
     run(service.url, "--yes")
     sent = [request.operation for request in service.requests]
     assert sent == ["chat"] * len(_probe.REQUESTS)
 
 
-def test_a_copy_is_named_for_its_owner_to_delete(
+def test_the_probe_prints_the_id_of_the_copy_it_made(
     run: Run, service: MockMillis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody has to search for what the probe made."""
+    """The user can delete the copy without searching for it."""
     run(service.url, "--yes", "--make-a-copy")
     assert [request.operation for request in service.requests].count("duplicate") == len(_probe.COPIES)
     assert "A copy was made, for you to delete: -" in capsys.readouterr().err
 
 
-def test_the_report_tells_status_media_type_headers_and_differences(
+def test_the_report_lists_status_media_type_headers_and_differences(
     run: Run, service: MockMillis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each request has a row."""
+    """The report has one row per request."""
     run(service.url, "--yes")
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[0] for row in rows] == [request.name for request in _probe.REQUESTS]
@@ -91,15 +91,15 @@ def test_the_report_tells_status_media_type_headers_and_differences(
     ]
 
 
-def odd_answers() -> list[loopback.Answer]:
-    """One answer for each request, each of them at odds with the contract in one way."""
+def responses_that_differ() -> list[loopback.Answer]:
+    """Return one response per request; each differs from the contract in its own way."""
     typed = json.dumps({"choices": [{"delta": {"content": 5}}], "surprise": 1})
     stream = loopback.STREAM + loopback.event(typed) + loopback.event("Doctor Wetherby") + loopback.END
     html = loopback.http(200, "<html>Doctor Wetherby</html>", {"content-type": "text/html"})
     return [
         [stream],
         [loopback.http(204)],
-        [loopback.http(401, json.dumps({"detail": KEY, "Doctor": SECRET_WORDS}))],
+        [loopback.http(401, json.dumps({"detail": KEY, "Doctor": SECRET_TEXT}))],
         [loopback.http(422, "Doctor Wetherby")],
         [loopback.http(500, "")],
         [loopback.close],
@@ -107,9 +107,9 @@ def odd_answers() -> list[loopback.Answer]:
     ]
 
 
-def test_what_differs_from_the_contract_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Types, unknown keys, a missing end mark, statuses and bodies of another kind are all told."""
-    with loopback.Loopback(*odd_answers()) as server:
+def test_the_report_names_differences_from_the_contract(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report lists types, unknown keys, a missing end mark, statuses and bodies of another kind."""
+    with loopback.Loopback(*responses_that_differ()) as server:
         assert run(server.url, "--yes") == 1
         assert len(server.requests) == len(_probe.REQUESTS)
     cells = [line.strip("|\n ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
@@ -124,13 +124,13 @@ def test_what_differs_from_the_contract_is_named(run: Run, capsys: pytest.Captur
     assert "no [DONE]" in cells[6][4]
 
 
-@pytest.mark.parametrize("secret", [KEY, AGENT_ID, SECRET_WORDS])
-def test_the_report_holds_no_secret(
+@pytest.mark.parametrize("secret", [KEY, AGENT_ID, SECRET_TEXT])
+def test_the_report_contains_no_secret(
     run: Run, service: MockMillis, tmp_path: Path, capsys: pytest.CaptureFixture[str], secret: str
 ) -> None:
-    """It can be attached to an issue: no key, no agent's id, nothing that an agent said or is."""
+    """The report can be attached to an issue: the key, agent id, config and texts do not appear in it."""
     run(service.url, "--yes", "--make-a-copy", "--report", str(tmp_path / "one.md"))
-    with loopback.Loopback(*odd_answers()) as server:
+    with loopback.Loopback(*responses_that_differ()) as server:
         run(server.url, "--yes", "--report", str(tmp_path / "two.md"))
     written = (tmp_path / "one.md").read_text("utf-8") + (tmp_path / "two.md").read_text("utf-8")
     captured = capsys.readouterr()
@@ -138,10 +138,10 @@ def test_the_report_holds_no_secret(
     assert secret not in written + captured.out + captured.err
 
 
-def test_ctrl_c_keeps_what_was_learnt(
+def test_ctrl_c_keeps_the_finished_rows(
     run: Run, service: MockMillis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The rows so far are shown, and the exit status says that it was interrupted."""
+    """After Ctrl-C, the probe prints the finished rows and exits with status 130."""
     send = _probe.send
 
     def interrupted(request: _probe.Request, options: Options, agent_id: str) -> _probe.Answer | str:
@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_what_was_learnt(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "key_word"),
     [
         ("MILLIS_API_KEY", None, "no key"),
         ("MILLIS_AGENT_ID", None, "agent_id"),
@@ -163,8 +163,8 @@ def test_ctrl_c_keeps_what_was_learnt(
         ("MILLIS_BASE_URL", "http://example.com", "unencrypted"),
     ],
 )
-def test_a_wrong_setting_sends_nothing(name: str, value: str | None, words: str) -> None:
-    """One line says what to set."""
+def test_the_probe_sends_nothing_with_an_invalid_setting(name: str, value: str | None, key_word: str) -> None:
+    """The probe exits with status 2, and its message names the setting."""
     settings = {"MILLIS_API_KEY": KEY, "MILLIS_AGENT_ID": AGENT_ID, name: value}
     environment = {**os.environ, **{key: one for key, one in settings.items() if one is not None}}
     if value is None:
@@ -172,5 +172,5 @@ def test_a_wrong_setting_sends_nothing(name: str, value: str | None, words: str)
     command = [sys.executable, "-m", "scripts._probe", "--yes"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert words in done.stderr
+    assert key_word in done.stderr
     assert "Traceback" not in done.stderr

@@ -14,8 +14,8 @@ from millis_wrapper import errors
 PACKAGE = Path(millis_wrapper.__file__).parent
 
 
-def test_all_is_what_is_exported() -> None:
-    """Each public name can be had, and type checkers are shown exactly the names of `__all__`."""
+def test_all_lists_every_exported_name() -> None:
+    """Every name in `__all__` exists, and type checkers see exactly these names."""
     for name in millis_wrapper.__all__:
         assert getattr(millis_wrapper, name) is not None
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
@@ -32,8 +32,8 @@ def test_all_is_what_is_exported() -> None:
     assert millis_wrapper.__all__ == sorted(millis_wrapper.__all__)
 
 
-def test_names_lead_to_the_module_that_type_checkers_are_shown() -> None:
-    """What a name is at run time is what it is to a type checker."""
+def test_every_name_comes_from_the_module_that_type_checkers_see() -> None:
+    """A class at run time is the class that a type checker sees."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     for line in ast.walk(tree):
         if isinstance(line, ast.ImportFrom) and line.level == 1:
@@ -43,8 +43,8 @@ def test_names_lead_to_the_module_that_type_checkers_are_shown() -> None:
                     assert value.__module__ == f"millis_wrapper.{line.module}"
 
 
-def test_a_dict_type_of_each_model_is_exported() -> None:
-    """Plain dicts can be annotated with what the contract says, at run time too."""
+def test_the_package_exports_a_dict_type_for_every_model() -> None:
+    """The dict types for annotations of plain dicts also exist at run time."""
     for name in dicts.__all__:
         assert getattr(millis_wrapper, name) is getattr(models, name)
     assert {f"{name}Dict" for name in models.__all__ if hasattr(getattr(models, name), "to_dict")} == set(
@@ -54,16 +54,16 @@ def test_a_dict_type_of_each_model_is_exported() -> None:
         _ = millis_wrapper.NoSuchDict  # type: ignore
 
 
-def test_dir_and_star_import_give_the_public_names() -> None:
-    """`dir()` lists what is there before it is loaded, and `import *` loads it."""
+def test_dir_and_star_import_include_every_public_name() -> None:
+    """`dir()` lists names that are not loaded yet, and `import *` loads them."""
     namespace: dict[str, object] = {}
     exec("from millis_wrapper import *", namespace)
     assert set(millis_wrapper.__all__) <= set(dir(millis_wrapper))
     assert set(millis_wrapper.__all__) <= set(namespace)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A misspelt name fails as it does on any module."""
+def test_an_unknown_name_raises_attribute_error() -> None:
+    """A misspelled name fails the same way as in any module."""
     with pytest.raises(AttributeError, match="no attribute 'Milis'"):
         _ = millis_wrapper.Milis  # type: ignore
 
@@ -79,14 +79,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         ("import millis_wrapper.testing", ("httpx", "starlette", "millis_api")),
     ],
 )
-def test_an_import_loads_only_what_it_needs(statement: str, absent: tuple[str, ...]) -> None:
-    """Start-up pays for nothing that is not used yet."""
+def test_an_import_loads_only_the_modules_it_needs(statement: str, absent: tuple[str, ...]) -> None:
+    """Programs do not pay at startup for modules that they do not use."""
     code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
-def test_each_error_class_is_exported() -> None:
+def test_every_error_class_is_exported() -> None:
     """Every exception and warning of `errors` can be imported from the package."""
     classes = {
         name

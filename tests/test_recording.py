@@ -36,8 +36,8 @@ def _record(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_recording_from_the_mock_gives_the_cassettes_that_are_here(tmp_path: Path) -> None:
-    """The cassettes that come from the mock are what client and mock say to each other today."""
+def test_the_cassettes_are_up_to_date_with_the_mock(tmp_path: Path) -> None:
+    """Recording from the mock writes the committed cassettes again, byte for byte."""
     assert _record("--into", str(tmp_path)).returncode == 0
     for scenario in SCENARIOS:
         here = (CASSETTES / f"{scenario.name}.yaml").read_text()
@@ -45,8 +45,8 @@ def test_recording_from_the_mock_gives_the_cassettes_that_are_here(tmp_path: Pat
             assert (tmp_path / f"{scenario.name}.yaml").read_text() == here
 
 
-def test_a_live_recording_holds_no_secret_and_no_words_of_its_owner(tmp_path: Path) -> None:
-    """The key, the agent's id, texts, addresses and numbers stay with whoever records; the form is kept."""
+def test_a_live_recording_contains_no_secret_and_no_text_of_the_user(tmp_path: Path) -> None:
+    """The key, ids, texts, URLs and phone numbers are masked; the structure of the data is kept."""
     with MockMillis() as mock:
         mock.add_agent(AGENT_ID, name="Wetherby's agent", config=PRIVATE)
         mock.reply_with("Dr. Wetherby is in at 10.")
@@ -76,7 +76,7 @@ def test_a_live_recording_holds_no_secret_and_no_words_of_its_owner(tmp_path: Pa
 
 
 def test_a_live_recording_can_be_played_back(tmp_path: Path) -> None:
-    """What is masked in an answer is masked alike where the next turn sends it back."""
+    """A reply is masked the same way in its response and in the history of the next request."""
     with MockMillis() as mock:
         mock.reply_with("Dr. Wetherby is in at 10.")
         done = _record(
@@ -94,8 +94,8 @@ def test_a_live_recording_can_be_played_back(tmp_path: Path) -> None:
     assert [message["content"] for message in histories[-1]][1:4:2] == ["xx. xxxxxxxx xx xx xx 00."] * 2
 
 
-def test_a_live_recording_makes_no_copy_unless_told(tmp_path: Path) -> None:
-    """A copy stays in somebody's account, so it is asked for by name."""
+def test_a_live_recording_duplicates_only_with_make_a_copy(tmp_path: Path) -> None:
+    """Without --make-a-copy, the script sends nothing and mentions the option: a copy is permanent."""
     with MockMillis() as mock:
         done = _record(
             "--live",
@@ -112,11 +112,14 @@ def test_a_live_recording_makes_no_copy_unless_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [(("--live",), "MILLIS_AGENT_ID"), (("nonsense",), "no such scenario: nonsense")]
+    ("arguments", "key_word"),
+    [(("--live",), "MILLIS_AGENT_ID"), (("nonsense",), "no such scenario: nonsense")],
 )
-def test_a_wrong_call_says_what_is_missing(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
-    """Whoever calls it wrongly reads what to do, and nothing is recorded."""
+def test_the_message_for_a_wrong_call_names_the_mistake(
+    arguments: tuple[str, ...], key_word: str, tmp_path: Path
+) -> None:
+    """The script exits with status 2 and records nothing."""
     done = _record("--into", str(tmp_path), *arguments, MILLIS_AGENT_ID="")
     assert done.returncode == 2
-    assert words in done.stderr
+    assert key_word in done.stderr
     assert not list(tmp_path.iterdir())

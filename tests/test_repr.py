@@ -1,4 +1,4 @@
-"""What a debugger, a log line or a failed assertion shows of the objects that users hold."""
+"""The reprs of public objects, which debuggers, logs and failed assertions show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from millis_wrapper.response import read_duplicated_agent
 
 
 def test_the_repr_of_a_stream_shows_its_state_and_its_text(millis: Millis, millis_mock: MockMillis) -> None:
-    """A stream shows how far it has come."""
+    """The repr shows whether the stream is open and the text received up to now."""
     millis_mock.reply_with(["Good ", "evening"])
     stream = millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID)
     assert repr(stream) == "<ChatStream not opened, text=''>"
@@ -23,10 +23,10 @@ def test_the_repr_of_a_stream_shows_its_state_and_its_text(millis: Millis, milli
     assert repr(stream) == "<ChatStream done, text='Good evening'>"
 
 
-def test_the_repr_of_a_stream_shows_that_it_was_closed_or_broke(
+def test_the_repr_of_a_stream_shows_that_it_was_closed_or_failed(
     millis: Millis, millis_mock: MockMillis
 ) -> None:
-    """A stream that has no complete reply does not look like one that has."""
+    """An incomplete reply does not look like a complete one."""
     closed = millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID)
     closed.close()
     assert repr(closed) == "<ChatStream closed, text=''>"
@@ -38,7 +38,7 @@ def test_the_repr_of_a_stream_shows_that_it_was_closed_or_broke(
 
 
 def test_the_repr_of_a_stream_is_one_short_line(millis: Millis, millis_mock: MockMillis) -> None:
-    """A long reply, or one with control characters, does not flood or garble a log."""
+    """A long reply is shortened and control characters are escaped, so that a log stays readable."""
     millis_mock.reply_with("\x1b[2J" + "very long\n" * 1000)
     with millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID) as stream:
         stream.until_done()
@@ -49,7 +49,7 @@ def test_the_repr_of_a_stream_is_one_short_line(millis: Millis, millis_mock: Moc
 def test_the_repr_of_a_conversation_shows_the_agent_and_the_length_of_the_history(
     millis: Millis,
 ) -> None:
-    """A conversation shows with whom and how long; it does not show a config, which may hold secrets."""
+    """The repr does not show a config, which may contain secrets."""
     talk = millis.chat.conversation(agent_id=DEFAULT_AGENT_ID)
     assert repr(talk) == f"<Conversation '{DEFAULT_AGENT_ID}', 0 messages>"
     talk.send("Hello")
@@ -59,7 +59,7 @@ def test_the_repr_of_a_conversation_shows_the_agent_and_the_length_of_the_histor
 
 
 def test_the_repr_of_a_copy_shows_its_config_once() -> None:
-    """`raw` holds the config a second time, so it is left out."""
+    """The repr leaves out `raw`, which contains the config a second time."""
     copy = read_duplicated_agent(json.dumps({"id": "-Oabc", "config": {"prompt": "Be brief."}}).encode())
     assert "'-Oabc'" in repr(copy)
     assert repr(copy).count("Be brief.") == 1

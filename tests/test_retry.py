@@ -76,8 +76,8 @@ def test_a_request_is_retried_only_if_it_had_no_effect(
 
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
-def test_no_other_status_is_retried(operation: Operation) -> None:
-    """Every other status raises at once, even with Retry-After."""
+def test_only_429_and_503_are_retried(operation: Operation) -> None:
+    """All other status codes raise at once, even with Retry-After. A duplicate is not retried after 503."""
     retried = {
         status
         for status in range(300, 600)
@@ -246,7 +246,7 @@ def test_retry_after_is_obeyed(asked: float, jitter: float, expected: float) -> 
 
 @pytest.mark.parametrize("asked", [30.5, 3600, 1e30, math.inf])
 def test_a_retry_after_beyond_max_delay_raises_at_once(asked: float) -> None:
-    """The error is raised at once, and its `retry_after` is what the service asked for."""
+    """The error is raised at once, with the value of the header in `retry_after`."""
     assert delays(refused(asked)) == [None]
     assert refused(asked).retry_after == asked
 
@@ -284,7 +284,7 @@ def test_max_retries_does_not_override_the_rule() -> None:
 
 
 def test_attempts_are_numbered() -> None:
-    """Each attempt has a number, which its log line shows."""
+    """The number of an attempt appears in its log line."""
     attempts = Attempts("chat", RetryPolicy(jitter=lambda: 0.0))
     numbers = [attempts.number]
     while attempts.delay_after(NO_CONNECTION) is not None:
@@ -294,7 +294,7 @@ def test_attempts_are_numbered() -> None:
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])
 def test_an_invalid_max_retries_is_rejected(limit: Any) -> None:
-    """The message names `max_retries`, shows the value, and says that a RetryPolicy is accepted, too."""
+    """The message names `max_retries` and the accepted types, and shows the value."""
     with pytest.raises(
         ConfigurationError, match=r"^max_retries: must be an integer, .*RetryPolicy"
     ) as caught:

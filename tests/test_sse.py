@@ -1,4 +1,4 @@
-"""The SSE decoder: the standard's rules, however a stream is cut; its limits are in test_sse_limits.py."""
+"""The SSE decoder follows the standard for every split of a stream. test_sse_limits.py tests its limits."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ async def adecoded(chunks: Iterable[bytes]) -> list[ServerSentEvent]:
 
 
 @each_case
-def test_rule_holds_however_the_stream_is_cut(case: Case) -> None:
-    """The events are the same for one chunk, two chunks, and single bytes with or without empty chunks."""
+def test_the_corpus_holds_for_every_split_of_the_stream(case: Case) -> None:
+    """The events are identical for one chunk, two chunks, and single bytes with or without empty chunks."""
     expected = Outcome(case.events, case.unfinished)
     for at in range(len(case.stream) + 1):
         assert outcome([case.stream[:at], case.stream[at:]]) == expected, at
@@ -64,16 +64,16 @@ def test_rule_holds_however_the_stream_is_cut(case: Case) -> None:
 
 
 @each_case
-def test_rule_holds_in_the_middle_of_a_stream(case: Case) -> None:
-    """Past the start of the stream, where short paths open, the rule is the same but for the BOM."""
+def test_the_corpus_holds_in_the_middle_of_a_stream(case: Case) -> None:
+    """After the start of a stream, where the fast paths apply, all rules except the one for the BOM hold."""
     expected = Outcome(*reference_events(b"\n" + case.stream))
     for at in range(len(case.stream) + 1):
         assert outcome([b"\n", case.stream[:at], case.stream[at:]]) == expected, at
 
 
 @each_case
-def test_rule_holds_through_decode_and_adecode(case: Case) -> None:
-    """The generators yield the same events, and drop an event that the end cuts off."""
+def test_the_corpus_holds_for_decode_and_adecode(case: Case) -> None:
+    """The generators yield the same events, and drop an event that the end of the stream cuts off."""
     for chunks in ([case.stream], cut(case.stream, 1), cut(case.stream, 3, 2)):
         assert list(decode(chunks)) == case.events
     assert asyncio.run(adecoded([case.stream])) == case.events
@@ -81,8 +81,8 @@ def test_rule_holds_through_decode_and_adecode(case: Case) -> None:
 
 
 @each_case
-def test_reference_agrees_after_every_byte(case: Case) -> None:
-    """The reference gives what the corpus says, and of each prefix what the decoder has said by then."""
+def test_the_reference_agrees_after_every_byte(case: Case) -> None:
+    """The reference returns the corpus's events and, for every prefix, the decoder's events."""
     assert reference_events(case.stream) == (case.events, case.unfinished)
     decoder = SSEDecoder()
     events: list[ServerSentEvent] = []
@@ -119,7 +119,7 @@ TOKENS = [
 ]
 streams = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=3), max_size=40).map(b"".join)
 sizes = st.lists(st.integers(1, 20), min_size=1, max_size=6)
-# The same examples in every run: a failure here is a failure everywhere.
+# Every run uses the same examples, so that a failure can be reproduced anywhere.
 bounded = settings(max_examples=400, derandomize=True, database=None)
 
 
@@ -135,7 +135,7 @@ def test_random_streams_agree_with_the_reference(stream: bytes, sizes: list[int]
 @bounded
 @given(streams, sizes, st.integers(0, 30))
 def test_the_limit_does_not_depend_on_the_chunks(stream: bytes, sizes: list[int], limit: int) -> None:
-    """The decoder returns the same events before the same error, wherever the stream is split."""
+    """For every split of the stream, the decoder returns the same events before the same error."""
     byte_by_byte = outcome(cut(stream, 1), limit)
     assert outcome([stream], limit) == byte_by_byte
     assert outcome(cut(stream, *sizes), limit) == byte_by_byte
@@ -146,15 +146,15 @@ def test_the_limit_does_not_depend_on_the_chunks(stream: bytes, sizes: list[int]
 
 @bounded
 @given(st.lists(st.sampled_from(TOKENS) | st.binary(max_size=5)).map(b"".join))
-def test_the_reference_decodes_as_python_does(stream: bytes) -> None:
-    """The Encoding Standard's decoder, written out, replaces what Python's does; so Python's may be used."""
+def test_the_reference_decodes_utf8_like_python(stream: bytes) -> None:
+    """The Encoding Standard's algorithm and Python's decoder replace the same bytes."""
     assert utf8_decode(stream) == stream.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
-# --- Handing on
+# --- Generators
 
 
-def test_decode_yields_before_it_asks_for_more() -> None:
+def test_decode_yields_before_it_requests_more() -> None:
     """An event is yielded as soon as its blank line has arrived, before the next chunk is requested."""
     taken: list[bytes] = []
 
@@ -168,20 +168,20 @@ def test_decode_yields_before_it_asks_for_more() -> None:
     assert seen == [("a", 2), ("b", 2), ("c", 3), ("d", 3)]
 
 
-def test_adecode_yields_before_it_asks_for_more() -> None:
-    """The async generator does not wait for the next chunk either."""
+def test_adecode_yields_before_it_requests_more() -> None:
+    """The async generator also yields an event before it requests the next chunk."""
 
     async def first_of(chunks: AsyncIterator[bytes]) -> ServerSentEvent:
         return await anext(aiter(adecode(chunks)))
 
     async def one_then_never() -> AsyncIterator[bytes]:
         yield b"data: a\n\n"
-        raise AssertionError("asked for more before the first event was handed on")
+        raise AssertionError("requested another chunk before the first event was yielded")
 
     assert asyncio.run(first_of(one_then_never())) == ServerSentEvent(data="a")
 
 
-def test_decode_goes_on_where_its_caller_stopped() -> None:
+def test_decode_continues_where_its_caller_stopped() -> None:
     """A caller may stop in the middle of a chunk's events and take the rest later."""
     events = decode([b"id: 1\ndata: a\n\ndata: b\n\ndata: c", b"c\n\n"])
     for event in events:
@@ -190,8 +190,8 @@ def test_decode_goes_on_where_its_caller_stopped() -> None:
     assert list(events) == [ServerSentEvent(data="b", id="1"), ServerSentEvent(data="cc", id="1")]
 
 
-def test_decode_passes_on_the_error_of_its_source() -> None:
-    """An error of the connection reaches the caller after the events that came before it."""
+def test_decode_propagates_the_error_of_its_source() -> None:
+    """A connection error reaches the caller after the events before it."""
 
     def broken() -> Iterator[bytes]:
         yield b"data: a\n\ndata: b"
@@ -203,8 +203,8 @@ def test_decode_passes_on_the_error_of_its_source() -> None:
         next(events)
 
 
-def test_end_returns_it_once() -> None:
-    """The event that the end cut off is returned by the first end(), not again by a second."""
+def test_end_returns_the_unfinished_event_once() -> None:
+    """The first `end()` returns the event that the end of the stream cut off; the second returns None."""
     decoder = SSEDecoder()
     assert decoder.feed(b"event: e\ndata: a") == []
     assert decoder.end() == ServerSentEvent("e", "a")
@@ -214,7 +214,7 @@ def test_end_returns_it_once() -> None:
 # --- The event
 
 
-def test_event_is_a_plain_value() -> None:
+def test_an_event_is_a_plain_value() -> None:
     """Events with the same content are equal, hash alike, and survive pickle and copies."""
     event = ServerSentEvent("e", "data", "1", 5)
     assert event == ServerSentEvent(event="e", data="data", id="1", retry=5)
@@ -226,18 +226,18 @@ def test_event_is_a_plain_value() -> None:
 
 
 @pytest.mark.parametrize("stream", [b"data: a\n\n", b"data: a\n\ndata: a\n\n", b"data:a\n\n"])
-def test_every_path_makes_whole_events(stream: bytes) -> None:
+def test_the_fast_paths_return_complete_events(stream: bytes) -> None:
     """The fast paths and the full path return the same ServerSentEvent."""
     decoder = SSEDecoder()
-    decoder.feed(b"\n")  # past the start, where the short paths open
+    decoder.feed(b"\n")  # the fast paths are not used at the start of a stream
     for event in decoder.feed(stream):
         assert type(event) is ServerSentEvent
         assert repr(event) == "ServerSentEvent(event='message', data='a', id='', retry=None)"
 
 
 @pytest.mark.parametrize("name", ["event", "data", "id", "retry", "other"])
-def test_event_cannot_be_changed(name: str) -> None:
-    """No field can be set, and no attribute can be added."""
+def test_an_event_is_immutable(name: str) -> None:
+    """Setting a field or adding an attribute raises AttributeError."""
     event = ServerSentEvent(data="a")
     with pytest.raises(AttributeError):
         setattr(event, name, "b")
@@ -258,8 +258,8 @@ def test_event_cannot_be_changed(name: str) -> None:
         pytest.param("0" * 10_000, 0, id="zeros only are zero"),
     ],
 )
-def test_a_huge_retry_does_no_harm(digits: str, retry: int | None) -> None:
-    """A number too long to be a time is ignored, also where the interpreter allows the fewest digits."""
+def test_a_retry_of_more_than_640_digits_is_ignored(digits: str, retry: int | None) -> None:
+    """Leading zeros do not count, and the result does not depend on the interpreter's own limit."""
     allowed = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     try:

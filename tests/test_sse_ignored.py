@@ -1,4 +1,4 @@
-"""Lines that the SSE decoder ignores, as the standard says, and that can be asked for."""
+"""The SSE decoder ignores unknown lines, as the standard requires, and returns them on request."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def ignored_of(*chunks: bytes) -> list[str]:
     ],
 )
 def test_lines_of_unknown_fields_are_kept(stream: bytes, lines: list[str]) -> None:
-    """Only they: neither fields, whatever their values, nor comments; wherever the stream is cut."""
+    """Lines with known fields and comments are dropped. The result is the same for every split."""
     assert ignored_of(stream) == lines
     assert ignored_of(*cut(stream, 1)) == lines
     for at in range(len(stream) + 1):
         assert ignored_of(stream[:at], stream[at:]) == lines
 
 
-def test_what_was_taken_is_not_given_again() -> None:
-    """Each line is handed over once; what nobody took is forgotten when the next lines come."""
+def test_ignored_lines_are_returned_once() -> None:
+    """Lines that the caller did not take are dropped when the next lines arrive."""
     decoder = SSEDecoder()
     assert decoder.take_ignored() == []
     decoder.feed(b"x: 1\ny: 2\n")
@@ -58,8 +58,8 @@ def test_what_was_taken_is_not_given_again() -> None:
     assert decoder.take_ignored() == []
 
 
-def test_a_line_says_which_events_were_before_it() -> None:
-    """Its position counts the events that the same bytes completed before it."""
+def test_the_position_of_an_ignored_line_counts_the_events_before_it() -> None:
+    """The position counts only events that the same chunk completed."""
     decoder = SSEDecoder()
     assert len(decoder.feed(b"a\ndata: 1\nb\n\nc\ndata: 2\n\nd\ndata: 3\ne\n")) == 2
     assert [(line.text, line.position) for line in decoder.take_ignored()] == [
@@ -71,16 +71,16 @@ def test_a_line_says_which_events_were_before_it() -> None:
     ]
 
 
-def test_ignored_lines_add_nothing_to_an_event() -> None:
-    """The standard is followed: the event is what its known fields say."""
+def test_ignored_lines_do_not_change_an_event() -> None:
+    """An event contains only its known fields, as the standard requires."""
     stream = b'data: a\nerror: x\n{"data":"y"}\ndata: b\nerror\n\n'
     for chunks in ([stream], cut(stream, 1)):
         assert outcome(chunks).events == [ServerSentEvent(data="a\nb")]
 
 
 @pytest.mark.parametrize("line", [b"", b"x", b"x: y", b"x" * 1000])
-def test_none_of_64_kib_is_lost(line: bytes) -> None:
-    """However short the lines are, and also in a stream that has had many of them before."""
+def test_64_kib_of_ignored_lines_are_kept(line: bytes) -> None:
+    """The decoder keeps all lines up to 64 KiB, however short they are, and from every chunk."""
     decoder = SSEDecoder()
     lines = LIMIT // (len(line) + 1)
     for _ in range(3):
@@ -89,22 +89,22 @@ def test_none_of_64_kib_is_lost(line: bytes) -> None:
     assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
 
 
-def test_more_than_65536_lines_at_once_are_not_all_kept() -> None:
-    """The first of them are, so that a hostile stream cannot fill the memory."""
+def test_at_most_65536_ignored_lines_are_kept() -> None:
+    """The decoder keeps the first lines, so that a hostile stream cannot fill the memory."""
     decoder = SSEDecoder()
     decoder.feed(b"first\n" + b"x\n" * 100_000)
     ignored = decoder.take_ignored()
     assert (len(ignored), ignored[0].text) == (65_536, "first")
 
 
-def test_a_line_beyond_what_is_kept_is_shortened() -> None:
-    """The start of a long line is kept, a letter that is cut included; lines after it are kept whole."""
+def test_a_long_ignored_line_is_shortened() -> None:
+    """The start of a long line is kept. A character that is cut becomes U+FFFD. Later lines are not cut."""
     assert [len(line) for line in ignored_of(b"x: " + b"a" * 2 * LIMIT + b"\nmore: b\n")] == [LIMIT, 7]
     assert ignored_of(b"x" * (LIMIT - 1) + "é\n".encode()) == ["x" * (LIMIT - 1) + "\ufffd"]
 
 
 @pytest.mark.parametrize("line", [b"x", b"xy", b"x: y", b"x: " + b"y" * 1000])
-def test_a_million_ignored_lines_leave_no_trace(line: bytes) -> None:
-    """Comments and unknown fields take no more memory than those of the last bytes do."""
+def test_the_memory_for_ignored_lines_is_bounded(line: bytes) -> None:
+    """A million comments and unknown fields take no more memory than those of the last chunk."""
     chunk = (b":\n%s\n\n" % line) * (LIMIT // (len(line) + 4))
     assert peak_of(lambda: outcome(itertools.repeat(chunk, 64), limit=2000)) < 5_000_000

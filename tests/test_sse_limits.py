@@ -1,4 +1,4 @@
-"""The SSE decoder on hostile streams: the limit of one event, the work for each byte, and the memory."""
+"""The SSE decoder on hostile streams: the size limit of an event, the work per byte, and the memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LINES_OF_20_BYTES = {
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"])
 @pytest.mark.parametrize("line", LINES_OF_20_BYTES.values(), ids=LINES_OF_20_BYTES.keys())
 def test_a_line_may_be_as_long_as_the_limit(line: bytes, end: bytes) -> None:
-    """A line of any kind, ended or not, may have as many bytes as the limit says, and not one more."""
+    """A line of any kind, with or without its end, may have exactly as many bytes as the limit."""
     for at in range(len(line + end) + 1):
         chunks = [(line + end)[:at], (line + end)[at:]]
         assert not outcome(chunks, limit=20).too_large
@@ -53,7 +53,7 @@ def test_a_line_may_be_as_long_as_the_limit(line: bytes, end: bytes) -> None:
     ],
 )
 def test_the_fields_of_an_event_add_up(fields: bytes, end: bytes) -> None:
-    """All known fields of one event count together, without their line ends."""
+    """The limit applies to the sum of all known fields of an event, without line ends."""
     stream = fields.replace(b"|", end) + end + end
     size = len(fields.replace(b"|", b""))
     for chunks in ([stream], cut(stream, 1), cut(stream, 7)):
@@ -61,8 +61,8 @@ def test_the_fields_of_an_event_add_up(fields: bytes, end: bytes) -> None:
         assert outcome(chunks, limit=size - 1).too_large
 
 
-def test_each_event_has_the_limit_to_itself() -> None:
-    """A blank line begins the count anew, whether it dispatched an event or not."""
+def test_a_blank_line_resets_the_count() -> None:
+    """The count starts again after each blank line, whether or not it dispatches an event."""
     stream = b"data: 12345\n\n" * 3 + b"event: 1234\n\nid: 1234567\n\n" * 3
     for chunks in ([stream], cut(stream, 1), cut(stream, 13)):
         assert [event.data for event in outcome(chunks, limit=11).events] == ["12345"] * 3
@@ -70,21 +70,21 @@ def test_each_event_has_the_limit_to_itself() -> None:
 
 
 def test_ignored_lines_do_not_count() -> None:
-    """Comments and unknown fields add nothing to an event, however many they are."""
+    """Any number of comments and unknown fields adds nothing to the size of an event."""
     stream = b"data: 1\n" + b": 345678901234\nunknown: 01234\n" * 50 + b"data: 2\n\n"
     for chunks in ([stream], cut(stream, 1), cut(stream, 7)):
         assert outcome(chunks, limit=14) == Outcome([ServerSentEvent(data="1\n2")])
 
 
 def test_the_byte_order_mark_does_not_count() -> None:
-    """The bytes of the BOM belong to no line."""
+    """The BOM is not part of a line."""
     stream = b"\xef\xbb\xbfdata: 1\n\n"
     for chunks in ([stream], cut(stream, 1)):
         assert outcome(chunks, limit=7) == Outcome([ServerSentEvent(data="1")])
 
 
 def test_events_before_an_error_are_not_lost() -> None:
-    """Events that were complete are returned first; then the next call raises."""
+    """The decoder returns the complete events first, and the next call raises."""
     decoder = SSEDecoder(max_event_bytes=10)
     assert decoder.feed(b"data: a\n\ndata: bb\n\ndata: 12345") == [
         ServerSentEvent(data="a"),
@@ -98,8 +98,8 @@ def test_events_before_an_error_are_not_lost() -> None:
     "too_large", [b"data: 12345", b"data: 12345\n", b"data: 12345\n\n", b": 1234567890\n"]
 )
 @pytest.mark.parametrize("more", [b"", b"\n", b"\n\ndata: a\n\n", b"data: a\n\n", b"\r\rdata: a\r\r"])
-def test_nothing_comes_after_an_error(too_large: bytes, more: bytes) -> None:
-    """A decoder that has raised raises again, whatever it is fed."""
+def test_a_failed_decoder_keeps_raising(too_large: bytes, more: bytes) -> None:
+    """A decoder that has raised raises again for any input."""
     decoder = SSEDecoder(max_event_bytes=10)
     assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
     for chunk in (too_large, more, more):
@@ -110,13 +110,13 @@ def test_nothing_comes_after_an_error(too_large: bytes, more: bytes) -> None:
 
 
 def test_an_error_without_events_is_raised_at_once() -> None:
-    """Nothing has to be fed on, or ended, to learn of the error."""
+    """Without complete events before it, the error is raised by the same call."""
     with pytest.raises(EventTooLargeError):
         SSEDecoder(max_event_bytes=10).feed(b"data: 12345")
 
 
 def test_the_end_does_not_hide_the_error() -> None:
-    """A stream that ends right behind its too large event is not taken for a good one."""
+    """If the stream ends directly after an event that is too large, the error is still raised."""
     stream = b"data: a\n\ndata: 12345\n\n"
     events = decode([stream], max_event_bytes=10)
     assert next(events) == ServerSentEvent(data="a")
@@ -139,14 +139,14 @@ def test_adecode_has_the_same_limit() -> None:
     asyncio.run(take())
 
 
-def test_the_last_line_may_break_the_limit_of_its_event() -> None:
-    """A line that the end cut off counts with the fields before it."""
+def test_a_cut_off_line_counts_toward_the_limit() -> None:
+    """A line that the end of the stream cuts off counts together with the fields before it."""
     assert outcome([b"data: 1\ndata: 2"], limit=14) == Outcome([], ServerSentEvent(data="1\n2"))
     assert outcome([b"data: 1\ndata: 2"], limit=13).too_large
 
 
 def test_the_error_names_the_limit() -> None:
-    """The error is a ValueError that says how much is allowed and what to change, and can be pickled."""
+    """The error is a ValueError, shows the limit, and can be pickled and copied."""
     error = EventTooLargeError(10)
     assert isinstance(error, ValueError)
     for same in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
@@ -154,8 +154,8 @@ def test_the_error_names_the_limit() -> None:
         assert "exceeds 10 bytes" in str(same)
 
 
-def test_the_limit_is_16_mib_by_default() -> None:
-    """One event may hold 16 MiB, and not one byte more."""
+def test_the_default_limit_is_16_mib() -> None:
+    """An event of exactly 16 MiB is accepted, and one more byte is an error."""
     text = "a" * (16 * 1024 * 1024 - len("data: "))
     assert outcome([f"data: {text}\n\n".encode()]).events == [ServerSentEvent(data=text)]
     assert outcome([f"data: {text}a\n\n".encode()]).too_large
@@ -167,7 +167,7 @@ def test_the_limit_is_16_mib_by_default() -> None:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[bytes]], int]:
-    """Counts the bytes that are read from the decoder's buffers."""
+    """Return a function that counts the bytes read from the decoder's buffers."""
     total = 0
 
     class CountingBuffer(bytearray):
@@ -212,15 +212,15 @@ SHAPES: dict[str, Callable[[int], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_work_grows_like_the_stream(
+def test_the_work_grows_linearly_with_the_stream(
     work: Callable[[Iterable[bytes]], int], shape: Callable[[int], list[bytes]]
 ) -> None:
-    """No byte is looked at more than a few times, however long the line or the event it stands in."""
+    """The decoder reads every byte at most four times, for lines and events of any length."""
     assert 2**16 < work(shape(2**17)) < 4 * 2**17
 
 
-def test_a_1_mib_line_in_single_bytes() -> None:
-    """The smallest chunks there are give the same event."""
+def test_a_1_mib_line_can_arrive_in_single_bytes() -> None:
+    """Chunks of one byte produce the same event."""
     text = "0123456789abcdef" * 2**16
     assert outcome(pieces(f"data: {text}\n\n".encode(), 1)).events == [ServerSentEvent(data=text)]
 
@@ -228,8 +228,8 @@ def test_a_1_mib_line_in_single_bytes() -> None:
 # --- Memory
 
 
-def test_a_200_mb_stream_leaves_no_trace() -> None:
-    """Memory stays below a MB for 200 MB of events that lie across the chunks' borders."""
+def test_the_memory_for_a_200_mb_stream_is_bounded() -> None:
+    """200 MB of events that cross the chunk boundaries take less than 1 MB."""
     events = (b"data: " + b"a" * 4088 + b"\n\n") * 16
     chunk = events[1000:] + events[:1000]
     count = 0
@@ -240,11 +240,11 @@ def test_a_200_mb_stream_leaves_no_trace() -> None:
 
     assert peak_of(run) < 1_000_000
     assert len(chunk) * 3125 > 200_000_000
-    assert count == 3125 * 16 - 1  # the first is cut off at its start, and so is the last at its end
+    assert count == 3125 * 16 - 1  # the first and the last event are incomplete
 
 
-def test_an_event_of_100_000_lines_takes_its_size() -> None:
-    """The lines of an event are held as bytes, not as so many objects."""
+def test_an_event_of_100_000_lines_takes_no_extra_memory() -> None:
+    """The decoder stores the lines of an event as bytes, not as one object per line."""
     stream = b"".join(b"data: line %d\n" % n for n in range(100_000)) + b"\n"
     text = "\n".join(f"line {n}" for n in range(100_000))
     result = Outcome([])
@@ -257,8 +257,8 @@ def test_an_event_of_100_000_lines_takes_its_size() -> None:
     assert result == Outcome([ServerSentEvent(data=text)])
 
 
-def test_a_huge_chunk_is_not_turned_into_events_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """decode() takes a huge chunk in parts, so that its memory does not depend on the size of the chunks."""
+def test_decode_splits_a_huge_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that `decode()` uses does not depend on the size of the chunks."""
     monkeypatch.setattr(sse, "_PART_BYTES", 2**14)
     chunk = b"data: 0123456789\n\n" * 2**16
     assert peak_of(lambda: sum(1 for _ in decode([chunk]))) < len(chunk) / 4
@@ -269,8 +269,8 @@ def test_a_huge_chunk_is_not_turned_into_events_at_once(monkeypatch: pytest.Monk
     [b"a" * 4096, b": " + b"a" * 4094, b"data: aaaaaa\n" * 300, b"id: 1\nevent: e\nretry: 1\n" * 200],
     ids=["a line", "another line", "data lines", "other fields"],
 )
-def test_an_endless_event_ends_in_an_error(chunk: bytes) -> None:
-    """A server that never ends its line, or its event, is stopped at the limit and cannot fill the memory."""
+def test_an_endless_event_raises_an_error(chunk: bytes) -> None:
+    """A server that never ends a line or an event is stopped at the limit and cannot fill the memory."""
     result = Outcome([])
 
     def run() -> None:
@@ -283,7 +283,7 @@ def test_an_endless_event_ends_in_an_error(chunk: bytes) -> None:
 
 @pytest.mark.parametrize("chunk", [b"a" * 4096, b"data: aaaaaa\n" * 300], ids=["a line", "data lines"])
 def test_an_error_frees_the_memory(chunk: bytes) -> None:
-    """A decoder that is kept after its error, in a traceback for instance, holds nothing large."""
+    """A failed decoder that stays referenced, for example by a traceback, holds less than 64 KiB."""
     decoder = SSEDecoder(max_event_bytes=2**18)
 
     def feed_for_ever() -> None:

@@ -48,6 +48,6 @@ def test_every_high_surrogate_waits(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [0xD7FF, 0xDC00, 0xDFFF, 0xE000])
-def test_nothing_else_waits(code: int) -> None:
+def test_other_characters_do_not_wait(code: int) -> None:
     """Low surrogates and other characters are returned at once."""
     assert split_high_surrogate(chr(code)) == (join_surrogate_pairs(chr(code)), "")

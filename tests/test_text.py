@@ -62,6 +62,6 @@ def test_text_after_much_white_space_is_found() -> None:
     assert shorten("\n" * 10_000 + "here", 80) == "here"
 
 
-def test_a_cut_in_white_space_shows() -> None:
+def test_a_cut_in_white_space_is_visible() -> None:
     """Text that continues after a long gap is not shown as if it ended before the gap."""
     assert shorten("a" + " " * 10_000 + "b", 80) in ("a b", "a…")

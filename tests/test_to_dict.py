@@ -1,4 +1,4 @@
-"""Replies, chunks and copies as data: for a log, a database or a web page."""
+"""`to_dict()` of replies, chunks and copies returns data for a log, a database or a web page."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def through_json(value: Any) -> Any:
         ),
     ],
 )
-def test_a_reply_as_data(reply: ChatReply, data: dict[str, Any]) -> None:
-    """Every field is in it, under its own name, and makes the same reply again."""
+def test_a_reply_as_a_dict_has_every_field(reply: ChatReply, data: dict[str, Any]) -> None:
+    """The dict uses the names of the fields, and a reply created from it is equal."""
     assert reply.to_dict() == data
     assert ChatReply(**through_json(reply.to_dict())) == reply
 
 
-def test_a_chunk_as_data() -> None:
-    """The payload is in it as it came, an object or text."""
+def test_a_chunk_as_a_dict_keeps_its_payload() -> None:
+    """The payload, an object or a string, is unchanged."""
     chunks = [
         ChatChunk("Hi", {"choices": [{"delta": {"content": "Hi"}}], "new": None}, "message", "stop"),
         ChatChunk("", "a keep-alive", "ping"),
@@ -77,8 +77,8 @@ def test_a_chunk_as_data() -> None:
     assert [ChatChunk(**through_json(chunk.to_dict())) for chunk in chunks] == chunks
 
 
-def test_what_a_stream_gives_is_data() -> None:
-    """Chunks and reply of a real stream can be written as JSON, also those of one that broke."""
+def test_the_results_of_a_stream_can_be_written_as_json() -> None:
+    """The chunks and the reply of a complete and of a failed stream survive JSON."""
     for name in ("stream.txt", "stream-error.txt"):
         outcome = play([(EXAMPLES / name).read_bytes()])
         error = outcome.error
@@ -89,15 +89,15 @@ def test_what_a_stream_gives_is_data() -> None:
             assert ChatChunk(**through_json(chunk.to_dict())) == chunk
 
 
-def test_half_a_surrogate_pair_in_a_payload_is_data() -> None:
-    """A payload is kept as it came; JSON can write what UTF-8 cannot."""
+def test_a_payload_with_half_a_surrogate_pair_can_be_written_as_json() -> None:
+    """The payload is unchanged: JSON can encode a lone surrogate, although UTF-8 cannot."""
     (chunk,) = play([event(delta("\ud83d")), b"data: [DONE]\n\n"]).chunks
     assert through_json(chunk.to_dict()) == chunk.to_dict()
 
 
 @pytest.mark.parametrize("example", ["agent-full.json", "agent-minimal.json", "agent-nulls.json"])
-def test_a_copy_as_data(example: str) -> None:
-    """Id, name, time as ISO 8601 text, and the config exactly as it came."""
+def test_a_copy_as_a_dict_has_its_id_name_time_and_config(example: str) -> None:
+    """The time is ISO 8601 text, and the config is unchanged."""
     body = (EXAMPLES / example).read_bytes()
     answer = json.loads(body)
     agent = read_duplicated_agent(body)
@@ -109,8 +109,8 @@ def test_a_copy_as_data(example: str) -> None:
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: str(case["name"]))
-def test_an_odd_copy_as_data(case: dict[str, Any]) -> None:
-    """Whatever else was odd about the answer, the data has its id, what came beside, and can be written."""
+def test_an_unusual_copy_as_a_dict_keeps_unknown_keys(case: dict[str, Any]) -> None:
+    """The dict has the id and all unknown keys, and is valid JSON, even if other values are invalid."""
     agent = read_duplicated_agent(json.dumps(case["answer"]).encode())
     data = through_json(agent.to_dict())
     assert set(data) == {"id", "name", "created_at", "config"} | set(case["answer"])
@@ -119,8 +119,8 @@ def test_an_odd_copy_as_data(case: dict[str, Any]) -> None:
     assert data["created_at"] is None or data["created_at"].endswith("+00:00")
 
 
-def test_data_can_be_changed_without_changing_the_copy() -> None:
-    """What is done to the dict leaves the agent's config as it came."""
+def test_a_change_of_the_dict_does_not_change_the_copy() -> None:
+    """`to_dict()` returns an independent copy of the config."""
     agent = read_duplicated_agent(b'{"id":"x","config":{"prompt":"p","voice":{"provider":"o"}}}')
     data = agent.to_dict()
     data["config"]["prompt"] = "another"
