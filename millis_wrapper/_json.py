@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeGuard
@@ -21,7 +22,7 @@ _BLANKS = " \t\r\n"
 _decode = json.JSONDecoder().raw_decode
 
 
-def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
+def read_json(data: bytes | str, *, deep_as_text: bool = False) -> Any:
     """Return the value of a JSON text, or NOT_JSON.
 
     Bytes that are not valid UTF-8 become U+FFFD, and an integer that is too long for the interpreter becomes
@@ -29,8 +30,8 @@ def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
 
     Args:
         data: The text.
-        max_depth: The deepest nesting to accept; deeper values are NOT_JSON. None accepts any nesting that
-            the interpreter can parse.
+        deep_as_text: Whether to keep an object or array that is nested deeper than MAX_DEPTH as its JSON
+            text. Without it, a text with such nesting is NOT_JSON.
     """
     text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
     # json.loads takes more than twice as long, because it finds whitespace with regular expressions.
@@ -43,13 +44,11 @@ def read_json(data: bytes | str, *, max_depth: int | None = MAX_DEPTH) -> Any:
         except ValueError:  # int() rejects more than about 4,300 digits
             value, end = _lenient().raw_decode(text)
     except (ValueError, RecursionError):
-        return NOT_JSON
-    if end != len(text):
-        return NOT_JSON
+        value, end = None, -1
     # Most texts are too short for such deep nesting.
-    if max_depth is not None and len(text) > 2 * max_depth and _is_deeper(text, value, max_depth):
-        return NOT_JSON
-    return value
+    if end == len(text) and (len(text) <= 2 * MAX_DEPTH or not _is_deeper(text, value)):
+        return value
+    return read_json(_deep_as_text(text)) if deep_as_text else NOT_JSON
 
 
 def read_json_row(text: str) -> tuple[list[Any], str]:
@@ -67,7 +66,7 @@ def read_json_row(text: str) -> tuple[list[Any], str]:
             value, end = decode(text, position)
         except (ValueError, RecursionError):
             break
-        if _is_deeper(text[position:end], value, MAX_DEPTH):
+        if _is_deeper(text[position:end], value):
             break
         values.append(value)
         position = end
@@ -108,15 +107,37 @@ def _int_or_float(digits: str) -> int | float:
         return float(digits)
 
 
-def _is_deeper(text: str, value: Any, max_depth: int) -> bool:
-    if text.count("[") + text.count("{") <= max_depth:
+def _is_deeper(text: str, value: Any) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     level = [value]
-    for _ in range(max_depth):
+    for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return False
     return any(isinstance(child, dict | list) for child in level)
+
+
+# The quote at the end is optional, so that text without one is scanned only once.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def _deep_as_text(text: str) -> str:
+    """Return `text` with a JSON string for each object and array that is nested deeper than MAX_DEPTH."""
+    parts: list[str] = []
+    depth = start = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        if match[0] in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                parts.append(text[start : match.start()])
+                start = match.start()
+        elif match[0] in "]}":
+            if depth == MAX_DEPTH + 1:
+                parts.append(json.dumps(text[start : match.end()]))
+                start = match.end()
+            depth -= 1
+    return "".join(parts) + text[start:]
 
 
 def _children(value: Any) -> list[Any]:

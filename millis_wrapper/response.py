@@ -230,7 +230,7 @@ def read_duplicated_agent(
     Raises:
         UnexpectedResponseError: The body has no agent id. Any other oddity is kept in `raw`.
     """
-    raw = read_json(body, max_depth=None)
+    raw = read_json(body, deep_as_text=True)
     agent_id = _id(raw.get("id")) if is_object(raw) else None
     if raw is NOT_JSON:
         problem = "is not JSON"
@@ -250,7 +250,7 @@ def read_duplicated_agent(
         name=name if isinstance(name, str) else None,
         created_at=read_moment(raw.get("created_at")),
         # Parsed again, so that changing the config does not change `raw`.
-        config=_config(read_json(body, max_depth=None).get("config")),
+        config=_config(read_json(body, deep_as_text=True).get("config")),
         raw=raw,
     )
 

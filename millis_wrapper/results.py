@@ -84,9 +84,9 @@ class DuplicatedAgent:
     created_at: datetime | None
     """When the copy was created: an aware datetime in UTC."""
     config: AgentConfig | None
-    """The config of the copy; `config.to_dict()` returns exactly the received data."""
+    """The config of the copy; `config.to_dict()` returns exactly the data in `raw`."""
     raw: dict[str, Any] = attrs.field(repr=False)  # it contains the config, too
-    """The received JSON object, unchanged."""
+    """The received JSON object, unchanged. A value that is nested deeper than 100 levels is its JSON text."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the copy as data for `json.dumps`.

@@ -91,10 +91,22 @@ def test_nesting_is_limited(opening: str) -> None:
     assert read_json("9" * 5000 + text(200_000)) is NOT_JSON
 
 
-def test_the_nesting_limit_can_be_turned_off() -> None:
-    """With `max_depth=None`, any nesting that the interpreter can parse is read."""
-    assert read_json(nested(300), max_depth=None) == json.loads(nested(300))
-    assert read_json(nested(200_000), max_depth=None) is NOT_JSON
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 400, 5000, 200_000])
+def test_deep_values_can_be_kept_as_text(depth: int) -> None:
+    """With `deep_as_text`, only the values below the limit become text, and the text is exact."""
+    value = read_json(f'{{"a": {nested(depth)}, "]": "{{", "b": [1]}}', deep_as_text=True)
+    assert (value["]"], value["b"]) == ("{", [1])
+    inner = value["a"]
+    for _ in range(MAX_DEPTH - 1):
+        inner = inner[0]
+    assert inner == nested(depth - MAX_DEPTH + 1)
+
+
+@pytest.mark.parametrize("end", ["", "]", '"', "\\"])
+def test_cut_off_text_is_not_json(end: str) -> None:
+    """`deep_as_text` does not complete a text, and takes no longer for one without a closing quote."""
+    assert read_json('["' + '\\"' * 100_000 + end, deep_as_text=True) is NOT_JSON
+    assert read_json("[" * 100_000 + end, deep_as_text=True) is NOT_JSON
 
 
 def test_the_nesting_limit_does_not_apply_to_long_lists() -> None:

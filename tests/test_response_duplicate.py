@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pickle
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -153,10 +154,22 @@ def test_a_number_beyond_all_bounds_does_not_cost_the_id() -> None:
     assert (agent.id, agent.created_at, agent.raw["created_at"]) == ("x", None, math.inf)
 
 
-def test_deep_nesting_does_not_cost_the_id() -> None:
-    """What is nested as deep as the interpreter can read is read; deeper is shown as it came."""
-    deep = b'{"id":"x","config":{"voice":{"settings":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}}}"
-    assert read_duplicated_agent(deep).id == "x"
+@pytest.mark.parametrize("depth", [50, 400, 5000])
+@pytest.mark.parametrize("body", ['{{"id":"x","config":{}}}', '{{"config":{},"id":"x"}}'])
+def test_deep_nesting_does_not_cost_the_id(body: str, depth: int) -> None:
+    """Values below 100 levels are text, so that the agent can be copied, written and pickled."""
+    deep = '{"voice":{"settings":' + '{"a":' * depth + "1" + "}" * depth + "}}"
+    agent = read_duplicated_agent(body.format(deep).encode())
+    assert agent.id == "x"
+    assert agent.config is not None
+    assert agent.config.to_dict() == agent.raw["config"]
+    assert json.loads(json.dumps(agent.to_dict())) == agent.to_dict()
+    assert copy.deepcopy(agent) == pickle.loads(pickle.dumps(agent)) == agent
+    assert depth > 50 or agent.raw["config"] == json.loads(deep)
+
+
+def test_a_cut_off_deep_response_is_an_error_with_its_start() -> None:
+    """A response that is not complete JSON may lack its id, so it is an error that holds the body."""
     with pytest.raises(UnexpectedResponseError) as caught:
         read_duplicated_agent(b'{"id":"-OabC","config":' + b"[" * 100_000)
     assert '"id":"-OabC"' in caught.value.body

@@ -26,7 +26,8 @@ _USER_INFO = re.compile(
 )
 _SECRET_PARAMETERS = frozenset({"auth", "key", "pass", "pwd", "sig"})
 _QUERY_VALUE = re.compile(r"(?P<name>[?&#][^\s?&#=]*=)(?P<value>[^\s&#]+)")
-_MAX_DEPTH = 100
+# Below 100 levels, the wrapper returns values of a response as JSON text, in which keys are not recognized.
+_MAX_DEPTH = 90
 
 
 def is_secret_key(key: str) -> bool:

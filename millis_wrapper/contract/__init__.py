@@ -61,7 +61,7 @@ def mask_secrets(value: object, component: str = "AgentConfig") -> Any:
       if a field or the object around it has the wrong type;
     - passwords, keys and tokens inside URLs, in every field;
     - the values of unknown keys that are named like a secret, such as `x-api-key`;
-    - everything below 100 levels.
+    - everything below 90 levels.
 
     Keys, null, empty strings and all other values are kept, so a path of `value` leads to the same place in
     the copy.

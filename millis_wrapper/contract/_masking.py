@@ -11,7 +11,8 @@ from millis_wrapper._json import is_mapping, is_sequence
 
 from ._contract import Contract, Schema
 
-_MAX_DEPTH = 100
+# Below 100 levels, the wrapper returns values of a response as JSON text, in which keys are not recognized.
+_MAX_DEPTH = 90
 
 
 def mask_secrets(contract: Contract, value: object, component: str) -> Any:

@@ -68,10 +68,14 @@ async def test_a_duplicate_that_takes_too_long_may_have_worked() -> None:
     assert "ask the user" in text
 
 
-DEEP = '{"a":' * 900 + "1" + "}" * 900
+def deep(depth: int) -> str:
+    return '{"llm": {"api_key": "k3y", "a": ' + '{"a":' * depth + '{"token": "t0ken"}' + "}" * depth + "}}"
 
 
-@pytest.mark.parametrize("config", [r'{"\ud83d": "\ud83d"}', DEEP, "[" * 900 + "]" * 900, "1e999", "7"])
+@pytest.mark.parametrize(
+    "config",
+    [r'{"\ud83d": "\ud83d"}', deep(90), deep(400), deep(5000), "[" * 5000 + "]" * 5000, "1e999", "7"],
+)
 async def test_a_copy_is_never_lost_over_an_odd_config(config: str) -> None:
     """The copy exists, so its id is in the result, even if MCP cannot carry the rest of the response."""
     body = f'{{"id": "{COPY}", "name": "Copy \\ud83d", "config": {config}}}'
@@ -80,6 +84,8 @@ async def test_a_copy_is_never_lost_over_an_odd_config(config: str) -> None:
             result = await host.result("duplicate_agent", agent_id=AGENT)
     assert result["id"] == COPY
     assert result["name"] == "Copy \ufffd"
+    assert "k3y" not in str(result)
+    assert "t0ken" not in str(result)
     assert len(service.requests) == 1
 
 
