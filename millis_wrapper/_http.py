@@ -19,11 +19,12 @@ import httpx
 
 from ._deadline import Deadline, DeadlineSeconds
 from ._json import NOT_JSON, read_json
+from ._key import Secret
 from ._text import shorten
 from ._version import __version__
 from .chat import ReplyBuilder
 from .errors import APIStatusError, ConfigurationError, MillisError
-from .options import HOSTS, Options, Secret
+from .options import HOSTS, Options
 from .request import PreparedRequest
 from .response import error_for_status, shown_headers
 from .retry import Attempts, Operation, RetryPolicy

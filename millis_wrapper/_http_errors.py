@@ -9,10 +9,11 @@ import httpx
 
 from ._deadline import Deadline
 from ._http import Body, Trace
+from ._key import Secret
 from ._text import shorten
 from .chat import ReplyBuilder
 from .errors import APIConnectionError, APITimeoutError, ConfigurationError, MillisError
-from .options import Options, Secret
+from .options import Options
 from .request import PreparedRequest
 from .response import COPY_MAY_EXIST
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_number, is_object, read_json, write_json
+from ._key import Secret
 from ._text import escape_control_characters, shorten
 from .errors import (
     APIStatusError,
@@ -24,7 +25,6 @@ from .errors import (
     UnexpectedResponseError,
     UnprocessableEntityError,
 )
-from .options import Secret
 from .results import DuplicatedAgent
 from .retry import Operation, parse_retry_after
 

@@ -23,11 +23,12 @@ from millis_wrapper import ConfigurationError
 from millis_wrapper import contract as the_contract
 from millis_wrapper._http import KeyAuth, ensure_valid_host
 from millis_wrapper._json import NOT_JSON, is_object, read_json
+from millis_wrapper._key import Secret, read_key, wrap_key
 from millis_wrapper._paths import format_path
 from millis_wrapper._sync.io import new_client
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.contract._validation import violations
-from millis_wrapper.options import HOSTS, Options, Secret, read_key, read_options, wrap_key
+from millis_wrapper.options import HOSTS, Options, read_options
 from millis_wrapper.request import validate_agent_id
 from millis_wrapper.sse import EventTooLargeError, SSEDecoder
 

@@ -31,9 +31,10 @@ from millis_wrapper import (
 from millis_wrapper._async.client import AsyncAgents, AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._http_aiohttp import AiohttpTransport
+from millis_wrapper._key import Secret
 from millis_wrapper._sync.client import Agents, Chat
 from millis_wrapper._sync.transport import Transport
-from millis_wrapper.options import Secret, read_options
+from millis_wrapper.options import read_options
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 # Values of `http_client` for tests that create an AsyncMillis themselves.

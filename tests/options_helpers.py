@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from millis_wrapper.options import Options, Secret, read_options
+from millis_wrapper._key import Secret
+from millis_wrapper.options import Options, read_options
 
 KEY = "k3Y" * 10 + "wXyZ"
 

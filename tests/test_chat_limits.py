@@ -7,6 +7,7 @@ import leaks
 import pytest
 from chat_streams import delta, event, feed_all, play, read_all
 
+from millis_wrapper._key import Secret
 from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ReplyBuilder
 from millis_wrapper.errors import (
     MillisError,
@@ -14,7 +15,6 @@ from millis_wrapper.errors import (
     StreamInterruptedError,
     UnexpectedResponseError,
 )
-from millis_wrapper.options import Secret
 from millis_wrapper.response import BODY_START
 from millis_wrapper.sse import MAX_EVENT_BYTES
 

@@ -10,8 +10,8 @@ import leaks
 import pytest
 from options_helpers import KEY
 
+from millis_wrapper._key import Secret, read_key, wrap_key
 from millis_wrapper.errors import ConfigurationError
-from millis_wrapper.options import Secret, read_key, wrap_key
 
 
 @pytest.fixture(autouse=True)

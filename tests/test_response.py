@@ -10,8 +10,8 @@ from typing import Any
 import paths
 import pytest
 
+from millis_wrapper._key import Secret
 from millis_wrapper.errors import APIStatusError, FieldError, UnprocessableEntityError
-from millis_wrapper.options import Secret
 from millis_wrapper.response import BODY_START, body_start, error_for_status, shown_headers, stated_reason
 from millis_wrapper.retry import Operation
 

@@ -17,8 +17,8 @@ from millis_api.models import AgentConfig
 from paths import EXAMPLES
 
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper._key import Secret
 from millis_wrapper.errors import UnexpectedResponseError
-from millis_wrapper.options import Secret
 from millis_wrapper.response import BODY_START, read_duplicated_agent, read_moment
 from millis_wrapper.results import DuplicatedAgent
 

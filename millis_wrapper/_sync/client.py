@@ -13,17 +13,9 @@ import httpx
 
 from millis_wrapper import _http
 from millis_wrapper._fork import delays_fork
+from millis_wrapper._key import read_key, wrap_key
 from millis_wrapper.errors import missing_extra
-from millis_wrapper.options import (
-    Region,
-    Timeout,
-    as_timeout,
-    mask_headers,
-    mask_url,
-    read_key,
-    read_options,
-    wrap_key,
-)
+from millis_wrapper.options import Region, Timeout, as_timeout, mask_headers, mask_url, read_options
 from millis_wrapper.request import (
     agent_arguments,
     config_dict,

@@ -21,10 +21,10 @@ from odd_input import KEY, answers, as_json, bodies, streams, values
 from paths import EXAMPLES
 
 from millis_wrapper._json import NOT_JSON, is_object, read_json
+from millis_wrapper._key import Secret
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import APIStatusError, MillisError, StreamError, UnexpectedResponseError
-from millis_wrapper.options import Secret
 from millis_wrapper.response import error_for_status, read_duplicated_agent, read_moment
 from millis_wrapper.results import ChatReply, DuplicatedAgent
 from millis_wrapper.retry import parse_retry_after

@@ -25,9 +25,10 @@ from millis_wrapper import (
 )
 from millis_wrapper._async.client import AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
+from millis_wrapper._key import Secret
 from millis_wrapper._sync.client import Chat
 from millis_wrapper._sync.transport import Transport
-from millis_wrapper.options import Options, Secret, read_options
+from millis_wrapper.options import Options, read_options
 
 pytestmark = pytest.mark.anyio
 
