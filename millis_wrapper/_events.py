@@ -70,7 +70,7 @@ class KeepAlive(NamedTuple):
     event: str
 
 
-class Failure(NamedTuple):
+class ReportedError(NamedTuple):
     """An error that the service reports."""
 
     payload: str | dict[str, Any]
@@ -97,7 +97,7 @@ class Several(NamedTuple):
 
 # A `ChatChunk` is the common case, as it is: a delta of text for the choice 0, and nothing else.
 Meaning: TypeAlias = (
-    ChatChunk | Chunk | Text | Token | KeepAlive | Failure | EndMark | NotUnderstood | Several
+    ChatChunk | Chunk | Text | Token | KeepAlive | ReportedError | EndMark | NotUnderstood | Several
 )
 
 _SOURCE = 1000  # characters of an event that cannot be understood, kept for a message
@@ -131,10 +131,10 @@ def read_event(event: ServerSentEvent) -> Meaning:
     return _read_other(event, value)
 
 
-def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Failure | NotUnderstood:
+def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | ReportedError | NotUnderstood:
     """Return what a JSON object means."""
     if event == "error" or reports_error(data):
-        return Failure(data)
+        return ReportedError(data)
     choices: Any = data.get("choices")
     usage = data.get("usage")
     read: list[Choice | None] | None = None
@@ -305,7 +305,7 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
     if text == END_MARK:
         return EndMark()
     if name == "error":
-        return Failure(data)
+        return ReportedError(data)
     if isinstance(value, str) and (value.lstrip().startswith(("{", "["))):
         inner = read_json(value)
         if is_object(inner) or is_array(inner):  # JSON that was encoded twice

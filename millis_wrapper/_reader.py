@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._events import CHUNK_KEY, EndMark, Failure, Meaning, read_event, reports_error
+from ._events import CHUNK_KEY, EndMark, Meaning, ReportedError, read_event, reports_error
 from ._json import is_object, read_json, read_json_row
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
@@ -101,7 +101,7 @@ class StrayLines:
         """The first line."""
         return self._lines[0] if self._lines else ""
 
-    def add(self, line: str, *, in_stream: bool) -> Iterator[Failure]:
+    def add(self, line: str, *, in_stream: bool) -> Iterator[ReportedError]:
         """Add a line; yield the error in it, if any.
 
         Args:
@@ -111,13 +111,13 @@ class StrayLines:
         name, colon, value = line.partition(":")
         if colon and name.strip() == "error":
             if value.strip() not in ("", "null"):
-                yield Failure(value.strip())
+                yield ReportedError(value.strip())
         elif line.strip() and (CHUNK_KEY.search(value) or not _FIELD_LINE.fullmatch(line)):
             self._keep(line)
             if in_stream and line.lstrip().startswith("{"):
                 data = read_json(line)
                 if is_object(data) and reports_error(data):
-                    yield Failure(data)
+                    yield ReportedError(data)
 
     def read(self) -> dict[str, Any] | None:
         """Return the JSON object that all lines together are, or None."""

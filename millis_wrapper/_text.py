@@ -24,6 +24,11 @@ def shorten(text: str, limit: int) -> str:
     return line[: limit - 1] + "…"
 
 
+def short_repr(value: object, limit: int = 40) -> str:
+    """Return the start of the repr of `value`, for a message."""
+    return shorten(repr(value), limit)
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -127,10 +127,10 @@ class ToolCalls:
     def _add_one(self, delta: dict[str, Any]) -> None:
         function = delta.get("function")
         pieces: dict[str, Any] = function if is_object(function) else {}
-        name = _text(pieces.get("name"))
-        call = self._call_of(delta.get("index"), _text(delta.get("id")), name)
-        call.id = _text(delta.get("id")) or call.id
-        call.type = _text(delta.get("type")) or call.type
+        name = _string(pieces.get("name"))
+        call = self._call_of(delta.get("index"), _string(delta.get("id")), name)
+        call.id = _string(delta.get("id")) or call.id
+        call.type = _string(delta.get("type")) or call.type
         if name != call.name:  # some services repeat the whole name in every piece
             call.name += name
         arguments = pieces.get("arguments")
@@ -154,7 +154,7 @@ class ToolCalls:
         return self._calls[-1] if self._calls else None
 
 
-def _text(value: Any) -> str:
+def _string(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""

@@ -11,8 +11,8 @@ from ._content import Content
 from ._events import (
     END_MARK,
     EndMark,
-    Failure,
     Meaning,
+    ReportedError,
     Several,
     is_completion,
     read_event,
@@ -45,7 +45,7 @@ class _Errors:
         """Return the start of `text` as a JSON string."""
         return json.dumps(shorten(self._redact_text(text), 80), ensure_ascii=False)
 
-    def failed(self, failure: Failure, reply: ChatReply) -> StreamFailedError:
+    def failed(self, failure: ReportedError, reply: ChatReply) -> StreamFailedError:
         """Return the error for one that the service reported."""
         payload = failure.payload
         if not isinstance(payload, str):
@@ -268,7 +268,7 @@ class ReplyBuilder:
             for each in meaning.meanings:
                 if self.state == "open":
                     yield from self._take(each)
-        elif isinstance(meaning, Failure):
+        elif isinstance(meaning, ReportedError):
             yield from self._content.decide(None)
             self.fail(self._errors.failed(meaning, self.reply))
         else:
@@ -291,7 +291,7 @@ class ReplyBuilder:
         if reader.stray:
             data = reader.stray.read()
             if data is not None and reader.event_seen and reports_error(data):
-                yield from self._take(Failure(data))
+                yield from self._take(ReportedError(data))
                 return
             if data is not None and content.is_empty and is_completion(data):
                 yield from self._take(read_object(data, "message"))

@@ -14,7 +14,7 @@ import attrs
 
 from ._json import is_mapping, is_number
 from ._key import Secret
-from ._text import shorten
+from ._text import short_repr
 from .errors import ConfigurationError
 
 Region = Literal["us", "eu"]
@@ -77,7 +77,7 @@ class Options:
     @property
     def on_loopback(self) -> bool:
         """Whether the host is this machine."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def host(self) -> str:
@@ -121,7 +121,7 @@ class Timeout:
             if not _is_seconds(value):
                 raise ConfigurationError(
                     f"timeout: {name} must be a number of seconds above 0 and up to {_LONGEST_SECONDS}, or"
-                    f" math.inf, got {shorten(repr(value), 40)}"
+                    f" math.inf, got {short_repr(value)}"
                 )
 
 
@@ -143,7 +143,7 @@ def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
     if not _is_seconds(value):
         raise ConfigurationError(
             f"timeout: must be a number of seconds above 0 and up to {_LONGEST_SECONDS}, or a"
-            f" millis_wrapper.Timeout, got {shorten(repr(value), 60)}"
+            f" millis_wrapper.Timeout, got {short_repr(value, 60)}"
         )
     return attrs.evolve(default, connect=value, pool=value, write=value, first_byte=value, idle=value)
 
@@ -163,11 +163,11 @@ def read_options(
     Raises:
         ConfigurationError: An argument or a variable is invalid. The message names it and says what to do.
     """
-    allow_http = ensure_flag("allow_http", allow_http) or _environmentensure_flag("MILLIS_ALLOW_HTTP")
+    allow_http = ensure_flag("allow_http", allow_http) or _flag_from_environment("MILLIS_ALLOW_HTTP")
     if require_end is not None:
         require_end = ensure_flag("require_end", require_end)
     return Options(
-        _host(region, base_url, allow_http),
+        _choose_host(region, base_url, allow_http),
         key,
         _headers(headers),
         ensure_flag("strict", strict),
@@ -182,25 +182,25 @@ def ensure_flag(name: str, value: object) -> bool:
         ConfigurationError: It is not; the error names the argument `name`.
     """
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}: must be True or False, got {shorten(repr(value), 40)}")
+        raise ConfigurationError(f"{name}: must be True or False, got {short_repr(value)}")
     return value
 
 
-def _environmentensure_flag(name: str) -> bool:
+def _flag_from_environment(name: str) -> bool:
     value = os.environ.get(name, "").strip().lower()
     if value in ("", "0", "false", "no", "off"):
         return False
     if value in ("1", "true", "yes", "on"):
         return True
-    raise ConfigurationError(f"{name}: must be 1 or 0, got {shorten(repr(value), 40)}")
+    raise ConfigurationError(f"{name}: must be 1 or 0, got {short_repr(value)}")
 
 
-def _host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
+def _choose_host(region: Region | None, base_url: str | None, allow_http: bool) -> str:
     if region is not None:
         if base_url is not None:
             raise ConfigurationError("region and base_url both choose the host; pass only one of them")
         if not isinstance(region, str) or region not in HOSTS:
-            raise ConfigurationError(f'region: must be "us" or "eu", got {shorten(repr(region), 40)}')
+            raise ConfigurationError(f'region: must be "us" or "eu", got {short_repr(region)}')
         return HOSTS[region]
     source = "base_url"
     if base_url is None:
@@ -222,7 +222,7 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
         raise ConfigurationError(
             f"{source}: must begin with http:// or https://, as in {HOSTS['us']} or http://localhost:8787,"
-            f" got {shorten(repr(url), 100)}"
+            f" got {short_repr(url, 100)}"
         )
     try:
         parts = urlsplit(url)
@@ -230,16 +230,17 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     except ValueError:
         raise ConfigurationError(f"{example}; the host or port is not valid") from None
     if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
-        raise ConfigurationError(f"{example}, got {shorten(repr(url), 100)}")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
+        raise ConfigurationError(f"{example}, got {short_repr(url, 100)}")
+    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
-            f"{source}: {shorten(repr(url), 100)} would send the key unencrypted; use https or, for a mock"
+            f"{source}: {short_repr(url, 100)} would send the key unencrypted; use https or, for a mock"
             " server in your own network, allow_http=True or MILLIS_ALLOW_HTTP=1"
         )
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether `host`, a name or an address, is this machine."""
     if host == "localhost":
         return True
     try:
@@ -266,7 +267,7 @@ def _headers(headers: Mapping[str, str] | type | None) -> Headers:
 
 def _problem_with_header(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        return f"{shorten(repr(name), 60)} is not a valid header name"
+        return f"{short_repr(name, 60)} is not a valid header name"
     if name.lower() == "authorization":
         return "must not contain authorization; pass the key as api_key"
     if name.lower() in ("content-length", "transfer-encoding"):

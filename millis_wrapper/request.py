@@ -14,7 +14,7 @@ import attrs
 from ._fork import delays_fork
 from ._json import as_mapping, is_mapping, is_object, is_sequence
 from ._paths import children
-from ._text import shorten
+from ._text import short_repr
 from .errors import ConfigurationError, UnknownFieldWarning
 from .options import ensure_flag
 from .results import ChatReply, DuplicatedAgent
@@ -110,7 +110,7 @@ def validate_agent_id(agent_id: str) -> str:
     # pair. "." and ".." would be removed from the URL path, which would then name another resource.
     if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
-            f"agent_id: {_shown(agent_id)} is not a valid agent id; pass the id of a saved agent"
+            f"agent_id: {short_repr(agent_id)} is not a valid agent id; pass the id of a saved agent"
             " (20 letters, digits, - and _)"
         )
     return agent_id
@@ -192,7 +192,7 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
             f'{place}.role: must not be "system"; put system text into agent_config["prompt"]'
         )
     if role not in _ROLES:
-        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, got {_shown(role)}")
+        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, got {short_repr(role)}")
     content_is = "a str (empty if there is no text)"
     if "content" not in value:
         raise ConfigurationError(f"{place}.content: is missing; add {content_is}")
@@ -200,10 +200,6 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
         given = type(value["content"]).__name__
         raise ConfigurationError(f"{place}.content: must be {content_is}, got {given}")
     return dict(value)
-
-
-def _shown(value: object) -> str:
-    return shorten(repr(value), 40)
 
 
 @delays_fork
@@ -298,9 +294,9 @@ def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
     if is_object(value):
         for key in value:
             if not _is_sendable({key: None}):
-                return f"{path}: has a key that is not a string: {_shown(key)}"
+                return f"{path}: has a key that is not a string: {short_repr(key)}"
         key = next(key for key in value if key not in _by_json_key(value).values())
-        return f"{path}: has two keys that become the same JSON key: {_shown(key)}; use strings"
+        return f"{path}: has two keys that become the same JSON key: {short_repr(key)}; use strings"
     if isinstance(value, str):
         return f"{path}: contains half of a surrogate pair, which cannot be encoded as text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"

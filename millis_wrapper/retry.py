@@ -17,7 +17,7 @@ from typing import Literal
 import attrs
 
 from ._json import is_number
-from ._text import shorten
+from ._text import short_repr
 from .errors import APIConnectionError, APIStatusError, ConfigurationError, MillisError
 
 Operation = Literal["chat", "duplicate"]
@@ -100,15 +100,13 @@ class RetryPolicy:
         retries = self.max_retries
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ConfigurationError(
-                "max_retries: must be an integer, 0 or more, or a RetryPolicy, got"
-                f" {shorten(repr(retries), 40)}"
+                f"max_retries: must be an integer, 0 or more, or a RetryPolicy, got {short_repr(retries)}"
             )
         for name in ("initial_delay", "max_delay", "max_elapsed"):
             value = getattr(self, name)
             if not is_number(value) or not value >= 0:
                 raise ConfigurationError(
-                    f"max_retries: {name} must be a number of seconds, 0 or more, got"
-                    f" {shorten(repr(value), 40)}"
+                    f"max_retries: {name} must be a number of seconds, 0 or more, got {short_repr(value)}"
                 )
 
 

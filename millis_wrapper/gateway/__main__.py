@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from millis_wrapper import ConfigurationError
+from millis_wrapper.options import is_loopback
 
 _DRAIN_SECONDS = 3
 # Longer than proxies keep idle connections, so that none sends a request into a connection that is closing.
@@ -46,7 +46,7 @@ def serve(
     """
     from . import create_app
 
-    if not _is_loopback(host) and not os.environ.get("MILLIS_GATEWAY_KEY", "").strip():
+    if not is_loopback(host) and not os.environ.get("MILLIS_GATEWAY_KEY", "").strip():
         raise ConfigurationError(
             f"--host: {host!r} may be reachable from other machines; set MILLIS_GATEWAY_KEY to the key that"
             " clients must send"
@@ -87,13 +87,6 @@ def _models(pairs: Sequence[str]) -> dict[str, str]:
             raise ConfigurationError(f"--model: {name!r} is given twice; use each name once")
         models[name] = agent_id
     return models
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:
