@@ -1,6 +1,6 @@
-"""Loaded by Schemathesis in tests/test_schemathesis.py: requests in order name an agent that the mock knows.
+"""Hooks for Schemathesis in tests/test_schemathesis.py: valid requests use the id of an existing agent.
 
-A contract cannot say which agents exist, so by itself Schemathesis would hardly get past the 404.
+The contract does not list existing agents, so without the hook almost every request would return 404.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from millis_wrapper._json import is_object
 
-# Any, because its published types leave the hooks unknown.
+# Any, because the package has no types for its hooks.
 schemathesis: Any = import_module("schemathesis")
 
 KNOWN_AGENT = "-known-to-the-mock--"

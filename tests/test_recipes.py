@@ -1,4 +1,4 @@
-"""The recipes do what their docstrings say."""
+"""The recipes work as described in their docstrings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_recipe_is_short(name: str, most: int) -> None:
 
 @contextmanager
 def relayed(monkeypatch: pytest.MonkeyPatch, service: str) -> Generator[str]:
-    """Run the relay in front of `service`, and yield its address."""
+    """Run the relay in front of `service` and yield the relay's URL."""
     monkeypatch.setenv("MILLIS_API_KEY", "a-key")
     monkeypatch.setenv("MILLIS_BASE_URL", service)
     monkeypatch.setenv("MILLIS_AGENT_ID", DEFAULT_AGENT_ID)
@@ -64,7 +64,7 @@ def ask(url: str, text: str = "Hello") -> httpx.Response:
 
 
 def test_the_relay_serves_its_page(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> None:
-    """The address shows the page that uses the relay; scripts/try_tools uses it in a browser."""
+    """The root URL returns the page that uses the relay; scripts/try_tools opens it in a browser."""
     with relayed(monkeypatch, millis_mock.url) as url:
         page = httpx.get(url, trust_env=False)
     assert page.headers["content-type"].startswith("text/html")
@@ -72,7 +72,7 @@ def test_the_relay_serves_its_page(monkeypatch: pytest.MonkeyPatch, millis_mock:
 
 
 def test_the_relay_streams_a_reply(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> None:
-    """A browser receives each chunk of text, and then that the reply is complete."""
+    """A browser receives each chunk of text, and then an event that marks the reply as complete."""
     millis_mock.reply_with(["Good ", "evening"])
     with relayed(monkeypatch, millis_mock.url) as url:
         response = ask(url)
@@ -85,7 +85,7 @@ def test_the_relay_streams_a_reply(monkeypatch: pytest.MonkeyPatch, millis_mock:
 def test_the_relay_keeps_a_history_for_each_browser(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """Two browsers have two conversations, and a cookie tells which one goes on."""
+    """Two browsers have separate conversations, which a cookie identifies."""
     with (
         relayed(monkeypatch, millis_mock.url) as url,
         httpx.Client(trust_env=False, base_url=url) as ada,
@@ -97,10 +97,10 @@ def test_the_relay_keeps_a_history_for_each_browser(
     assert len({browser.cookies["session"] for browser in (ada, grace)}) == 2
 
 
-def test_the_relay_forgets_the_conversation_that_was_used_least_recently(
+def test_the_relay_forgets_the_least_recently_used_conversation(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """The memory that visitors can occupy is bounded."""
+    """The memory that visitors can occupy is limited."""
     monkeypatch.setattr(relay, "MAX_SESSIONS", 2)
     with relayed(monkeypatch, millis_mock.url) as url:
         browsers = [httpx.Client(trust_env=False, base_url=url) for _ in range(3)]
@@ -131,7 +131,7 @@ def test_the_relay_returns_an_error_status_when_no_reply_begins(
     status_code: int,
     wait: str | None,
 ) -> None:
-    """The relay opens the stream before it sends its own status, and logs the reason."""
+    """The relay opens the stream before it sends its own status code, and logs the reason."""
     refusal = loopback.http(refused_with, "", {"retry-after": "31"} if wait else None)
     with loopback.Loopback([refusal]) as service, relayed(monkeypatch, service.url) as url:
         response = ask(url)
@@ -139,8 +139,8 @@ def test_the_relay_returns_an_error_status_when_no_reply_begins(
     assert f"[{refused_with}" in caplog.text
 
 
-def test_the_relay_closes_the_stream_when_the_browser_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pays for a reply that nobody reads."""
+def test_the_relay_closes_the_stream_when_the_browser_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user does not pay for the rest of a reply that nobody reads."""
     answer: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
     with loopback.Loopback(answer) as service, relayed(monkeypatch, service.url) as url:
         with (
@@ -151,8 +151,8 @@ def test_the_relay_closes_the_stream_when_the_browser_leaves(monkeypatch: pytest
         assert service.left.wait(loopback.PATIENCE)
 
 
-def test_a_new_question_ends_the_reply_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question in a second tab, or right after Stop, is not refused because a reply is still being read."""
+def test_a_new_question_stops_the_previous_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question in a second tab, or directly after Stop, is accepted while a reply is being read."""
     endless: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
     second = [loopback.STREAM + loopback.said("Yes") + loopback.DONE + loopback.END]
     with (
@@ -172,7 +172,7 @@ def journal(path: Path) -> thirty_copies.Journal:
 
 
 def copies(path: Path, count: int = 30) -> list[str]:
-    """Run the script for `count` customers; return those without a copy."""
+    """Run the script for `count` customers and return the customers without a copy."""
     customers = {f"customer {number}": {"city": f"city {number}"} for number in range(count)}
     return asyncio.run(thirty_copies.main(DEFAULT_AGENT_ID, customers, journal(path)))
 
@@ -185,7 +185,7 @@ def service(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> MockMil
 
 
 def test_each_customer_gets_one_copy(service: MockMillis, tmp_path: Path) -> None:
-    """Thirty customers, thirty requests, and a second run sends nothing."""
+    """Thirty customers cause thirty requests, and a second run sends nothing."""
     path = tmp_path / "copies.jsonl"
     assert copies(path) == []
     assert copies(path) == []
@@ -196,8 +196,8 @@ def test_each_customer_gets_one_copy(service: MockMillis, tmp_path: Path) -> Non
     assert made["customer 7"]["metadata"] == {"city": "city 7"}
 
 
-def test_a_customer_whose_copy_may_exist_is_not_tried_again(service: MockMillis, tmp_path: Path) -> None:
-    """A 500 may come after the copy was made, so a person has to look."""
+def test_a_customer_whose_copy_may_exist_is_not_retried(service: MockMillis, tmp_path: Path) -> None:
+    """The service may have made the copy before it returned 500, so a person has to check."""
     path = tmp_path / "copies.jsonl"
     service.fail_next(500)
     missing = copies(path, 3)
@@ -206,8 +206,8 @@ def test_a_customer_whose_copy_may_exist_is_not_tried_again(service: MockMillis,
     assert len(service.requests) == 3
 
 
-def test_a_customer_who_surely_has_no_copy_is_tried_again(service: MockMillis, tmp_path: Path) -> None:
-    """The service refused it, so trying again makes no second copy."""
+def test_a_customer_without_a_copy_is_retried(service: MockMillis, tmp_path: Path) -> None:
+    """After a 404, a retry cannot make a second copy."""
     path = tmp_path / "copies.jsonl"
     service.fail_next(404, times=3)
     assert len(copies(path, 3)) == 3
@@ -216,8 +216,8 @@ def test_a_customer_who_surely_has_no_copy_is_tried_again(service: MockMillis, t
 
 
 @pytest.mark.parametrize("written", ["", '{"customer": "customer 0", "st', '{"customer": "customer 0"'])
-def test_a_run_that_was_killed_goes_on(service: MockMillis, tmp_path: Path, written: str) -> None:
-    """Half a line in the journal belongs to a request that was not sent, or to an outcome that is open."""
+def test_a_killed_run_can_be_continued(service: MockMillis, tmp_path: Path, written: str) -> None:
+    """An incomplete line in the journal does not cause a second request for the same customer."""
     path = tmp_path / "copies.jsonl"
     path.write_text('{"customer": "customer 1", "state": "sent"}\n' + written, "utf-8")
     assert copies(path, 3) == ["customer 1"]
@@ -225,10 +225,10 @@ def test_a_run_that_was_killed_goes_on(service: MockMillis, tmp_path: Path, writ
     assert len(service.requests) == 2
 
 
-def test_only_a_few_requests_run_at_once(
+def test_the_number_of_concurrent_requests_is_limited(
     monkeypatch: pytest.MonkeyPatch, service: MockMillis, tmp_path: Path
 ) -> None:
-    """The service is not flooded."""
+    """At most `AT_ONCE` requests run at the same time."""
     active: set[str] = set()
     most = 0
     copy_for = thirty_copies.copy_for
@@ -257,8 +257,8 @@ def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_copies_are_made_by_a_program(service: MockMillis, tmp_path: Path) -> None:
-    """It reads a CSV file, shows its progress, and fails while a customer has no copy."""
+def test_the_script_reads_a_csv_file_and_shows_its_progress(service: MockMillis, tmp_path: Path) -> None:
+    """The script exits with status 1 while a customer has no copy."""
     table = '\ufeffcustomer,city\n"Lovelace, Ada",London\n"Grace ""Amazing"" Hopper","New\nYork"\n'
     (tmp_path / "customers.csv").write_text(table, "utf-8")
     service.fail_next(404)
@@ -291,7 +291,7 @@ def test_the_copies_are_made_by_a_program(service: MockMillis, tmp_path: Path) -
 def test_a_table_with_a_mistake_makes_no_copy(
     service: MockMillis, tmp_path: Path, table: str, message: str
 ) -> None:
-    """A header that was forgotten, a field too many or a name given twice costs nothing."""
+    """The script rejects a missing header, an extra field or a repeated name before it sends a request."""
     (tmp_path / "customers.csv").write_text(table, "utf-8")
     done = run("thirty_copies.py", DEFAULT_AGENT_ID, "customers.csv", "copies.jsonl", folder=tmp_path)
     assert done.returncode == 1
@@ -301,7 +301,7 @@ def test_a_table_with_a_mistake_makes_no_copy(
 
 
 def test_two_agents_are_shown_side_by_side(service: MockMillis, tmp_path: Path) -> None:
-    """Each question is asked on both sides, and the words that differ are bold."""
+    """Each question is sent to both agents, and the differences are bold."""
 
     def agent(body: dict[str, Any]) -> str:
         config = body["agent"].get("agent_config") or {"prompt": "until ten"}
@@ -322,8 +322,8 @@ def test_two_agents_are_shown_side_by_side(service: MockMillis, tmp_path: Path) 
     assert times.startswith("| *median time to the first text* |")
 
 
-def test_a_side_that_fails_is_marked(service: MockMillis, tmp_path: Path) -> None:
-    """An incomplete reply, or none, does not look like a short one."""
+def test_a_failed_side_is_marked(service: MockMillis, tmp_path: Path) -> None:
+    """An incomplete or missing reply does not look like a short reply."""
     (tmp_path / "questions.txt").write_text("Hello\n", "utf-8")
     sides = ("-mock-cut-----------", "-mock-500-----------")
     done = run("side_by_side.py", "questions.txt", *sides, folder=tmp_path)
@@ -339,12 +339,12 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_the_suite_passes_on_the_mock(suite: pytest.Pytester) -> None:
-    """The suite runs without an account."""
+    """The suite needs no account."""
     suite.runpytest_subprocess("-q").assert_outcomes(passed=6)
 
 
-def test_the_suite_asks_the_live_agent(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one option the same tests are about the agent; here a mock on another port is the service."""
+def test_the_suite_can_test_the_live_agent(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --millis-live, the tests use MILLIS_AGENT_ID; a second mock server is the live service here."""
 
     def agent(body: dict[str, Any]) -> str:
         asked = body["messages"][-1]["content"]

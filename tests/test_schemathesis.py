@@ -1,4 +1,4 @@
-"""Schemathesis, which makes up requests from the contract, finds nothing wrong with the mock."""
+"""Schemathesis generates requests from the contract and finds no errors in the mock server."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from millis_wrapper import contract
 from millis_wrapper.mock import MockMillis
 
-EXAMPLES = 10  # made up for each call, beside those that go through the schema's borders one by one
-PATIENCE = 100.0  # seconds until a run that hangs has failed
+EXAMPLES = 10  # generated per operation, in addition to one request per boundary of the schema
+PATIENCE = 100.0  # seconds before a hanging run fails
 
 
 def contract_for_schemathesis() -> dict[str, Any]:
-    """Return the contract with one of its extensions put in Schemathesis' way.
+    """Return the contract in a form that Schemathesis understands.
 
-    OpenAPI 3.1 has no keyword for the schema of each event of a stream. The size of an integer tells
-    languages with fixed sizes which one to take; the service refuses none for it.
+    OpenAPI 3.1 does not have a keyword for the schema of the events in a stream, so the schema of the
+    extension `x-event-stream` replaces the schema of the response. The formats int32 and int64 are only
+    hints for typed languages. The service accepts larger integers, so they are removed.
     """
     document: dict[str, Any] = deepcopy({**contract.load()})
     media = document["paths"]["/chat/completions"]["post"]["responses"]["200"]["content"]["text/event-stream"]
@@ -34,7 +35,7 @@ def contract_for_schemathesis() -> dict[str, Any]:
     for one in objects(document):
         if one.get("format") in ("int32", "int64"):
             del one["format"]
-        # With an example or an extension beside a schema it tries fewer values of the type.
+        # Schemathesis generates fewer values for a schema with examples or extensions.
         for key in [key for key in one if key == "examples" or key.startswith("x-")]:
             del one[key]
     json_data = {"anyOf": [stream["chunk"], stream["error"]]}
@@ -53,29 +54,31 @@ def contract_for_schemathesis() -> dict[str, Any]:
     return document
 
 
-def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    """All of its checks hold, for requests in order and not in order, with the right key and without."""
-    answers = Counter[tuple[str, int]]()
+def test_schemathesis_finds_no_errors(tmp_path: Path) -> None:
+    """All checks pass for valid and invalid requests, with and without the right key."""
+    responses = Counter[tuple[str, int]]()
     mock = MockMillis(api_key="right")
-    mock.add_agent("-known-to-the-mock--")  # tests/schemathesis_hooks.py names it
-    mock.app = counting(mock.app, answers)
+    mock.add_agent("-known-to-the-mock--")  # the id that tests/schemathesis_hooks.py uses
+    mock.app = counting(mock.app, responses)
     with mock:
         found = run_schemathesis(mock.url, tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "No issues found" in found.stdout
-    # It got past the refusals, and into each of them: otherwise it would have found nothing for nothing.
-    assert answers["completions", 200] > 100
-    assert answers["duplicate", 200] > 5
+    # Schemathesis reached success responses and every kind of refusal; otherwise its result means nothing.
+    assert responses["completions", 200] > 100
+    assert responses["duplicate", 200] > 5
     for operation in ("completions", "duplicate"):
-        assert {401, 404} <= {status for path, status in answers if path == operation}
-    assert answers["completions", 422] > 100
-    assert not [status for _, status in answers if status >= 500]
+        assert {401, 404} <= {status for path, status in responses if path == operation}
+    assert responses["completions", 422] > 100
+    assert not [status for _, status in responses if status >= 500]
 
 
 def run_schemathesis(url: str, directory: Path) -> subprocess.CompletedProcess[str]:
     file = directory / "contract.json"
     file.write_text(json.dumps(contract_for_schemathesis()))
-    (directory / "schemathesis.toml").write_text("")  # so that no settings are looked for further up
+    (directory / "schemathesis.toml").write_text(
+        ""
+    )  # keeps Schemathesis from reading settings of a parent directory
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(file), "--url", url]
     command += ["--checks", "all", "--max-examples", str(EXAMPLES), "--continue-on-failure"]
     command += ["--header", "authorization: right", "--generation-deterministic", "--no-color"]
@@ -85,13 +88,13 @@ def run_schemathesis(url: str, directory: Path) -> subprocess.CompletedProcess[s
     )
 
 
-def counting(app: ASGIApp, answers: Counter[tuple[str, int]]) -> ASGIApp:
-    """Return `app` with its answers counted by the last part of the path and the status."""
+def counting(app: ASGIApp, responses: Counter[tuple[str, int]]) -> ASGIApp:
+    """Return `app` wrapped so that it counts responses by last path segment and status code."""
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         async def count(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answers[scope["path"].rsplit("/", 1)[-1], message["status"]] += 1
+                responses[scope["path"].rsplit("/", 1)[-1], message["status"]] += 1
             await send(message)
 
         await app(scope, receive, count)

@@ -1,4 +1,4 @@
-"""The public types as type checkers see them. `scripts/check` checks this file; nothing runs it."""
+"""The public types as type checkers see them. `scripts/check` checks this file without running it."""
 
 from __future__ import annotations
 
