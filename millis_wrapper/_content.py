@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, assert_never
 
-from ._events import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token, read_object
+from ._events import read_object
 from ._json import write_json
+from ._meanings import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token
 from ._text import split_high_surrogate
 from ._tool_calls import ToolCalls
 from .results import ChatChunk

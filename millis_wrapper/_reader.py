@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._events import CHUNK_KEY, EndMark, Meaning, ReportedError, read_event, reports_error
+from ._events import CHUNK_KEY, read_event, reports_error
 from ._json import is_object, read_json, read_json_row
+from ._meanings import EndMark, Meaning, ReportedError
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
 PART_BYTES = 64 * 1024

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ._content import Content
-from ._events import (
-    END_MARK,
-    EndMark,
-    Meaning,
-    ReportedError,
-    Several,
-    is_completion,
-    read_event,
-    read_object,
-    reports_error,
-)
-from ._json import NOT_JSON, is_array, is_object, read_json
+from ._events import END_MARK, is_completion, read_event, read_object, reports_error
+from ._json import is_object, read_json
+from ._meanings import EndMark, Meaning, ReportedError, Several
 from ._reader import PART_BYTES, MeaningReader
-from ._text import shorten
-from .errors import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
-from .response import body_start, reason_in, stated_reason
+from ._stream_errors import StreamErrors
+from .errors import MillisError, StreamInterruptedError
 from .results import ChatChunk, ChatReply, Ended
 from .sse import EventTooLargeError
 
@@ -33,48 +22,6 @@ MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
 
 # After these, the service may continue the same stream with the tool's result.
 _TOOL_REASONS = ("tool_calls", "function_call")
-
-
-class _Errors:
-    """Makes the errors of one stream, without the key."""
-
-    def __init__(self, redact: Callable[[bytes], bytes]) -> None:
-        self._redact = redact
-
-    def quote(self, text: str) -> str:
-        """Return the start of `text` as a JSON string."""
-        return json.dumps(shorten(self._redact_text(text), 80), ensure_ascii=False)
-
-    def failed(self, failure: ReportedError, reply: ChatReply) -> StreamFailedError:
-        """Return the error for one that the service reported."""
-        payload = failure.payload
-        if not isinstance(payload, str):
-            payload = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        text = self._redact_text(payload)
-        error = read_json(text)
-        choices: Any = error.get("choices") if is_object(error) else None
-        stated = map(stated_reason, (error, *(choices if is_array(choices) else ())))
-        reason = next(filter(None, stated), None) or shorten(text, 300)
-        return StreamFailedError(
-            f"the service reported an error in the stream: {reason}; the received part is in .reply",
-            reply=reply,
-            error=text if error is NOT_JSON else error,
-        )
-
-    def unexpected(self, what: str, head: bytes, encoding: str | None) -> UnexpectedResponseError:
-        """Return the error for a response that is not the stream of a reply.
-
-        Args:
-            what: the start of the message.
-            head: the start of the body.
-            encoding: the content-encoding of the body, if it has one.
-        """
-        head = self._redact(head)
-        encoded = f" (content-encoding: {encoding})" if encoding else ""
-        return UnexpectedResponseError(f"{what}{encoded}: {reason_in(head)}", body=body_start(head))
-
-    def _redact_text(self, text: str) -> str:
-        return self._redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 class ReplyBuilder:
@@ -98,7 +45,7 @@ class ReplyBuilder:
         """When the request was sent, in seconds of the clock; None until then."""
         self.content_encoding: str | None = None
         """The content-encoding of the body, for an error; None if it has none."""
-        self._errors = _Errors(redact)
+        self._errors = StreamErrors(redact)
         self._clock = clock
         self._content = Content()
         self._failure: BaseException | None = None
