@@ -90,7 +90,7 @@ def run_alone(url: str, *arguments: str, stdin: str = "", env: Mapping[str, str]
 
 
 @contextmanager
-def ctrl_c_is_heeded() -> Generator[None]:
+def accept_ctrl_c() -> Generator[None]:
     """Let Ctrl-C end processes started here, even if this one runs in the background and ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -103,7 +103,7 @@ class Terminal:
     """`millis` in a pseudo-terminal of 80 columns."""
 
     def __init__(self, url: str, *arguments: str, command: str = MILLIS, **env: str) -> None:
-        with ctrl_c_is_heeded(), warnings.catch_warnings():
+        with accept_ctrl_c(), warnings.catch_warnings():
             # Python 3.12 and later warn about a fork in a process with threads; this child only calls exec.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._child: pexpect.spawn[str] = pexpect.spawn(

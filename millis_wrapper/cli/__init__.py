@@ -1,6 +1,6 @@
 """The `millis` command (extra `cli`).
 
-This file imports nothing beyond the standard library, so that it can always say what is missing.
+This module imports only the standard library, so that it can report a missing extra.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _EXTRA = frozenset({"rich", "typer"})
 
 
 def main() -> None:
-    """Run the command with the process's arguments, and exit with its code."""
+    """Run the command with the arguments of this process and exit with its status."""
     try:
         try:
             from ._app import run
@@ -19,11 +19,11 @@ def main() -> None:
             if error.name not in _EXTRA:
                 raise
             print(
-                f"millis: this command needs {error.name}, which is not installed:"
-                " in a clone of millis-wrapper, pip install '.[cli]'",
+                f"millis: the command needs {error.name};"
+                " in a clone of millis-wrapper, run pip install '.[cli]'",
                 file=sys.stderr,
             )
             sys.exit(2)
         sys.exit(run(sys.argv[1:]))
-    except KeyboardInterrupt:  # while modules were still being imported
+    except KeyboardInterrupt:  # Ctrl-C during the imports
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""The commands, put together; and what a run of one ends with."""
+"""The `millis` application: its commands, and how a run ends."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ._gateway import gateway
 from ._mcp import mcp
 from ._mock import demo, mock
 from ._options import AgentCommand, Debug, Session
-from ._output import escape_what_cannot_be_encoded, exit_code_for, note, write
+from ._output import escape_unencodable_characters, exit_code_for, note, write
 
 app = typer.Typer(
-    # Plain help: it reads the same in a terminal, a pipe and a log, and costs no import of rich.
+    # Plain help reads the same in a terminal, a pipe and a log, and does not import rich.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,8 +38,8 @@ app.command()(gateway)
 app.command()(mcp)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         from millis_wrapper.contract import VERSION
 
         write(f"millis-wrapper {__version__} (contract {VERSION})\n")
@@ -54,14 +54,15 @@ def millis(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Talk to Millis AI voice agents by text, copy them, and check their configs.
+    """Chat with Millis AI voice agents by text, duplicate them, and check their configs.
 
-    The private key is read from MILLIS_API_KEY and is never an option. MILLIS_BASE_URL names another host
-    than the service's own.
+    Set MILLIS_API_KEY to your private key. It cannot be passed as an option, which would show it in process
+    lists and shell histories. Set MILLIS_BASE_URL to use another host, such as a mock server.
 
-    Exit codes: 0 success; 1 the service refused or failed, or the config has errors; 2 wrong use;
-    130 interrupted. Results go to
-    stdout, all else to stderr.
+    Results are written to stdout, everything else to stderr.
+
+    Exit status: 0 on success; 1 if the service refused the request or failed, or a config has errors; 2 if an
+    argument, an option or a file is invalid; 130 after Ctrl-C.
     """
     if ctx.invoked_subcommand is None:
         note(ctx.get_help())
@@ -69,9 +70,9 @@ def millis(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run `millis` with `arguments`, and return its exit code."""
-    escape_what_cannot_be_encoded()
-    # The command says itself what the library's log warns of.
+    """Run `millis` with `arguments` and return the exit status."""
+    escape_unencodable_characters()
+    # The command reports these warnings itself.
     logging.getLogger("millis_wrapper").addHandler(logging.NullHandler())
     session = Session()
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""`millis chat`: one turn from the command line or stdin, or a conversation in the terminal."""
+"""`millis chat`: send one message, or chat interactively in the terminal."""
 
 from __future__ import annotations
 
@@ -26,37 +26,40 @@ if TYPE_CHECKING:
 def chat(
     ctx: typer.Context,
     agent_id: AgentId,
-    text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Say TEXT, print the reply, and leave.")
-    ] = None,
+    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Message to send.")] = None,
     message: Annotated[
-        str | None, typer.Option("--message", "-m", metavar="TEXT", help="The same as TEXT.")
+        str | None,
+        typer.Option("--message", "-m", metavar="TEXT", help="Send TEXT, which may begin with `-` here."),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="JSON or YAML that overrides the saved agent's config, for this chat only."
+            metavar="FILE", help="Override the agent's config for this chat with a JSON or YAML file."
         ),
     ] = None,
     metadata: Metadata = None,
     history: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Go on with a history that /save wrote; the file is not changed."),
+        typer.Option(
+            metavar="FILE", help="Continue a conversation saved with /save; the file is not modified."
+        ),
     ] = None,
     end_session: Annotated[
-        bool, typer.Option("--end-session", help="Tell the service that this one turn ends the session.")
+        bool, typer.Option("--end-session", help="End the session with this message.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print each chunk of the reply as one line of JSON.")
+        bool, typer.Option("--json", help="Print every chunk as a line of JSON, then a summary of the reply.")
     ] = False,
     region: RegionOption = None,
     allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
-    """Talk to an agent by text.
+    """Chat with an agent by text.
 
-    The reply streams in. With TEXT, or with a text on stdin, it is one turn. Else you talk in the
-    terminal: each line is a turn, and the history is kept and sent along; /help shows what you can type.
+    With TEXT, or text on stdin, send one message, print the reply as it arrives, and exit.
+
+    Without it, chat interactively: every line is one turn, the whole history is sent each time, and /help
+    lists the commands.
     """
     from millis_wrapper._sync.client import Millis
 
@@ -66,57 +69,59 @@ def chat(
         from millis_wrapper.config import load_config
 
         override = load_config(config)
-    messages = None if history is None else _saved(history)
+    messages = None if history is None else _read_history(history)
     if text is not None and message is not None:
-        raise ConfigurationError("TEXT and --message: pass one of them")
-    said = _said(text if text is not None else message)
+        raise ConfigurationError("TEXT and --message cannot be combined; pass one of them")
+    prompt = _read_text(text if text is not None else message)
     show = show_json if as_json else show_text
     agent: dict[str, Any] = {"agent_id": agent_id, "agent_config": override, "metadata": values}
     with Millis(region=region, allow_http=allow_http) as millis:
         conversation = millis.chat.conversation(**agent)
         if messages is not None:
             conversation.load(messages)
-        if said is not None:
-            show(conversation.stream(said, end_of_session=end_session))
+        if prompt is not None:
+            show(conversation.stream(prompt, end_of_session=end_session))
             return
         if end_session:
-            raise ConfigurationError("--end-session: goes with one turn; in a conversation, type /end")
-        note(f"Talking to {agent_id} at {millis.base_url}. /help shows what you can type.")
+            raise ConfigurationError(
+                "--end-session: requires TEXT; in an interactive chat, type /end instead"
+            )
+        note(f"Chatting with {agent_id} at {millis.base_url}. Type /help for commands.")
         end = partial(millis.chat.stream, **agent, end_of_session=True)
         show_turn = show_json if as_json else partial(show_text, column=len(SPEAKER))
         Talk(conversation, end, show_turn, ctx.obj, history).run()
 
 
 def show_text(stream: ChatStream, column: int = 0) -> None:
-    """Send the request, and write the text of the reply as it arrives.
+    """Send the request and write the text of the reply as it arrives.
 
-    Each control character is escaped on its own, so that a sequence split over chunks is harmless, too.
+    Control characters are escaped one by one, so that an escape sequence split over chunks is harmless, too.
 
     Args:
-        stream: the reply.
-        column: the column where the text begins, for word wrap in a terminal.
+        stream: The reply.
+        column: The column at which the text begins, counted from 0, for word wrap in a terminal.
     """
-    shaped = terminal_text(column)
+    wrap = terminal_text(column)
     last = ""
     try:
         with waiting() as timer, stream:
             for text in stream.text_stream:
                 timer.cancel()
-                last = text[-1]  # before it is written: Ctrl-C may come in between
-                write(shaped(escape_control_characters(text)))
+                last = text[-1]  # set before writing, which Ctrl-C may interrupt
+                write(wrap(escape_control_characters(text)))
     finally:
         if last not in ("", "\n"):
             write("\n")
     if not last:
-        note("millis: the reply has no text; --json shows its chunks")
+        note("millis: the reply contains no text; use --json to see its chunks")
     _note_missing_end(stream.reply)
 
 
 def show_json(stream: ChatStream) -> None:
-    """Send the request, and write each chunk as one line of JSON, then a line about the whole reply.
+    """Send the request and write every chunk as one line of JSON, then a summary of the reply.
 
-    The last line has `ended`, which is null if the reply is incomplete, `finish_reason`, and two times in
-    seconds, `time_to_first_text` and `duration`.
+    The summary contains `ended` (null if the reply is incomplete), `finish_reason`, and `time_to_first_text`
+    and `duration` in seconds.
     """
     from millis_wrapper.errors import StreamError
 
@@ -139,38 +144,38 @@ def _write_summary(reply: ChatReply) -> None:
 
 def _note_missing_end(reply: ChatReply) -> None:
     if reply.ended == "eof":
-        note("millis: the reply ended without an end mark, so it may be incomplete")
+        note("millis: the reply ended without [DONE] or a finish reason, so it may be incomplete")
 
 
-def _said(text: str | None) -> str | None:
-    """Return what to say in one turn: `text`, else what stdin holds; None when stdin is a terminal."""
+def _read_text(text: str | None) -> str | None:
+    """Return `text` or the text on stdin; None if stdin is a terminal, for an interactive chat."""
     if text is not None:
-        return _not_empty(text, "TEXT")
+        return _require_text(text, "TEXT")
     if sys.stdin is None:
-        raise ConfigurationError("stdin: is closed; pass TEXT")
+        raise ConfigurationError("stdin is closed; pass TEXT")
     if sys.stdin.isatty():
         return None
     try:
         piped = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"stdin: is not UTF-8 text: {error}") from None
-    # `echo Hello |` ends its text like a line; the agent gets the text.
-    return _not_empty(piped.rstrip("\r\n"), "stdin")
+        raise ConfigurationError(f"stdin: must be UTF-8 text ({error})") from None
+    # `echo` adds a line break, which is not part of the message.
+    return _require_text(piped.rstrip("\r\n"), "stdin")
 
 
-def _not_empty(text: str, source: str) -> str:
+def _require_text(text: str, source: str) -> str:
     if not text.strip():
-        raise ConfigurationError(f"{source}: is empty, so there is nothing to say")
+        raise ConfigurationError(f"{source}: must not be empty; pass the message to send")
     return text
 
 
-def _saved(path: Path) -> list[Any]:
+def _read_history(path: Path) -> list[Any]:
     try:
         messages = json.loads(path.expanduser().read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"--history: {path}: {error.strerror}") from error
+        raise ConfigurationError(f"--history: {path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"--history: {path}: is not JSON: {error}") from error
+        raise ConfigurationError(f"--history: {path}: is not valid JSON: {error}") from error
     if not is_array(messages):
-        raise ConfigurationError(f"--history: {path}: must hold a list of messages, as /save writes it")
+        raise ConfigurationError(f"--history: {path}: must be a list of messages, as saved with /save")
     return messages

@@ -16,15 +16,15 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import Command, Debug, Metadata, read_metadata
-from ._output import WRONG_USE, as_line, note, say, write_json, write_styled
+from ._output import WRONG_USE, note, one_line, report, write_json, write_styled
 
 if TYPE_CHECKING:
     from millis_wrapper.config import ConfigDiff, Finding
 
-app = typer.Typer(help="Check configs, or compare two.", rich_markup_mode=None)
+app = typer.Typer(help="Check configs or compare two of them.", rich_markup_mode=None)
 
-_COLOURS = {"error": "red", "warning": "yellow", "hint": "cyan"}
-_SIGNS = {"-": "red", "+": "green", "~": "yellow"}
+_LEVEL_COLORS = {"error": "red", "warning": "yellow", "hint": "cyan"}
+_SIGN_COLORS = {"-": "red", "+": "green", "~": "yellow"}
 
 
 @app.command(cls=Command)
@@ -33,11 +33,13 @@ def check(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="JSON or YAML file; - reads stdin. A saved duplicate response works too."
+            metavar="FILE...",
+            help="JSON or YAML file; `-` reads stdin. A saved duplicate response works, too.",
         ),
     ],
     override: Annotated[
-        bool, typer.Option("--override", help="Check partial configs, which override a saved agent in chat.")
+        bool,
+        typer.Option("--override", help="Check partial configs, as `millis chat --config` accepts them."),
     ] = False,
     metadata: Metadata = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 on warnings, too.")] = False,
@@ -46,9 +48,11 @@ def check(
 ) -> None:
     """Check configs and report problems.
 
-    The service refuses an error; a warning is a probable mistake, and a hint a possible one. Secrets are
-    masked. Placeholders are checked only with --metadata. Exits with status 1 if there are errors (with
-    --strict, also for warnings), and with 2 if a file cannot be read.
+    An error is a value that the service refuses, a warning is a likely mistake, and a hint is a possible one.
+    Placeholders such as {name} are checked only with --metadata. Secrets are masked.
+
+    Exit status: 0 without errors; 1 with errors, or with --strict also with warnings; 2 if a file cannot be
+    read.
     """
     from millis_wrapper.config import check_config
     from millis_wrapper.config._load import read_config_file
@@ -61,7 +65,7 @@ def check(
         try:
             read = read_config_file(sys.stdin.buffer if file == "-" else file)
         except ConfigurationError as error:
-            say(error, ctx.obj)
+            report(error, ctx.obj)
             code = WRONG_USE
             continue
         found = read.with_lines(check_config(read.config, "override" if override else "agent", values))
@@ -79,15 +83,17 @@ def check(
 
 @app.command(cls=Command)
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A config: JSON or YAML.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="JSON or YAML file with a config.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="JSON or YAML file to compare A with.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Compare two configs by path.
 
-    - is what only A has, + what only B has, ~ what both have with another value. Exits as diff does: 0 when
-    they are the same, 1 when not, 2 when a file cannot be read.
+    A line that begins with - shows a value only in A, + a value only in B, and ~ a changed value. Secrets are
+    masked.
+
+    Exit status: 0 if the configs are equal; 1 if they differ; 2 if a file cannot be read.
     """
     from millis_wrapper.config import diff_configs, load_config
 
@@ -106,19 +112,19 @@ def _show_findings(file: str, found: Sequence[Finding]) -> None:
     from rich.text import Text
 
     for finding in found:
-        rest = as_line(str(finding)).removeprefix(finding.level)
+        rest = one_line(str(finding)).removeprefix(finding.level)
         before = f"{escape_control_characters(file)}: " if file else ""
-        write_styled(Text.assemble(before, (finding.level, _COLOURS[finding.level]), rest))
+        write_styled(Text.assemble(before, (finding.level, _LEVEL_COLORS[finding.level]), rest))
 
 
 def _summary(found: Sequence[Finding]) -> str:
     levels: list[str] = [finding.level for finding in found]
-    counts = {level: levels.count(level) for level in _COLOURS}
+    counts = {level: levels.count(level) for level in _LEVEL_COLORS}
     return ", ".join(f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items())
 
 
 def _without_secrets(different: ConfigDiff, before: dict[str, Any], after: dict[str, Any]) -> ConfigDiff:
-    """Return the same differences with their secrets masked; a secret that changed is still a change."""
+    """Return the differences with secrets masked; a changed secret remains a change."""
     old, new = _values_by_path(before), _values_by_path(after)
     return attrs.evolve(
         different,
@@ -132,7 +138,7 @@ def _without_secrets(different: ConfigDiff, before: dict[str, Any], after: dict[
 
 
 def _values_by_path(config: dict[str, Any]) -> dict[str, Any]:
-    """Return every value of a config, secrets masked, by its path."""
+    """Return every value of a config by its path, with secrets masked."""
     from millis_wrapper.contract import mask_secrets
 
     found: dict[str, Any] = {}
@@ -148,8 +154,8 @@ def _show_diff(different: ConfigDiff) -> None:
     from rich.text import Text
 
     for sign, path, value in different.entries():
-        words = f"{_json(value.before)} -> {_json(value.after)}" if sign == "~" else _json(value)
-        write_styled(Text(escape_control_characters(f"{sign} {path}: {words}"), _SIGNS[sign]))
+        shown = f"{_json(value.before)} -> {_json(value.after)}" if sign == "~" else _json(value)
+        write_styled(Text(escape_control_characters(f"{sign} {path}: {shown}"), _SIGN_COLORS[sign]))
 
 
 def _json(value: Any) -> str:

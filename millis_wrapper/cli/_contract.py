@@ -1,4 +1,4 @@
-"""`millis contract`: what the contract says about a field."""
+"""`millis contract`: look up fields of the contract."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._options import Debug
-from ._output import Failure, note, write, write_styled
+from ._output import CommandError, note, write, write_styled
 
 if TYPE_CHECKING:
     from millis_wrapper.contract import Field, FieldMatch
 
-# Component -> the title of its list, and the paths left out of it, because the config's own list has them.
+# Component -> title of its list, and path prefixes to skip because the list of the config has them.
 _LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "AgentConfig": ("Config of an agent", ()),
     "ChatCompletionRequest": ("Chat request", ("agent.agent_config.",)),
@@ -35,18 +35,17 @@ def contract(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show what the contract says about a field.
+    """Look up a field of configs, requests or responses.
 
-    The fields are those of configs, requests and responses. Shows a field's type, unit, default, known values
-    and origin. With a word instead of a path, lists the fields whose path or description contains it. Without
-    PATH, lists all fields.
+    With the path of a field, show its description, type, unit, default, known values and origin. With a word,
+    list the fields whose path or description contains it. Without PATH, list all fields.
     """
     from millis_wrapper.contract import fields, find_field, search_fields
 
     if path is None:
-        for component, (title, left_out) in _LISTS.items():
+        for component, (title, skipped) in _LISTS.items():
             write(f"{title}:\n")
-            _list(field for field in fields(component) if not field.path.startswith(left_out))
+            _list(field for field in fields(component) if not field.path.startswith(skipped))
             write("\n")
         return
     match = find_field(path)
@@ -59,9 +58,9 @@ def contract(
         _show(found[0], find_field(found[0].path).in_override)
     elif found:
         _list(found)
-        note(f"{len(found)} fields contain {_quoted(path)}; show one with: millis contract PATH")
+        note(f"{len(found)} fields contain {_quoted(path)}; to show one, run: millis contract PATH")
     else:
-        raise Failure(_unknown(path, match))
+        raise CommandError(_unknown(path, match))
 
 
 def _list(fields: Iterable[Field]) -> None:
@@ -74,14 +73,14 @@ def _type_and_unit(field: Field) -> str:
 
 
 def _unknown(path: str, match: FieldMatch) -> str:
-    words = f"the contract has no field {_quoted(path)}"
+    problem = f"unknown field {_quoted(path)}"
     if not match.suggestions:
-        return f"{words}; list all fields with: millis contract"
-    # Of less similar keys the best one is enough, but the same key may be meant at several places.
+        return f"{problem}; to list all fields, run: millis contract"
+    # Suggest only the best key, but with every place where that key exists.
     key = _last_key(match.suggestions[0])
     *others, last = (_quoted(path) for path in match.suggestions if _last_key(path) == key)
     nearest = f"{', '.join(others)} or {last}" if others else last
-    return f"{words}; did you mean {nearest}? (list all fields with: millis contract)"
+    return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
 
 
 def _last_key(path: str) -> str:
@@ -101,10 +100,10 @@ def _show(field: Field, in_override: Field | None) -> None:
     text = Text()
     text.append(field.path, "bold")
     text.append("\n" + fill(field.description, width) + "\n\n")
-    for label, words in facts:
+    for label, fact in facts:
         text.append(f"  {label:{margin - 2}}", "cyan")
         text.append(
-            fill(words, width - margin, break_on_hyphens=False).replace("\n", "\n" + " " * margin) + "\n"
+            fill(fact, width - margin, break_on_hyphens=False).replace("\n", "\n" + " " * margin) + "\n"
         )
     write_styled(text)
 
@@ -120,24 +119,24 @@ def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]
     )
     if field.known:
         others = (
-            "the service most likely refuses others" if field.closed_in_requests else "others are valid, too"
+            "the service probably refuses others" if field.closed_in_requests else "others are valid, too"
         )
         yield "known values", f"{', '.join(map(str, field.known))} ({others})"
     if field.keys:
         yield "holds", ", ".join(field.keys)
     if field.is_secret:
-        yield "secret", "yes; its values are masked in output for people"
+        yield "secret", "yes; the value is masked in output for people"
     for example in field.examples[:1]:
-        if (words := json.dumps(example, ensure_ascii=False)) != field.type:
-            yield "example", words
+        if (shown := json.dumps(example, ensure_ascii=False)) != field.type:
+            yield "example", shown
     elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
-    yield "origin", "; ".join([", ".join(field.origin) or "not noted", *elsewhere])
+    yield "origin", "; ".join([", ".join(field.origin) or "not recorded", *elsewhere])
 
 
 def _required(field: Field, in_override: Field | None) -> str:
     if not field.required:
         return "no"
     if field.component != "AgentConfig":
-        return f"in each {field.component}"
+        return f"yes, in {field.component}"
     null = " and may be null" if in_override is not None and in_override.nullable else ""
-    return f"required in the config of a saved agent; in an override, optional{null}"
+    return f"yes, in the config of a saved agent; optional{null} in an override"

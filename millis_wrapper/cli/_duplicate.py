@@ -1,4 +1,4 @@
-"""`millis duplicate`."""
+"""`millis duplicate`: duplicate an agent and save the config of the copy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import AgentId, AllowHttp, Debug, RegionOption
-from ._output import Failure, ReaderGone, note, write, write_json
+from ._output import CommandError, ReaderClosed, note, write, write_json
 
 if TYPE_CHECKING:
     from millis_wrapper.results import DuplicatedAgent
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def duplicate(
     agent_id: AgentId,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the whole response as one line of JSON.")
+        bool, typer.Option("--json", help="Print the full response as one line of JSON.")
     ] = False,
     save: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Save the copy's config in a new file: as YAML if its name ends in .yaml or .yml, otherwise"
-            " as JSON.",
+            help="Save the config of the copy to a new file: as YAML if the name ends in .yaml or .yml,"
+            " otherwise as JSON.",
         ),
     ] = None,
     region: RegionOption = None,
@@ -41,8 +41,8 @@ def duplicate(
 ) -> None:
     """Duplicate a saved agent and print the id of the copy.
 
-    Every request that arrives creates another copy. The command therefore does not retry when it cannot tell
-    whether a request arrived; the error then says that a copy may exist.
+    Every request that reaches the service creates another copy. If a request fails and may have reached the
+    service, the command does not retry it, and the error message warns that a copy may exist.
     """
     from millis_wrapper._sync.client import Millis
 
@@ -54,16 +54,16 @@ def duplicate(
             write_json(copy.raw)
         else:
             write(escape_control_characters(copy.id) + "\n")
-    except (ReaderGone, Failure) as error:
-        # Nothing else knows the id of the copy.
-        raise Failure(f"the copy {copy.id} was made, but stdout cannot be written to") from error
+    except (ReaderClosed, CommandError) as error:
+        # The id is not recorded anywhere else.
+        raise CommandError(f"the copy {copy.id} was created, but could not write to stdout") from error
     if problem is not None:
-        raise Failure(f"the copy {copy.id} was made, but {problem}")
+        raise CommandError(f"the copy {copy.id} was created, but {problem}")
 
 
 @contextmanager
 def _new_file(path: Path | None) -> Generator[Callable[[str], None]]:
-    """Create a file before the request, and remove it if nothing was written to it.
+    """Create the file before the request, and remove it afterwards if it is still empty.
 
     Raises:
         ConfigurationError: The file exists, or cannot be created.
@@ -73,8 +73,8 @@ def _new_file(path: Path | None) -> Generator[Callable[[str], None]]:
         return
     path = path.expanduser()
     try:
-        # backslashreplace writes half of a surrogate pair as JSON and YAML do.
-        file = open(path, "x", encoding="utf-8", errors="backslashreplace", opener=_open_for_the_owner)  # noqa: SIM115
+        # backslashreplace writes half a surrogate pair as an escape of JSON and YAML.
+        file = open(path, "x", encoding="utf-8", errors="backslashreplace", opener=_open_private)  # noqa: SIM115
     except OSError as error:
         raise ConfigurationError(f"--save: {path}: {error.strerror}") from error
     is_written = False
@@ -88,30 +88,30 @@ def _new_file(path: Path | None) -> Generator[Callable[[str], None]]:
     try:
         yield write_file
     finally:
-        with suppress(OSError):  # of text that could not be written, and was reported
+        with suppress(OSError):  # Closing flushes the text again; the failed write has been reported.
             file.close()
         if not is_written:
             path.unlink(missing_ok=True)
 
 
-def _open_for_the_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)  # the config may hold secrets
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # The config may contain secrets.
 
 
 def _save(copy: DuplicatedAgent, path: Path, write_file: Callable[[str], None]) -> str | None:
-    """Write the config of `copy`; return what went wrong, or None."""
+    """Save the config of `copy`; return a description of the problem, or None on success."""
     from millis_wrapper.config._secrets import secrets_in
 
     config = copy.raw.get("config")
     if not is_object(config):
-        return "its response has no config to save"
+        return "the response does not contain a config to save"
     try:
         write_file(_as_text(config, path))
     except OSError as error:
-        return f"its config could not be saved in {path}: {error.strerror}"
+        return f"could not save its config to {path}: {error.strerror}"
     secrets = ", ".join(secret.path for secret in secrets_in(config))
-    private = f"; keep it private, it holds secrets: {secrets}" if secrets else ""
-    note(f"millis: saved the config in {path}{private}")
+    private = f"; keep the file private, it contains secrets: {secrets}" if secrets else ""
+    note(f"millis: saved the config to {path}{private}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""`millis mock` and `millis demo`: the mock server, from millis_wrapper.mock."""
+"""`millis mock` and `millis demo`: the mock server from millis_wrapper.mock."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from ._output import writing
 
 
 def mock(
-    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="0 is any free one.")] = 8787,
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="Port to listen on; 0 picks a free one.")] = 8787,
     agents: Annotated[
-        str | None, typer.Option(metavar="FILE", help='JSON: [{"id": ..., "name": ..., "config": {...}}]')
+        str | None,
+        typer.Option(
+            metavar="FILE", help='Add the agents in a JSON file: [{"id": ..., "name": ..., "config": {...}}].'
+        ),
     ] = None,
     script: Annotated[
-        str | None, typer.Option(metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
+        str | None,
+        typer.Option(
+            metavar="FILE", help='Send the replies in a JSON file, in order: ["Hello!", "Goodbye."].'
+        ),
     ] = None,
-    pace: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Between two words.")] = 0.02,
-    cors: Annotated[bool, typer.Option("--cors", help="Let web pages of any origin call the mock.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No line on stderr for each request.")] = False,
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Delay between two words, in seconds.")
+    ] = 0.02,
+    cors: Annotated[
+        bool, typer.Option("--cors", help="Accept requests from web pages of any origin.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a mock of the service, until Ctrl-C.
+    """Run a mock server of the service until Ctrl-C.
 
-    It needs no key and no network. Point MILLIS_BASE_URL at the address that it prints.
+    It needs neither a real key nor a network. To use it, set MILLIS_BASE_URL to the address that it prints.
     """
     from millis_wrapper.mock.__main__ import serve
 
@@ -37,14 +47,15 @@ def mock(
 def demo(
     agent_id: Annotated[
         str | None,
-        typer.Argument(metavar="[AGENT_ID]", help="An agent of the live service, with MILLIS_API_KEY set."),
+        typer.Argument(metavar="[AGENT_ID]", help="ID of an agent on the live service."),
     ] = None,
     allow_http: AllowHttp = False,
     debug: Debug = False,
 ) -> None:
-    """Stream a reply and copy an agent, on a mock.
+    """Stream a reply and duplicate an agent on a mock server.
 
-    With AGENT_ID it is the live service, which may cost you, and the copy is real.
+    With AGENT_ID, do the same on the live service with the key from MILLIS_API_KEY. This may cost money and
+    creates a real copy.
     """
     from millis_wrapper.mock.demo import run
 

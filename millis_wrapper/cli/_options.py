@@ -1,4 +1,4 @@
-"""What more than one command takes: agent ids, options, metadata; and what a run keeps."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from millis_wrapper.options import Region
 
 @attrs.define
 class Session:
-    """What one run of the command was given before its own arguments."""
+    """Settings of one run that apply to every command."""
 
     debug: bool = False
 
 
-def _set_debug(ctx: typer.Context, asked: bool) -> bool:
-    if asked and isinstance(ctx.obj, Session):
+def _set_debug(ctx: typer.Context, requested: bool) -> bool:
+    if requested and isinstance(ctx.obj, Session):
         ctx.obj.debug = True
-    return asked
+    return requested
 
 
-# As the service makes them. No option looks like that, which a test holds.
+# The form of the ids that the service creates. A test checks that no option has this form.
 _ID = re.compile(r"-[A-Za-z0-9_-]{19}")
 
 
@@ -43,11 +43,11 @@ class Command(TyperCommand):
 
 
 class AgentCommand(Command):
-    """A command that takes an agent id: most ids begin with `-`, as options do."""
+    """A command that accepts an agent id, which usually begins with `-`, as options do."""
 
-    # Any: typer's versions take their contexts from different modules.
+    # Any, because the context class lives in a different module in each version of typer.
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments with agent ids and all other operands moved behind a `--`."""
+        """Parse the arguments after moving agent ids and all other operands behind `--`."""
         params: list[Any] = self.get_params(ctx)
         options = [param for param in params if param.param_type_name == "option"]
         with_value = {name for option in options if not option.is_flag for name in option.opts}
@@ -63,21 +63,27 @@ class AgentCommand(Command):
                 kept += [argument, *islice(waiting, 1)]
             elif argument.startswith("--") or len(argument) == 2:
                 kept.append(argument)
+            elif others and "-m" in with_value:
+                # The id is given already, and this may be `-m` and its text written as one argument.
+                ctx.fail(f"{shorten(argument, 60)} is not an option; to send it as text, put -m before it")
             else:
-                # Options of one letter are not combined, neither with each other nor with a value: an id that
-                # begins with `-m` and has a letter too many would silently become a message.
-                ctx.fail(f"{shorten(argument, 60)} is not an agent id (20 characters)")
+                # One-letter options are never combined, so this is an id. One that begins with `-m` and has a
+                # letter too many must not become a message.
+                others.append(argument)
         return super().parse_args(ctx, [*kept, "--", *others])
 
 
-AgentId = Annotated[str, typer.Argument(metavar="AGENT_ID", help="The agent's id; it may begin with `-`.")]
+AgentId = Annotated[str, typer.Argument(metavar="AGENT_ID", help="ID of the agent; it may begin with `-`.")]
 RegionOption = Annotated[
-    Region | None, typer.Option("--region", help="Where the service is. [default: MILLIS_BASE_URL, else us]")
+    Region | None,
+    typer.Option("--region", help="Region of the service; overrides MILLIS_BASE_URL. [default: us]"),
 ]
 AllowHttp = Annotated[
     bool,
     typer.Option(
-        "--allow-http", help="Send the key unencrypted to another machine; also MILLIS_ALLOW_HTTP=1."
+        "--allow-http",
+        help="Allow http:// to another machine, which sends the key unencrypted; MILLIS_ALLOW_HTTP=1 does the"
+        " same.",
     ),
 ]
 Debug = Annotated[
@@ -89,17 +95,17 @@ Metadata = Annotated[
     typer.Option(
         "--metadata",
         metavar="NAME=TEXT",
-        help="A value for a {NAME} placeholder, as often as needed. NAME=TEXT is always text;"
-        " NAME:=JSON is any other value.",
+        help="Set a value for a {NAME} placeholder; repeat as needed. NAME=TEXT passes text, NAME:=JSON any"
+        " other value.",
     ),
 ]
 
 
 def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """Return the metadata that the options give, None where there are none.
+    """Return the metadata from the `--metadata` options, or None if there are no such options.
 
     Raises:
-        ConfigurationError: a pair is not NAME=TEXT, is not valid JSON, or has a name that is given twice.
+        ConfigurationError: A pair is not NAME=TEXT or NAME:=JSON, its JSON is invalid, or a name is repeated.
     """
     if not pairs:
         return None
@@ -109,9 +115,9 @@ def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
         is_json = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise ConfigurationError(f"--metadata: {pair!r} is not of the form NAME=TEXT")
+            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {_quoted(pair)}")
         if name in metadata:
-            raise ConfigurationError(f"--metadata: {name!r} is given twice")
+            raise ConfigurationError(f"--metadata: the name {_quoted(name)} is given twice; pass it once")
         metadata[name] = _json(name, text) if is_json else text
     return metadata
 
@@ -120,4 +126,10 @@ def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"--metadata: the value of {name!r} is not JSON: {error}") from None
+        raise ConfigurationError(
+            f"--metadata: the value of {_quoted(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
+        ) from None
+
+
+def _quoted(text: str) -> str:
+    return shorten(json.dumps(text, ensure_ascii=False), 60)

@@ -1,4 +1,4 @@
-"""What the command writes: the result to stdout, all else to stderr, and errors as one readable line."""
+"""Output of the command: results on stdout, everything else on stderr, and every error as one line."""
 
 from __future__ import annotations
 
@@ -26,35 +26,36 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-REFUSED = 1
+FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 
-WAITING_SECONDS = 2.0  # after which a terminal is shown that a reply is waited for
+WAITING_SECONDS = 2.0  # wait for the first text before a terminal shows a note
 _LONGEST_LINE = 1_000
-_COLORS = {"cyan": 36, "green": 32}  # as ANSI numbers
-# Clauses and names in the library's messages that only help someone who writes Python -> their replacements.
+_COLORS = {"cyan": 36, "green": 32}  # name -> ANSI code
+# Parts of the library's messages that refer to Python -> their replacement in a terminal.
 _PYTHON = (
     (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
     (re.compile(r"\bpass \w+= or "), ""),
     (re.compile(r"(?<![\w.])\w+= or "), ""),
+    (re.compile(r"\bregion or base_url\b"), "--region or MILLIS_BASE_URL"),
 )
 
 
-class Failure(Exception):
-    """A command cannot do what it was asked; its text is the line that says so."""
+class CommandError(Exception):
+    """The command failed; the text of the exception is the message to print."""
 
 
-class ReaderGone(Exception):
-    """Whoever read stdout has closed it (`| head -1`), and so has had what it wanted."""
+class ReaderClosed(Exception):
+    """The reader of stdout closed the pipe (`| head -1`), which is not an error."""
 
 
 def write(text: str) -> None:
-    """Write `text`, a part of the result, to stdout at once.
+    """Write `text` to stdout without delay.
 
     Raises:
-        ReaderGone: its reader has closed it.
-        Failure: it cannot be written to.
+        ReaderClosed: The reader closed the pipe.
+        CommandError: stdout is closed or cannot be written to.
     """
     stdout = _stdout()
     with writing():
@@ -64,47 +65,49 @@ def write(text: str) -> None:
 
 @contextmanager
 def writing() -> Generator[None]:
-    """Turn the errors of a stdout that cannot be written to into ours.
+    """Convert errors of writing to stdout.
 
     Raises:
-        ReaderGone: its reader has closed it.
-        Failure: it fails for another reason.
+        ReaderClosed: The reader closed the pipe.
+        CommandError: Writing failed for another reason.
     """
     try:
         yield
     except BrokenPipeError:
         discard_stdout()
-        raise ReaderGone from None
+        raise ReaderClosed from None
     except OSError as error:
         discard_stdout()
-        raise Failure(f"stdout cannot be written to: {error.strerror}") from error
+        raise CommandError(f"could not write to stdout: {error.strerror}") from error
 
 
 def write_json(value: Any) -> None:
-    """Write `value` as one line of JSON, all ASCII, so that no character of it acts on a terminal."""
+    """Write `value` as one line of JSON in ASCII, which has no effect on a terminal."""
     write(json.dumps(value) + "\n")
 
 
 def write_styled(text: Text) -> None:
-    """Write `text` to stdout.
+    """Write `text` to stdout: wrapped and colored on a terminal, as plain lines elsewhere.
 
-    On a terminal it wraps between words, and has its colours unless NO_COLOR is set; else it is plain lines.
+    NO_COLOR turns the colors off.
     """
     from rich.console import Console
 
     terminal = _stdout().isatty()
-    colour = terminal and not os.environ.get("NO_COLOR")
-    console = Console(color_system="auto" if colour else None, force_terminal=colour, highlight=False)
-    with console.capture() as written:
+    color = terminal and not os.environ.get("NO_COLOR")
+    console = Console(color_system="auto" if color else None, force_terminal=color, highlight=False)
+    with console.capture() as output:
         console.print(text, soft_wrap=not terminal)
-    write(written.get())
+    write(output.get())
 
 
 def terminal_text(column: int) -> Callable[[str], str]:
-    """Return the function that wraps the chunks of a text at words for stdout.
+    """Return a function that adds line breaks between words to the chunks of a text.
+
+    If stdout is not a terminal, the function returns its argument.
 
     Args:
-        column: the column where the text begins, counted from 0.
+        column: The column at which the text begins, counted from 0.
     """
     if not _stdout().isatty():
         return str
@@ -122,7 +125,7 @@ def colored(text: str, color: str, stream: TextIO) -> str:
 
 @contextmanager
 def waiting() -> Generator[threading.Timer]:
-    """Say on a terminal that the agent is waited for, if the timer is not cancelled soon."""
+    """Show a note on a terminal unless the yielded timer is canceled within `WAITING_SECONDS`."""
     timer = threading.Timer(WAITING_SECONDS, note, ["(waiting for the agent ...)"])
     timer.daemon = True
     if sys.stderr is not None and sys.stderr.isatty():
@@ -135,65 +138,66 @@ def waiting() -> Generator[threading.Timer]:
 
 def note(text: str) -> None:
     """Write `text` as a line to stderr."""
-    if sys.stderr is None:  # it was closed (`2>&-`), and print would take stdout in its place
+    if sys.stderr is None:  # Closed (`2>&-`); print would write to stdout instead.
         return
-    with suppress(OSError):  # nobody reads it
+    with suppress(OSError):  # The reader of stderr closed the pipe.
         print(escape_control_characters(text), file=sys.stderr, flush=True)
 
 
-def escape_what_cannot_be_encoded() -> None:
-    """Let a character that the output's encoding lacks (LANG=C) be written as an escape, not raise."""
+def escape_unencodable_characters() -> None:
+    """Make stdout and stderr escape characters that their encoding (LANG=C) does not support."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _stdout() -> TextIO:
-    if sys.stdout is None:  # it was closed (`>&-`)
-        raise Failure("stdout is closed, so the result cannot be written")
+    if sys.stdout is None:  # closed with `>&-`
+        raise CommandError("stdout is closed, so the result cannot be written")
     return sys.stdout
 
 
 def exit_code_for(error: BaseException, session: Session) -> int:
-    """Say on stderr what went wrong, and return the exit code."""
-    if isinstance(error, ReaderGone):
+    """Report `error` on stderr and return the exit status."""
+    if isinstance(error, ReaderClosed):
         return 0
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
-    say(error, session)
-    return WRONG_USE if isinstance(error, ConfigurationError) or _usage(error) else REFUSED
+    report(error, session)
+    return WRONG_USE if isinstance(error, ConfigurationError) or _usage_error(error) else FAILED
 
 
-def say(error: BaseException, session: Session, hint: str = "") -> None:
-    """Say on stderr what went wrong: in one line, with `hint` behind it, and with --debug whole before it."""
+def report(error: BaseException, session: Session, hint: str = "") -> None:
+    """Write `error` to stderr as one line that ends with `hint`; with --debug, after its traceback."""
     if session.debug:
         note("".join(traceback.format_exception(error)).rstrip())
-    note((_usage(error) or f"millis: {line_for(error)}") + hint)
+    note((_usage_error(error) or f"millis: {error_line(error)}") + hint)
 
 
-def line_for(error: BaseException) -> str:
-    """Return one line that says what went wrong."""
+def error_line(error: BaseException) -> str:
+    """Return the message of `error` as one line for a terminal."""
     if isinstance(error, OSError):
-        words = error.strerror or str(error)
-        return as_line(f"{error.filename}: {words}" if error.filename else words)
-    if not isinstance(error, MillisError | Failure):
-        return as_line(f"a bug in this program, {type(error).__name__}: {error} (--debug shows where)")
+        reason = error.strerror or str(error)
+        return one_line(f"{error.filename}: {reason}" if error.filename else reason)
+    if not isinstance(error, MillisError | CommandError):
+        return one_line(f"internal error: {type(error).__name__}: {error}; use --debug to see the traceback")
     line = str(error)
-    for pattern, words in _PYTHON:
-        line = pattern.sub(words, line)
-    return as_line(line)
+    for pattern, replacement in _PYTHON:
+        line = pattern.sub(replacement, line)
+    return one_line(line)
 
 
-def as_line(text: str) -> str:
-    """Return `text` as one line without control characters."""
+def one_line(text: str) -> str:
+    """Return `text` as one line without control characters, shortened if it is very long."""
     return shorten(text, _LONGEST_LINE)
 
 
-def _usage(error: BaseException) -> str | None:
-    """Return the line for arguments that typer refused; None for any other error."""
-    # Such errors are known by what they can do: their class has had several places in typer's versions.
-    words = getattr(error, "format_message", None)
-    if words is None:
+def _usage_error(error: BaseException) -> str | None:
+    """Return the line for arguments that typer rejected; None for any other error."""
+    # Their class lives in a different module in each version of typer, so look for its method.
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
         return None
     command = getattr(getattr(error, "ctx", None), "command_path", "millis")
-    return f"{command}: {as_line(words())} (see {command} --help)"
+    problem = one_line(format_message()).rstrip(".")
+    return f"{command}: {problem[:1].lower()}{problem[1:]}; see {command} --help"

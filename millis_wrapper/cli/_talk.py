@@ -1,4 +1,4 @@
-"""A conversation in the terminal: a line, a reply, a line, with the history kept."""
+"""Interactive chat in the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millis_wrapper.errors import MillisError
 
-from ._output import colored, line_for, note, say, write
+from ._output import colored, error_line, note, report, write
 
 if TYPE_CHECKING:
     from millis_wrapper import Conversation
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 SPEAKER = "Agent: "
 _HELP = """\
-/end [TEXT]   end the session: says TEXT, or else sends the history once more as it is, with
-              end_of_session; then leaves
-/save [FILE]  write the history to FILE as JSON; without FILE, where it was written before
-/help         show this
-Ctrl-C        stop the reply; at the prompt, twice: leave
-/quit, /exit  leave, and send nothing; so does Ctrl-D"""
+/end [TEXT]   End the session and leave. With TEXT, send it as the last message; without it,
+              send the history once more, marked with end_of_session.
+/save [FILE]  Save the history as JSON; without FILE, to the last file used.
+/help         Show this help.
+Ctrl-C        Stop the reply; at the prompt, press it twice to leave.
+/quit, /exit  Leave without sending anything; Ctrl-D does the same."""
 
 
 class Talk:
-    """One conversation in the terminal.
+    """One interactive conversation.
 
     Args:
-        conversation: keeps the history.
-        end: opens the stream that ends a session without a further text.
-        show: shows a reply.
-        session: whether errors are shown whole.
-        history: the file that the history came from.
+        conversation: Keeps the history.
+        end: Returns the stream that ends the session without another message.
+        show: Prints a reply.
+        session: Settings of this run of the command.
+        history: The file from which the history was loaded.
     """
 
     def __init__(
@@ -56,61 +56,62 @@ class Talk:
         self._end = end
         self._show = show
         self._session = session
-        # Only what this conversation wrote, or came from, is written over.
+        # /save overwrites only these files: the one with the loaded history, and those it created.
         self._own_files = [] if history is None else [history.expanduser()]
 
     def run(self) -> None:
-        """Talk until /end or Ctrl-D.
+        """Read lines and print replies until /end, /quit, /exit or Ctrl-D.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C came twice at the prompt.
+            KeyboardInterrupt: Ctrl-C was pressed twice at the prompt.
         """
         interrupted = False
         while True:
             try:
-                line = _ask().strip()
+                line = _read_line().strip()
             except EOFError:
                 note("")
                 return
             except KeyboardInterrupt:
-                # Once may have been meant for the reply that had just ended, and the history would be gone.
+                # The first one may have been meant for a reply that just ended; leaving loses the history.
                 if interrupted:
                     raise
                 interrupted = True
-                note("\n(Ctrl-C again leaves, and so does Ctrl-D)")
+                note("\n(press Ctrl-C again, or Ctrl-D, to leave)")
                 continue
             except UnicodeDecodeError as error:
-                note(f"millis: that line is not text: {error}")
+                note(f"millis: the line is not valid UTF-8: {error}")
                 continue
             interrupted = False
             if line.startswith("/"):
-                if self._obey(line):
+                if self._run_command(line):
                     return
             elif line:
-                self._say(line)
+                self._take_turn(line)
 
-    def _obey(self, line: str) -> bool:
-        """Do what the `/command` says; return whether the talk is over."""
+    def _run_command(self, line: str) -> bool:
+        """Run a command such as `/save FILE`; return whether the conversation is over."""
         command, _, rest = line.partition(" ")
         rest = rest.strip()
         if command in ("/quit", "/exit"):
             return True
         if command == "/end":
-            # Where nothing was said there is no session to end.
-            nothing = not rest and not self._conversation.messages
-            return nothing or self._say(rest, end_of_session=True)
+            # An empty conversation has no session to end.
+            is_empty = not rest and not self._conversation.messages
+            return is_empty or self._take_turn(rest, end_of_session=True)
         if command == "/save":
             self._save(rest)
         elif command == "/help":
             note(_HELP)
         else:
-            note(f"millis: there is no {command}; /help shows what there is")
+            note(f"millis: unknown command {command}; type /help for a list")
         return False
 
-    def _say(self, text: str, *, end_of_session: bool = False) -> bool:
-        """Say `text`, or send the history as it is, and show the reply; return whether that is whole.
+    def _take_turn(self, text: str, *, end_of_session: bool = False) -> bool:
+        """Send `text`, or only the history if it is empty, and print the reply.
 
-        Whatever broke it is said, and the talk goes on.
+        Returns:
+            Whether the reply is complete. Errors are reported, and the conversation continues.
         """
         before = self._conversation.messages
         stream: ChatStream | None = None
@@ -123,31 +124,33 @@ class Talk:
                 write(colored("Agent", "green", sys.stdout) + SPEAKER.removeprefix("Agent"))
             self._show(stream)
         except KeyboardInterrupt:
-            kept = stream is not None and bool(text) and self._keep(before, text, stream)
-            note(f"(stopped; {'what came of the reply' if kept else 'nothing of this turn'} is kept)")
+            kept = stream is not None and bool(text) and self._keep_partial_reply(before, text, stream)
+            note(
+                f"(stopped; {'the partial reply was added' if kept else 'nothing was added'} to the history)"
+            )
         except MillisError as error:
-            say(error, self._session, " (nothing of this turn is kept: say it again, or something else)")
+            report(error, self._session, " (this turn was not added to the history; you can send it again)")
         else:
             return True
         return False
 
-    def _keep(self, before: Messages, text: str, stream: ChatStream) -> bool:
-        """Keep what came of a reply that was stopped; return whether anything had."""
-        # To a program Ctrl-C is no decision to keep what had come; here it is how one leaves a reply.
+    def _keep_partial_reply(self, before: Messages, text: str, stream: ChatStream) -> bool:
+        """Add a stopped turn to the history; return whether the history contains it."""
+        # The library drops an interrupted turn. Here, Ctrl-C is how a user skips the rest of a reply.
         stream.close()
         if stream.reply.text and self._conversation.messages == before:
-            said = {"role": "user", "content": text}
-            heard = {"role": "assistant", "content": stream.reply.text}
-            self._conversation.load([*before, said, heard])
+            user = {"role": "user", "content": text}
+            assistant = {"role": "assistant", "content": stream.reply.text}
+            self._conversation.load([*before, user, assistant])
         return self._conversation.messages != before
 
     def _save(self, name: str) -> None:
         messages = self._conversation.messages
         if not messages:
-            note("millis: there is nothing to save yet")
+            note("millis: the history is empty; there is nothing to save")
             return
         if not name and not self._own_files:
-            note("millis: /save needs the name of a file")
+            note("millis: /save: pass a file name, as in /save chat.json")
             return
         # backslashreplace writes half a surrogate pair as JSON does.
         content = json.dumps(messages, ensure_ascii=False, indent=2).encode(errors="backslashreplace") + b"\n"
@@ -156,26 +159,27 @@ class Talk:
             with path.open("wb" if path in self._own_files else "xb") as file:
                 file.write(content)
         except (OSError, RuntimeError, ValueError) as error:
-            note(f"millis: not saved: {line_for(error) if isinstance(error, OSError) else error}")
+            reason = error_line(error) if isinstance(error, OSError) else error
+            note(f"millis: could not save the history: {reason}")
         else:
             self._own_files.append(path)
-            note(f"({len(messages)} messages saved in {path})")
+            note(f"(saved {len(messages)} messages to {path})")
 
 
-def _ask() -> str:
-    """Return the next line that is typed.
+def _read_line() -> str:
+    """Return the next line of input.
 
     Raises:
-        EOFError: the input has ended.
+        EOFError: The input has ended.
     """
     if sys.stdout.isatty():
         name = colored("You", "cyan", sys.stdout)
-        with suppress(ImportError):  # Windows has no readline
+        with suppress(ImportError):  # Windows does not have readline.
             import_module("readline")  # input() uses it to edit lines and to recall earlier ones
-            # It has to know which characters of the prompt take no column.
+            # Mark the characters of the prompt that do not take up a column.
             name = re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02", name)
         return input(f"{name}> ")
-    # input() would write the prompt into the results.
+    # input() would write the prompt to stdout, among the replies.
     sys.stderr.write(colored("You", "cyan", sys.stderr) + "> ")
     sys.stderr.flush()
     line = sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""Word wrap for text that arrives in chunks and is shown at once."""
+"""Word wrap for text that arrives in chunks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _TAB = 8  # columns
 
 
 class WordWrap:
-    """Wraps a text at the words of a terminal, without holding any of it back.
+    """Add line breaks between words without delaying any chunk.
 
     Args:
-        width: the columns of the terminal.
-        column: the column where the text begins, counted from 0.
+        width: The number of columns of the terminal.
+        column: The column at which the text begins, counted from 0.
     """
 
     def __init__(self, width: int, column: int = 0) -> None:
-        # In the last column terminals differ in when they wrap by themselves.
+        # Leave the last column empty, because terminals differ in when they wrap there.
         self._limit = max(width - 1, 1)
         self._column = column
-        self._word = ""  # the part of the last word that is already shown
-        self._is_full = False  # whether the next word belongs to a new line
+        self._word = ""  # part of the last word that is on the screen
+        self._is_full = False  # whether the next word starts a new line
 
     def feed(self, text: str) -> str:
-        """Return `text` with line breaks where words would not fit; it may begin within a word."""
+        """Return `text` with line breaks; it may begin in the middle of a word."""
         return "".join(map(self._place, _PART.findall(text)))
 
     def _place(self, part: str) -> str:
@@ -56,7 +56,7 @@ class WordWrap:
             return start + part
         word = self._word + part
         if shown + cells <= self._limit and self._column > shown:
-            # The beginning of the word is already on the screen, so it moves to the next line.
+            # Move the beginning of the word from the end of this line to the next one.
             erased = f"\x1b[{shown}D\x1b[K" if shown else ""
             start = erased + self._break()
             self._column, self._word = shown + cells, word
@@ -64,7 +64,7 @@ class WordWrap:
         return start + "".join(map(self._place_character, part))
 
     def _place_character(self, character: str) -> str:
-        """Place a character of a word that is longer than a line."""
+        """Return one character of a word that is longer than a line, after a line break if needed."""
         cells = cell_len(character)
         start = self._break() if self._column + cells > self._limit else ""
         self._column += cells

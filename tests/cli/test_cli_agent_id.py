@@ -1,4 +1,4 @@
-"""Agent ids on the command line, wherever they stand and whatever they look like."""
+"""Agent ids on the command line, in any position and of any form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _beginning(start: str, rest: str) -> str:
     return (start + rest)[:20]
 
 
-# Two in three begin like an option, and one in three like the very option that takes a text.
+# Most of these begin like an option, some like -m, the option that accepts a text.
 IDS: st.SearchStrategy[str] = st.builds(
     _beginning,
     st.sampled_from(["-", "--", "-m", "--m", "", "-O"]),
@@ -39,7 +39,7 @@ class _CallError(Exception):
 
 @pytest.fixture(scope="module", autouse=True)
 def _calls() -> Iterator[None]:
-    """In place of the client: raises what it is asked for."""
+    """Replace the client with one that raises its arguments."""
 
     class Recorder:
         def __init__(self, *, region: str | None, allow_http: bool) -> None:
@@ -51,12 +51,13 @@ def _calls() -> Iterator[None]:
 
         def __exit__(self, *_: object) -> None: ...
 
-        def conversation(self, **said: Any) -> Recorder:
-            self.said = said
+        def conversation(self, **arguments: Any) -> Recorder:
+            self.arguments = arguments
             return self
 
         def stream(self, text: str, *, end_of_session: bool) -> None:
-            raise _CallError(self.said["agent_id"], text, end_of_session, self.said["metadata"], self.region)
+            agent_id, metadata = self.arguments["agent_id"], self.arguments["metadata"]
+            raise _CallError(agent_id, text, end_of_session, metadata, self.region)
 
         def duplicate(self, agent_id: str) -> None:
             raise _CallError(agent_id, self.region)
@@ -71,8 +72,8 @@ def _raise(error: BaseException, *_: object) -> None:
     raise error
 
 
-def asked(*arguments: str) -> tuple[Any, ...]:
-    """Return what the command asks the client for."""
+def call(*arguments: str) -> tuple[Any, ...]:
+    """Run the command; return the arguments of its call to the client."""
     with pytest.raises(_CallError) as caught:
         run(arguments)
     return caught.value.args
@@ -80,10 +81,10 @@ def asked(*arguments: str) -> tuple[Any, ...]:
 
 @settings(max_examples=60)
 @given(agent_id=IDS, text=TEXTS, place=st.integers(0, 4), glued=st.booleans(), data=st.data())
-def test_an_id_works_wherever_it_stands(
+def test_an_id_works_in_any_position(
     agent_id: str, text: str, place: int, glued: bool, data: st.DataObject
 ) -> None:
-    """Before, between and after the options, each of which keeps its meaning and its value."""
+    """The id may stand before, between and after options, which keep their values."""
     options = [
         [f"--message={text}"] if glued else [data.draw(st.sampled_from(["-m", "--message"])), text],
         ["--end-session"],
@@ -92,33 +93,33 @@ def test_an_id_works_wherever_it_stands(
     ]
     options.insert(place, [agent_id])
     expected = (agent_id, text, True, {"name": "-m"}, "eu")
-    assert asked("chat", *(argument for option in options for argument in option)) == expected
+    assert call("chat", *(argument for option in options for argument in option)) == expected
 
 
 @settings(max_examples=30)
 @given(agent_id=IDS)
-def test_an_id_works_behind_two_hyphens_too(agent_id: str) -> None:
-    """Who knows the way of other commands is not punished for it."""
-    assert asked("duplicate", "--", agent_id) == (agent_id, None)
-    assert asked("duplicate", "--region=us", "--", agent_id) == (agent_id, "us")
+def test_an_id_works_after_two_hyphens(agent_id: str) -> None:
+    """`--` ends the options, as in other commands."""
+    assert call("duplicate", "--", agent_id) == (agent_id, None)
+    assert call("duplicate", "--region=us", "--", agent_id) == (agent_id, "us")
 
 
 @pytest.mark.parametrize("agent_id", ["-Oabc", "--json", "agent", "-m"])
-def test_two_hyphens_make_anything_an_id(agent_id: str) -> None:
-    """An id of another form than the service's can be given all the same."""
-    assert asked("duplicate", "--", agent_id) == (agent_id, None)
+def test_any_argument_after_two_hyphens_is_an_id(agent_id: str) -> None:
+    """An id that looks like an option can be passed after `--`."""
+    assert call("duplicate", "--", agent_id) == (agent_id, None)
 
 
 @settings(max_examples=30)
 @given(agent_id=IDS)
 def test_an_option_before_the_command_leaves_the_id_alone(agent_id: str) -> None:
-    """`millis --debug duplicate ID` finds the command first."""
-    assert asked("--debug", "duplicate", agent_id) == (agent_id, None)
+    """`millis --debug duplicate ID` runs `duplicate` with the id."""
+    assert call("--debug", "duplicate", agent_id) == (agent_id, None)
 
 
 @pytest.mark.parametrize("command", ["chat", "duplicate"])
 def test_no_option_looks_like_an_id(command: str) -> None:
-    """An id can be told from every option."""
+    """No option has the form of an agent id."""
     context: Any = get_command(app)
     options = [param for param in context.commands[command].params if param.param_type_name == "option"]
     names = [name for option in options for name in option.opts]
@@ -136,22 +137,27 @@ def test_no_option_looks_like_an_id(command: str) -> None:
         "-he",
     ],
 )
-@pytest.mark.parametrize("command", [["chat"], ["duplicate"], ["demo"], ["chat", "Hello"]])
-def test_a_mistyped_id_is_named_as_such(
-    capsys: pytest.CaptureFixture[str], command: list[str], agent_id: str, monkeypatch: pytest.MonkeyPatch
+def test_one_hyphen_and_several_characters_are_an_id(agent_id: str) -> None:
+    """An id of the wrong length reaches the service, which reports it; its letters are never options."""
+    assert call("duplicate", agent_id) == (agent_id, None)
+    assert call("chat", agent_id, "Hello") == (agent_id, "Hello", False, None, None)
+    assert call("chat", "--region", "eu", agent_id, "-m", "Hello") == (agent_id, "Hello", False, None, "eu")
+
+
+def test_a_second_argument_with_one_hyphen_is_not_sent_as_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An argument of one hyphen and several characters is an id, and never an option with a value."""
+    """`-mHello` could be meant as an option, so the error says how to write it."""
     monkeypatch.setattr("millis_wrapper.cli._app.exit_code_for", exit_code_for)
-    assert run([*command, agent_id]) == 2
-    assert run([command[0], agent_id, *command[1:]]) == 2
-    said = capsys.readouterr().err
-    assert said.count(f"{agent_id} is not an agent id (20 characters)") == 2
-    assert said.count("\n") == 2
+    assert run(["chat", "-OabCdEfGhIjKlMnOpQr", "-mHello"]) == 2
+    error = capsys.readouterr().err
+    assert "-mHello is not an option" in error
+    assert error.count("\n") == 1
 
 
 def test_a_text_may_follow_the_id() -> None:
-    """The id is the first, the text the second, wherever the options are."""
+    """The first argument is the id and the second the text, wherever the options are."""
     expected = ("-OabCdEfGhIjKlMnOpQr", "hi there", False, None, "eu")
-    assert asked("chat", "-OabCdEfGhIjKlMnOpQr", "hi there", "--region", "eu") == expected
-    assert asked("chat", "--region", "eu", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected
-    assert asked("chat", "--region=eu", "--", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected
+    assert call("chat", "-OabCdEfGhIjKlMnOpQr", "hi there", "--region", "eu") == expected
+    assert call("chat", "--region", "eu", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected
+    assert call("chat", "--region=eu", "--", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected

@@ -1,4 +1,4 @@
-"""`millis config check` and `millis config diff`: what they print, and their exit codes."""
+"""`millis config check` and `millis config diff`: output and exit status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"prompt": "Greet {name}.", "voice": {"provider": "openai
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command in this process; there is no service."""
+    """The command in this process, without a service."""
     return Cli(monkeypatch, capsys)
 
 
@@ -29,16 +29,16 @@ def saved(directory: Path, config: object, name: str = "config.json") -> str:
     return str(path)
 
 
-def test_a_good_config_is_0_with_nothing_on_stdout(cli: Cli, tmp_path: Path) -> None:
-    """The result is the list of findings, and it is empty; a person is told so on stderr."""
+def test_a_valid_config_exits_with_0_and_an_empty_stdout(cli: Cli, tmp_path: Path) -> None:
+    """The list of findings on stdout is empty; stderr shows the counts."""
     file = saved(tmp_path, GOOD)
     ran = cli("config", "check", file)
     assert (ran.code, ran.out) == (0, "")
     assert ran.error == f"{file}: no errors, no warnings, no hints"
 
 
-def test_a_bad_config_is_1_with_a_line_for_each_finding(cli: Cli, tmp_path: Path) -> None:
-    """Each line begins with its level and the path; the count is no result."""
+def test_a_config_with_errors_exits_with_1_and_a_line_per_finding(cli: Cli, tmp_path: Path) -> None:
+    """Every line begins with the level and the path; the counts are on stderr."""
     file = saved(tmp_path, {**GOOD, "flow": {"response_delay": 0.5}, "session_timeout": {"max_idle": 60000}})
     ran = cli("config", "check", file)
     assert ran.code == 1
@@ -48,14 +48,14 @@ def test_a_bad_config_is_1_with_a_line_for_each_finding(cli: Cli, tmp_path: Path
     assert ran.error == f"{file}: 1 error, 1 warning, no hints"
 
 
-def test_warnings_alone_are_0(cli: Cli, tmp_path: Path) -> None:
-    """Only errors stop a script."""
+def test_warnings_exit_with_0(cli: Cli, tmp_path: Path) -> None:
+    """Without --strict, only errors change the exit status."""
     ran = cli("config", "check", saved(tmp_path, {**GOOD, "timezone": "Mars/Base"}))
     assert (ran.code, ran.out.partition(":")[0]) == (0, "warning")
 
 
-def test_override_is_checked_as_one(cli: Cli, tmp_path: Path) -> None:
-    """A partial config is whole, and an unknown key is an error, only with --override."""
+def test_override_checks_a_partial_config(cli: Cli, tmp_path: Path) -> None:
+    """With --override, required keys may be missing, and an unknown key is an error."""
     partial = saved(tmp_path, {"first_message": "Hi"}, "partial.json")
     unknown = saved(tmp_path, {**GOOD, "nonsense": 1}, "unknown.json")
     assert [cli("config", "check", partial).code, cli("config", "check", partial, "--override").code] == [
@@ -68,16 +68,16 @@ def test_override_is_checked_as_one(cli: Cli, tmp_path: Path) -> None:
     ]
 
 
-def test_metadata_fills_the_placeholders(cli: Cli, tmp_path: Path) -> None:
-    """With metadata, a placeholder without a value is found."""
+def test_metadata_enables_the_check_of_placeholders(cli: Cli, tmp_path: Path) -> None:
+    """With --metadata, a placeholder without a value is a warning."""
     file = saved(tmp_path, GOOD)
     assert cli("config", "check", file, "--metadata", "name=Ada").out == ""
     assert cli("config", "check", file, "--metadata", "age=36").out.startswith("warning: prompt: ")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "prompt: [", None])
-def test_a_file_that_cannot_be_read_is_2(cli: Cli, tmp_path: Path, content: str | None) -> None:
-    """A config that is none is told from one that has errors; the line names the file."""
+def test_a_file_that_cannot_be_read_exits_with_2(cli: Cli, tmp_path: Path, content: str | None) -> None:
+    """The exit status differs from that of a config with errors; the message names the file."""
     file = tmp_path / "config.yaml"
     if content is not None:
         file.write_text(content)
@@ -88,8 +88,8 @@ def test_a_file_that_cannot_be_read_is_2(cli: Cli, tmp_path: Path, content: str 
         assert ran.error.startswith(f"millis: {file}")
 
 
-def test_diff_says_what_differs_by_path_and_exits_as_diff_does(cli: Cli, tmp_path: Path) -> None:
-    """Removed, added and changed, each with its values."""
+def test_diff_lists_removed_added_and_changed_paths(cli: Cli, tmp_path: Path) -> None:
+    """The exit status is 1 if the configs differ and 0 if they are equal."""
     a = saved(tmp_path, {**GOOD, "language": "en-US"}, "a.json")
     b = saved(tmp_path, {**GOOD, "voice": {**GOOD["voice"], "voice_id": "w"}, "timezone": None}, "b.json")
     ran = cli("config", "diff", a, b)
@@ -99,25 +99,30 @@ def test_diff_says_what_differs_by_path_and_exits_as_diff_does(cli: Cli, tmp_pat
     assert (same.code, same.out, same.err) == (0, "", "")
 
 
-def test_a_config_does_not_act_on_the_terminal(cli: Cli, tmp_path: Path) -> None:
-    """A config can come from anywhere: control characters in keys, values and names are written out."""
-    odd = saved(tmp_path, {**GOOD, "\x1b[2J\x9b\x7f": "\x1b[31m[bold]\x9b\u202e", "language": 7})
+def test_control_characters_of_a_config_are_escaped(cli: Cli, tmp_path: Path) -> None:
+    """Control characters in keys, values and file names do not reach the terminal."""
+    hostile = saved(tmp_path, {**GOOD, "\x1b[2J\x9b\x7f": "\x1b[31m[bold]\x9b\u202e", "language": 7})
     good = saved(tmp_path, GOOD, "go\x1b[2Jod.json")
-    for arguments in (["check", odd], ["check", odd, "--override"], ["diff", good, odd], ["check", good]):
+    for arguments in (
+        ["check", hostile],
+        ["check", hostile, "--override"],
+        ["diff", good, hostile],
+        ["check", good],
+    ):
         ran = cli("config", *arguments)
         assert ran.out + ran.err
         assert not set("\x1b\x9b\x7f\u202e") & set(ran.out + ran.err)
-    assert "[bold]" in cli("config", "diff", good, odd).out
+    assert "[bold]" in cli("config", "diff", good, hostile).out
 
 
-def test_config_without_a_command_is_2(cli: Cli) -> None:
-    """It is said what is missing, and where the help is."""
+def test_config_without_a_command_exits_with_2(cli: Cli) -> None:
+    """The message refers to the help."""
     ran = cli("config")
-    assert (ran.code, ran.error) == (2, "millis config: Missing command. (see millis config --help)")
+    assert (ran.code, ran.error) == (2, "millis config: missing command; see millis config --help")
 
 
-def test_several_files_and_stdin_are_checked_in_one_go(cli: Cli, tmp_path: Path) -> None:
-    """Each finding names its file, and a file that cannot be read stops none of the others."""
+def test_several_files_and_stdin_can_be_checked_at_once(cli: Cli, tmp_path: Path) -> None:
+    """Every finding names its file, and the other files are checked if one cannot be read."""
     good, bad = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "language": 5}, "bad.json")
     ran = cli("config", "check", good, bad, "-", stdin=json.dumps({**GOOD, "promt": "x"}))
     assert ran.code == 1
@@ -130,14 +135,14 @@ def test_several_files_and_stdin_are_checked_in_one_go(cli: Cli, tmp_path: Path)
     assert "language" in ran.out
 
 
-def test_strict_fails_on_warnings(cli: Cli, tmp_path: Path) -> None:
-    """In CI a probable mistake is one."""
+def test_strict_exits_with_1_on_warnings(cli: Cli, tmp_path: Path) -> None:
+    """--strict treats warnings as failures."""
     file = saved(tmp_path, {**GOOD, "session_timeout": {"max_idle": 60000}})
     assert [cli("config", "check", file).code, cli("config", "check", "--strict", file).code] == [0, 1]
 
 
-def test_what_was_found_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
-    """A program reads level, path, message and fix of each finding, by file."""
+def test_findings_can_be_printed_as_json(cli: Cli, tmp_path: Path) -> None:
+    """The output lists level, path, message and fix of every finding by file."""
     good, bad = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "language": 5}, "bad.json")
     ran = cli("config", "check", "--json", good, bad)
     assert (ran.code, ran.err) == (1, "")
@@ -148,8 +153,8 @@ def test_what_was_found_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
     assert {"message", "fix"} <= finding.keys()
 
 
-def test_a_nested_addition_is_shown_value_by_value(cli: Cli, tmp_path: Path) -> None:
-    """A whole new object is readable lines, and not one long line of JSON."""
+def test_a_nested_addition_has_a_line_for_each_value(cli: Cli, tmp_path: Path) -> None:
+    """A new object is listed by path instead of as one line of JSON."""
     empty: list[str] = []
     voicemail: dict[str, Any] = {"action": "hangup", "message": "Bye", "tags": empty}
     more = {**GOOD, "flow": {"voicemail": voicemail}}
@@ -162,8 +167,8 @@ def test_a_nested_addition_is_shown_value_by_value(cli: Cli, tmp_path: Path) -> 
     ]
 
 
-def test_the_differences_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
-    """A program reads them as `diff_configs` gives them."""
+def test_differences_can_be_printed_as_json(cli: Cli, tmp_path: Path) -> None:
+    """The output has the keys of `ConfigDiff`."""
     a, b = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "prompt": "Hi", "timezone": "UTC"}, "b.json")
     ran = cli("config", "diff", "--json", a, b)
     assert ran.code == 1
@@ -176,7 +181,7 @@ def test_the_differences_can_be_had_as_json(cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) -> None:
-    """No word of a finding is broken at the edge of the terminal."""
+    """No word of a finding is split at the edge of the terminal."""
     file = saved(tmp_path, {**GOOD, "first_mesage": "Hello", "flow": {"response_delay": 0.5}})
     child: pexpect.spawn[str] = pexpect.spawn(
         MILLIS,
@@ -195,9 +200,9 @@ def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) ->
 
 
 def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
-    """What .pre-commit-hooks.yaml names is a command that there is, and that fails on a mistake.
+    """The entry of .pre-commit-hooks.yaml is a command that exits with 1 on an error.
 
-    pre-commit itself builds the package in an environment of its own, which takes longer than this suite.
+    The test does not run pre-commit, which would build the package in an environment of its own.
     """
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     program, *arguments = hook["entry"].split()
@@ -217,8 +222,8 @@ def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_each_finding_has_its_line(cli: Cli, tmp_path: Path, name: str, text: str) -> None:
-    """The line is that of the value; a missing key has the line of the object that lacks it."""
+def test_every_finding_has_a_line_number(cli: Cli, tmp_path: Path, name: str, text: str) -> None:
+    """The line is that of the value, or of the object that lacks a required key."""
     file = tmp_path / name
     file.write_text(text)
     ran = cli("config", "check", "--json", "--override", str(file))
@@ -235,7 +240,7 @@ def test_each_finding_has_its_line(cli: Cli, tmp_path: Path, name: str, text: st
     assert all(re.search(r"\(line [3-6]\)$", line) for line in shown)
 
 
-SECRET = "sk-live-4711"  # a secret of nobody
+SECRET = "sk-live-4711"  # not a real secret
 
 
 def with_secrets(secret: str) -> dict[str, Any]:
@@ -253,9 +258,7 @@ def with_secrets(secret: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_diff_shows_that_a_secret_changed_but_not_the_secret(
-    cli: Cli, tmp_path: Path, flags: list[str]
-) -> None:
+def test_diff_masks_secrets_but_lists_their_changes(cli: Cli, tmp_path: Path, flags: list[str]) -> None:
     """Header values and passwords in URLs are masked whether they changed, were added or were removed."""
     a = saved(tmp_path, with_secrets(SECRET), "a.json")
     b = saved(tmp_path, with_secrets(SECRET + "-2"), "b.json")
@@ -284,7 +287,7 @@ def test_diff_shows_that_a_secret_changed_but_not_the_secret(
         {"voice": {"provider": "openai", "voice_id": ["x"], "api_key": SECRET}},
     ],
 )
-def test_check_shows_no_secret(cli: Cli, tmp_path: Path, flags: list[str], change: dict[str, Any]) -> None:
+def test_check_masks_secrets(cli: Cli, tmp_path: Path, flags: list[str], change: dict[str, Any]) -> None:
     """A finding does not show a secret, whatever the type of the value that holds it."""
     ran = cli("config", "check", *flags, saved(tmp_path, {**GOOD, **change}))
     assert ran.out

@@ -1,4 +1,4 @@
-"""`millis contract`: what is known about a field, in one screen."""
+"""`millis contract`: the facts about a field, and the search for fields."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return Cli(monkeypatch, capsys)
 
 
-def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
-    """Description, type, unit, default, parts and origin."""
+def test_a_field_is_shown_with_its_description_and_facts(cli: Cli) -> None:
+    """The facts include type, unit, default, keys and origin."""
     ran = cli("contract", "flow.response_delay")
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert lines[0] == "flow.response_delay"
     assert lines[1].startswith("How long the agent waits")
     facts = dict(line.strip().split("  ", 1) for line in lines if line.startswith("  "))
-    assert {label: words.strip() for label, words in facts.items()} == {
+    assert {label: fact.strip() for label, fact in facts.items()} == {
         "type": "integer or ResponseDelay, or null",
         "unit": "milliseconds",
         "required": "no",
@@ -38,12 +38,12 @@ def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "expected"),
     [
         ("language", '"en-US", set by the service'),
         ("call_settings.enable_recording", "false, set by the service"),
         ("voice.provider", "elevenlabs, openai, cartesia,"),
-        ("voice.voice_id", "in each Voice"),
+        ("voice.voice_id", "yes, in Voice"),
         ("prompt", "in the config of a saved agent"),
         ("tools", "name, params, description,"),
         ("end_of_session", "boolean"),
@@ -52,25 +52,25 @@ def test_a_field_is_shown_with_all_that_is_known(cli: Cli) -> None:
         ("agent.agent_config.flow.response_delay", "milliseconds"),
     ],
 )
-def test_each_kind_of_fact_is_told(cli: Cli, path: str, words: str) -> None:
-    """Defaults, known values and parts of a config, of the request, of the answer and of the stream."""
-    assert words in cli("contract", path).out
+def test_each_kind_of_fact_is_shown(cli: Cli, path: str, expected: str) -> None:
+    """Defaults, known values and keys are shown for configs, requests, responses and chunks."""
+    assert expected in cli("contract", path).out
 
 
 @pytest.mark.parametrize("path", ["tools[].params[].name", "tools[0].params[12].name", "tools.params.name"])
-def test_a_path_may_be_written_as_it_is_met(cli: Cli, path: str) -> None:
-    """With numbers, as in an error's message, or with no brackets at all."""
+def test_a_path_may_contain_indexes_or_no_brackets(cli: Cli, path: str) -> None:
+    """A path copied from an error message works."""
     assert cli("contract", path).out.startswith("tools[].params[].name\n")
 
 
 def test_a_field_of_several_objects_is_shown_for_each(cli: Cli) -> None:
-    """The three kinds of message have a role each."""
+    """The role of each of the three message types is shown."""
     out = cli("contract", "messages[].role").out
     assert [out.count(f'"{role}"') for role in ("user", "assistant", "tool")] == [1, 1, 1]
 
 
-def test_the_fields_with_most_to_tell_fit_a_screen(cli: Cli) -> None:
-    """No line is longer than 80, and none takes more than 24 lines, the 128 languages included."""
+def test_the_longest_descriptions_fit_a_screen(cli: Cli) -> None:
+    """No field needs more than 24 lines of 80 columns, not even the 128 languages."""
     by_length = sorted(fields("AgentConfig"), key=lambda field: len(f"{field.description} {field.known}"))
     for path in ["tools", "flow", *(field.path for field in by_length[-12:])]:
         ran = cli("contract", path)
@@ -81,7 +81,7 @@ def test_the_fields_with_most_to_tell_fit_a_screen(cli: Cli) -> None:
 
 
 def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
-    """A line for each, with type and unit, for `grep` to look through."""
+    """Every field has one line with its type and unit, for use with `grep`."""
     lines = cli("contract").out.splitlines()
     assert (
         "  flow.response_delay                              integer or ResponseDelay, milliseconds" in lines
@@ -101,22 +101,22 @@ def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
         ("", ""),
     ],
 )
-def test_an_unknown_field_is_1_with_the_nearest_one(cli: Cli, path: str, suggestion: str) -> None:
-    """A misspelled path leads to the field."""
+def test_an_unknown_field_exits_with_1_and_a_suggestion(cli: Cli, path: str, suggestion: str) -> None:
+    """The message suggests the nearest path, if there is one."""
     ran = cli("contract", path)
     assert (ran.code, ran.out) == (1, "")
-    assert ran.error.startswith(f'millis: the contract has no field "{path}"{suggestion}')
+    assert ran.error.startswith(f'millis: unknown field "{path}"{suggestion}')
     assert "millis contract" in ran.error
 
 
-def test_a_key_that_is_at_several_places_is_suggested_at_each(cli: Cli) -> None:
-    """All of the nearest paths that end in the same key are named."""
+def test_a_key_that_exists_in_several_places_is_suggested_for_each(cli: Cli) -> None:
+    """All suggested paths that end in the same key are listed."""
     error = cli("contract", "descripton").error
     assert [f'"{path}"' in error for path in find_field("descripton").suggestions] == [True] * 3
 
 
 def test_a_word_lists_the_fields_that_contain_it(cli: Cli) -> None:
-    """Path or description contains the word, in upper or lower case."""
+    """The search covers paths and descriptions and ignores case."""
     ran = cli("contract", "Delay")
     assert ran.code == 0
     assert [line.split()[0] for line in ran.out.splitlines()] == [
@@ -124,33 +124,34 @@ def test_a_word_lists_the_fields_that_contain_it(cli: Cli) -> None:
     ]
     assert "flow.response_delay" in ran.out
     assert "milliseconds" in ran.out
-    assert '3 fields contain "Delay"' in ran.error
+    assert '"Delay"' in ran.error
 
 
-def test_a_word_that_only_one_field_contains_shows_the_field(cli: Cli) -> None:
-    """There is nothing to choose from."""
+def test_a_word_that_matches_one_field_shows_the_field(cli: Cli) -> None:
+    """The output is the same as for the path of the field."""
     ran = cli("contract", "idle_time")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("flow.inactivity_handling.idle_time\n")
 
 
 @pytest.mark.parametrize("path", ["prompt", "voice"])
-def test_what_differs_in_an_override_is_said(cli: Cli, path: str) -> None:
-    """Both are required in a saved agent, and optional and nullable in an override."""
+def test_differences_in_an_override_are_shown(cli: Cli, path: str) -> None:
+    """Both fields are required in a saved agent, but optional and nullable in an override."""
     facts = " ".join(cli("contract", path).out.split())
-    assert "required in the config of a saved agent" in facts
-    assert "in an override, optional and may be null" in facts
+    assert "yes, in the config of a saved agent; optional and may be null in an override" in facts
     assert "an override" not in cli("contract", "voice.voice_id").out
 
 
 def test_a_secret_is_marked(cli: Cli) -> None:
-    """Whoever shares a config learns which values are masked."""
+    """The facts show that the value is masked in output."""
     assert "secret" in cli("contract", "tools[].header").out
     assert "secret" not in cli("contract", "language").out
 
 
-def test_a_terminal_gets_colour_unless_no_color_is_set(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither NO_COLOR nor a pipe gets one escape sequence, whatever else is set."""
+def test_output_in_a_terminal_is_colored_unless_no_color_is_set(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NO_COLOR, or in a pipe, the output has no escape sequences, even with FORCE_COLOR."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)

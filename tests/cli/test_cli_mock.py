@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import pytest
-from cli_runs import AGENT, KEY, MILLIS, Cli, ctrl_c_is_heeded
+from cli_runs import AGENT, KEY, MILLIS, Cli, accept_ctrl_c
 from typer.main import get_command
 
 from millis_wrapper import Millis
@@ -22,15 +22,15 @@ from millis_wrapper.mock.__main__ import serve
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command in this process; the demo does not take its time."""
+    """The command in this process; the demo runs without delays."""
     monkeypatch.setattr("millis_wrapper.mock.demo.PACE", 0)
     return Cli(monkeypatch, capsys)
 
 
-def test_mock_answers_until_ctrl_c() -> None:
-    """It says where it is, answers there, and ends with 0 and no traceback."""
+def test_mock_runs_until_ctrl_c() -> None:
+    """The command prints the address, serves requests there, and exits with 0 after Ctrl-C."""
     with (
-        ctrl_c_is_heeded(),
+        accept_ctrl_c(),
         subprocess.Popen(
             [MILLIS, "mock", "--port", "0", "--pace", "0"],
             stdout=subprocess.PIPE,
@@ -59,32 +59,32 @@ def test_mock_answers_until_ctrl_c() -> None:
         (["--pace", "-1"], "'--pace'"),
     ],
 )
-def test_mock_says_in_one_line_what_is_wrong(cli: Cli, arguments: list[str], words: str) -> None:
-    """A wrong argument is wrong use, and nothing is started."""
+def test_mock_reports_invalid_options_in_one_line(cli: Cli, arguments: list[str], words: str) -> None:
+    """The exit status is 2, and the server does not start."""
     ran = cli("mock", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert words in ran.error
 
 
 def test_mock_has_the_options_and_defaults_of_the_module() -> None:
-    """`millis mock` and `python -m millis_wrapper.mock` are one thing."""
+    """`millis mock` and `python -m millis_wrapper.mock` accept the same options."""
     command: Any = get_command(app)
     options = {param.name: param.default for param in command.commands["mock"].params}
     del options["debug"]
     assert options == {name: param.default for name, param in inspect.signature(serve).parameters.items()}
 
 
-def test_demo_streams_a_reply_and_copies_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It needs neither a key nor a network."""
+def test_demo_streams_a_reply_and_duplicates_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo needs neither a key nor a network."""
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     ran = cli("demo")
     assert (ran.code, ran.err) == (0, "")
     assert "Agent: A mock server" in ran.out
-    assert "The copy's id is -" in ran.out
+    assert re.search(r"copy.* -[\w-]{19}", ran.out)
 
 
-def test_demo_takes_an_agent_of_the_service(cli: Cli, millis_mock: MockMillis) -> None:
-    """An id that begins with a hyphen works here too; a refusal is one line."""
+def test_demo_accepts_an_agent_of_the_service(cli: Cli, millis_mock: MockMillis) -> None:
+    """An id that begins with `-` works, and a refused request is reported in one line."""
     ran = cli.asking(millis_mock.url)("demo", AGENT)
     assert (ran.code, [request.operation for request in millis_mock.requests]) == (0, ["chat", "duplicate"])
     ran = cli("demo", "-mock-401-----------")
@@ -92,8 +92,8 @@ def test_demo_takes_an_agent_of_the_service(cli: Cli, millis_mock: MockMillis) -
     assert ran.error.startswith("millis: [401 Unauthorized]")
 
 
-def test_demo_in_a_pipe_that_closes_early_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`millis demo | head -1` is quiet."""
+def test_demo_exits_silently_if_the_reader_closes_the_pipe(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`millis demo | head -1` exits with 0 and prints no error."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:

@@ -1,4 +1,4 @@
-"""`millis duplicate --save` keeps the copy's config in a file."""
+"""`millis duplicate --save` saves the config of the copy to a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mil
 
 @pytest.mark.parametrize("name", ["copy.json", "copy.yaml", "copy.yml", "copy"])
 def test_the_config_is_saved_exactly(cli: Cli, tmp_path: Path, name: str) -> None:
-    """The file name decides about the format; secrets stay in the file, and only their paths are printed."""
+    """The file name sets the format. Secrets are saved, but only their paths are printed."""
     file = tmp_path / name
     ran = cli("duplicate", "--save", str(file), "--", "-with-secrets")
     assert ran.code == 0
@@ -44,15 +44,15 @@ def test_the_config_is_saved_exactly(cli: Cli, tmp_path: Path, name: str) -> Non
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_config_without_secrets_needs_no_warning(cli: Cli, tmp_path: Path) -> None:
-    """The note names the file and says nothing else."""
+def test_a_config_without_secrets_is_saved_without_a_warning(cli: Cli, tmp_path: Path) -> None:
+    """The note on stderr names only the file."""
     ran = cli("duplicate", AGENT, "--save", str(tmp_path / "copy.yaml"), "--json")
     assert json.loads(ran.out)["config"] == load_config(tmp_path / "copy.yaml")
     assert "private" not in ran.error
 
 
-def test_an_existing_file_is_kept(cli: Cli, millis_mock: MockMillis, tmp_path: Path) -> None:
-    """A file that cannot be written is an error before the request, so no copy is made."""
+def test_an_existing_file_is_not_overwritten(cli: Cli, millis_mock: MockMillis, tmp_path: Path) -> None:
+    """A file that cannot be created is an error before the request, so no copy is created."""
     taken = tmp_path / "taken.yaml"
     taken.write_text("mine")
     for file in (taken, tmp_path / "no" / "folder.yaml", tmp_path):
@@ -64,7 +64,7 @@ def test_an_existing_file_is_kept(cli: Cli, millis_mock: MockMillis, tmp_path: P
 
 
 def test_a_failed_duplicate_leaves_no_file(cli: Cli, tmp_path: Path) -> None:
-    """There is no config to keep."""
+    """The file that was created before the request is removed."""
     file = tmp_path / "copy.json"
     assert cli("duplicate", "-mock-401-----------", "--save", str(file)).code == 1
     assert not file.exists()
@@ -76,12 +76,12 @@ def test_a_copy_without_a_config_is_not_lost(cli: Cli, tmp_path: Path) -> None:
     with Loopback([http(200, json.dumps({"id": "-OabCdEfGhIjKlMnOpQr", "name": "n"}))]) as server:
         ran = cli.asking(server.url)("duplicate", AGENT, "--save", str(file))
     assert (ran.code, ran.out) == (1, "-OabCdEfGhIjKlMnOpQr\n")
-    assert "no config" in ran.error
+    assert "config" in ran.error
     assert not file.exists()
 
 
-def test_a_full_disk_loses_no_copy(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The id is printed although the config cannot be saved."""
+def test_a_full_disk_does_not_lose_the_id(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The id is printed even if the config cannot be saved."""
 
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")

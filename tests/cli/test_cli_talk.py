@@ -1,4 +1,4 @@
-"""The talk of `millis chat`, where no terminal is needed to see it; the rest is in test_cli_terminal."""
+"""Interactive chat without a terminal; test_cli_terminal tests it in one."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from millis_wrapper.cli._options import Session
 
 
 @pytest.fixture(autouse=True)
-def end_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`/end` is typed once, then Ctrl-D."""
+def type_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Type `/end`, then Ctrl-D."""
     lines = iter(["/end"])
 
-    def ask() -> str:
+    def read_line() -> str:
         try:
             return next(lines)
         except StopIteration:
             raise EOFError from None
 
-    monkeypatch.setattr(talk, "_ask", ask)
+    monkeypatch.setattr(talk, "_read_line", read_line)
 
 
-def refused(messages: list[dict[str, object]]) -> ChatStream:
-    raise ConfigurationError("not so")
+def reject(messages: list[dict[str, object]]) -> ChatStream:
+    raise ConfigurationError("rejected")
 
 
-def test_a_stream_that_cannot_be_made_does_not_end_the_talk(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is said, and the history is still there for the next line."""
+def test_an_error_before_the_request_does_not_end_the_conversation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The error is reported, and the history is unchanged."""
     with Millis("key") as millis:
         conversation = millis.chat.conversation(agent_id="-Oabc")
         conversation.load("Hello")
-        talk.Talk(conversation, refused, ChatStream.until_done, Session()).run()
-    assert capsys.readouterr().err.startswith("millis: not so (")
+        talk.Talk(conversation, reject, ChatStream.until_done, Session()).run()
+    assert capsys.readouterr().err.startswith("millis: rejected (")
     assert len(conversation.messages) == 1
 
 
-def test_a_talk_in_which_nothing_was_said_just_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    """There is no session to end, so nothing is sent, and nothing said."""
+def test_end_sends_nothing_in_an_empty_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty conversation has no session to end."""
     with Millis("key") as millis:
         conversation = millis.chat.conversation(agent_id="-Oabc")
-        talk.Talk(conversation, refused, ChatStream.until_done, Session()).run()
+        talk.Talk(conversation, reject, ChatStream.until_done, Session()).run()
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Replies wrap at words in a terminal, although they arrive in chunks."""
+"""Word wrap of replies that arrive in chunks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def on_screen(output: str) -> list[str]:
 
 
 def columns(line: str) -> int:
-    """Return how many columns a line takes, up to its last character that is not blank."""
+    """Return the width of a line without its trailing blanks."""
     count = 0
     for character in line.rstrip():
         count += 8 - count % 8 if character == "\t" else cell_len(character)
@@ -45,7 +45,7 @@ def wrapped(chunks: list[str], width: int, column: int = 0) -> str:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_the_lines_do_not_depend_on_the_chunks(size: int) -> None:
-    """A word that is split over chunks moves to the next line as a whole."""
+    """A word that is split over chunks moves to the next line undivided."""
     chunks = [TEXT[start : start + size] for start in range(0, len(TEXT), size)]
     lines = on_screen(wrapped(chunks, 20))
     assert [line.rstrip() for line in lines] == [
@@ -57,18 +57,18 @@ def test_the_lines_do_not_depend_on_the_chunks(size: int) -> None:
 
 
 def test_whole_words_need_no_cursor_movement() -> None:
-    """Chunks of whole words, as models send them, are plain text with line breaks."""
+    """Chunks of complete words, as models send them, are plain text with line breaks."""
     assert "\x1b" not in wrapped(re.findall(r" ?\S+", TEXT), 20)
 
 
 def test_the_first_line_may_begin_further_right() -> None:
-    """The speaker's name takes part of the first line."""
+    """The name of the speaker takes up part of the first line."""
     first, *_ = on_screen(wrapped([TEXT], 20, column=7))
     assert first.rstrip() == "The quick"
 
 
-def test_nothing_is_held_back() -> None:
-    """Every chunk is shown at once, a blank at its end included."""
+def test_every_chunk_is_returned_without_delay() -> None:
+    """A blank at the end of a chunk is returned, too."""
     wrap = WordWrap(80)
     assert [wrap.feed(chunk) for chunk in ("Once upon ", "a ti", "me", "\n", "x")] == [
         "Once upon ",
@@ -80,7 +80,7 @@ def test_nothing_is_held_back() -> None:
 
 
 def test_wide_characters_count_twice() -> None:
-    """A line of Chinese text has half as many characters, and breaks anywhere."""
+    """A line of Chinese text holds half as many characters and may break anywhere."""
     lines = on_screen(wrapped(["你好" * 12], 20))
     assert max(map(cell_len, lines)) < 20
     assert "".join(lines) == "你好" * 12
@@ -88,7 +88,7 @@ def test_wide_characters_count_twice() -> None:
 
 @given(st.lists(st.text("ab \t\n你", max_size=30), max_size=8), st.integers(4, 30), st.integers(0, 3))
 def test_only_blanks_at_line_ends_are_lost(chunks: list[str], width: int, column: int) -> None:
-    """No line is wider than the terminal, and every other character is shown in order."""
+    """Every other character is kept in order, and no line is wider than the terminal."""
     lines = on_screen(wrapped(chunks, width, column))
     assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", "".join(chunks))
     assert all(columns(line) < width for line in lines[1:])

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import loopback
 import openai
 import pytest
-from cli_runs import ctrl_c_is_heeded
+from cli_runs import accept_ctrl_c
 from gateway_server import MILLIS_KEY, ask, openai_client
 
 from millis_wrapper.cli._app import run
@@ -37,7 +37,7 @@ def test_the_command_runs_the_gateway_until_it_is_ended(
     """It prints its address, logs each request without the key, and ends without a traceback."""
     command = [sys.executable, "-m", *module, "--port", "0", "--model", f"support={DEFAULT_AGENT_ID}"]
     with (
-        ctrl_c_is_heeded(),
+        accept_ctrl_c(),
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
         ExitStack() as stack,
     ):

@@ -11,7 +11,7 @@ from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 import pytest
-from cli_runs import ctrl_c_is_heeded
+from cli_runs import accept_ctrl_c
 
 from millis_wrapper import Millis
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis, demo
@@ -32,7 +32,7 @@ def test_the_command_runs_the_mock_until_it_is_ended(
     command += ["--quiet"] if quiet else []
     pipe = subprocess.PIPE
     with (
-        ctrl_c_is_heeded(),
+        accept_ctrl_c(),
         subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
         ExitStack() as stack,
     ):
