@@ -24,6 +24,7 @@ Each class can be built from a message alone, as task queues and mocks do.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .results import ChatReply
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 # With these statuses the service refused the request unprocessed. A 408 can follow a request that was
 # processed.
 _REFUSED = frozenset(range(400, 500)) - {408}
+
+# Parts of a message that name Python attributes and arguments -> their replacements.
+_PYTHON_NAMES = (
+    (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
+    (re.compile(r"\bpass \w+= or "), ""),
+    (re.compile(r"(?<![\w.])\w+= or "), ""),
+    (re.compile(r"\bregion or base_url\b"), "region or MILLIS_BASE_URL"),
+)
 
 
 class MillisError(Exception):
@@ -257,6 +266,14 @@ def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
     return ConfigurationError(
         f"{what} needs {package}; in a clone of millis-wrapper, run pip install '.[{extra}]'"
     )
+
+
+def plain_message(error: BaseException) -> str:
+    """Return the message of `error` without Python names, for users of a command, a server or a tool."""
+    message = str(error)
+    for pattern, replacement in _PYTHON_NAMES:
+        message = pattern.sub(replacement, message)
+    return message
 
 
 class UnknownFieldWarning(UserWarning):

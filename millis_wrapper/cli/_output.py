@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import sys
 import threading
 import traceback
@@ -18,7 +17,7 @@ import typer
 
 from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.errors import ConfigurationError, MillisError
+from millis_wrapper.errors import ConfigurationError, MillisError, plain_message
 
 from ._options import Session
 
@@ -33,13 +32,6 @@ INTERRUPTED = 130
 WAITING_SECONDS = 2.0  # wait for the first text before a terminal shows a note
 _LONGEST_LINE = 1_000
 _COLORS = {"cyan": 36, "green": 32}  # name -> ANSI code
-# Parts of the library's messages that refer to Python -> their replacement in a terminal.
-_PYTHON = (
-    (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
-    (re.compile(r"\bpass \w+= or "), ""),
-    (re.compile(r"(?<![\w.])\w+= or "), ""),
-    (re.compile(r"\bregion or base_url\b"), "--region or MILLIS_BASE_URL"),
-)
 
 
 class CommandError(Exception):
@@ -181,10 +173,7 @@ def error_line(error: BaseException) -> str:
         return one_line(f"{error.filename}: {reason}" if error.filename else reason)
     if not isinstance(error, MillisError | CommandError):
         return one_line(f"internal error: {type(error).__name__}: {error}; use --debug to see the traceback")
-    line = str(error)
-    for pattern, replacement in _PYTHON:
-        line = pattern.sub(replacement, line)
-    return one_line(line)
+    return one_line(plain_message(error))
 
 
 def one_line(text: str) -> str:

@@ -19,6 +19,7 @@ from millis_wrapper import (
     StreamFailedError,
     UnexpectedResponseError,
 )
+from millis_wrapper.errors import plain_message
 
 # The service did not process these, so a client may see the status itself. Every other refusal becomes a 400,
 # because clients repeat 408, 409 and, in the case of LangChain JS, 422.
@@ -78,7 +79,7 @@ def json_response(body: Any, status_code: int = 200, headers: dict[str, str] | N
 
 def failure_of(error: MillisError) -> Failure:
     """Return what to tell a client about an error of the wrapper."""
-    message = str(error)
+    message = plain_message(error)
     if isinstance(error, ConfigurationError):
         for place, parameter in _PARAMS.items():
             if message.startswith(place):

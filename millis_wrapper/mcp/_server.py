@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import ValidationError
 
 from millis_wrapper import AsyncMillis, AuthenticationError, MillisError, StreamError, __version__
+from millis_wrapper.errors import plain_message
 
 from ._tools import SET_IT, Tools, check_config, describe_field
 
@@ -101,7 +102,7 @@ class _Server(MCPServer[None]):
 
 def _explain(error: MillisError) -> str:
     """Return what went wrong, and what a model has to know before it calls again."""
-    text = str(error)
+    text = plain_message(error)
     if isinstance(error, AuthenticationError):
         text += SET_IT
     if isinstance(error, StreamError):

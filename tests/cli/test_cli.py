@@ -140,7 +140,7 @@ def test_an_unknown_config_key_is_a_warning(cli: Cli, millis_mock: MockMillis, t
     ("agent_id", "words", "advice"),
     [
         ("-mock-401-----------", "[401 Unauthorized] Invalid private key", "MILLIS_API_KEY"),
-        ("-mock-404-----------", "[404 Not Found] ", "--region or MILLIS_BASE_URL"),
+        ("-mock-404-----------", "[404 Not Found] ", "region or MILLIS_BASE_URL"),
         ("-mock-422-----------", "[422 ", "] messages[0].content: field required"),
         ("-unknown------------", "[404 Not Found] ", "-unknown------------"),
     ],
@@ -266,7 +266,7 @@ def test_the_summary_of_an_incomplete_reply_has_ended_null(cli: Cli) -> None:
         ("cut off; the received part is in .reply; nothing else", "cut off; nothing else"),
         ("no key: pass api_key= or set MILLIS_API_KEY", "no key: set MILLIS_API_KEY"),
         ("check the key: api_key= or MILLIS_API_KEY", "check the key: MILLIS_API_KEY"),
-        ("check region or base_url", "check --region or MILLIS_BASE_URL"),
+        ("check region or base_url", "check region or MILLIS_BASE_URL"),
         ("prompt.body and a.reply: stay; x=1", "prompt.body and a.reply: stay; x=1"),
     ],
 )

@@ -180,6 +180,7 @@ async def test_a_reply_that_was_cut_off_is_an_error_with_its_text(host: Host, mo
     text = await host.error("chat", message="one two three four", conversation_id=talk)
     assert text.endswith("\nIncomplete reply: one two")
     assert "ask the user" in text
+    assert ".reply" not in text
     await host.result("chat", message="again", conversation_id=talk)
     said_before = [message["content"] for message in mock.requests[-1].body["messages"]]
     assert said_before == ["Hello", "Hello", "again"]
@@ -190,6 +191,7 @@ async def test_a_refused_key_names_the_variable(host: Host) -> None:
     text = await host.error("chat", message="Hello", agent_id="-mock-401-----------")
     assert "401" in text
     assert "MILLIS_API_KEY" in text
+    assert "api_key=" not in text
     assert "`env`" in text
     assert "repeat" not in text
 
