@@ -16,6 +16,8 @@ from schemas import CORPUS, ROOT, document
 from millis_wrapper._json import is_array, is_object
 from scripts import _compare, _openapi
 
+pytestmark = pytest.mark.untraced
+
 SMALL = CORPUS / "compare"
 PUBLISHED = SMALL / "published-2025-09.json"
 

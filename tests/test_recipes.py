@@ -333,14 +333,15 @@ def test_a_failed_side_is_marked(service: MockMillis, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the other plugins take a second to load
     shutil.copy(RECIPES / "ci_suite.py", pytester.path / "test_agent.py")
     return pytester
 
 
 def test_the_suite_passes_on_the_mock(suite: pytest.Pytester) -> None:
     """The suite needs no account."""
-    suite.runpytest_subprocess("-q").assert_outcomes(passed=6)
+    suite.runpytest_subprocess("-p", "millis_wrapper.testing").assert_outcomes(passed=6)
 
 
 def test_the_suite_can_test_the_live_agent(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,5 +356,7 @@ def test_the_suite_can_test_the_live_agent(suite: pytest.Pytester, monkeypatch: 
         monkeypatch.setenv("MILLIS_API_KEY", "a-key")
         monkeypatch.setenv("MILLIS_BASE_URL", live.url)
         monkeypatch.setenv("MILLIS_AGENT_ID", DEFAULT_AGENT_ID)
-        suite.runpytest_subprocess("-q", "--millis-live").assert_outcomes(passed=5, skipped=1)
+        suite.runpytest_subprocess("-p", "millis_wrapper.testing", "--millis-live").assert_outcomes(
+            passed=5, skipped=1
+        )
         assert len(live.requests) == 4

@@ -17,6 +17,8 @@ from schemas import ROOT, at, document, read_json
 
 from scripts import _document, _generate, _reference, _supported, _sync
 
+pytestmark = pytest.mark.untraced
+
 MODEL = "generated/millis_api/models/voice.py"
 
 

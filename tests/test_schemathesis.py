@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import paths
+import pytest
 from schemas import objects
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millis_wrapper import contract
 from millis_wrapper.mock import MockMillis
+
+pytestmark = pytest.mark.untraced
 
 EXAMPLES = 10  # generated per operation, in addition to one request per boundary of the schema
 PATIENCE = 100.0  # seconds before a hanging run fails

@@ -212,6 +212,7 @@ SHAPES: dict[str, Callable[[int], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.untraced
 def test_the_work_grows_linearly_with_the_stream(
     work: Callable[[Iterable[bytes]], int], shape: Callable[[int], list[bytes]]
 ) -> None:
@@ -219,6 +220,7 @@ def test_the_work_grows_linearly_with_the_stream(
     assert 2**16 < work(shape(2**17)) < 4 * 2**17
 
 
+@pytest.mark.untraced
 def test_a_1_mib_line_can_arrive_in_single_bytes() -> None:
     """Chunks of one byte produce the same event."""
     text = "0123456789abcdef" * 2**16
@@ -228,6 +230,7 @@ def test_a_1_mib_line_can_arrive_in_single_bytes() -> None:
 # --- Memory
 
 
+@pytest.mark.untraced
 def test_the_memory_for_a_200_mb_stream_is_bounded() -> None:
     """200 MB of events that cross the chunk boundaries take less than 1 MB."""
     events = (b"data: " + b"a" * 4088 + b"\n\n") * 16
@@ -243,6 +246,7 @@ def test_the_memory_for_a_200_mb_stream_is_bounded() -> None:
     assert count == 3125 * 16 - 1  # the first and the last event are incomplete
 
 
+@pytest.mark.untraced
 def test_an_event_of_100_000_lines_takes_no_extra_memory() -> None:
     """The decoder stores the lines of an event as bytes, not as one object per line."""
     stream = b"".join(b"data: line %d\n" % n for n in range(100_000)) + b"\n"
@@ -257,6 +261,7 @@ def test_an_event_of_100_000_lines_takes_no_extra_memory() -> None:
     assert result == Outcome([ServerSentEvent(data=text)])
 
 
+@pytest.mark.untraced
 def test_decode_splits_a_huge_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory that `decode()` uses does not depend on the size of the chunks."""
     monkeypatch.setattr(sse, "_PART_BYTES", 2**14)
@@ -269,6 +274,7 @@ def test_decode_splits_a_huge_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     [b"a" * 4096, b": " + b"a" * 4094, b"data: aaaaaa\n" * 300, b"id: 1\nevent: e\nretry: 1\n" * 200],
     ids=["a line", "another line", "data lines", "other fields"],
 )
+@pytest.mark.untraced
 def test_an_endless_event_raises_an_error(chunk: bytes) -> None:
     """A server that never ends a line or an event is stopped at the limit and cannot fill the memory."""
     result = Outcome([])
@@ -282,6 +288,7 @@ def test_an_endless_event_raises_an_error(chunk: bytes) -> None:
 
 
 @pytest.mark.parametrize("chunk", [b"a" * 4096, b"data: aaaaaa\n" * 300], ids=["a line", "data lines"])
+@pytest.mark.untraced
 def test_an_error_frees_the_memory(chunk: bytes) -> None:
     """A failed decoder that stays referenced, for example by a traceback, holds less than 64 KiB."""
     decoder = SSEDecoder(max_event_bytes=2**18)

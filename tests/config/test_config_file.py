@@ -171,9 +171,10 @@ def _places(value: Any, path: str = "") -> list[str]:
 def test_every_value_of_a_file_has_a_line(config: dict[str, Any], indent: int | None) -> None:
     """JSON and YAML give each path a line, and paths that are further down never have an earlier one."""
     text = json.dumps(config, indent=indent)
-    for lines in (json_lines(text), yaml_lines(text)):
+    as_json, as_yaml = json_lines(text), yaml_lines(text)
+    for lines in (as_json, as_yaml):
         places = _places(config)
         assert set(lines) == set(places)
         assert [lines[place] for place in places] == sorted(lines[place] for place in places)
     if indent:
-        assert list(json_lines(text).values()) == [yaml_lines(text)[place] for place in json_lines(text)]
+        assert as_json == as_yaml
