@@ -30,13 +30,13 @@ class Exchange:
 
     status: int = 0
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
-    pieces: list[bytes] = attrs.field(factory=list[bytes])
+    chunks: list[bytes] = attrs.field(factory=list[bytes])
     complete: bool = False
     cut: bool = False
 
     @property
     def body(self) -> bytes:
-        return b"".join(self.pieces)
+        return b"".join(self.chunks)
 
     @property
     def json(self) -> Any:
@@ -76,7 +76,7 @@ async def post(
             exchange.headers = {name.decode(): value.decode() for name, value in message["headers"]}
         else:
             if message["body"]:
-                exchange.pieces.append(message["body"])
+                exchange.chunks.append(message["body"])
             exchange.complete = not message.get("more_body", False)
         if watch is not None:
             watch(exchange)

@@ -349,7 +349,7 @@ def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
     user.makeconftest("import sys\nsys.modules['starlette'] = None\n")
     result = user.runpytest_subprocess(*ALONE)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*the mock needs starlette*in a clone *pip install '.?mock?'*"])
+    result.stdout.fnmatch_lines(["*the mock server needs starlette*in a clone *pip install '.?mock?'*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

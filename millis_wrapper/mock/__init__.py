@@ -1,4 +1,4 @@
-"""A mock server: both endpoints of the service on this machine, for demos and tests (extra `mock`)."""
+"""A mock server with both endpoints of the service, for demos and tests (extra `mock`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     if missing:
         from millis_wrapper.errors import missing_extra
 
-        raise missing_extra("the mock", " and ".join(missing), "mock")
+        raise missing_extra("the mock server", " and ".join(missing), "mock")
     value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -1,4 +1,4 @@
-"""`python -m millis_wrapper.mock`: the mock server, until Ctrl-C."""
+"""Run the mock server until Ctrl-C: `python -m millis_wrapper.mock`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from millis_wrapper.errors import ConfigurationError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the mock as the command line says; return the exit status."""
+    """Run the mock server with the options of the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         serve(**vars(options))
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         discard_stdout()
-        print(f"millis_wrapper.mock: stdout cannot be written to: {error.strerror}", file=sys.stderr)
+        print(f"millis_wrapper.mock: could not write to stdout: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -40,31 +40,31 @@ def serve(
     cors: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Run the mock, and say where on stdout, until Ctrl-C or SIGTERM; also called by `millis mock`.
+    """Run the mock server until Ctrl-C or SIGTERM, and print its URL on stdout; `millis mock` uses it, too.
 
-    The arguments are the options, as their help has them.
+    The arguments correspond to the options of the command line.
 
     Raises:
-        ConfigurationError: the address cannot be had, or a file cannot be read.
+        ConfigurationError: The server cannot listen on the address, or a file is invalid.
     """
     from . import DEFAULT_AGENT_ID, MockMillis
 
     if not 0 <= pace < math.inf:
-        raise ConfigurationError(f"--pace: must be a number of seconds, 0 or more, not {pace}")
+        raise ConfigurationError(f"--pace: must be a number of seconds, 0 or more, got {pace}")
     mock = MockMillis(pace=pace, cors=cors)
     if agents is not None:
         mock.load_agents(agents)
     if script is not None:
         mock.load_script(script)
-    # So that a container, or a supervisor, stops it as Ctrl-C does.
+    # SIGTERM, which containers and supervisors send, then has the same effect as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), mock.start(host=host, port=port):
         if not quiet:
             log = logging.getLogger("millis_wrapper.mock")
             log.addHandler(logging.StreamHandler())
             log.setLevel(logging.INFO)
-        print(f"A mock of Millis AI runs at {mock.url} (Ctrl-C ends it).")
-        print(f"Its agent is {DEFAULT_AGENT_ID}; those that fail on purpose are listed at {mock.url}/")
+        print(f"The mock server is running at {mock.url} (press Ctrl-C to stop it).")
+        print(f"Its agent is {DEFAULT_AGENT_ID}; {mock.url}/ lists the failure scenarios.")
         print("In another terminal:")
         print(f"export MILLIS_BASE_URL={mock.url}")
         print("export MILLIS_API_KEY=any-key", flush=True)
@@ -74,14 +74,21 @@ def serve(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m millis_wrapper.mock", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8787, help="0 is any free one (default: %(default)s)")
-    parser.add_argument("--agents", metavar="FILE", help='JSON: [{"id": ..., "name": ..., "config": {...}}]')
-    parser.add_argument("--script", metavar="FILE", help='JSON: what to say in turn, ["Hello!", "Goodbye."]')
-    words = "between two words (default: %(default)s)"
-    parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help=words)
-    parser.add_argument("--cors", action="store_true", help="let web pages of any origin call the mock")
-    parser.add_argument("--quiet", action="store_true", help="no line on stderr for each request")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    port = "port to listen on; 0 picks a free port (default: %(default)s)"
+    parser.add_argument("--port", type=int, default=8787, help=port)
+    parser.add_argument(
+        "--agents", metavar="FILE", help='JSON file with agents: [{"id": ..., "name": ..., "config": {...}}]'
+    )
+    parser.add_argument(
+        "--script", metavar="FILE", help='JSON file with the replies, in order: ["Hello!", "Goodbye."]'
+    )
+    pace = "delay between two words, in seconds (default: %(default)s)"
+    parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help=pace)
+    parser.add_argument(
+        "--cors", action="store_true", help="let web pages of any origin call the mock server"
+    )
+    parser.add_argument("--quiet", action="store_true", help="do not log requests on stderr")
     return parser
 
 

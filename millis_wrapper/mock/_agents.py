@@ -1,4 +1,4 @@
-"""The agents that the mock knows: saved ones, and the copies made of them."""
+"""The agents of the mock server: saved agents and copies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ID_LETTERS = string.ascii_letters + string.digits + "-_"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
 _DEFAULT_CONFIG: dict[str, Any] = {
-    "prompt": "You answer for a mock server, and repeat the last message.",
+    "prompt": "You are a mock agent. Repeat the last message.",
     "voice": {"provider": "elevenlabs", "voice_id": "mock-voice"},
     "flow": {"user_start_first": True},
     "llm": {"model": "gpt-4o", "temperature": 0},
@@ -37,7 +37,7 @@ _DEFAULT_CONFIG: dict[str, Any] = {
 
 @attrs.frozen
 class SavedAgent:
-    """One agent."""
+    """A saved agent or a copy."""
 
     id: str
     name: str
@@ -47,16 +47,16 @@ class SavedAgent:
 
 
 def new_agent_id() -> str:
-    """Return an id of the service's form."""
+    """Return a new id in the form of the service's ids."""
     return "-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(ID_LENGTH - 1))
 
 
 @attrs.define
 class Agents:
-    """The saved agents by id."""
+    """All agents, by id."""
 
     clock: Callable[[], float] = time.time
-    """Returns seconds since the epoch."""
+    """Returns the current time, in seconds since the epoch."""
     new_id: Callable[[], str] = new_agent_id
     copies: dict[str, SavedAgent] = attrs.field(factory=dict[str, SavedAgent])
     """The copies made by `duplicate`, by id."""
@@ -67,30 +67,30 @@ class Agents:
             self._saved[agent_id] = self._new(agent_id, "Mock agent", _DEFAULT_CONFIG)
 
     def names(self) -> list[str]:
-        """Return the ids of the agents that answer: neither copies nor failure scenarios."""
+        """Return the ids of the saved agents, without copies and failure scenarios."""
         return [agent_id for agent_id in self._saved if agent_id not in MAGIC_IDS]
 
     def get(self, agent_id: str) -> SavedAgent | None:
-        """Return the agent with this id, or None."""
+        """Return the agent or copy with this id, or None."""
         return self._saved.get(agent_id) or self.copies.get(agent_id)
 
     def add(
         self, agent_id: str | None = None, *, name: str = "Agent", config: Mapping[str, Any] | None = None
     ) -> SavedAgent:
-        """Save an agent, and return it; see `MockMillis.add_agent`."""
+        """Save an agent and return it; see `MockMillis.add_agent`."""
         agent_id = self._free_id(agent_id)
-        whole = _checked_config(agent_id, _DEFAULT_CONFIG if config is None else config)
-        agent = self._saved[agent_id] = self._new(agent_id, name, whole)
+        complete = _complete_config(agent_id, _DEFAULT_CONFIG if config is None else config)
+        agent = self._saved[agent_id] = self._new(agent_id, name, complete)
         return agent
 
     def duplicate(self, agent: SavedAgent) -> SavedAgent:
-        """Save a copy of `agent` under a new id, and return it."""
+        """Save a copy of `agent` under a new id and return the copy."""
         copy = self._new(self._free_id(None), f"{agent.name} (copy)", agent.config)
         self.copies[copy.id] = copy
         return copy
 
     def load(self, path: str | Path) -> list[SavedAgent]:
-        """Save the agents in a JSON file; see `MockMillis.load_agents`."""
+        """Save the agents of a JSON file; see `MockMillis.load_agents`."""
         items = load_list(path, '[{"id": "-agent", "name": "Agent", "config": {"prompt": "Be brief."}}]')
         return [self._load_one(f"{path}[{number}]", item) for number, item in enumerate(items)]
 
@@ -98,7 +98,9 @@ class Agents:
         agent = item if is_object(item) else {}
         agent_id, name, config = agent.get("id"), agent.get("name", "Agent"), agent.get("config", {})
         if not isinstance(agent_id, str) or not isinstance(name, str) or not is_object(config):
-            raise ConfigurationError(f"{place}: must be an object: id and name strings, config an object")
+            raise ConfigurationError(
+                f"{place}: must be an object with id (string), name (string) and config (object)"
+            )
         try:
             return self.add(agent_id, name=name, config=config)
         except ConfigurationError as error:
@@ -110,19 +112,21 @@ class Agents:
     def _free_id(self, agent_id: str | None) -> str:
         agent_id = self.new_id() if agent_id is None else agent_id
         if not _ID.fullmatch(agent_id):
-            raise ConfigurationError(f"{agent_id!r} is not a valid agent id: it has letters, digits, - and _")
+            raise ConfigurationError(f"agent_id: may contain only letters, digits, - and _, got {agent_id!r}")
         if self.get(agent_id) is not None:
-            raise ConfigurationError(f"the agent id {agent_id!r} is taken")
+            raise ConfigurationError(f"agent_id: {agent_id!r} already exists; use another id")
         return agent_id
 
 
-def _checked_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _complete_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        whole = {key: _DEFAULT_CONFIG[key] for key in ("prompt", "voice")} | dict(config)
-        # What JSON cannot say could not be answered with; and what is saved is the mock's own.
-        saved: dict[str, Any] = json.loads(json.dumps(whole, allow_nan=False))
+        complete = {key: _DEFAULT_CONFIG[key] for key in ("prompt", "voice")} | dict(config)
+        # The config has to be valid JSON for a response, and independent of the caller's object.
+        saved: dict[str, Any] = json.loads(json.dumps(complete, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"agent {agent_id}: config: must be a JSON object: {error}") from error
+        raise ConfigurationError(
+            f"agent {agent_id}: config: cannot be encoded as a JSON object: {error}"
+        ) from error
     wrong = [
         f"{format_path(violation.path)}: {violation.words}" for violation in violations(saved, "AgentConfig")
     ]

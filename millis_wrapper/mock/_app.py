@@ -1,4 +1,4 @@
-"""The service's two endpoints, and the contract itself, as a Starlette application."""
+"""Both endpoints of the service and the contract, as a Starlette application."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from starlette.routing import Route
 from millis_wrapper._text import shorten
 
 from . import _streams as streams
-from ._replies import ReplyError, pieces_of
-from ._requests import Body, MockRequest, agent_of, details_of, fill_in, read_body
+from ._replies import ReplyError, chunks_of
+from ._requests import MockRequest, RequestBody, agent_of, details_of, fill_in, read_body
 from ._scenarios import Refusal, Scenario, refuse
 from ._state import State
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("millis_wrapper.mock")
 
-# With --host anybody may be the client.
+# With --host, requests may come from other machines.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 
-# Path -> package, file in it, and media type.
+# URL path -> package, file in the package, and media type.
 _PAGES = {
     "/": ("millis_wrapper.mock", "README.md", "text/markdown"),
     "/openapi.json": ("millis_api", "contract/millis.json", "application/json"),
@@ -41,7 +41,7 @@ _PAGES = {
 
 
 class RefusedError(Exception):
-    """The request is answered with an error status."""
+    """The mock server responds with an error status."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.status_code)
@@ -49,7 +49,7 @@ class RefusedError(Exception):
 
 
 def create_app(state: State) -> ASGIApp:
-    """Return the application that answers from `state`."""
+    """Return the ASGI application that serves `state`."""
     endpoints = _Endpoints(state)
     app = Starlette(
         routes=[
@@ -59,20 +59,20 @@ def create_app(state: State) -> ASGIApp:
         ],
         exception_handlers={
             RefusedError: endpoints.refused,
-            HTTPException: _nothing_here,
-            ClientDisconnect: _nobody_there,
+            HTTPException: _http_error,
+            ClientDisconnect: _disconnected,
         },
     )
     if state.cors:
-        anyone = CORSMiddleware(
+        with_cors = CORSMiddleware(
             app, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"]
         )
-        return _logged(anyone)
+        return _logged(with_cors)
     return _logged(app)
 
 
 def _logged(app: ASGIApp) -> ASGIApp:
-    """Have one line logged for each request that is answered: method, path and status."""
+    """Return `app` wrapped so that it logs the method, path and status code of every response."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         async def noted(message: Message) -> None:
@@ -90,29 +90,29 @@ class _Endpoints:
         self._state = state
 
     async def chat(self, request: Request) -> Response:
-        body = await _read(request)
+        body = await _receive(request)
         agent_id = agent_of(body).get("agent_id")
         agent_id = agent_id if isinstance(agent_id, str) else None
         saved = None if agent_id is None else self._state.agents.get(agent_id)
         prompt, unfilled = fill_in(body, {} if saved is None else saved.config)
         self._state.remember(MockRequest("chat", agent_id, request.headers, body.value, prompt, unfilled))
-        # The service declares the key as optional, so it looks for it only once the request is in order.
-        chat = _checked(body)
+        # The service declares the key as optional, so it checks the key only after the rest of the request.
+        chat = _valid_chat(body)
         self._check_key(request)
         scenario = self._scenario(agent_id)
         if agent_id is None and chat["agent"].get("agent_config") is None:
-            raise RefusedError(refuse(404, "No agent: there is neither an agent_id nor an agent_config"))
+            raise RefusedError(refuse(404, "The request must contain agent_id or agent_config"))
         if agent_id is not None and saved is None:
             raise RefusedError(self._unknown(agent_id))
         try:
-            pieces = await pieces_of(self._state.reply, chat)
+            chunks = await chunks_of(self._state.reply, chat)
         except ReplyError as error:
             raise RefusedError(refuse(500, str(error))) from error
-        return await self._answer(scenario, self._reply(scenario, pieces), "text/event-stream")
+        return await self._respond(scenario, self._reply(scenario, chunks), "text/event-stream")
 
     async def duplicate(self, request: Request) -> Response:
         agent_id = request.path_params["agent_id"]
-        body = await _read(request)
+        body = await _receive(request)
         self._state.remember(MockRequest("duplicate", agent_id, request.headers, body.value))
         self._check_key(request)
         scenario = self._scenario(agent_id)
@@ -120,7 +120,7 @@ class _Endpoints:
         if agent is None:
             raise RefusedError(self._unknown(agent_id))
         copy = self._state.agents.duplicate(agent)
-        return await self._answer(scenario, scenario.duplicate(attrs.asdict(copy)), "application/json")
+        return await self._respond(scenario, scenario.duplicate(attrs.asdict(copy)), "application/json")
 
     async def refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
@@ -132,19 +132,23 @@ class _Endpoints:
         return response
 
     def _unknown(self, agent_id: str) -> Refusal:
-        # The service says less, but here an unknown id is mostly a mistake in a test.
+        # The service's own message is shorter, but an unknown id is usually a mistake in a test.
         known = shorten(", ".join(self._state.agents.names()), 200)
         name = shorten(agent_id, 40)
-        return refuse(404, f'The mock has no agent {name}; it has {known}; add_agent("{name}") adds this one')
+        return refuse(
+            404, f'The mock server has no agent {name}, only {known}; add it with add_agent("{name}")'
+        )
 
     def _check_key(self, request: Request) -> None:
         key = request.headers.get("authorization", "").strip()
         if not key:
-            raise RefusedError(refuse(401, "No key: the header authorization is missing"))
+            raise RefusedError(
+                refuse(401, "The authorization header is missing; it must contain the private key")
+            )
         if key.partition(" ")[0].lower() == "bearer":
-            raise RefusedError(refuse(401, "Invalid key: it is sent as it is, without Bearer before it"))
+            raise RefusedError(refuse(401, "Invalid private key: send only the key, without Bearer"))
         if self._state.api_key not in (None, key):
-            raise RefusedError(refuse(401, "Invalid key"))
+            raise RefusedError(refuse(401, "Invalid private key"))
 
     def _scenario(self, agent_id: str | None) -> Scenario:
         scenario = self._state.next_scenario(agent_id)
@@ -152,38 +156,38 @@ class _Endpoints:
             raise RefusedError(scenario.refusal)
         return scenario
 
-    async def _answer(self, scenario: Scenario, pieces: AsyncGenerator[bytes], media_type: str) -> Response:
+    async def _respond(self, scenario: Scenario, chunks: AsyncGenerator[bytes], media_type: str) -> Response:
         if scenario.slow:
             await self._state.sleep(self._state.slow)
         headers = {"cache-control": "no-store"}
-        return StreamingResponse(pieces, headers=headers, media_type=scenario.media_type or media_type)
+        return StreamingResponse(chunks, headers=headers, media_type=scenario.media_type or media_type)
 
-    async def _reply(self, scenario: Scenario, pieces: streams.Pieces) -> AsyncGenerator[bytes]:
+    async def _reply(self, scenario: Scenario, chunks: streams.Chunks) -> AsyncGenerator[bytes]:
         try:
-            async for written in scenario.chat(self._paced(pieces)):
-                yield written
+            async for data in scenario.chat(self._paced(chunks)):
+                yield data
         except ReplyError as error:
             yield streams.event({"error": {"message": str(error)}})
 
-    async def _paced(self, pieces: streams.Pieces) -> streams.Pieces:
+    async def _paced(self, chunks: streams.Chunks) -> streams.Chunks:
         first = True
-        async for piece in pieces:
+        async for chunk in chunks:
             if self._state.pace and not first:
                 await self._state.sleep(self._state.pace)
             first = False
-            yield piece
+            yield chunk
 
 
-async def _read(request: Request) -> Body:
+async def _receive(request: Request) -> RequestBody:
     content = bytearray()
-    async for piece in request.stream():
-        content += piece
+    async for chunk in request.stream():
+        content += chunk
         if len(content) > _MAX_BODY_BYTES:
-            raise RefusedError(refuse(413, f"The body is larger than {_MAX_BODY_BYTES} bytes"))
+            raise RefusedError(refuse(413, f"The request body is larger than {_MAX_BODY_BYTES} bytes"))
     return read_body(bytes(content), request.headers.get("content-type", ""))
 
 
-def _checked(body: Body) -> dict[str, Any]:
+def _valid_chat(body: RequestBody) -> dict[str, Any]:
     if body.fault is not None:
         raise RefusedError(refuse(422, [body.fault]))
     if body.value is None:
@@ -199,10 +203,10 @@ async def _page(package: str, path: str, media_type: str, request: Request) -> R
     return Response(files(package).joinpath(path).read_bytes(), media_type=media_type)
 
 
-async def _nothing_here(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
-async def _nobody_there(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # seen by nobody: the client has gone
+async def _disconnected(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # not sent, because the client has disconnected

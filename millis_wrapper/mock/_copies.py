@@ -1,4 +1,4 @@
-"""Ways to answer `duplicate`: as documented, and wrong on purpose."""
+"""Write the response to `duplicate`: as documented, or with the fault of a failure scenario."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from millis_wrapper._json import is_object
 
 from ._streams import HTML, CutError
 
-Answer: TypeAlias = dict[str, Any]
-CopyWriter: TypeAlias = Callable[[Answer], AsyncGenerator[bytes]]
+CopyData: TypeAlias = dict[str, Any]
+CopyWriter: TypeAlias = Callable[[CopyData], AsyncGenerator[bytes]]
 
 
-async def as_documented(answer: Answer) -> AsyncGenerator[bytes]:
-    """Write the answer as JSON."""
-    yield _json(answer)
+async def as_documented(copy: CopyData) -> AsyncGenerator[bytes]:
+    """Write the copy as JSON."""
+    yield _json(copy)
 
 
-async def unknown_fields(answer: Answer) -> AsyncGenerator[bytes]:
-    config = answer["config"]
+async def unknown_fields(copy: CopyData) -> AsyncGenerator[bytes]:
+    config = copy["config"]
     config["mock_mood"] = "calm"
     config["voice"] = {**(config["voice"] or {}), "mock_pitch": {"base": 1.5}}
     config["tools"] = [{"name": "mock_tool", "description": "Does nothing.", "mock_cost": 0}]
-    yield _json({**answer, "mock_owner": {"id": 7}})
+    yield _json({**copy, "mock_owner": {"id": 7}})
 
 
-async def nulls(answer: Answer) -> AsyncGenerator[bytes]:
+async def nulls(copy: CopyData) -> AsyncGenerator[bytes]:
     for field in contract.fields("AgentConfig"):
         *parents, key = field.path.split(".")
-        place: Any = answer["config"]
+        place: Any = copy["config"]
         for parent in parents:
             place = place.get(parent) if is_object(place) else None
         if field.nullable and is_object(place):
             place.setdefault(key, None)
-    yield _json({**answer, "name": None, "created_at": None})
+    yield _json({**copy, "name": None, "created_at": None})
 
 
-async def new_values(answer: Answer) -> AsyncGenerator[bytes]:
-    config = answer["config"]
+async def new_values(copy: CopyData) -> AsyncGenerator[bytes]:
+    config = copy["config"]
     config["voice"] = {**(config["voice"] or {}), "provider": "mock-new-provider"}
     config["llm"] = {"model": "mock-new-model"}
     config["language"] = "xx-NEW"
@@ -57,36 +57,36 @@ async def new_values(answer: Answer) -> AsyncGenerator[bytes]:
             "response_mode": "mock_new_mode",
         }
     ]
-    yield _json(answer)
+    yield _json(copy)
 
 
-async def in_seconds(answer: Answer) -> AsyncGenerator[bytes]:
-    yield _json({**answer, "created_at": answer["created_at"] // 1000})
+async def in_seconds(copy: CopyData) -> AsyncGenerator[bytes]:
+    yield _json({**copy, "created_at": copy["created_at"] // 1000})
 
 
-async def as_iso_date(answer: Answer) -> AsyncGenerator[bytes]:
-    moment = datetime.fromtimestamp(answer["created_at"] / 1000, UTC)
-    yield _json({**answer, "created_at": moment.isoformat()})
+async def as_iso_date(copy: CopyData) -> AsyncGenerator[bytes]:
+    moment = datetime.fromtimestamp(copy["created_at"] / 1000, UTC)
+    yield _json({**copy, "created_at": moment.isoformat()})
 
 
-async def cut(answer: Answer) -> AsyncGenerator[bytes]:
-    yield _half(answer)
+async def cut(copy: CopyData) -> AsyncGenerator[bytes]:
+    yield _half(copy)
     raise CutError
 
 
-async def stall(answer: Answer) -> AsyncGenerator[bytes]:
-    yield _half(answer)
+async def stall(copy: CopyData) -> AsyncGenerator[bytes]:
+    yield _half(copy)
     await anyio.sleep_forever()
 
 
-async def html(answer: Answer) -> AsyncGenerator[bytes]:
+async def html(copy: CopyData) -> AsyncGenerator[bytes]:
     yield HTML
 
 
-def _json(answer: Answer) -> bytes:
-    return json.dumps(answer, separators=(",", ":")).encode()
+def _json(copy: CopyData) -> bytes:
+    return json.dumps(copy, separators=(",", ":")).encode()
 
 
-def _half(answer: Answer) -> bytes:
-    whole = _json(answer)
-    return whole[: len(whole) // 2]
+def _half(copy: CopyData) -> bytes:
+    body = _json(copy)
+    return body[: len(body) // 2]

@@ -1,4 +1,4 @@
-"""Lists in JSON files."""
+"""Load lists from JSON files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from millis_wrapper.errors import ConfigurationError
 
 
 def load_list(path: str | Path, example: str) -> list[Any]:
-    """Return the list in a JSON file, which must not be empty.
+    """Return the list in a JSON file.
 
     Raises:
-        ConfigurationError: there is none; the message names the file and shows `example`.
+        ConfigurationError: The file does not contain a list with at least one item. The message names the
+            file and shows `example`.
     """
     try:
         items = json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: is not JSON: {error}") from error
+        raise ConfigurationError(f"{path}: is not valid JSON: {error}") from error
     if not is_array(items) or not items:
-        raise ConfigurationError(f"{path}: must hold a list such as {example}")
+        raise ConfigurationError(f"{path}: must contain a list such as {example}")
     return items

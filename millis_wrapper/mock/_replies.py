@@ -1,4 +1,4 @@
-"""What the mock's agents say: an echo, a script, or what a function returns."""
+"""The replies of the mock agents: an echo, a script, or the results of a function."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatReply
 
 from ._files import load_list
-from ._streams import Piece
+from ._streams import Chunk
 
 Reply: TypeAlias = str | ChatReply | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
 ReplyFunction: TypeAlias = Callable[[dict[str, Any]], Reply]
 
-# A word with the space before it, as language models cut text.
+# A word with the space before it, similar to a token of a language model.
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 _CHAT_REPLY_KEYS = {field.name for field in attrs.fields(ChatReply)}
-_ARGUMENT_PIECE = 10  # characters of a tool call's arguments in one chunk
+_ARGUMENT_SIZE = 10  # characters of a tool call's arguments per chunk
 
 
 class ReplyError(Exception):
-    """The reply function raised, or did not return a reply."""
+    """The reply function raised an exception or returned an invalid reply."""
 
 
 def echo(body: dict[str, Any]) -> str:
-    """Return the last message, with its placeholders filled in from the metadata."""
+    """Return the content of the last message, with placeholders filled in from the metadata."""
     messages = body["messages"]
     text, _ = fill(messages[-1]["content"] if messages else "", body["agent"].get("metadata") or {})
     return text
 
 
 class Script:
-    """Replies that are said in their order, the last one again and again."""
+    """A list of replies, returned in order; the last one repeats."""
 
     def __init__(self, replies: Iterable[object]) -> None:
-        self._replies = [_checked(reply) for reply in replies]
-        # next() of a count is one step, so two requests at once never get the same turn.
+        self._replies = [_checked_chunks(reply) for reply in replies]
+        # next() is atomic, so two concurrent requests never get the same reply.
         self._turns = itertools.count()
 
-    def __call__(self, body: dict[str, Any]) -> list[Piece]:
-        """Return the reply whose turn it is."""
+    def __call__(self, body: dict[str, Any]) -> list[Chunk]:
+        """Return the next reply."""
         return self._replies[min(next(self._turns), len(self._replies) - 1)]
 
 
 def reply_function(replies: tuple[Reply | ReplyFunction, ...]) -> ReplyFunction:
-    """Return the function that says `replies`: an echo for none, one function itself, else a Script.
+    """Return a reply function for `replies`: an echo if empty, the given function, or a `Script`.
 
     Raises:
-        ConfigurationError: something is not a reply.
+        ConfigurationError: A reply is invalid.
     """
     if not replies:
         return echo
@@ -67,7 +67,7 @@ def reply_function(replies: tuple[Reply | ReplyFunction, ...]) -> ReplyFunction:
 
 
 def load_script(path: str | Path) -> Script:
-    """Read a script from a JSON file; see `MockMillis.load_script`."""
+    """Load a script from a JSON file; see `MockMillis.load_script`."""
     replies = load_list(path, '["Hello!", ["Good", "bye."]]')
     try:
         return Script(replies)
@@ -75,53 +75,55 @@ def load_script(path: str | Path) -> Script:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-async def pieces_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGenerator[Piece]:
-    """Ask `function` for its reply to `body`, in a thread of its own, and return the reply's pieces.
+async def chunks_of(function: ReplyFunction, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
+    """Call `function` with `body` in a worker thread, and return the chunks of its reply.
 
     Raises:
-        ReplyError: it raised; the iterator raises it too, when the pieces do.
+        ReplyError: The function failed. The returned iterator also raises it if a chunk is invalid.
     """
-    said: object = await _call(function, body)
+    reply: object = await _call(function, body)
     try:
-        return _one_by_one(_pieces(said))
+        return _one_by_one(_chunks(reply))
     except ConfigurationError as error:
-        raise ReplyError(f"the reply function returned what is not a reply: {error}") from error
+        raise ReplyError(f"the reply function returned an invalid reply: {error}") from error
 
 
-async def _one_by_one(pieces: list[Any] | Iterator[Any]) -> AsyncGenerator[Piece]:
-    source, end = iter(pieces), object()
+async def _one_by_one(chunks: list[Any] | Iterator[Any]) -> AsyncGenerator[Chunk]:
+    source, end = iter(chunks), object()
     while True:
-        # A list is at hand, but an iterator is the user's own code, which may take its time.
-        piece: Any = next(source, end) if isinstance(pieces, list) else await _call(next, source, end)
-        if piece is end:
+        # An iterator is the user's own code, which may block, so it runs in a thread.
+        chunk: Any = next(source, end) if isinstance(chunks, list) else await _call(next, source, end)
+        if chunk is end:
             return
-        if not _is_piece(piece):
-            kind = type(piece).__name__
-            raise ReplyError(f"the reply function gave a {kind} as a piece: it must be a str or a dict")
-        yield piece if isinstance(piece, str) else dict(piece)
+        if not _is_chunk(chunk):
+            kind = type(chunk).__name__
+            raise ReplyError(
+                f"the reply function yielded an invalid chunk: must be a str or a dict, got {kind}"
+            )
+        yield chunk if isinstance(chunk, str) else dict(chunk)
 
 
 async def _call(function: Callable[..., Any], *arguments: object) -> Any:
     try:
         return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
-    except Exception as error:  # whatever the user's function raises is shown to the user
+    except Exception as error:  # the user sees every exception of the user's own function
         raise ReplyError(f"the reply function raised {type(error).__name__}: {error}") from error
 
 
-def _pieces(reply: Any) -> list[Any] | Iterator[Any]:
-    """Return the pieces of `reply`; those of an iterator are not looked at.
+def _chunks(reply: Any) -> list[Any] | Iterator[Any]:
+    """Return the chunks of `reply`. The chunks of an iterator are not checked.
 
     Raises:
-        ConfigurationError: it is not a reply.
+        ConfigurationError: The reply is invalid.
     """
     if isinstance(reply, str):
         return _tokens(reply)
     if isinstance(reply, ChatReply):
-        return list(_chunks_of(reply))
+        return list(_reply_chunks(reply))
     if is_mapping(reply):
-        # In a script file a ChatReply is its `to_dict()`; any other object is a chunk.
+        # A script file may contain `ChatReply.to_dict()`. Any other object is a chunk.
         is_reply = bool(reply) and reply.keys() <= _CHAT_REPLY_KEYS
-        return list(_chunks_of(_chat_reply(reply))) if is_reply else [reply]
+        return list(_reply_chunks(_chat_reply(reply))) if is_reply else [reply]
     if is_array(reply):
         return reply
     try:
@@ -129,21 +131,23 @@ def _pieces(reply: Any) -> list[Any] | Iterator[Any]:
     except TypeError:
         shown = shorten(repr(reply), 80)
         raise ConfigurationError(
-            f"{shown} is not a reply: pass a str, a ChatReply, a list of strs and chunk dicts,"
-            " or one function alone"
+            "a reply must be a str, a ChatReply, a list of strs and chunk dicts, or a single function,"
+            f" got {shown}"
         ) from None
     return iterator
 
 
-def _checked(reply: object) -> list[Piece]:
-    """Return the pieces of a reply that is known beforehand."""
-    pieces = list(_pieces(reply))
-    if not pieces or not all(map(_is_piece, pieces)):
-        raise ConfigurationError(f"{shorten(repr(reply), 80)} is not a reply: its pieces are strs and dicts")
-    return pieces
+def _checked_chunks(reply: object) -> list[Chunk]:
+    """Return the chunks of a reply in a script, checked."""
+    chunks = list(_chunks(reply))
+    if not chunks or not all(map(_is_chunk, chunks)):
+        raise ConfigurationError(
+            f"a reply must contain only strs and chunk dicts, got {shorten(repr(reply), 80)}"
+        )
+    return chunks
 
 
-def _is_piece(value: object) -> bool:
+def _is_chunk(value: object) -> bool:
     return isinstance(value, str) or is_mapping(value)
 
 
@@ -151,8 +155,8 @@ def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text) or [""]
 
 
-def _chunks_of(reply: ChatReply) -> Iterable[Piece]:
-    """Yield the reply in the pieces in which services of this kind send one."""
+def _reply_chunks(reply: ChatReply) -> Iterable[Chunk]:
+    """Yield the reply in chunks, the way OpenAI-compatible services stream it."""
     yield {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
     if reply.text:
         yield from _tokens(reply.text)
@@ -161,8 +165,8 @@ def _chunks_of(reply: ChatReply) -> Iterable[Piece]:
         arguments = str(function.get("arguments", ""))
         first = {**call, "index": index, "function": {**function, "arguments": ""}}
         rest = [
-            {"index": index, "function": {"arguments": arguments[start : start + _ARGUMENT_PIECE]}}
-            for start in range(0, len(arguments), _ARGUMENT_PIECE)
+            {"index": index, "function": {"arguments": arguments[start : start + _ARGUMENT_SIZE]}}
+            for start in range(0, len(arguments), _ARGUMENT_SIZE)
         ]
         for delta in (first, *rest):
             yield {"choices": [{"index": 0, "delta": {"tool_calls": [delta]}}]}
@@ -175,7 +179,7 @@ def _chunks_of(reply: ChatReply) -> Iterable[Piece]:
 def _chat_reply(fields: Mapping[str, Any]) -> ChatReply:
     reply = ChatReply(**fields)
     if not (isinstance(reply.text, str) and isinstance(reply.usage, dict | None)):
-        raise ConfigurationError("text: must be a string, and usage an object")
+        raise ConfigurationError("text: must be a string; usage: must be an object or null")
     if not is_array(reply.tool_calls) or not all(map(is_object, reply.tool_calls)):
         raise ConfigurationError("tool_calls: must be a list of {id, type, function: {name, arguments}}")
     return reply

@@ -1,4 +1,4 @@
-"""What came in: requests as the mock reads, checks and remembers them."""
+"""Parse, check and record requests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.retry import Operation
 
 MAX_REMEMBERED = 1000
-MAX_DETAILS = 50  # of one request; a list of a million wrong items is wrong enough after these
+MAX_DETAILS = 50  # per request, which may contain a million invalid items
 
-# JSON Schema's type -> pydantic's words and its code for the violation.
+# JSON Schema type -> message and code of pydantic for a value of another type.
 _TYPES = {
     "string": ("Input should be a valid string", "string_type"),
     "integer": ("Input should be a valid integer", "int_type"),
@@ -32,48 +32,48 @@ _FRACTION = ("Input should be a valid integer, got a number with a fractional pa
 
 
 def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
-    shown = {name.lower(): value for name, value in headers.items()}
-    return {name: "****" if name == "authorization" else value for name, value in shown.items()}
+    lowercase = {name.lower(): value for name, value in headers.items()}
+    return {name: "****" if name == "authorization" else value for name, value in lowercase.items()}
 
 
 @attrs.frozen
 class MockRequest:
-    """One request that came to an endpoint."""
+    """One received request."""
 
     operation: Operation
     agent_id: str | None
-    """The agent that it named, or None."""
+    """The id of the agent in the request, or None."""
     headers: dict[str, str] = attrs.field(converter=_without_key)
-    """Its headers by lower-case name, the key masked."""
+    """The headers, by lowercase name, with the key masked."""
     body: Any = None
-    """The request body as JSON data; as text if it is not JSON, None if it is empty."""
+    """The parsed request body. Text if the body is not JSON, None if it is empty."""
     prompt: str | None = None
-    """The agent's prompt with its placeholders filled in from the metadata; None if it has none."""
+    """The agent's prompt, with placeholders filled in from the metadata. None without a prompt."""
     unfilled: list[str] = attrs.field(factory=list[str])
-    """The names of placeholders without a value, in the prompt, the first message and the user's messages."""
+    """Names of placeholders without a value in the prompt, the first message and the user's messages."""
 
 
-class Body(NamedTuple):
-    """A request body: its JSON value, or its text and the item of a 422 that says what is wrong with it."""
+class RequestBody(NamedTuple):
+    """A parsed request body, or its text and the item of a 422 that describes the error."""
 
     value: Any
     fault: dict[str, Any] | None = None
 
 
-def read_body(content: bytes, media_type: str) -> Body:
-    """Parse a request body as FastAPI does: strict JSON with a Content-Type of JSON."""
+def read_body(content: bytes, media_type: str) -> RequestBody:
+    """Parse a request body the way FastAPI does: strict JSON with a JSON Content-Type."""
     if not content:
-        return Body(None)
+        return RequestBody(None)
     if not _is_json_type(media_type):
         label = shorten(media_type, 60) or "none"
-        msg = f"Input should be a valid dictionary; its Content-Type is {label}, not application/json"
+        msg = f"Input should be a valid dictionary; the Content-Type must be application/json, got {label}"
         fault = {"loc": ["body"], "msg": msg, "type": "model_attributes_type"}
-        return Body(content.decode("utf-8", "replace"), fault)
+        return RequestBody(content.decode("utf-8", "replace"), fault)
     try:
-        return Body(json.loads(content, parse_constant=_refused))
+        return RequestBody(json.loads(content, parse_constant=_reject_constant))
     except (ValueError, RecursionError) as error:
         fault = {"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}
-        return Body(content.decode("utf-8", "replace"), {**fault, "ctx": {"error": str(error)}})
+        return RequestBody(content.decode("utf-8", "replace"), {**fault, "ctx": {"error": str(error)}})
 
 
 def _is_json_type(media_type: str) -> bool:
@@ -81,13 +81,13 @@ def _is_json_type(media_type: str) -> bool:
     return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
-def agent_of(body: Body) -> dict[str, Any]:
-    """Return the `agent` of a chat request, whatever else is in it; an empty dict if it has none."""
+def agent_of(body: RequestBody) -> dict[str, Any]:
+    """Return the `agent` of a chat request, valid or not, or an empty dict."""
     agent = body.value.get("agent") if is_object(body.value) else None
     return agent if is_object(agent) else {}
 
 
-def fill_in(body: Body, saved_config: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+def fill_in(body: RequestBody, saved_config: Mapping[str, Any]) -> tuple[str | None, list[str]]:
     """Return `MockRequest.prompt` and `MockRequest.unfilled` of a chat request, valid or not."""
     agent = agent_of(body)
     override, metadata = agent.get("agent_config"), agent.get("metadata")
@@ -96,33 +96,33 @@ def fill_in(body: Body, saved_config: Mapping[str, Any]) -> tuple[str | None, li
     unfilled: list[str] = []
     filled: list[str | None] = []
     for text in (config.get("prompt"), config.get("first_message"), *_user_texts(body)):
-        words, names = fill(text, values) if isinstance(text, str) else (None, [])
-        filled.append(words)
+        result, names = fill(text, values) if isinstance(text, str) else (None, [])
+        filled.append(result)
         unfilled += names
     return filled[0], list(dict.fromkeys(unfilled))
 
 
-def _user_texts(body: Body) -> Iterator[object]:
+def _user_texts(body: RequestBody) -> Iterator[object]:
     messages = body.value.get("messages") if is_object(body.value) else None
     for message in messages if is_array(messages) else ():
         if is_object(message) and message.get("role") == "user":
             yield message.get("content")
 
 
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")  # though Python reads it
+def _reject_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")  # Python's parser accepts it
 
 
 def details_of(body: object, component: str) -> list[dict[str, Any]]:
-    """Return the `detail` of FastAPI's 422: an item for each violation of `component` by `body`."""
+    """Return the `detail` of FastAPI's 422: one item per violation of `component` in `body`."""
     details: list[dict[str, Any]] = []
     for violation in islice(violations(body, component), MAX_DETAILS):
-        msg, kind = _words(violation)
+        msg, kind = _message_and_code(violation)
         details.append({"loc": ["body", *violation.path], "msg": msg, "type": kind})
     return details
 
 
-def _words(violation: Violation) -> tuple[str, str]:
+def _message_and_code(violation: Violation) -> tuple[str, str]:
     if violation.kind == "missing":
         return "Field required", "missing"
     if violation.kind == "extra":

@@ -1,4 +1,4 @@
-"""`MockMillis`: the state and the application of the mock, on uvicorn in a thread."""
+"""`MockMillis`: the mock server, which runs on uvicorn in a thread."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _START_SECONDS = 30.0
 class _Protocol(H11Protocol):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        # Here, because uvicorn's settings for both change its loggers for the whole program.
+        # uvicorn's own settings for logging would change its loggers for the entire program.
         self.access_log = False
         self.logger = log
 
 
 class Server(uvicorn.Server):
-    """An ASGI application on an address of this machine, in a thread; port 0 is any free one."""
+    """Serves an ASGI application on a local address, in a thread. Port 0 picks a free port."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         listener = listen(host, port)
         self.url = _url(host, listener.getsockname()[1])
         config = uvicorn.Config(
             app,
-            # The same pieces everywhere, whatever faster ones are installed.
+            # Always the same implementations, even if faster ones are installed.
             http=_Protocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
-            # The logging of the program that the mock runs in is its own affair.
+            # Leaves the logging of the surrounding program unchanged.
             log_config=None,
             server_header=False,
             proxy_headers=False,
@@ -56,37 +56,37 @@ class Server(uvicorn.Server):
         self._thread = threading.Thread(target=self.run, args=[[listener]], name="millis-mock", daemon=True)
 
     def start(self) -> None:
-        """Serve."""
+        """Start to serve; return when the server is ready."""
         self._thread.start()
-        # Connections are taken from the moment the socket listens; this is for a failure to be seen here.
+        # The socket accepts connections before that. Waiting makes a failure visible here.
         if not self._ready.wait(_START_SECONDS):
-            raise RuntimeError("the mock did not start")
+            raise RuntimeError(f"the mock server did not start within {_START_SECONDS:g} s")
 
     def stop(self) -> None:
-        """End the thread, and all that is under way."""
+        """Cancel open responses and end the thread."""
         self.should_exit = True
         self._thread.join()  # uvicorn closes the socket
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open for connections, and say that it is."""
+        """Start uvicorn and report that the server is ready."""
         await super().startup(sockets)
         self._ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cancel the answers under way, then do what uvicorn does."""
-        # uvicorn's own `timeout_graceful_shutdown` does this too, and logs an error each time.
+        """Cancel open responses, then shut down uvicorn."""
+        # uvicorn's `timeout_graceful_shutdown` also cancels them, but logs an error for each.
         for task in list(self.server_state.tasks):
             task.cancel()
         await super().shutdown(sockets)
 
 
 def is_failure(record: logging.LogRecord) -> bool:
-    """Keep a log record unless it reports a response that was cut off on purpose, or by the shutdown."""
+    """Return whether a log record reports anything but a response that a scenario or the shutdown cut off."""
     return not (record.exc_info and _is_expected(record.exc_info[1]))
 
 
 def _is_expected(error: BaseException | None) -> bool:
-    # Older versions of Starlette raise the errors of a streaming response in a group.
+    # Older versions of Starlette raise the errors of a streaming response in an exception group.
     if grouped := getattr(error, "exceptions", ()):
         return all(map(_is_expected, grouped))
     return isinstance(error, CutError | asyncio.CancelledError)
@@ -96,45 +96,45 @@ log.addFilter(is_failure)
 
 
 def _url(host: str, port: int) -> str:
-    # "All addresses" is not one to connect to.
+    # Clients cannot connect to the address that stands for all addresses.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is replaced)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that takes connections.
+    """Return a listening socket.
 
     Raises:
-        ConfigurationError: the address cannot be had.
+        ConfigurationError: The address is invalid or in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= 65535:
-        raise ConfigurationError(f"port {port} is not valid: pass 1 to 65535, or 0 for any free one")
+        raise ConfigurationError(f"port: must be 0 to 65535, got {port}; 0 picks a free port")
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise ConfigurationError(f"no server at {host}, port {port}: {error}") from error
-    # Every connection inherits it. asyncio sets it only where the protocol was named when the socket was
-    # made; without it each answer waits 40 ms for the client's acknowledgement of its head.
+        raise ConfigurationError(f"host, port: cannot listen on {host} port {port}: {error}") from error
+    # Every connection inherits this option. asyncio sets it only for sockets that were created with an
+    # explicit protocol. Without it, each response waits 40 ms until the client acknowledges the headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 class MockMillis(State):
-    """A mock server: both endpoints of the service, true to the contract, on this machine.
+    """A mock server with both endpoints of the service, which follows the contract.
 
-    `with MockMillis() as mock:` runs it at `mock.url`, in a thread, on a free port; `start` before it chooses
-    the address.
+    `with MockMillis() as mock:` runs the server in a thread, on a free port, at `mock.url`. Call `start` to
+    choose the address.
 
     Args:
-        pace: seconds between two pieces of a reply.
-        slow: seconds that the agent which is slow takes.
-        retry_after: seconds that a refusal asks to wait.
-        api_key: the only key that is accepted; None accepts any.
-        cors: whether web pages of any origin may call it (its preflight requests are answered).
-        sleep: waits for a number of seconds (async); for tests.
-        clock: returns seconds since the epoch; for tests.
-        new_id: returns the ids of copies; for tests.
+        pace: Delay between two chunks of a reply, in seconds.
+        slow: Delay before the response in the scenario `slow`, in seconds.
+        retry_after: Retry-After of responses with status 429 and 503, in seconds.
+        api_key: The only accepted key. None accepts any key.
+        cors: Whether web pages of any origin may call the server. It then responds to preflight requests.
+        sleep: Async function that waits for a number of seconds; for tests.
+        clock: Returns the current time, in seconds since the epoch; for tests.
+        new_id: Returns the id of the next copy; for tests.
 
     Examples:
         >>> with MockMillis() as mock, Millis("any-key", base_url=mock.url) as millis:
@@ -152,39 +152,39 @@ class MockMillis(State):
 
     @cached_property
     def app(self) -> ASGIApp:
-        """Both endpoints, to be called without a network."""
+        """The ASGI application with both endpoints, for calls without a network."""
         return create_app(self)
 
     @property
     def url(self) -> str:
-        """The address where it runs, for a client's `base_url`.
+        """The URL of the running server, for a client's `base_url`.
 
         Raises:
-            ConfigurationError: it does not run.
+            ConfigurationError: The server is not running.
         """
         if self._server is None:
-            raise ConfigurationError("the mock does not run: start() it, or use it in `with`")
+            raise ConfigurationError("the mock server is not running; call start() or use a `with` block")
         return self._server.url
 
     def start(self, *, host: str = "127.0.0.1", port: int = 0) -> Self:
-        """Run it in a thread.
+        """Start the server in a thread.
 
         Args:
-            host: the address to listen at.
-            port: the port; 0 is any free one.
+            host: Address to listen on.
+            port: Port to listen on; 0 picks a free port.
 
         Raises:
-            ConfigurationError: the address cannot be had, or it runs already.
+            ConfigurationError: The address is invalid or in use, or the server is already running.
         """
         if self._server is not None:
-            raise ConfigurationError(f"the mock runs already, at {self.url}")
+            raise ConfigurationError(f"the mock server is already running at {self.url}")
         server = Server(self.app, host, port)
         server.start()
         self._server = server
         return self
 
     def stop(self) -> None:
-        """End it, and the answers under way; nothing happens when it does not run."""
+        """Stop the server and cancel open responses. Has no effect if the server is not running."""
         if self._server is not None:
             self._server.stop()
             self._server = None

@@ -1,4 +1,4 @@
-"""What the mock knows, how it answers next, and what it was asked."""
+"""The agents, replies, scenarios and recorded requests of a mock server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 
 class State:
-    """The state of a mock server; `MockMillis` is what runs it."""
+    """The state of a mock server, which `MockMillis` runs."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Return to the state of a new mock server; only copies are kept.
+        """Restore the state of a new mock server, except for copies.
 
-        A pytest fixture of a wider scope may have made a copy that the next test uses.
+        Copies are kept because a pytest fixture with a wider scope may have made one for several tests.
         """
         self.pace, self.slow, self.retry_after = self._settings
         self.agents = self._new_agents(self.agents.copies)
@@ -59,99 +59,102 @@ class State:
 
     @property
     def requests(self) -> list[MockRequest]:
-        """What came in, oldest first; of very many, the latest 1,000."""
+        """The latest 1,000 received requests, oldest first."""
         return list(self._requests)
 
     def reply_with(self, *replies: Reply | ReplyFunction) -> None:
-        """Set what the agents say from now on.
+        """Set the replies of the agents.
 
         Args:
-            replies: said in their order, the last one again and again. Each is a text, a `ChatReply` (with
-                tool calls, finish_reason and usage, streamed in pieces), or the list of its pieces: texts,
-                and chunks as dicts, which are sent as they are. One function alone is given each request's
-                body as a dict, and returns one of these. None of them is the echo of the last message.
+            replies: The replies, in order; the last one repeats. A reply is a string, a `ChatReply` (its tool
+                calls, finish_reason and usage are streamed, too), or a list of strings and of chunks as
+                dicts, which are sent unchanged. A single function is called with each request body, a dict,
+                and returns a reply. Without arguments, the agents echo the last message.
 
         Raises:
-            ConfigurationError: something is not a reply.
+            ConfigurationError: A reply is invalid.
         """
         self.reply = reply_function(replies)
 
     def load_script(self, path: str | Path) -> None:
-        """Set what the agents say from a JSON file.
+        """Set the replies of the agents from a JSON file.
 
         Args:
-            path: of a list of replies as `reply_with` takes them, a ChatReply as its `to_dict()`.
+            path: A file with a list of replies in the form of `reply_with`. `ChatReply.to_dict()` represents
+                a ChatReply.
 
         Raises:
-            ConfigurationError: the file cannot be read, or holds something that is not a reply.
+            ConfigurationError: The file cannot be read, or a reply is invalid.
         """
         self.reply = load_script(path)
 
     def fail_next(
         self, scenario: int | str = 500, *, times: int = 1, retry_after: int | str | None = None
     ) -> None:
-        """Have the next valid request fail, whatever its agent; further calls queue up.
+        """Make the next valid request fail, for any agent. Several calls add up.
 
         Args:
-            scenario: an error status, or the id of an agent that fails on purpose, or the middle of it, such
-                as "cut".
-            times: how many requests.
-            retry_after: the value of that header, with an error status.
+            scenario: An error status code, or the name or agent id of a failure scenario, such as "cut".
+            times: The number of requests that fail.
+            retry_after: The value of the Retry-After header, in seconds or as an HTTP date. It can be
+                combined only with a status code.
 
         Raises:
-            ConfigurationError: an argument is wrong; the message lists what there is.
+            ConfigurationError: An argument is invalid. For an unknown scenario, the message lists all names.
         """
-        # A bool is an int too, and a mistake here.
+        # `True` is an int in Python, but a mistake here.
         if type(times) is not int or times < 1:
-            raise ConfigurationError(f"fail_next: times must be 1 or more, not {shorten(repr(times), 40)}")
+            raise ConfigurationError(f"times: must be an integer, 1 or more, got {shorten(repr(times), 40)}")
         if type(retry_after) not in (int, str, type(None)):
             shown = shorten(repr(retry_after), 40)
-            raise ConfigurationError(f"fail_next: retry_after must be seconds or an HTTP date, not {shown}")
+            raise ConfigurationError(f"retry_after: must be seconds or an HTTP date, got {shown}")
         if isinstance(scenario, str):
             if retry_after is not None:
-                raise ConfigurationError("fail_next: retry_after goes with an error status such as 429")
+                raise ConfigurationError("retry_after: can be combined only with an error status such as 429")
             failing = scenario_named(scenario)
         elif type(scenario) is int and 300 <= scenario <= 599:
-            words, asks_to_wait = "Made to fail by the mock", retry_after is not None
-            refusal = refuse(scenario, words, asks_to_wait=asks_to_wait, wait=retry_after)
+            detail, asks_to_wait = "Failure requested with fail_next", retry_after is not None
+            refusal = refuse(scenario, detail, asks_to_wait=asks_to_wait, wait=retry_after)
             failing = Scenario(str(scenario), "", refusal=refusal)
         else:
             shown = shorten(repr(scenario), 40)
-            raise ConfigurationError(f"fail_next: {shown} is not an error status, nor the name of a scenario")
+            raise ConfigurationError(
+                f"scenario: must be an error status (300 to 599) or a scenario's name, got {shown}"
+            )
         self._next_scenarios.extend([failing] * times)
 
     def add_agent(
         self, agent_id: str | None = None, *, name: str = "Agent", config: Mapping[str, object] | None = None
     ) -> str:
-        """Save an agent, and return its id.
+        """Save an agent and return its id.
 
         Args:
-            agent_id: its id; None makes a new one.
-            name: its name.
-            config: its config; `prompt` and `voice` are filled in where it has none.
+            agent_id: The id. None generates one.
+            name: The name.
+            config: The config. Defaults for `prompt` and `voice` are added if they are missing.
 
         Raises:
-            ConfigurationError: the id is taken or not valid, or the config does not fit the contract.
+            ConfigurationError: The id exists or is invalid, or the config does not match the contract.
         """
         return self.agents.add(agent_id, name=name, config=config).id
 
     def load_agents(self, path: str | Path) -> list[str]:
-        """Save the agents in a JSON file, and return their ids.
+        """Save the agents of a JSON file and return their ids.
 
         Args:
-            path: of a list of `{"id", "name", "config"}`.
+            path: A file with a list of `{"id": ..., "name": ..., "config": {...}}`.
 
         Raises:
-            ConfigurationError: the file cannot be read, or an agent cannot be saved; it names both.
+            ConfigurationError: The file cannot be read, or an agent is invalid. The message names both.
         """
         return [agent.id for agent in self.agents.load(path)]
 
     def remember(self, request: MockRequest) -> None:
-        """Take note of a request that came in."""
+        """Record a received request."""
         self._requests.append(request)
 
     def next_scenario(self, agent_id: str | None) -> Scenario:
-        """Return how the request that is now being answered has to go wrong."""
+        """Return the scenario for the current request, and count it."""
         if self._next_scenarios:
             return self._next_scenarios.popleft()
         scenario = SCENARIOS.get(agent_id or "", AS_DOCUMENTED)

@@ -1,4 +1,4 @@
-"""Ways to write a reply as a stream of events: as documented, and wrong on purpose."""
+"""Write a reply as a stream of events: as documented, or with the fault of a failure scenario."""
 
 from __future__ import annotations
 
@@ -8,149 +8,149 @@ from typing import Any, TypeAlias
 
 import anyio
 
-# A text that is added to the reply, or the whole data of one event.
-Piece: TypeAlias = str | dict[str, Any]
-Pieces: TypeAlias = AsyncGenerator[Piece]
+# Text to add to the reply, or the data of one event.
+Chunk: TypeAlias = str | dict[str, Any]
+Chunks: TypeAlias = AsyncGenerator[Chunk]
 Bytes: TypeAlias = AsyncGenerator[bytes]
-Writer: TypeAlias = Callable[[Pieces], Bytes]
+Writer: TypeAlias = Callable[[Chunks], Bytes]
 
 END = b"data: [DONE]\n\n"
 HTML = b"<!doctype html>\n<title>Mock gateway</title>\n<h1>This is not the service</h1>\n"
 
-# Of a reply that goes wrong, this many pieces are sent before.
-_PIECES_BEFORE = 2
+# The number of chunks before the failure.
+_CHUNKS_BEFORE_FAILURE = 2
 
 
 class CutError(Exception):
-    """Ends an answer without its proper end, and with it the connection."""
+    """Raised to cut off a response and its connection."""
 
 
 def event(data: Any, name: str | None = None) -> bytes:
     """Return one server-sent event with `data` as JSON."""
-    # ASCII only, so that half a surrogate pair, which JSON can hold, can be sent back.
-    written = b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
-    return written if name is None else f"event: {name}\n".encode() + written
+    # ASCII only, so that an echo can contain half a surrogate pair, which UTF-8 cannot encode.
+    encoded = b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+    return encoded if name is None else f"event: {name}\n".encode() + encoded
 
 
-def chunk(piece: Piece) -> dict[str, Any]:
-    """Return the data of an event that adds `piece` to a reply, in the form that is documented."""
-    return {"choices": [{"delta": {"content": piece}}]} if isinstance(piece, str) else piece
+def event_data(chunk: Chunk) -> dict[str, Any]:
+    """Return the data of an event for `chunk`, in the documented form."""
+    return {"choices": [{"delta": {"content": chunk}}]} if isinstance(chunk, str) else chunk
 
 
-async def as_documented(pieces: Pieces) -> Bytes:
-    """Write each piece as one event, then the end mark."""
-    async for piece in pieces:
-        yield event(chunk(piece))
+async def as_documented(chunks: Chunks) -> Bytes:
+    """Write each chunk as one event, then `[DONE]`."""
+    async for chunk in chunks:
+        yield event(event_data(chunk))
     yield END
 
 
-async def without_end_mark(pieces: Pieces) -> Bytes:
-    async for piece in pieces:
-        yield event(chunk(piece))
+async def without_end_mark(chunks: Chunks) -> Bytes:
+    async for chunk in chunks:
+        yield event(event_data(chunk))
 
 
-async def role_first(pieces: Pieces) -> Bytes:
+async def role_first(chunks: Chunks) -> Bytes:
     yield event({"choices": [{"delta": {"role": "assistant"}}]})
-    async for written in as_documented(pieces):
-        yield written
+    async for data in as_documented(chunks):
+        yield data
 
 
-async def null_deltas(pieces: Pieces) -> Bytes:
+async def null_deltas(chunks: Chunks) -> Bytes:
     yield event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
-    async for piece in pieces:
-        yield event(chunk(piece))
+    async for chunk in chunks:
+        yield event(event_data(chunk))
     yield event({"choices": [{"delta": {}}]})
     yield event({"choices": [{"delta": None, "finish_reason": "stop"}]})
     yield event({"choices": []})
     yield END
 
 
-async def crlf(pieces: Pieces) -> Bytes:
-    async for written in as_documented(pieces):
-        # Cut between CR and LF, where a reader that knows only whole line ends goes wrong.
-        *lines, _ = written.split(b"\n")
+async def crlf(chunks: Chunks) -> Bytes:
+    async for data in as_documented(chunks):
+        # Split between CR and LF, which breaks clients that expect complete line ends in a chunk.
+        *lines, _ = data.split(b"\n")
         for number, line in enumerate(lines):
             yield (b"\n" if number else b"") + line + b"\r"
         yield b"\n"
 
 
-async def one_byte_each(pieces: Pieces) -> Bytes:
-    async for written in as_documented(pieces):
-        for byte in written:
+async def one_byte_each(chunks: Chunks) -> Bytes:
+    async for data in as_documented(chunks):
+        for byte in data:
             yield bytes([byte])
 
 
-async def with_comments(pieces: Pieces) -> Bytes:
-    async for written in as_documented(pieces):
+async def with_comments(chunks: Chunks) -> Bytes:
+    async for data in as_documented(chunks):
         yield b": keep-alive\n\n"
-        yield written
+        yield data
 
 
-async def unknown_fields(pieces: Pieces) -> Bytes:
+async def unknown_fields(chunks: Chunks) -> Bytes:
     yield event({"mock_kind": "greeting", "choices": []}, "mock_event")
-    async for piece in pieces:
-        delta = {"content": piece, "mock_tone": "calm"}
-        odd = {"choices": [{"delta": delta, "mock_score": 0.5}], "mock_trace": {"step": 1}}
-        yield b"id: 1\n" + event(odd if isinstance(piece, str) else piece)
+    async for chunk in chunks:
+        delta = {"content": chunk, "mock_tone": "calm"}
+        extended = {"choices": [{"delta": delta, "mock_score": 0.5}], "mock_trace": {"step": 1}}
+        yield b"id: 1\n" + event(extended if isinstance(chunk, str) else chunk)
     yield END
 
 
-async def nulls(pieces: Pieces) -> Bytes:
+async def nulls(chunks: Chunks) -> Bytes:
     envelope = dict.fromkeys(("id", "object", "created", "model", "usage", "error"))
-    async for piece in pieces:
-        delta = {"role": None, "content": piece, "tool_calls": None}
-        odd = {"choices": [{"index": None, "delta": delta, "finish_reason": None}], **envelope}
-        yield event(odd if isinstance(piece, str) else piece)
+    async for chunk in chunks:
+        delta = {"role": None, "content": chunk, "tool_calls": None}
+        extended = {"choices": [{"index": None, "delta": delta, "finish_reason": None}], **envelope}
+        yield event(extended if isinstance(chunk, str) else chunk)
     yield END
 
 
-async def new_values(pieces: Pieces) -> Bytes:
+async def new_values(chunks: Chunks) -> Bytes:
     envelope = {"object": "mock.new_object", "model": "mock-new-model"}
-    async for piece in pieces:
-        odd = {"choices": [{"delta": {"role": "mock_new_role", "content": piece}}], **envelope}
-        yield event(odd if isinstance(piece, str) else piece)
+    async for chunk in chunks:
+        extended = {"choices": [{"delta": {"role": "mock_new_role", "content": chunk}}], **envelope}
+        yield event(extended if isinstance(chunk, str) else chunk)
     yield event({"choices": [{"delta": {}, "finish_reason": "mock_new_reason"}], **envelope})
     yield END
 
 
-def broken_off(end: bytes) -> Writer:
-    """Return the writer of the first pieces, and then of `end`."""
+def ending_with(end: bytes) -> Writer:
+    """Return a writer that writes the first chunks and then `end`."""
 
-    async def write(pieces: Pieces) -> Bytes:
-        async for written in _beginning(pieces):
-            yield written
+    async def write(chunks: Chunks) -> Bytes:
+        async for data in _first_chunks(chunks):
+            yield data
         yield end
 
     return write
 
 
-error_event = broken_off(event({"message": "the mock's model is overloaded"}, "error"))
-error_object = broken_off(
+error_event = ending_with(event({"message": "the mock's model is overloaded"}, "error"))
+error_object = ending_with(
     event({"error": {"message": "the mock's model is overloaded", "type": "overloaded", "code": 529}})
 )
-half_event = broken_off(b'data: {"choices":[{"delta":{"con')
+half_event = ending_with(b'data: {"choices":[{"delta":{"con')
 
 
-async def cut(pieces: Pieces) -> Bytes:
-    async for written in _beginning(pieces):
-        yield written
+async def cut(chunks: Chunks) -> Bytes:
+    async for data in _first_chunks(chunks):
+        yield data
     raise CutError
 
 
-async def stall(pieces: Pieces) -> Bytes:
-    async for written in _beginning(pieces):
-        yield written
+async def stall(chunks: Chunks) -> Bytes:
+    async for data in _first_chunks(chunks):
+        yield data
     await anyio.sleep_forever()
 
 
-async def html(pieces: Pieces) -> Bytes:
+async def html(chunks: Chunks) -> Bytes:
     yield HTML
 
 
-async def _beginning(pieces: Pieces) -> Bytes:
+async def _first_chunks(chunks: Chunks) -> Bytes:
     count = 0
-    async for piece in pieces:
-        yield event(chunk(piece))
+    async for chunk in chunks:
+        yield event(event_data(chunk))
         count += 1
-        if count == _PIECES_BEFORE:
+        if count == _CHUNKS_BEFORE_FAILURE:
             return

@@ -1,4 +1,4 @@
-"""The demo: a reply that streams in, and an agent that is copied, on the mock or on the live service."""
+"""A demo that streams a reply and duplicates an agent, on the mock server or the live service."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from millis_wrapper import Millis
 
 QUESTION = "Hello! Who is there?"
-ANSWER = (
-    "A mock server, on your own machine. These words came one by one, over real HTTP, as an agent's "
-    "would: no key was needed, nobody was called, and nothing was charged."
+REPLY = (
+    "I am a mock agent on your own machine. My reply streams over real HTTP, word by word, like the reply "
+    "of a live agent. It needs no key and costs nothing."
 )
-PACE = 0.06  # seconds between two words: slow enough to be seen
+PACE = 0.06  # seconds between two words, slow enough to watch
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the demo with the agent id in `arguments`, if there is one; return the exit status."""
-    # No argparse: an agent id usually begins with a hyphen.
+    """Run the demo, with the agent id in `arguments` if given, and return the exit status."""
+    # argparse would take an agent id for an option, since most ids begin with a hyphen.
     if len(arguments) > 1 or set(arguments) & {"-h", "--help"}:
-        print("usage: demo [AGENT_ID]  (with an agent id, on the live service: set MILLIS_API_KEY)")
+        print("usage: demo [AGENT_ID]  (an agent id selects the live service; set MILLIS_API_KEY)")
         return 2
     try:
         run(arguments[0] if arguments else None)
@@ -38,21 +38,21 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     except OSError as error:
         discard_stdout()
-        if not isinstance(error, BrokenPipeError):  # `| head` has had what it wanted
-            print(f"\ndemo: stdout cannot be written to: {error.strerror}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # `| head` closes the pipe early
+            print(f"\ndemo: could not write to stdout: {error.strerror}", file=sys.stderr)
             return 1
     return 0
 
 
 def run(agent_id: str | None, *, allow_http: bool = False) -> None:
-    """Print a reply of an agent as it streams in, then copy the agent and name the copy.
+    """Stream and print a reply, then duplicate the agent and print the id of the copy.
 
     Args:
-        agent_id: an agent of the live service, with the key from MILLIS_API_KEY; None is the mock's own.
-        allow_http: as for `Millis`.
+        agent_id: An agent of the live service, which needs MILLIS_API_KEY. None selects the mock server.
+        allow_http: Like the argument of `Millis`.
 
     Raises:
-        MillisError: a call failed.
+        MillisError: A call failed.
     """
     from millis_wrapper import Millis
 
@@ -60,23 +60,23 @@ def run(agent_id: str | None, *, allow_http: bool = False) -> None:
 
     if agent_id is not None:
         with Millis(allow_http=allow_http) as millis:
-            print("The live service; what follows may cost you, and the copy is real.\n")
-            _show(millis, agent_id)
+            print("This demo uses the live service: the chat may cost money, and the copy is real.\n")
+            _chat_and_duplicate(millis, agent_id)
         return
     with MockMillis(pace=PACE) as mock, Millis("demo-key", base_url=mock.url) as millis:
-        mock.reply_with(ANSWER)
-        print(f"A mock of the service runs at {mock.url}.\n")
-        _show(millis, DEFAULT_AGENT_ID)
+        mock.reply_with(REPLY)
+        print(f"The mock server is running at {mock.url}.\n")
+        _chat_and_duplicate(millis, DEFAULT_AGENT_ID)
     if os.environ.get("MILLIS_API_KEY"):
-        print("\nFor the same on the live service, add the id of one of your agents.")
+        print("\nTo use the live service, pass the id of one of your agents.")
 
 
-def _show(millis: Millis, agent_id: str) -> None:
+def _chat_and_duplicate(millis: Millis, agent_id: str) -> None:
     print(f"You:   {QUESTION}\nAgent: ", end="", flush=True)
     with millis.chat.stream(QUESTION, agent_id=agent_id) as stream:
         for text in stream.text_stream:
             print(escape_control_characters(text), end="", flush=True)
-    print(f"\n\nMaking a copy of the agent {agent_id} ...", flush=True)
+    print(f"\n\nDuplicating the agent {agent_id} ...", flush=True)
     copy = millis.agents.duplicate(agent_id)
     print(f"The copy's id is {shorten(copy.id, 200)}.", flush=True)
 

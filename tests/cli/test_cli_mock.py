@@ -54,7 +54,7 @@ def test_mock_runs_until_ctrl_c() -> None:
     [
         (["--agents", "/no/file"], "millis: /no/file: "),
         (["--script", "/no/file"], "millis: /no/file: "),
-        (["--port", "70000"], "millis: port 70000 "),
+        (["--port", "70000"], "millis: port: must be 0 to 65535, got 70000"),
         (["--port", "x"], "'--port'"),
         (["--pace", "-1"], "'--pace'"),
     ],
@@ -79,7 +79,7 @@ def test_demo_streams_a_reply_and_duplicates_an_agent(cli: Cli, monkeypatch: pyt
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     ran = cli("demo")
     assert (ran.code, ran.err) == (0, "")
-    assert "Agent: A mock server" in ran.out
+    assert "Agent: I am a mock agent" in ran.out
     assert re.search(r"copy.* -[\w-]{19}", ran.out)
 
 

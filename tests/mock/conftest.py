@@ -7,5 +7,5 @@ from millis_wrapper.mock import MockMillis
 
 @pytest.fixture
 def mock() -> MockMillis:
-    """A mock that does not run: its `app` is called without a network."""
+    """A mock server that is not running; tests call its `app` without a network."""
     return MockMillis()

@@ -1,4 +1,4 @@
-"""The mock package: light to import, and clear about what it needs."""
+"""The mock package imports quickly and names a missing extra."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from millis_wrapper import ConfigurationError
 
 
 @pytest.mark.parametrize("name", ["starlette", "uvicorn", "jsonschema"])
-def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+def test_the_message_for_a_missing_extra_contains_the_install_command(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Whoever installed the package without the extra learns what to do."""
+    """The message names the missing package and the command that installs the extra."""
     monkeypatch.delitem(vars(mock_package), "MockMillis", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigurationError, match=rf"{name}.* in a clone .* pip install '\.\[mock\]'"):
@@ -23,18 +23,18 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
 
 
 def test_importing_the_mock_package_loads_no_server() -> None:
-    """The package costs next to nothing until something of it is used."""
+    """The package loads its dependencies only when one of its names is used."""
     code = (
         "import sys, millis_wrapper.mock, millis_wrapper.testing;"
         "print(sorted({'starlette', 'uvicorn', 'jsonschema', 'httpx', 'anyio'} & set(sys.modules)))"
     )
-    # pytest itself loads anyio's plugin; without site-packages' plugins the import stands alone.
+    # A subprocess, because pytest has already loaded anyio's plugin in this process.
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
 
 
-def test_every_public_name_of_the_mock_package_is_there() -> None:
-    """What `__all__` promises can be had."""
+def test_every_public_name_of_the_mock_package_exists() -> None:
+    """Every name in `__all__` can be imported and is listed by `dir()`."""
     assert all(getattr(mock_package, name) is not None for name in mock_package.__all__)
     assert set(mock_package.__all__) <= set(dir(mock_package))
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -1,4 +1,4 @@
-"""The mock's agents can be added, loaded and copied, as the contract has it."""
+"""Agents of the mock server can be added, loaded from a file and duplicated."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
 
 @pytest.mark.anyio
 async def test_a_copy_is_a_new_agent_with_the_same_config() -> None:
-    """The copy has an id of the service's form, the whole config, and the moment in milliseconds."""
+    """The copy has a new id in the service's form, the same config, and its time in milliseconds."""
     mock = MockMillis(clock=lambda: 1_700_000_000.25)
     config = {"prompt": "p", "voice": {"provider": "openai", "voice_id": "v"}, "new": {"deep": [None]}}
     original = mock.add_agent(name="Desk", config=config)
-    answer = await post(mock.app, duplicate_path(original))
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert list(violations(answer.json, "DuplicateAgentResponse")) == []
-    assert list(answer.json) == ["id", "name", "config", "created_at"]
-    assert re.fullmatch(r"-[A-Za-z0-9_-]{19}", answer.json["id"])
-    assert answer.json["id"] != original
-    assert answer.json["name"] == "Desk (copy)"
-    assert answer.json["config"] == config
-    assert answer.json["created_at"] == 1_700_000_000_250
+    response = await post(mock.app, duplicate_path(original))
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    assert list(violations(response.json, "DuplicateAgentResponse")) == []
+    assert list(response.json) == ["id", "name", "config", "created_at"]
+    assert re.fullmatch(r"-[A-Za-z0-9_-]{19}", response.json["id"])
+    assert response.json["id"] != original
+    assert response.json["name"] == "Desk (copy)"
+    assert response.json["config"] == config
+    assert response.json["created_at"] == 1_700_000_000_250
 
 
 @pytest.mark.anyio
-async def test_a_copy_can_be_talked_to_and_copied_again(mock: MockMillis) -> None:
-    """A copy is an agent like any other, and each call makes another one."""
+async def test_a_copy_can_chat_and_be_duplicated(mock: MockMillis) -> None:
+    """A copy works like any other agent, and every duplicate request makes another copy."""
     first, second = [(await post(mock.app, duplicate_path())).json["id"] for _ in range(2)]
     assert first != second
     assert (await post(mock.app, CHAT, chat_body(agent_id=first))).status == 200
@@ -44,8 +44,8 @@ async def test_a_copy_can_be_talked_to_and_copied_again(mock: MockMillis) -> Non
 
 
 @pytest.mark.anyio
-async def test_agents_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> None:
-    """A file's agents can be talked to and copied; prompt and voice are filled in where they are not set."""
+async def test_agents_can_be_loaded_from_a_file(mock: MockMillis, tmp_path: Path) -> None:
+    """Loaded agents can chat and be duplicated; defaults for a missing prompt and voice are added."""
     saved = tmp_path / "agents.json"
     saved.write_text(json.dumps([{"id": "-a", "name": "A", "config": {"first_message": "Hi"}}, {"id": "-b"}]))
     assert mock.load_agents(saved) == ["-a", "-b"]
@@ -57,42 +57,42 @@ async def test_agents_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "key_word"),
     [
         (None, "No such file"),
-        ("nope", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ("{}", "must hold a list"),
-        ("[]", "must hold a list"),
+        ("nope", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("{}", "a list"),
+        ("[]", "a list"),
         ("[7]", r"\[0\]: must be an object"),
-        ('[{"id": "-a"}, {"name": "B"}]', r"\[1\]: must be an object: id and name strings"),
-        ('[{"id": "-a", "name": 7}]', "id and name strings"),
-        ('[{"id": "-a", "config": []}]', "config an object"),
-        ('[{"id": "-a"}, {"id": "-a"}]', r"\[1\]: the agent id '-a' is taken"),
-        ('[{"id": "no/slash"}]', "is not a valid agent id"),
+        ('[{"id": "-a"}, {"name": "B"}]', r"\[1\]: must be an object with id"),
+        ('[{"id": "-a", "name": 7}]', r"name \(string\)"),
+        ('[{"id": "-a", "config": []}]', r"config \(object\)"),
+        ('[{"id": "-a"}, {"id": "-a"}]', r"\[1\]: agent_id: '-a' already exists"),
+        ('[{"id": "no/slash"}]', "agent_id: .*no/slash"),
         ('[{"id": "-a", "config": {"flow": {"response_delay": "x"}}}]', r"flow\.response_delay"),
     ],
 )
-def test_an_agents_file_that_is_wrong_is_named_with_the_place(
-    mock: MockMillis, tmp_path: Path, content: str | None, words: str
+def test_the_message_for_an_invalid_agents_file_names_the_file_and_the_place(
+    mock: MockMillis, tmp_path: Path, content: str | None, key_word: str
 ) -> None:
-    """Whatever is wrong, the error names the file, the agent and the mistake."""
+    """The message names the file, the index of the agent and the mistake."""
     saved = tmp_path / "agents.json"
     if content is not None:
         saved.write_text(content)
-    with pytest.raises(ConfigurationError, match=re.escape(str(saved)) + ".*" + words):
+    with pytest.raises(ConfigurationError, match=re.escape(str(saved)) + ".*" + key_word):
         mock.load_agents(saved)
 
 
 @pytest.mark.parametrize("agent_id", [DEFAULT_AGENT_ID, next(iter(MAGIC_IDS)), "", "a b", "a/b"])
-def test_an_agent_needs_a_free_id(mock: MockMillis, agent_id: str) -> None:
-    """Neither the mock's own agents nor what is no id can be added."""
-    with pytest.raises(ConfigurationError, match="agent id"):
+def test_an_agent_needs_a_new_and_valid_id(mock: MockMillis, agent_id: str) -> None:
+    """The ids of the mock server's own agents and invalid ids are rejected."""
+    with pytest.raises(ConfigurationError, match=r"^agent_id: "):
         mock.add_agent(agent_id)
 
 
 @pytest.mark.parametrize("config", [{"voice": "v"}, {"prompt": {1}}, {"vad_threshold": float("nan")}, 7])
-def test_an_agent_needs_a_config_that_could_be_answered_with(mock: MockMillis, config: Any) -> None:
-    """A config that the contract or JSON does not have is refused where it is given."""
+def test_an_agent_needs_a_valid_config(mock: MockMillis, config: Any) -> None:
+    """A config that does not match the contract, or that JSON cannot encode, is rejected when it is added."""
     with pytest.raises(ConfigurationError, match="config"):
         mock.add_agent(config=config)

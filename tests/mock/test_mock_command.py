@@ -1,4 +1,4 @@
-"""The mock on the command line, and the demo."""
+"""`python -m millis_wrapper.mock` and the demo."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from millis_wrapper.mock.__main__ import main
 
 @pytest.mark.parametrize("quiet", [False, True], ids=["", "quiet"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_runs_the_mock_until_it_is_ended(
+def test_the_command_runs_the_mock_server_until_a_signal(
     end: signal.Signals, quiet: bool, tmp_path: Path
 ) -> None:
-    """It prints where it is and what to set, shows each request, and ends without a traceback."""
+    """It prints its URL and the variables to set, logs requests, and ends without a traceback."""
     script, agents = tmp_path / "script.json", tmp_path / "agents.json"
     script.write_text('["From the file."]')
     agents.write_text('[{"id": "-from-file"}]')
@@ -36,13 +36,13 @@ def test_the_command_runs_the_mock_until_it_is_ended(
         subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
         ExitStack() as stack,
     ):
-        stack.callback(process.kill)  # so that a failure here is not a wait for ever
+        stack.callback(process.kill)  # a failure here must not leave the process running
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
         assert found
         with Millis("k", base_url=found.group()) as millis:
             assert millis.chat.send("Hello", agent_id="-from-file").text == "From the file."
-        # Once it has printed all it has to print, it waits for the signal.
+        # After its last line, the command waits for the signal.
         assert DEFAULT_AGENT_ID in process.stdout.readline()
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(end)
@@ -60,19 +60,19 @@ def test_the_command_runs_the_mock_until_it_is_ended(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--agents", "/nowhere"], "/nowhere: No such file"),
-        (["--script", "/nowhere"], "/nowhere: No such file"),
-        (["--port", "65536"], "port 65536"),
+        (["--agents", "/nowhere"], "/nowhere: cannot be read: No such file"),
+        (["--script", "/nowhere"], "/nowhere: cannot be read: No such file"),
+        (["--port", "65536"], "port: must be 0 to 65535"),
         (["--port", "x"], "--port"),
         (["--pace", "-1"], "--pace: must be a number of seconds"),
         (["--pace", "soon"], "--pace: invalid float value: 'soon'"),
         (["--pace", "inf"], "--pace: must be a number of seconds"),
     ],
 )
-def test_the_command_says_what_is_wrong_with_its_arguments(
+def test_the_message_for_an_invalid_argument_names_it(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong argument is named, and nothing is started."""
+    """The server does not start."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         status: object = main(arguments)
@@ -85,7 +85,7 @@ def test_the_command_says_what_is_wrong_with_its_arguments(
 
 
 class Screen(io.StringIO):
-    """What is shown, and how much of it was there each time something was to be seen at once."""
+    """The output, and its length at each flush."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,38 +95,38 @@ class Screen(io.StringIO):
         self.seen.append(self.getvalue())
 
 
-def test_the_demo_streams_a_reply_and_copies_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The words are shown one by one as they come, then the id of a copy."""
+def test_the_demo_streams_a_reply_and_duplicates_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words appear one by one, followed by the id of the copy."""
     monkeypatch.setattr(demo, "PACE", 0)
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     screen = Screen()
     with redirect_stdout(screen):
         demo.run(None)
-    words = demo.ANSWER.split(" ")
+    words = demo.REPLY.split(" ")
     for number in range(1, len(words)):
         assert any(shown.endswith("Agent: " + " ".join(words[:number])) for shown in screen.seen)
     assert re.search(r"copy's id is -[A-Za-z0-9_-]{19}\.\n$", screen.getvalue())
 
 
 @pytest.mark.parametrize("program", ["millis_wrapper.mock.demo", "millis_wrapper.mock"])
-def test_a_full_stdout_is_told_in_one_line(program: str) -> None:
-    """No traceback, and a status that says so."""
+def test_a_full_disk_is_reported_in_one_line(program: str) -> None:
+    """The program exits with status 1 and prints no traceback."""
     command = [sys.executable, "-m", program, *(["--port", "0"] if program.endswith("mock") else [])]
     with open("/dev/full", "w") as full:
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     assert ran.returncode == 1
     assert ran.stderr.strip().count("\n") == 0
-    assert "stdout cannot be written to: No space left on device" in ran.stderr
+    assert "No space left on device" in ran.stderr
 
 
-def test_the_demo_goes_quietly_when_its_reader_does() -> None:
-    """`scripts/demo | head -1` shows one line, and no traceback."""
+def test_the_demo_ends_silently_when_its_output_is_closed() -> None:
+    """`scripts/demo | head -1` prints one line and no traceback."""
     with subprocess.Popen(
         [sys.executable, "-m", "millis_wrapper.mock.demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as ran:
         assert ran.stdout is not None
         assert ran.stderr is not None
-        assert ran.stdout.readline().startswith(b"A mock of the service runs")
+        assert ran.stdout.readline().startswith(b"The mock server")
         ran.stdout.close()
         assert (ran.stderr.read(), ran.wait(30)) == (b"", 0)
 
@@ -134,7 +134,7 @@ def test_the_demo_goes_quietly_when_its_reader_does() -> None:
 def test_ctrl_c_ends_the_demo_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its status is that of a program that was interrupted."""
+    """The exit status is 130."""
 
     def interrupted(agent_id: str | None) -> None:
         raise KeyboardInterrupt
@@ -144,10 +144,10 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(
     assert capsys.readouterr().err == "\n"
 
 
-def test_the_demo_on_the_live_service_says_first_that_it_is(
+def test_the_demo_warns_before_it_uses_the_live_service(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a key and an agent id it talks to the service, and warns of the cost before it sends anything."""
+    """With an agent id, it prints a warning about the cost before it sends a request."""
     monkeypatch.setenv("MILLIS_API_KEY", "live-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     agent_id = millis_mock.add_agent()
@@ -166,10 +166,10 @@ def test_the_demo_on_the_live_service_says_first_that_it_is(
     assert f"Agent: {demo.QUESTION}" in screen.getvalue()
 
 
-def test_the_demo_shows_no_control_characters_of_a_reply(
+def test_the_demo_escapes_control_characters_of_a_reply(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the network says cannot play tricks on the terminal."""
+    """Text from the network cannot change the terminal."""
     monkeypatch.setenv("MILLIS_API_KEY", "live-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.reply_with("\x1b[2Jgone")
@@ -180,10 +180,10 @@ def test_the_demo_shows_no_control_characters_of_a_reply(
     assert "gone" in screen.getvalue()
 
 
-def test_the_demo_fails_with_one_line(
+def test_an_error_of_the_demo_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No key, and arguments that it does not have, are told without a traceback."""
+    """A missing key and unknown arguments do not cause a traceback."""
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     assert demo.main(["-Oabc"]) == 1
     assert "MILLIS_API_KEY" in capsys.readouterr().err

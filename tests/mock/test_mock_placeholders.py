@@ -1,4 +1,4 @@
-"""The mock fills `{name}` placeholders from the metadata, and shows which ones it could not fill."""
+"""The mock server fills in `{name}` placeholders from the metadata and lists the unfilled ones."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
 
 async def request(mock: MockMillis, text: str = "Hello", **agent: Any) -> str:
-    """Send one chat request, and return the text of the reply."""
+    """Send one chat request and return the text of the reply."""
     body = {"agent": agent, "messages": [{"role": "user", "content": text}]}
-    answer = await post(mock.app, CHAT, body)
-    assert answer.status == 200
-    return "".join(texts(answer.body))
+    response = await post(mock.app, CHAT, body)
+    assert response.status == 200
+    return "".join(texts(response.body))
 
 
 @pytest.mark.anyio
 async def test_the_echo_is_filled_in(mock: MockMillis) -> None:
-    """Text is inserted as it is, other values as JSON; a placeholder without a value stays."""
+    """Strings are inserted unchanged, and other values as JSON. A placeholder without a value stays."""
     metadata = {"name": "Ada", "n": 1.5, "ok": True, "none": None, "user": {"city": "Paris"}, "a.b": "dot"}
-    said = await request(
+    text = await request(
         mock,
         "{name} {n} {ok} {none} {user} {user.city} {user.zip} {a.b} {nmae} {{name}} {} {1} { name }",
         agent_id=DEFAULT_AGENT_ID,
         metadata=metadata,
     )
-    assert said == (
+    assert text == (
         'Ada 1.5 true null {"city": "Paris"} Paris {user.zip} dot {nmae} {{name}} {} {1} { name }'
     )
     assert mock.requests[-1].unfilled == ["user.zip", "nmae"]
 
 
 @pytest.mark.anyio
-async def test_without_metadata_the_echo_is_the_message(mock: MockMillis) -> None:
-    """A message that holds braces reaches the agent unchanged."""
+async def test_without_metadata_placeholders_stay(mock: MockMillis) -> None:
+    """A message that contains braces is unchanged."""
     assert await request(mock, "{name}", agent_id=DEFAULT_AGENT_ID) == "{name}"
     assert await request(mock, "{name}", agent_id=DEFAULT_AGENT_ID, metadata=None) == "{name}"
 
@@ -49,8 +49,8 @@ async def test_a_value_is_filled_in_once(mock: MockMillis) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_request_shows_its_prompt_as_filled_in(mock: MockMillis) -> None:
-    """The prompt is the override's if it has one, and the saved agent's otherwise."""
+async def test_a_request_shows_its_filled_in_prompt(mock: MockMillis) -> None:
+    """The prompt is that of the override or, without one, that of the saved agent."""
     agent_id = mock.add_agent(config={"prompt": "Serve {name} of {city}.", "first_message": "Hi {name}"})
     await request(mock, agent_id=agent_id, metadata={"name": "Ada", "city": "Paris"})
     assert mock.requests[-1].prompt == "Serve Ada of Paris."
@@ -65,8 +65,8 @@ async def test_a_request_shows_its_prompt_as_filled_in(mock: MockMillis) -> None
 
 
 @pytest.mark.anyio
-async def test_a_misspelled_placeholder_is_unfilled(mock: MockMillis) -> None:
-    """Each name is listed once: of the prompt, the first message and the user's messages, in this order."""
+async def test_a_misspelled_placeholder_is_listed_as_unfilled(mock: MockMillis) -> None:
+    """Each name is listed once, in the order prompt, first message, messages of the user."""
     config = {"prompt": "{nmae} {nmae} {FromPhone}", "first_message": "{frist}"}
     body = {
         "agent": {"agent_config": config, "metadata": {"name": "Ada"}},
@@ -92,7 +92,7 @@ async def test_a_misspelled_placeholder_is_unfilled(mock: MockMillis) -> None:
     ],
 )
 async def test_a_refused_request_has_no_prompt(mock: MockMillis, body: Any) -> None:
-    """Whatever was sent is remembered without a failure of the mock."""
+    """The mock server records invalid requests without failing."""
     assert (await post(mock.app, CHAT, body)).status == 422
     assert (mock.requests[-1].prompt, mock.requests[-1].unfilled) == (None, [])
     await post(mock.app, duplicate_path())

@@ -1,4 +1,4 @@
-"""The mock refuses what the service refuses, in the service's words."""
+"""The mock server refuses the same requests as the service, in the same form."""
 
 from __future__ import annotations
 
@@ -87,21 +87,21 @@ def with_config(**config: Any) -> dict[str, Any]:
         ),
     ],
 )
-async def test_a_request_that_does_not_fit_is_refused_with_the_place(
+async def test_the_422_for_an_invalid_request_names_the_place(
     mock: MockMillis, body: Any, loc: list[str | int], msg: str, kind: str
 ) -> None:
-    """The 422 names the one place that is wrong, in the service's form and words."""
-    answer = await post(mock.app, CHAT, body)
-    assert answer.status == 422
-    assert list(violations(answer.json, "HTTPValidationError")) == []
-    first, *_ = answer.json["detail"]
+    """The detail has the form and the messages of the service."""
+    response = await post(mock.app, CHAT, body)
+    assert response.status == 422
+    assert list(violations(response.json, "HTTPValidationError")) == []
+    first, *_ = response.json["detail"]
     assert (first["loc"], first["type"]) == (loc, kind)
     assert msg in first["msg"]
 
 
 @pytest.mark.anyio
-async def test_every_violation_is_named_once_and_no_more_than_fifty(mock: MockMillis) -> None:
-    """A union of message kinds does not multiply the violations, and a flood of them is cut short."""
+async def test_the_422_lists_every_violation_once_and_at_most_fifty(mock: MockMillis) -> None:
+    """A violation in one kind of message is not repeated for the others, and a long list is cut."""
     two = {**chat_body(), "messages": [message(content=...), message(role="tool", content=1)]}
     places = [tuple(item["loc"][1:]) for item in (await post(mock.app, CHAT, two)).json["detail"]]
     assert sorted(places) == [
@@ -126,13 +126,13 @@ async def test_every_violation_is_named_once_and_no_more_than_fifty(mock: MockMi
         (b"[" + b"9" * 5000 + b"]", "json_invalid"),
     ],
 )
-async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind: str) -> None:
-    """No body at all, half a one, and numbers that JSON does not have: each is a 422."""
-    answer = await post(mock.app, CHAT, content)
-    assert answer.status == 422
-    assert list(violations(answer.json, "HTTPValidationError")) == []
-    assert answer.json["detail"][0]["type"] == kind
-    assert answer.json["detail"][0]["loc"] == ["body"]
+async def test_a_body_that_is_not_json_is_refused(mock: MockMillis, content: bytes, kind: str) -> None:
+    """An empty body, incomplete JSON and numbers that JSON does not allow return 422."""
+    response = await post(mock.app, CHAT, content)
+    assert response.status == 422
+    assert list(violations(response.json, "HTTPValidationError")) == []
+    assert response.json["detail"][0]["type"] == kind
+    assert response.json["detail"][0]["loc"] == ["body"]
 
 
 @pytest.mark.anyio
@@ -150,13 +150,13 @@ async def test_what_is_no_json_is_refused(mock: MockMillis, content: bytes, kind
         ("", 422),
     ],
 )
-async def test_a_body_must_be_labeled_as_json(mock: MockMillis, label: str, status: int) -> None:
-    """A body with another Content-Type is refused, as in FastAPI; `duplicate` needs none."""
-    answer = await post(mock.app, CHAT, chat_body(), headers={"content-type": label})
-    assert answer.status == status
+async def test_a_body_needs_a_json_content_type(mock: MockMillis, label: str, status: int) -> None:
+    """A body with another Content-Type is refused, like in FastAPI. `duplicate` does not need one."""
+    response = await post(mock.app, CHAT, chat_body(), headers={"content-type": label})
+    assert response.status == status
     if status == 422:
-        assert list(violations(answer.json, "HTTPValidationError")) == []
-        (detail,) = answer.json["detail"]
+        assert list(violations(response.json, "HTTPValidationError")) == []
+        (detail,) = response.json["detail"]
         assert (detail["loc"], detail["type"]) == (["body"], "model_attributes_type")
         assert "Content-Type" in detail["msg"]
         assert (label or "none") in detail["msg"]
@@ -166,58 +166,57 @@ async def test_a_body_must_be_labeled_as_json(mock: MockMillis, label: str, stat
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", [CHAT, duplicate_path()])
 async def test_a_body_that_is_too_large_is_refused(mock: MockMillis, path: str) -> None:
-    """The mock, which may listen to other machines, holds no more of a request than 16 MiB."""
+    """The mock server, which may be reachable from other machines, reads at most 16 MiB of a request."""
     assert (await post(mock.app, path, b" " * (16 * 1024 * 1024 + 1))).status == 413
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", [CHAT, duplicate_path()])
 async def test_a_request_without_a_usable_key_is_refused(mock: MockMillis, path: str) -> None:
-    """There has to be a key, it is sent as it is, and any will do."""
-    for key, words in ((" ", "No key"), ("", "No key"), ("Bearer abc", "without Bearer")):
-        answer = await post(mock.app, path, chat_body(), headers={"authorization": key})
-        assert answer.status == 401
-        assert words in answer.json["detail"]
+    """Any key without `Bearer` is accepted; a missing key is refused."""
+    for key, key_word in ((" ", "missing"), ("", "missing"), ("Bearer abc", "without Bearer")):
+        response = await post(mock.app, path, chat_body(), headers={"authorization": key})
+        assert response.status == 401
+        assert key_word in response.json["detail"]
     for key in ("x", "bearerXYZ"):
         assert (await post(mock.app, path, chat_body(), headers={"authorization": key})).status == 200
 
 
 @pytest.mark.anyio
-async def test_a_mock_with_a_key_takes_no_other() -> None:
-    """For tests of what a wrong key does."""
+async def test_a_mock_server_with_a_key_refuses_other_keys() -> None:
+    """`api_key` lets tests check the error for a wrong key."""
     mock = MockMillis(api_key="right")
     assert (await post(mock.app, CHAT, chat_body(), headers={"authorization": "wrong"})).status == 401
     assert (await post(mock.app, CHAT, chat_body(), headers={"authorization": "right"})).status == 200
 
 
 @pytest.mark.anyio
-async def test_the_key_is_looked_for_only_when_the_request_is_in_order(mock: MockMillis) -> None:
-    """The service declares the key as optional, so the body's violations come first."""
+async def test_the_body_is_checked_before_the_key(mock: MockMillis) -> None:
+    """The service declares the key as optional, so an invalid body without a key returns 422, not 401."""
     assert (await post(mock.app, CHAT, {}, headers={"authorization": ""})).status == 422
 
 
 @pytest.mark.anyio
 async def test_an_unknown_agent_is_not_found(mock: MockMillis) -> None:
-    """The detail names the agents that there are, since a wrong id is mostly a slip of a test."""
+    """The detail lists the existing agents, because an unknown id is usually a mistake in a test."""
     mock.add_agent("-mine")
     await post(mock.app, duplicate_path())
-    known = f"The mock has no agent -nobody; it has {DEFAULT_AGENT_ID}, -mine; "
     for path, body in ((CHAT, chat_body(agent_id="-nobody")), (duplicate_path("-nobody"), None)):
-        answer = await post(mock.app, path, body)
-        assert answer.status == 404
-        assert answer.json["detail"].startswith(known)
-        assert 'add_agent("-nobody")' in answer.json["detail"]
+        response = await post(mock.app, path, body)
+        assert response.status == 404
+        assert f"-nobody, only {DEFAULT_AGENT_ID}, -mine;" in response.json["detail"]
+        assert 'add_agent("-nobody")' in response.json["detail"]
     nobody: dict[str, Any] = {**chat_body(), "agent": {"agent_id": None, "agent_config": None}}
-    answer = await post(mock.app, CHAT, nobody)
-    assert answer.status == 404
-    assert "neither" in answer.json["detail"]
+    response = await post(mock.app, CHAT, nobody)
+    assert response.status == 404
+    assert "agent_id or agent_config" in response.json["detail"]
 
 
 @pytest.mark.anyio
-async def test_other_addresses_and_methods_are_refused_in_json(mock: MockMillis) -> None:
-    """A wrong path is a 404 and a wrong method a 405, both in the service's form."""
-    answer = await post(mock.app, "/chat")
-    assert (answer.status, answer.json) == (404, {"detail": "Not Found"})
-    answer = await post(mock.app, "/openapi.json")
-    assert (answer.status, answer.json) == (405, {"detail": "Method Not Allowed"})
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+async def test_other_paths_and_methods_are_refused_with_json(mock: MockMillis) -> None:
+    """An unknown path returns 404 and another method 405, both with a JSON body."""
+    response = await post(mock.app, "/chat")
+    assert (response.status, response.json) == (404, {"detail": "Not Found"})
+    response = await post(mock.app, "/openapi.json")
+    assert (response.status, response.json) == (405, {"detail": "Method Not Allowed"})
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}

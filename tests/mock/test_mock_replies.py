@@ -1,4 +1,4 @@
-"""The mock's agents say what they are told to say, in the documented form."""
+"""Mock agents stream the replies that a test sets, in the documented form."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ SLOW = "-mock-slow----------"
 
 @pytest.mark.anyio
 async def test_a_reply_streams_as_documented_chunks_and_ends_with_done(mock: MockMillis) -> None:
-    """The bytes of a reply are those of the documentation, one event for each word."""
-    answer = await post(mock.app, CHAT, chat_body("Hello there"))
-    assert answer.status == 200
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.pieces == [
+    """The body has the documented form, with one event per word."""
+    response = await post(mock.app, CHAT, chat_body("Hello there"))
+    assert response.status == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.chunks == [
         b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":" there"}}]}\n\n',
         b"data: [DONE]\n\n",
     ]
-    assert answer.complete
+    assert response.complete
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("text", ["", " ", "a", "  two  words \n", "Grüße 👋\ud83d", "one\n\ntwo\tthree"])
-async def test_the_pieces_of_a_reply_are_the_whole_reply(mock: MockMillis, text: str) -> None:
-    """However a text is cut into pieces, nothing of it is lost or added."""
-    answer = await post(mock.app, CHAT, chat_body(text))
-    assert "".join(texts(answer.body)) == text
+async def test_the_chunks_of_a_reply_add_up_to_its_text(mock: MockMillis, text: str) -> None:
+    """Splitting a text into chunks does not lose or add a character."""
+    response = await post(mock.app, CHAT, chat_body(text))
+    assert "".join(texts(response.body)) == text
 
 
 @pytest.mark.anyio
-async def test_the_echo_says_the_last_message_and_nothing_when_there_is_none(mock: MockMillis) -> None:
-    """Without further ado the agents repeat what was said last, by whom ever."""
+async def test_the_echo_is_the_last_message(mock: MockMillis) -> None:
+    """By default, agents repeat the last message, of any role; without messages, the reply is empty."""
     history = [
         {"role": "user", "content": "first"},
         {"role": "tool", "content": "last", "tool_call_id": "1"},
@@ -52,81 +52,83 @@ async def test_the_echo_says_the_last_message_and_nothing_when_there_is_none(moc
 
 
 @pytest.mark.anyio
-async def test_a_script_is_said_in_order_and_its_last_reply_again_and_again(mock: MockMillis) -> None:
-    """A script goes on from request to request; a list in it is a reply in these very pieces."""
+async def test_replies_come_in_order_and_the_last_one_repeats(mock: MockMillis) -> None:
+    """Every request takes the next reply. A list in a script is one reply with these chunks."""
     mock.reply_with("one", ["t", "wo"], "three")
-    said = [texts((await post(mock.app, CHAT, chat_body())).body) for _ in range(4)]
-    assert said == [["one"], ["t", "wo"], ["three"], ["three"]]
+    replies = [texts((await post(mock.app, CHAT, chat_body())).body) for _ in range(4)]
+    assert replies == [["one"], ["t", "wo"], ["three"], ["three"]]
 
 
 @pytest.mark.anyio
-async def test_a_function_is_given_the_request_and_says_what_it_returns(mock: MockMillis) -> None:
-    """A reply function sees the whole request, and may give a text or its pieces."""
+async def test_a_reply_function_gets_the_request_and_returns_the_reply(mock: MockMillis) -> None:
+    """The function gets the request body, and returns a string or yields chunks."""
     mock.reply_with(lambda body: f"{len(body['messages'])} for {body['agent']['metadata']['name']}")
     body = {**chat_body(), "agent": {"agent_id": DEFAULT_AGENT_ID, "metadata": {"name": "Ada"}}}
     assert texts((await post(mock.app, CHAT, body)).body) == ["1", " for", " Ada"]
 
-    def pieces(body: dict[str, Any]) -> Iterator[str]:
+    def chunks(body: dict[str, Any]) -> Iterator[str]:
         yield "Hel"
         yield "lo"
 
-    mock.reply_with(pieces)
+    mock.reply_with(chunks)
     assert texts((await post(mock.app, CHAT, body)).body) == ["Hel", "lo"]
     mock.reply_with()
     assert texts((await post(mock.app, CHAT, body)).body) == ["Hello"]
 
 
 @pytest.mark.anyio
-async def test_a_function_that_fails_is_reported_to_the_caller(mock: MockMillis) -> None:
-    """A mistake in a test's own reply function reaches that test, in its own words."""
+async def test_the_error_of_a_reply_function_is_in_the_response(mock: MockMillis) -> None:
+    """A mistake in a test's own reply function returns status 500 with the message of its exception."""
 
     def broken(body: dict[str, Any]) -> str:
         raise KeyError("no such turn")
 
     mock.reply_with(broken)
-    answer = await post(mock.app, CHAT, chat_body())
-    assert answer.status == 500
-    assert answer.json == {"detail": "the reply function raised KeyError: 'no such turn'"}
+    response = await post(mock.app, CHAT, chat_body())
+    assert response.status == 500
+    assert response.json == {"detail": "the reply function raised KeyError: 'no such turn'"}
 
-    def of_no_kind(body: dict[str, Any]) -> Any:
+    def invalid(body: dict[str, Any]) -> Any:
         return 7
 
-    mock.reply_with(of_no_kind)
-    assert "what is not a reply: 7" in (await post(mock.app, CHAT, chat_body())).json["detail"]
+    mock.reply_with(invalid)
+    assert "invalid reply" in (await post(mock.app, CHAT, chat_body())).json["detail"]
 
 
 @pytest.mark.anyio
-async def test_a_function_that_fails_in_mid_reply_ends_the_stream_with_an_error(mock: MockMillis) -> None:
-    """What was said before stays, and the failure is an event of its own."""
+async def test_a_reply_function_that_fails_halfway_ends_the_stream_with_an_error(
+    mock: MockMillis,
+) -> None:
+    """The text before the failure is sent, followed by an error event."""
 
     def breaks(body: dict[str, Any]) -> Iterator[Any]:
         yield "Hel"
-        raise ValueError("out of words")
+        raise ValueError("no more text")
 
     mock.reply_with(breaks)
-    answer = await post(mock.app, CHAT, chat_body())
-    assert answer.pieces[0] == b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\n'
-    assert answer.pieces[1:] == [
-        b'data: {"error":{"message":"the reply function raised ValueError: out of words"}}\n\n'
+    response = await post(mock.app, CHAT, chat_body())
+    assert response.chunks[0] == b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\n'
+    assert response.chunks[1:] == [
+        b'data: {"error":{"message":"the reply function raised ValueError: no more text"}}\n\n'
     ]
 
-    def of_no_kind(body: dict[str, Any]) -> Iterator[Any]:
+    def invalid(body: dict[str, Any]) -> Iterator[Any]:
         yield 7
 
-    mock.reply_with(of_no_kind)
-    assert b"gave a int as a piece" in (await post(mock.app, CHAT, chat_body())).body
+    mock.reply_with(invalid)
+    assert b"must be a str or a dict, got int" in (await post(mock.app, CHAT, chat_body())).body
 
 
 @pytest.mark.parametrize("replies", [(7,), (None,), ([],), (["a", 1],), ("a", echo)])
-def test_what_is_no_reply_is_refused(mock: MockMillis, replies: tuple[Any, ...]) -> None:
-    """A wrong reply is told where it is set, and not when it should be said."""
+def test_an_invalid_reply_is_rejected(mock: MockMillis, replies: tuple[Any, ...]) -> None:
+    """The error is raised when the reply is set, not when it is used."""
     with pytest.raises(ConfigurationError, match="reply"):
         mock.reply_with(*replies)
 
 
 @pytest.mark.anyio
-async def test_a_script_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -> None:
-    """A file's replies are said as those of code."""
+async def test_a_script_can_be_loaded_from_a_file(mock: MockMillis, tmp_path: Path) -> None:
+    """Replies from a file work like replies from code."""
     script = tmp_path / "script.json"
     script.write_text('["Hello!", ["Good", "bye."]]')
     mock.load_script(script)
@@ -135,8 +137,10 @@ async def test_a_script_can_come_from_a_file(mock: MockMillis, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [None, "nope", "{}", "[]", "[1]", '["a", []]'])
-def test_a_script_file_that_is_wrong_is_named(mock: MockMillis, tmp_path: Path, content: str | None) -> None:
-    """Whatever is wrong with a file, the error names it."""
+def test_the_message_for_an_invalid_script_file_names_the_file(
+    mock: MockMillis, tmp_path: Path, content: str | None
+) -> None:
+    """The message names the file for every kind of mistake."""
     script = tmp_path / "script.json"
     if content is not None:
         script.write_text(content)
@@ -145,8 +149,8 @@ def test_a_script_file_that_is_wrong_is_named(mock: MockMillis, tmp_path: Path, 
 
 
 @pytest.mark.anyio
-async def test_the_pace_is_kept_between_the_pieces() -> None:
-    """There is one wait between two pieces, and none before the first or after the last."""
+async def test_the_pace_is_the_delay_between_two_chunks() -> None:
+    """There is no delay before the first chunk or after the last one."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -159,7 +163,7 @@ async def test_the_pace_is_kept_between_the_pieces() -> None:
 
 @pytest.mark.anyio
 async def test_the_slow_agent_waits_before_its_first_byte() -> None:
-    """Until the wait is over not even the status has been sent."""
+    """The status code is sent only after the delay."""
     seen: list[tuple[float, int]] = []
     exchange_so_far = Exchange()
 
@@ -170,9 +174,9 @@ async def test_the_slow_agent_waits_before_its_first_byte() -> None:
         exchange_so_far.status = exchange.status
 
     mock = MockMillis(slow=1.5, sleep=sleep)
-    answer = await post(mock.app, CHAT, chat_body(agent_id=SLOW), watch=watch)
+    response = await post(mock.app, CHAT, chat_body(agent_id=SLOW), watch=watch)
     assert seen == [(1.5, 0)]
-    assert texts(answer.body) == ["Hello"]
+    assert texts(response.body) == ["Hello"]
 
 
 CALLS: list[ToolCallDict] = [
@@ -183,10 +187,10 @@ USAGE: UsageDict = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 
 
 
 @pytest.mark.parametrize("from_file", [False, True], ids=["in Python", "in a script file"])
-def test_a_whole_reply_is_said_in_pieces_and_comes_back_whole(
+def test_a_chat_reply_is_streamed_and_returned_unchanged(
     millis: Millis, millis_mock: MockMillis, tmp_path: Path, from_file: bool
 ) -> None:
-    """Tool calls, finish_reason and usage can be tested: what the mock is given is what the client reads."""
+    """The client returns the tool calls, finish_reason and usage that the test passed to the mock server."""
     wanted = ChatReply("One moment.", "tool_calls", "done", USAGE, CALLS)
     if from_file:
         script = tmp_path / "script.json"
@@ -198,22 +202,22 @@ def test_a_whole_reply_is_said_in_pieces_and_comes_back_whole(
         chunks = list(stream)
     assert stream.get_final_reply() == wanted
     arguments = [chunk for chunk in chunks if "arguments" in json.dumps(chunk.data)]
-    assert len(arguments) > len(CALLS)  # as services do, in several pieces each
+    assert len(arguments) > len(CALLS)  # several chunks per call, like from a real service
 
 
-def test_chunks_are_sent_as_they_are(millis: Millis, millis_mock: MockMillis) -> None:
-    """Whatever a service may send can be put to the client, among texts or alone."""
-    odd = {"choices": [{"delta": {"content": "!"}}], "x_trace": [1, None]}
-    millis_mock.reply_with(["Hello", odd], {"error": {"message": "no"}})
+def test_chunk_dicts_are_sent_unchanged(millis: Millis, millis_mock: MockMillis) -> None:
+    """A test can send any event data to the client, between strings or alone."""
+    extended = {"choices": [{"delta": {"content": "!"}}], "x_trace": [1, None]}
+    millis_mock.reply_with(["Hello", extended], {"error": {"message": "no"}})
     with millis.chat.stream("Hello", agent_id=DEFAULT_AGENT_ID) as stream:
-        assert [chunk.data for chunk in stream][1] == odd
+        assert [chunk.data for chunk in stream][1] == extended
     assert stream.get_final_reply().text == "Hello!"
     with pytest.raises(StreamFailedError, match="no"):
         millis.chat.send("Hello", agent_id=DEFAULT_AGENT_ID)
 
 
 def test_a_function_may_return_any_kind_of_reply(millis: Millis, millis_mock: MockMillis) -> None:
-    """The tool is called once, and its result is answered in words."""
+    """The agent calls a tool once and then replies to the result of the tool."""
 
     def agent(body: dict[str, Any]) -> Reply:
         if body["messages"][-1]["role"] == "tool":
@@ -229,7 +233,7 @@ def test_a_function_may_return_any_kind_of_reply(millis: Millis, millis_mock: Mo
 
 
 @pytest.mark.parametrize("reply", [{"tool_calls": 5}, {"tool_calls": ["book"]}, {1, 2}, 7, None, []])
-def test_a_reply_in_a_wrong_form_is_refused(reply: Any) -> None:
-    """It is refused where it is set."""
-    with pytest.raises(ConfigurationError, match=r"is not a reply|tool_calls"):
+def test_a_reply_of_a_wrong_type_is_rejected(reply: Any) -> None:
+    """`reply_with` raises the error."""
+    with pytest.raises(ConfigurationError, match=r"a reply must|tool_calls"):
         MockMillis().reply_with(reply)

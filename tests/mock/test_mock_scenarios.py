@@ -1,4 +1,4 @@
-"""The real client, sync and async, takes every agent that fails on purpose as it should."""
+"""Every failure scenario leads to the right error or result in the clients, sync and async."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from millis_wrapper.mock._scenarios import SCENARIOS, scenario_named
 TEXT = "one two three four"
 BEGINNING = "one two"
 
-# For what never comes: the other calls have all the time there is.
+# Short timeouts for responses that never arrive. The other calls use the defaults.
 LIMITS = {"slow": Timeout(first_byte=0.05), "stall": Timeout(idle=1)}
 
 
 @attrs.frozen
 class Outcome:
-    """What a call has to end in.
+    """The expected outcome of a call.
 
-    `error`: its class, None for a success. `attempts`: how often the call is sent, with two retries.
-    `holds`: attributes of the error or of the result. `reply`: the text that had come before the error.
+    `error`: the class of the error, or None. `attempts`: the number of requests, with up to two retries.
+    `holds`: attributes of the error or the result. `reply`: the text received before the error.
     """
 
     error: type[MillisError] | None = None
@@ -54,11 +54,11 @@ def refused(cls: type[MillisError], status: int, attempts: int = 1, **holds: Any
     return Outcome(cls, attempts, {"status_code": status, **holds})
 
 
-def said(attempts: int = 1, **holds: Any) -> Outcome:
+def replied(attempts: int = 1, **holds: Any) -> Outcome:
     return Outcome(None, attempts, {"text": TEXT, "ended": "done", **holds})
 
 
-def broken(cls: type[MillisError], **holds: Any) -> Outcome:
+def cut_off(cls: type[MillisError], **holds: Any) -> Outcome:
     return Outcome(cls, 1, holds, BEGINNING)
 
 
@@ -70,34 +70,34 @@ CHATS: dict[str, Outcome] = {
     "404": refused(NotFoundError, 404, detail=None, body=""),
     "422": refused(UnprocessableEntityError, 422),
     "429": refused(RateLimitError, 429, attempts=3, **LIMITED),
-    "429-1-then-ok": said(attempts=2),
-    "429-2-then-ok": said(attempts=3),
+    "429-1-then-ok": replied(attempts=2),
+    "429-2-then-ok": replied(attempts=3),
     "429-3-then-ok": refused(RateLimitError, 429, attempts=3, **LIMITED),
     "500": refused(InternalServerError, 500, detail="Internal Server Error"),
     "503": refused(InternalServerError, 503, retry_after=None),
-    "503-then-ok": said(attempts=2),
+    "503-then-ok": replied(attempts=2),
     "502-html": refused(InternalServerError, 502, detail=None),
     "slow": Outcome(APITimeoutError, holds={"maybe_processed": True}),
-    "stall": broken(StreamInterruptedError),
-    "cut": broken(StreamInterruptedError),
-    "half-event": broken(StreamInterruptedError),
-    "error-event": broken(StreamFailedError, error={"message": "the mock's model is overloaded"}),
-    "error-object": broken(StreamFailedError),
-    "no-done": said(ended="eof"),
-    "role-only": said(),
-    "null-deltas": said(),
-    "crlf": said(),
-    "one-byte": said(),
-    "comments": said(),
+    "stall": cut_off(StreamInterruptedError),
+    "cut": cut_off(StreamInterruptedError),
+    "half-event": cut_off(StreamInterruptedError),
+    "error-event": cut_off(StreamFailedError, error={"message": "the mock's model is overloaded"}),
+    "error-object": cut_off(StreamFailedError),
+    "no-done": replied(ended="eof"),
+    "role-only": replied(),
+    "null-deltas": replied(),
+    "crlf": replied(),
+    "one-byte": replied(),
+    "comments": replied(),
     "200-html": Outcome(UnexpectedResponseError),
-    "unknown-fields": said(),
-    "nulls": said(finish_reason=None, usage=None),
-    "new-values": said(finish_reason="mock_new_reason"),
-    "seconds": said(),
-    "iso-date": said(),
+    "unknown-fields": replied(),
+    "nulls": replied(finish_reason=None, usage=None),
+    "new-values": replied(finish_reason="mock_new_reason"),
+    "seconds": replied(),
+    "iso-date": replied(),
 }
 
-# A copy is sent for again only after a 429: anything else may have made one.
+# A duplicate is retried only after a 429, because any other failure may have made a copy.
 COPIES: dict[str, Outcome] = {
     "401": refused(AuthenticationError, 401),
     "404": refused(NotFoundError, 404),
@@ -122,44 +122,44 @@ def names() -> list[str]:
     return [scenario.name for scenario in SCENARIOS.values()]
 
 
-def test_every_scenario_has_its_expected_outcome() -> None:
-    """No scenario is added without saying what the client makes of it."""
+def test_every_scenario_has_an_expected_outcome() -> None:
+    """A new scenario needs an expected outcome of a chat in this file."""
     assert list(CHATS) == names()
     assert set(COPIES) <= set(names())
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", names())
-async def test_the_client_takes_a_chat_that_goes_wrong(
+async def test_a_chat_ends_with_the_expected_outcome(
     clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
-    """Each scenario ends in the one right error or reply, after the right number of attempts."""
+    """Every scenario ends with the expected error or reply after the expected number of attempts."""
     millis_mock.slow = 30
     outcome = CHATS[name]
     client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
-        hold(await client.chat.send(TEXT, agent_id=agent_id), outcome)
+        check(await client.chat.send(TEXT, agent_id=agent_id), outcome)
     else:
         with pytest.raises(MillisError) as caught:
             await client.chat.send(TEXT, agent_id=agent_id)
-        hold(caught.value, outcome)
+        check(caught.value, outcome)
     assert [request.agent_id for request in millis_mock.requests] == [agent_id] * outcome.attempts
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", names())
-async def test_the_client_takes_a_copy_that_goes_wrong(
+async def test_a_duplicate_ends_with_the_expected_outcome(
     clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
-    """Each scenario ends in the one right error or copy, and nothing is copied twice."""
+    """Every scenario ends with the expected error or copy, and an agent is not duplicated twice."""
     millis_mock.slow = 30
     outcome = COPIES.get(name, COPIED)
     client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         copy = await client.agents.duplicate(agent_id)
-        hold(copy, outcome)
+        check(copy, outcome)
         assert re.fullmatch(r"-[A-Za-z0-9_-]{19}", copy.id)
         assert copy.config is not None
         assert copy.config.to_dict() == copy.raw["config"]
@@ -167,11 +167,11 @@ async def test_the_client_takes_a_copy_that_goes_wrong(
     else:
         with pytest.raises(MillisError) as caught:
             await client.agents.duplicate(agent_id)
-        hold(caught.value, outcome)
+        check(caught.value, outcome)
     assert [request.agent_id for request in millis_mock.requests] == [agent_id] * outcome.attempts
 
 
-def hold(result: ChatReply | DuplicatedAgent | MillisError, outcome: Outcome) -> None:
+def check(result: ChatReply | DuplicatedAgent | MillisError, outcome: Outcome) -> None:
     if outcome.error is not None:
         assert type(result) is outcome.error
     assert {name: getattr(result, name) for name in outcome.holds} == outcome.holds
@@ -181,8 +181,8 @@ def hold(result: ChatReply | DuplicatedAgent | MillisError, outcome: Outcome) ->
 
 
 @pytest.mark.anyio
-async def test_a_slow_agent_is_fine_for_who_waits(clients: Clients, millis_mock: MockMillis) -> None:
-    """Slow is late, and not lost."""
+async def test_a_slow_response_within_the_timeout_succeeds(clients: Clients, millis_mock: MockMillis) -> None:
+    """The scenario `slow` delays the response without any other failure."""
     millis_mock.slow = 0.01
     client = clients.patient(millis_mock.url)
     agent_id = scenario_named("slow").agent_id
@@ -198,10 +198,10 @@ async def test_a_slow_agent_is_fine_for_who_waits(clients: Clients, millis_mock:
         ("new-values", [("config", "voice", "provider"), ("config", "tools")]),
     ],
 )
-async def test_what_a_copy_holds_beyond_the_contract_is_kept(
+async def test_unknown_keys_and_values_of_a_copy_are_kept(
     clients: Clients, millis_mock: MockMillis, name: str, places: list[tuple[str, ...]]
 ) -> None:
-    """Keys and values that nobody foresaw are in `raw`, at every depth."""
+    """`raw` contains unknown keys and values at every depth."""
     copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     for place in places:
         value: Any = copy.raw
@@ -212,10 +212,10 @@ async def test_what_a_copy_holds_beyond_the_contract_is_kept(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["seconds", "iso-date"])
-async def test_the_moment_of_a_copy_is_read_in_every_form(
+async def test_the_time_of_a_copy_is_parsed_in_every_form(
     clients: Clients, millis_mock: MockMillis, name: str
 ) -> None:
-    """Milliseconds, seconds and text name one and the same moment, to the second."""
+    """Milliseconds, seconds and ISO 8601 text give the same time, to the second."""
     millis_mock.agents.clock = lambda: 1_700_000_000.0
     copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     assert copy.raw["created_at"] in (1_700_000_000, "2023-11-14T22:13:20+00:00")

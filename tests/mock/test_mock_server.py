@@ -1,4 +1,4 @@
-"""The mock on the network: it serves, it stops, and nothing keeps it from either."""
+"""The mock server on the network: starting, serving and stopping."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SLOW = "-mock-slow----------"
 
 
 @pytest.mark.parametrize("name", ["millis.yaml", "millis.json"])
-def test_the_mock_serves_the_contract(millis_mock: MockMillis, name: str) -> None:
-    """Both forms of the contract come byte for byte as they are installed."""
+def test_the_mock_server_serves_the_contract(millis_mock: MockMillis, name: str) -> None:
+    """The YAML and JSON forms of the contract are served unchanged."""
     contract = (files("millis_api") / "contract" / name).read_bytes()
-    answer = httpx.get(f"{millis_mock.url}/open{name.replace('millis', 'api')}", trust_env=False)
-    assert answer.content == contract
-    assert name.partition(".")[2] in answer.headers["content-type"]
+    response = httpx.get(f"{millis_mock.url}/open{name.replace('millis', 'api')}", trust_env=False)
+    assert response.content == contract
+    assert name.partition(".")[2] in response.headers["content-type"]
 
 
 PREFLIGHT = {
@@ -41,8 +41,8 @@ PREFLIGHT = {
 
 
 @pytest.mark.parametrize("path", [CHAT, duplicate_path()])
-def test_a_browser_may_call_the_mock_only_if_cors_is_on(path: str) -> None:
-    """The preflight and the request itself are allowed for every origin, method and header."""
+def test_a_browser_may_call_the_mock_server_only_with_cors(path: str) -> None:
+    """With `cors`, preflights and requests are allowed for every origin, method and header."""
     with MockMillis(cors=True) as mock, httpx.Client(trust_env=False) as client:
         allowed = client.options(mock.url + path, headers=PREFLIGHT)
         assert allowed.status_code == 200
@@ -66,22 +66,22 @@ def test_a_browser_may_call_the_mock_only_if_cors_is_on(path: str) -> None:
         assert "access-control-allow-origin" not in refused.headers
 
 
-def test_the_mock_serves_its_page_of_magic_ids(millis_mock: MockMillis) -> None:
-    """Whoever runs the mock can look its ids up without the sources."""
+def test_the_mock_server_serves_its_documentation(millis_mock: MockMillis) -> None:
+    """The page lists every failure scenario."""
     page = httpx.get(millis_mock.url, trust_env=False).text
     assert all(agent_id in page for agent_id in MAGIC_IDS)
 
 
-def test_a_mock_starts_and_stops_more_than_once() -> None:
-    """It has an address only while it runs, and frees it afterwards."""
+def test_a_mock_server_can_be_restarted() -> None:
+    """The server has a URL only while it is running, and releases its port afterwards."""
     mock = MockMillis()
-    with pytest.raises(ConfigurationError, match="does not run"):
+    with pytest.raises(ConfigurationError, match="not running"):
         _ = mock.url
     with mock:
         port = httpx.URL(mock.url).port or 0
-        with pytest.raises(ConfigurationError, match="runs already"):
+        with pytest.raises(ConfigurationError, match="already running"):
             mock.start()
-        with pytest.raises(ConfigurationError, match=f"no server at 127.0.0.1, port {port}"):
+        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1 port {port}"):
             MockMillis().start(port=port)
     mock.stop()
     with mock.start(port=port) as again:
@@ -90,31 +90,33 @@ def test_a_mock_starts_and_stops_more_than_once() -> None:
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_is_none_is_refused(mock: MockMillis, port: int) -> None:
-    """A wrong number is told as such, and not as a traceback of the socket."""
-    with pytest.raises(ConfigurationError, match=f"port {port}"):
+def test_an_invalid_port_is_rejected(mock: MockMillis, port: int) -> None:
+    """The message names the port; the socket's own exception is not raised."""
+    with pytest.raises(ConfigurationError, match=f"^port: .*{port}"):
         mock.start(port=port)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", [CHAT, duplicate_path(STALLING)])
-async def test_a_stalled_answer_ends_when_its_reader_goes_away(mock: MockMillis, path: str) -> None:
-    """A test that gives up on a stalled answer leaves nothing behind."""
+async def test_a_stalled_response_ends_when_the_client_disconnects(mock: MockMillis, path: str) -> None:
+    """A test that times out leaves no open response behind."""
     leave = anyio.Event()
 
     def watch(exchange: Exchange) -> None:
-        if exchange.pieces:
+        if exchange.chunks:
             leave.set()
 
-    answer = await post(mock.app, path, chat_body("a b c", STALLING), leave=leave, watch=watch)
-    assert answer.pieces
-    assert not answer.complete
-    assert not answer.cut
+    response = await post(mock.app, path, chat_body("a b c", STALLING), leave=leave, watch=watch)
+    assert response.chunks
+    assert not response.complete
+    assert not response.cut
 
 
 @pytest.mark.parametrize("agent_id", [STALLING, SLOW])
-def test_stopping_the_mock_ends_what_is_under_way(agent_id: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A stalled or late answer keeps no test run from ending, and no traceback tells of it."""
+def test_stopping_the_mock_server_ends_open_responses(
+    agent_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stalled or late response does not block the end of a test run or log a traceback."""
     waiting = threading.Event()
 
     async def sleep(seconds: float) -> None:
@@ -135,14 +137,14 @@ def test_stopping_the_mock_ends_what_is_under_way(agent_id: str, caplog: pytest.
     stopping = threading.Thread(target=stop)
     stopping.start()
     try:
-        answer = httpx.post(
+        response = httpx.post(
             mock.url + CHAT,
             json=chat_body(agent_id=agent_id),
             headers={"authorization": "k"},
             timeout=PATIENCE,
             trust_env=False,
         )
-        assert answer.status_code == 500  # the slow one had not begun
+        assert response.status_code == 500  # the slow response had not started
     except httpx.RemoteProtocolError:
         assert agent_id == STALLING
     stopping.join(PATIENCE)
@@ -150,10 +152,10 @@ def test_stopping_the_mock_ends_what_is_under_way(agent_id: str, caplog: pytest.
     assert caplog.text == ""
 
 
-def test_a_cut_answer_is_cut_on_the_wire_and_not_in_the_log(
+def test_a_cut_response_is_not_logged_as_an_error(
     millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The connection closes without the mark that ends a body, and the log stays empty."""
+    """The connection closes without the end of the body, and the log stays empty."""
     body = chat_body("one two three", CUTTING)
     with (
         httpx.Client(trust_env=False, timeout=PATIENCE) as client,
@@ -190,16 +192,16 @@ async def test_a_client_that_goes_away_while_it_sends_is_forgotten(mock: MockMil
     assert mock.requests == []
 
 
-def test_what_is_sent_does_not_wait_for_more() -> None:
-    """The pieces of a paced reply leave one by one: the system is told not to gather them."""
+def test_chunks_are_sent_without_delay() -> None:
+    """The socket has TCP_NODELAY, so that the system does not collect small chunks."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_real_failure_of_the_mock_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only cuts are kept out of the log, and the program's own loggers are left as they are."""
+def test_a_real_failure_of_the_mock_server_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only scenarios are filtered from the log, and the program's own loggers do not change."""
     access = logging.getLogger("uvicorn.access")
-    monkeypatch.setattr(access, "propagate", True)  # whatever another server in this process has set
+    monkeypatch.setattr(access, "propagate", True)  # another server in this process may have changed it
 
     def record(error: Exception | None) -> logging.LogRecord:
         exc_info = None if error is None else (type(error), error, None)
@@ -211,8 +213,8 @@ def test_a_real_failure_of_the_mock_stays_in_the_log(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.anyio
-async def test_two_hundred_clients_at_once_are_all_answered(millis_mock: MockMillis) -> None:
-    """The mock stays up under load, and mixes nobody's reply up with another's."""
+async def test_two_hundred_concurrent_clients_get_their_own_replies(millis_mock: MockMillis) -> None:
+    """Concurrent requests do not fail, and no reply goes to another client."""
     clients = 200
     replies: dict[int, str] = {}
 

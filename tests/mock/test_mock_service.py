@@ -1,4 +1,4 @@
-"""The mock remembers what it was asked, fails when told to, and forgets when told to."""
+"""The mock server records requests, fails on request, and can be reset."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CUTTING = "-mock-cut-----------"
 
 
 @pytest.mark.anyio
-async def test_requests_are_remembered_without_the_key(mock: MockMillis) -> None:
-    """What was sent can be looked at, also when it was refused; the key is nowhere in it."""
+async def test_requests_are_recorded_without_the_key(mock: MockMillis) -> None:
+    """Refused requests are recorded, too, and the key is masked."""
     await post(mock.app, CHAT, chat_body(agent_id="-x"), headers={"authorization": "s3cret"})
     await post(mock.app, duplicate_path("-y"), headers={"authorization": "s3cret"})
     await post(mock.app, CHAT, b"{half", headers={"X-Trace": "7"})
@@ -29,8 +29,8 @@ async def test_requests_are_remembered_without_the_key(mock: MockMillis) -> None
     assert "s3cret" not in repr(mock.requests)
 
 
-def test_only_the_latest_requests_are_remembered(mock: MockMillis) -> None:
-    """A mock that runs for days does not fill the memory."""
+def test_only_the_latest_requests_are_recorded(mock: MockMillis) -> None:
+    """The memory for recorded requests is limited."""
     for number in range(MAX_REMEMBERED + 1):
         mock.remember(MockRequest("duplicate", str(number), {}))
     assert len(mock.requests) == MAX_REMEMBERED
@@ -38,8 +38,8 @@ def test_only_the_latest_requests_are_remembered(mock: MockMillis) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_next_requests_can_be_made_to_fail(mock: MockMillis) -> None:
-    """Failures queue up, hit any agent and either call, and are used up only by requests in order."""
+async def test_fail_next_makes_the_next_valid_requests_fail(mock: MockMillis) -> None:
+    """Failures queue up and apply to any agent and operation. An invalid request does not use them up."""
     mock.fail_next(503, retry_after=7)
     mock.fail_next("half-event", times=2)
     mock.fail_next(CUTTING)
@@ -54,26 +54,26 @@ async def test_the_next_requests_can_be_made_to_fail(mock: MockMillis) -> None:
 
 
 @pytest.mark.parametrize("scenario", [200, 299, 600, True, None, 5.0, "nope", "-mock-agent---------"])
-def test_a_scenario_that_does_not_exist_is_refused(mock: MockMillis, scenario: Any) -> None:
-    """A typing error does not become a test that passes for nothing."""
+def test_an_unknown_scenario_is_rejected(mock: MockMillis, scenario: Any) -> None:
+    """A misspelled name raises an error instead of making a test pass."""
     with pytest.raises(ConfigurationError, match=re.escape(repr(scenario))):
         mock.fail_next(scenario)
 
 
-def test_a_failure_that_would_not_be_as_asked_is_refused(mock: MockMillis) -> None:
-    """No times at all, and a Retry-After that nothing would carry, are mistakes."""
+def test_invalid_arguments_of_fail_next_are_rejected(mock: MockMillis) -> None:
+    """The message names the argument; Retry-After cannot be combined with a scenario."""
     for times in (0, True, "2", None):
-        with pytest.raises(ConfigurationError, match="times must be"):
-            mock.fail_next(times=times)  # type: ignore[arg-type]  # what a type checker would find
-    with pytest.raises(ConfigurationError, match="retry_after must be"):
+        with pytest.raises(ConfigurationError, match=r"^times: "):
+            mock.fail_next(times=times)  # type: ignore[arg-type]  # a type checker rejects it, too
+    with pytest.raises(ConfigurationError, match=r"^retry_after: "):
         mock.fail_next(429, retry_after=1.5)  # type: ignore[arg-type]  # as above
-    with pytest.raises(ConfigurationError, match="retry_after"):
+    with pytest.raises(ConfigurationError, match=r"^retry_after: "):
         mock.fail_next("cut", retry_after=1)
 
 
 @pytest.mark.anyio
-async def test_reset_makes_the_mock_as_new() -> None:
-    """Nothing that one test did reaches the next."""
+async def test_reset_restores_the_initial_state() -> None:
+    """Replies, failures, agents, settings, counters and requests are reset."""
     mock = MockMillis(pace=0, slow=3, retry_after=5)
     added = mock.add_agent()
     await post(mock.app, CHAT, chat_body(agent_id="-mock-429-1-then-ok-"))
@@ -89,8 +89,8 @@ async def test_reset_makes_the_mock_as_new() -> None:
     assert texts((await post(mock.app, CHAT, chat_body())).body) == ["Hello"]
 
 
-def test_the_repr_says_where_it_runs_and_what_it_has(mock: MockMillis) -> None:
-    """A failing test shows at once what the mock knew and was asked."""
+def test_the_repr_shows_the_url_and_the_number_of_agents_and_requests(mock: MockMillis) -> None:
+    """A failing test shows the state of the mock server."""
     mock.add_agent()
     assert repr(mock) == "<MockMillis not running: 2 agents, 0 requests>"
     mock.remember(MockRequest("duplicate", "-x", {}))
@@ -99,8 +99,8 @@ def test_the_repr_says_where_it_runs_and_what_it_has(mock: MockMillis) -> None:
 
 
 @pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
-def test_the_address_is_one_to_connect_to(mock: MockMillis, host: str, shown: str) -> None:
-    """Nobody can connect to "all addresses"."""
+def test_the_url_can_be_used_by_a_client(mock: MockMillis, host: str, shown: str) -> None:
+    """For a host that means all addresses, the URL names the loopback address."""
     with mock.start(host=host), Millis("any-key", base_url=mock.url) as millis:
         assert re.fullmatch(rf"http://{re.escape(shown)}:\d+", mock.url)
         assert millis.agents.duplicate("-mock-agent---------").id

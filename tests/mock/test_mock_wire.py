@@ -1,4 +1,4 @@
-"""Every agent that fails on purpose does so on the wire, byte for byte, and the page lists them all."""
+"""Every failure scenario sends the documented bytes, and the README lists all scenarios."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ async def duplicate(name: str) -> Exchange:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", STREAMS)
-async def test_a_stream_goes_wrong_as_the_page_says(name: str) -> None:
-    """The bytes are wrong in this one way, and the answer ends properly all the same."""
-    answer = await chat(name)
-    assert re.fullmatch(STREAMS[name], answer.body, re.DOTALL)
-    assert answer.complete
+async def test_a_stream_has_exactly_the_fault_of_its_scenario(name: str) -> None:
+    """Everything else is documented behavior, and the response ends normally."""
+    response = await chat(name)
+    assert re.fullmatch(STREAMS[name], response.body, re.DOTALL)
+    assert response.complete
     kind = "text/html" if name == "200-html" else "text/event-stream"
-    assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert response.headers["content-type"] == f"{kind}; charset=utf-8"
 
 
 @pytest.mark.anyio
-async def test_the_same_stream_comes_with_other_line_ends_and_in_other_pieces() -> None:
-    """CR LF, cut in between, and single bytes carry what the plain stream carries."""
+async def test_crlf_and_one_byte_send_the_plain_stream_in_another_form() -> None:
+    """CR LF line ends that are split, and single bytes, carry the same events."""
     plain = (await post(MockMillis().app, CHAT, chat_body(TEXT, DEFAULT_AGENT_ID))).body
     crlf = await chat("crlf")
     assert crlf.body == plain.replace(b"\n", b"\r\n")
-    assert sum(piece.endswith(b"\r") for piece in crlf.pieces) == plain.count(b"\n")
+    assert sum(chunk.endswith(b"\r") for chunk in crlf.chunks) == plain.count(b"\n")
     one_byte = await chat("one-byte")
     assert one_byte.body == plain
-    assert {len(piece) for piece in one_byte.pieces} == {1}
+    assert {len(chunk) for chunk in one_byte.chunks} == {1}
 
 
 @pytest.mark.anyio
-async def test_a_cut_leaves_half_an_answer_without_an_end() -> None:
-    """Of a stream two words come, of a copy half its JSON, and then the connection closes."""
+async def test_cut_closes_the_connection_in_the_middle_of_a_response() -> None:
+    """The connection closes after two words of a stream, or after half of the JSON of a copy."""
     cut_chat, cut_copy = await chat("cut"), await duplicate("cut")
     assert (cut_chat.cut, cut_copy.cut) == (True, True)
     assert (cut_chat.complete, cut_copy.complete) == (False, False)
@@ -85,19 +85,19 @@ REFUSALS: dict[str, tuple[int, str | None, Any]] = {
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_a_refusal_is_as_the_page_says(name: str) -> None:
-    """Both calls get the status, the Retry-After and the body."""
-    for answer in (await chat(name), await duplicate(name)):
-        body = answer.json if answer.body else answer.body
-        assert (answer.status, answer.headers.get("retry-after"), body) == REFUSALS[name]
+async def test_a_refusal_has_the_documented_status_and_body(name: str) -> None:
+    """Both operations return the status, Retry-After and body of the scenario."""
+    for response in (await chat(name), await duplicate(name)):
+        body = response.json if response.body else response.body
+        assert (response.status, response.headers.get("retry-after"), body) == REFUSALS[name]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("name", "times"), [("429-1-then-ok", 1), ("429-2-then-ok", 2), ("429-3-then-ok", 3)]
 )
-async def test_refusals_are_counted_over_both_calls(name: str, times: int) -> None:
-    """After that many the agent is fine, for good."""
+async def test_refusals_are_counted_for_both_operations_together(name: str, times: int) -> None:
+    """After the given number of refusals, all further requests succeed."""
     app, agent_id = MockMillis().app, scenario_named(name).agent_id
     statuses = [(await post(app, duplicate_path(agent_id))).status for _ in range(times - 1)]
     statuses += [(await post(app, CHAT, chat_body(TEXT, agent_id))).status for _ in range(3)]
@@ -105,8 +105,8 @@ async def test_refusals_are_counted_over_both_calls(name: str, times: int) -> No
 
 
 @pytest.mark.anyio
-async def test_a_copy_with_nulls_has_null_for_every_key_that_is_not_set() -> None:
-    """Nothing that can be null is absent, down to the parts of the objects that are there."""
+async def test_a_copy_with_nulls_has_null_for_every_unset_field() -> None:
+    """Every nullable field is present, also in the objects of the config."""
     copy = (await duplicate("nulls")).json
     assert (copy["name"], copy["created_at"]) == (None, None)
     config = copy["config"]
@@ -120,20 +120,20 @@ async def test_a_copy_with_nulls_has_null_for_every_key_that_is_not_set() -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["nulls", "new-values", "unknown-fields"])
-async def test_a_copy_goes_wrong_whatever_config_it_has(name: str) -> None:
-    """A scenario works on any agent, also one whose config is sparse or full of other forms."""
+async def test_a_scenario_works_for_any_config(name: str) -> None:
+    """A config may be sparse, or use other forms of a field."""
     mock = MockMillis()
     other_forms = {"memory": None, "flow": {"response_delay": 300}, "session_data_webhook": "https://x"}
     agent_id = mock.add_agent(config=other_forms)
     mock.fail_next(name)
-    answer = await post(mock.app, duplicate_path(agent_id))
-    assert answer.status == 200
-    assert answer.json["id"]
+    response = await post(mock.app, duplicate_path(agent_id))
+    assert response.status == 200
+    assert response.json["id"]
 
 
 @pytest.mark.anyio
-async def test_a_copy_of_an_agent_that_fails_is_an_ordinary_agent() -> None:
-    """The scenario is the id's, and neither the agent's nor its config's."""
+async def test_a_copy_of_a_failure_scenario_is_an_ordinary_agent() -> None:
+    """The scenario belongs to the agent id, not to the config."""
     mock = MockMillis()
     copy = (await post(mock.app, duplicate_path(scenario_named("unknown-fields").agent_id))).json
     assert "mock_mood" in copy["config"]
@@ -142,22 +142,22 @@ async def test_a_copy_of_an_agent_that_fails_is_an_ordinary_agent() -> None:
     assert (await post(mock.app, duplicate_path(copy["id"]))).json["config"] == ordinary["config"]
 
 
-def test_magic_ids_are_of_the_service_s_form_and_unlike() -> None:
-    """They are ids that the service itself could have given."""
+def test_magic_ids_have_the_form_of_the_service_and_are_unique() -> None:
+    """The ids have 20 characters and begin with a hyphen, like the ids of the service."""
     assert all(re.fullmatch(r"-[A-Za-z0-9_-]{19}", agent_id) for agent_id in MAGIC_IDS)
     assert len(MAGIC_IDS) == len({scenario.name for scenario in SCENARIOS.values()})
 
 
 def calls(scenario: Scenario) -> str:
-    """Return the calls in which a scenario shows."""
+    """Return the operations that a scenario changes, as text."""
     everywhere = scenario.refusal is not None or scenario.slow
     chat = everywhere or scenario.chat is not AS_DOCUMENTED.chat
     duplicate = everywhere or scenario.duplicate is not AS_DOCUMENTED.duplicate
     return ", ".join(["chat"] * chat + ["duplicate"] * duplicate)
 
 
-def test_the_page_lists_exactly_the_magic_ids_of_the_code() -> None:
-    """No id is missing from the page, none is there that does nothing, and the words are the code's."""
+def test_the_readme_lists_exactly_the_scenarios_of_the_code() -> None:
+    """The README has one row per scenario, with the description from the code."""
     page = (files("millis_wrapper.mock") / "README.md").read_text("utf-8")
     listed = [line for line in page.splitlines() if line.startswith("| `-mock-")]
     assert listed == [
