@@ -242,6 +242,12 @@ async def _headers_are_next(
     sending.headers_are_next(params.headers)
 
 
+def _retrieve(closed: asyncio.Future[None]) -> None:
+    """Retrieve the exception with which a connection was closed."""
+    if not closed.cancelled():
+        closed.exception()
+
+
 class _Body(httpx.AsyncByteStream):
     """The body of a response, and what httpx's `network_stream` extension is asked for."""
 
@@ -250,10 +256,13 @@ class _Body(httpx.AsyncByteStream):
         self._sending = sending
         self._failure: BaseException | None = None
         connection = response.connection
-        protocol = connection.protocol if connection is not None else None
+        self._protocol = protocol = connection.protocol if connection is not None else None
         self._closed = protocol.closed if protocol is not None else None
         if self._closed is not None:
             self._closed.add_done_callback(self._end)
+            # Once for each connection: without it, asyncio logs the exception of a reset as never retrieved.
+            self._closed.remove_done_callback(_retrieve)
+            self._closed.add_done_callback(_retrieve)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content, sending = self._response.content, self._sending
@@ -279,6 +288,8 @@ class _Body(httpx.AsyncByteStream):
     def _received(self) -> bytes:
         """Return what has arrived and was not read yet."""
         content = self._response.content
+        if self._protocol is None or not self._protocol.connected:
+            self._end(None)
         failure = content.exception()
         if failure is not None:
             self._failure = failure

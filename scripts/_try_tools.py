@@ -7,6 +7,7 @@
     a browser             the page of the relay recipe sends, streams, stops and shows errors
     promptfoo, LangChain, deepeval
                           the recipe and the guide's code reach an agent through the gateway
+    faults                6,000 random faulty calls: nothing is sent twice, lost or left behind
 
 It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a few
 minutes and 2 GB, and leaves nothing behind. It exits 1 if a tool fails. Arguments choose tools by the names
@@ -30,6 +31,7 @@ from typing import Any
 from millis_wrapper import Millis
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.contract._validation import violations
+from scripts._try_faults import wrong_with_faults
 from scripts._try_gateway import wrong_with_promptfoo, wrong_with_python_tools
 from scripts._try_relay import wrong_on_the_page
 
@@ -151,6 +153,12 @@ def python_tools(folder: Path) -> None:
         raise ToolError("\n".join(wrong))
 
 
+def faults(_: Path) -> None:
+    """Make 2,000 random faulty calls on each kind of client; this check needs no package of Node."""
+    if wrong := wrong_with_faults(2000):
+        raise ToolError("\n".join(wrong[:50]))
+
+
 class ToolError(Exception):
     """What a tool did wrong."""
 
@@ -181,6 +189,7 @@ TOOLS: tuple[Callable[[Path], None], ...] = (
     browser,
     promptfoo,
     python_tools,
+    faults,
 )
 
 
@@ -192,7 +201,8 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
-        run(Path(folder), "npm", "install", "--loglevel=error", *NPM)
+        if names != [faults.__name__]:
+            run(Path(folder), "npm", "install", "--loglevel=error", *NPM)
         for tool in [tool for tool in TOOLS if tool.__name__ in names]:
             try:
                 tool(Path(folder))

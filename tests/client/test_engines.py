@@ -305,3 +305,31 @@ async def test_a_large_request_arrives_whole_and_the_key_stays_out_of_it(clients
         await clients.client(server.url).chat.send(text, agent_id="-Oabc")
     assert server.requests[0].json["messages"][0]["content"] == text
     assert server.requests[0].headers["content-length"] == str(len(server.requests[0].body))
+
+
+@pytest.mark.usefixtures("collected")
+async def test_a_connection_that_is_reset_during_a_response_logs_nothing(
+    clients: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would log the reset as an exception that was never retrieved."""
+    with Loopback([STREAM + said("one"), linger(0.05), reset]) as server:
+        client = clients.client(server.url)
+        with pytest.raises(StreamInterruptedError):
+            await call(client, "chat")
+        await client.aclose()
+        gc.collect()
+        await anyio.sleep(0.01)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+async def test_a_malformed_body_chunk_right_after_the_head_is_one_of_our_errors(
+    clients: Clients, operation: str
+) -> None:
+    """The connection may be closed before the client looks at the body."""
+    with Loopback([STREAM + b"zz\r\n", close]) as server:
+        client = clients.client(server.url)
+        for _ in range(5):
+            with pytest.raises(MillisError) as caught:
+                await call(client, operation)
+            assert caught.value.maybe_processed is True
