@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.config._json_text import ParseError, read_json
-from millis_wrapper.config._yaml_text import read_yaml
+from millis_wrapper.config._json_text import ParseError, parse_json
+from millis_wrapper.config._yaml_text import parse_yaml
 
 from ._document import METHODS
 from ._openapi import CompareError, Document, Endpoint, Place
@@ -133,7 +133,7 @@ def read(file: Path) -> Any:
     try:
         text = file.read_bytes().decode("utf-8-sig")
         # PyYAML reads JSON too, but takes a minute for ten megabytes.
-        return (read_json if text.lstrip().startswith(("{", "[")) else read_yaml)(text)
+        return (parse_json if text.lstrip().startswith(("{", "[")) else parse_yaml)(text)
     except OSError as error:
         raise CompareError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""Agent configs: load, check, convert, merge and compare them, without any network.
+"""Load, check, convert, merge and compare agent configs, without a network.
 
-All of it takes dicts and the generated models, changes neither, and gives back data of its own.
+The functions accept dicts and generated models, do not modify them, and return new data.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from millis_wrapper._paths import children
 from millis_wrapper.errors import ConfigurationError
 
 from ._checks import Kind, findings
-from ._data import kind_of, plain_config
+from ._data import copy_config, describe_type
 from ._finding import Finding as Finding
 from ._load import load_config as load_config
+from ._rules import quoted
 
 if TYPE_CHECKING:
     from millis_api.models import Metadata
@@ -37,23 +38,22 @@ __all__ = [
 ]
 
 
-_MOST_LISTED = 20  # errors of a config that one message lists
+_MOST_LISTED = 20  # errors listed in one message
 
 
 @attrs.frozen
 class Override:
-    """A config that `chat` accepts, made from a saved one by `as_override`.
-
-    `config` is what to pass as `agent_config`; `dropped` is what had to be left out, by its key.
-    """
+    """The result of `as_override`."""
 
     config: dict[str, Any]
+    """The config to pass to `chat` as `agent_config`."""
     dropped: dict[str, Any]
+    """The top-level keys that were removed because the service refuses them, with their values."""
 
 
 @attrs.frozen
 class Change:
-    """A value before and after."""
+    """A value that differs between two configs."""
 
     before: Any
     after: Any
@@ -61,21 +61,23 @@ class Change:
 
 @attrs.frozen
 class ConfigDiff:
-    """How one config differs from another, by path (`tools[0].timeout`); false when it does not.
+    """The differences between two configs by path, such as `tools[0].timeout`; false if there are none.
 
-    `added` is what only the second one has, `removed` what only the first one has, `changed` what both have
-    with another value. A null is a value, 1 is not 1.0 and not true, and lists are compared by position.
+    A null differs from a missing key, and 1 differs from 1.0 and from true. Lists are compared by position.
     """
 
     added: dict[str, Any]
+    """Values that only the second config has."""
     removed: dict[str, Any]
+    """Values that only the first config has."""
     changed: dict[str, Change]
+    """Values that differ."""
 
     def entries(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield the difference as lines: `-` removed, `+` added, `~` changed, each with a path and its value.
+        """Yield every difference as a sign (`-` removed, `+` added, `~` changed), a path and a value.
 
-        What was added or removed comes leaf by leaf, so that each line holds a value that is easy to read;
-        the value of a change is a `Change`.
+        An object or list that was added or removed is split into its innermost values, which are easier to
+        read. The value of a change is a `Change`.
         """
         for sign, values in (("-", self.removed), ("+", self.added)):
             for path, value in values.items():
@@ -90,21 +92,17 @@ class ConfigDiff:
 def check_config(
     config: object, kind: Kind = "agent", metadata: Mapping[str, Any] | Metadata | None = None
 ) -> list[Finding]:
-    """Find what is wrong with an agent's config, or looks wrong: errors first, then warnings, then hints.
+    """Return the problems of an agent's config: errors first, then warnings, then hints.
 
     Args:
-        config: a dict or a generated model; anything else is itself an error that is found.
-        kind: `agent` for a whole config, as a saved agent has it; `override` for a partial one, as `chat`
-            takes it, in which an unknown top-level key is an error, since the service refuses it.
-        metadata: what the `{name}` placeholders in prompt and first message are filled in from. They are not
-            looked at without it.
-
-    Returns:
-        What was found.
+        config: A dict or a generated model. Any other value results in an error finding.
+        kind: `"agent"` for the complete config of a saved agent; `"override"` for a partial config, as `chat`
+            accepts it. In an override, an unknown top-level key is an error, because the service refuses it.
+        metadata: The values for `{name}` placeholders in the prompt and the first message. Without it, the
+            placeholders are not checked.
 
     Raises:
-        ConfigurationError: another `kind`, metadata that is not an object, or jsonschema (extra `contract`)
-            is not installed.
+        ConfigurationError: `kind` or `metadata` is invalid, or jsonschema (extra `contract`) is missing.
 
     Examples:
         >>> for finding in check_config({"flow": {"response_delay": 1.5}}, kind="override"):
@@ -112,15 +110,15 @@ def check_config(
         error flow.response_delay
     """
     if kind not in ("agent", "override"):
-        raise ConfigurationError(f'kind: must be "agent" or "override", not {kind!r}')
-    return findings(config, kind, None if metadata is None else _names(metadata))
+        raise ConfigurationError(f'kind: must be "agent" or "override", got {quoted(kind)}')
+    return findings(config, kind, None if metadata is None else _metadata_names(metadata))
 
 
 def ensure_valid_override(config: Config) -> None:
-    """Raise an error that lists everything in `config` that `check_config` calls an error.
+    """Raise an error that lists every finding of level `error` in `config`.
 
     Args:
-        config: The config that a chat sends.
+        config: The config to send with a chat.
 
     Raises:
         ConfigurationError: The service would refuse the config, or jsonschema (extra `contract`) is not
@@ -131,19 +129,19 @@ def ensure_valid_override(config: Config) -> None:
         lines = [str(finding).removeprefix("error: ") for finding in errors[:_MOST_LISTED]]
         if len(errors) > _MOST_LISTED:
             lines.append(f"and {len(errors) - _MOST_LISTED} more")
-        raise ConfigurationError("\n  ".join(["agent_config: the service would refuse it:", *lines]))
+        raise ConfigurationError("\n  ".join(["agent_config: the service would refuse this config:", *lines]))
 
 
 def as_override(config: Config) -> Override:
-    """Return what `chat` accepts of a saved or duplicated agent's config, and what it does not.
+    """Convert the config of a saved or duplicated agent to one that `chat` accepts.
 
-    Left out are the top-level keys that the request's schema does not know, since the service refuses them.
-    All else stays as it is: nulls, which probably replace the saved value, and unknown keys further down.
+    Unknown top-level keys are removed, because the service refuses them in a request. Everything else is
+    unchanged, including unknown keys at deeper levels and nulls, which probably replace the saved value.
 
     Raises:
-        ConfigurationError: it is not a config, or the whole answer of duplicate.
+        ConfigurationError: `config` is not a config, or is a complete duplicate response.
     """
-    data = plain_config(config, "config")
+    data = copy_config(config, "config")
     known = contract.component("AgentConfigOverride")["properties"]
     return Override(
         config={key: value for key, value in data.items() if key in known},
@@ -152,38 +150,39 @@ def as_override(config: Config) -> Override:
 
 
 def merge_configs(base: Config, override: Config) -> dict[str, Any]:
-    """Return the config that results when `override` goes with a saved agent whose config is `base`.
+    """Return the config `base` of a saved agent after applying `override`.
 
-    Each top-level key of `override` replaces that of `base`, whole; a null replaces too. That is assumed of
-    the service: it says no more than that a config overrides settings of the saved agent.
+    Every top-level key of `override` replaces the value in `base`, also if it is an object or null. The
+    service is assumed to do the same; its documentation only states that a config overrides settings of the
+    saved agent.
 
     Raises:
-        ConfigurationError: it is not a config, or the whole answer of duplicate.
+        ConfigurationError: An argument is not a config, or is a complete duplicate response.
     """
-    return {**plain_config(base, "base"), **plain_config(override, "override")}
+    return {**copy_config(base, "base"), **copy_config(override, "override")}
 
 
 def diff_configs(a: Config, b: Config) -> ConfigDiff:
-    """Return how config `b` differs from config `a`; nothing added, removed or changed means a true copy.
+    """Return the differences between the configs `a` and `b`.
 
     Raises:
-        ConfigurationError: it is not a config, or the whole answer of duplicate.
+        ConfigurationError: An argument is not a config, or is a complete duplicate response.
 
     Examples:
         >>> diff_configs({"prompt": "Be brief."}, {"prompt": "Be brief.", "timezone": "Europe/Berlin"}).added
         {'timezone': 'Europe/Berlin'}
     """
     diff = ConfigDiff({}, {}, {})
-    _compare(plain_config(a, "a"), plain_config(b, "b"), "", diff)
+    _compare(copy_config(a, "a"), copy_config(b, "b"), "", diff)
     return diff
 
 
-def _names(metadata: Mapping[str, Any] | Metadata) -> set[str]:
+def _metadata_names(metadata: Mapping[str, Any] | Metadata) -> set[str]:
     if isinstance(metadata, Mapping):
         return set(metadata)
     if hasattr(metadata, "to_dict"):
         return set(metadata.to_dict())
-    raise ConfigurationError(f"metadata: must be a dict, not {kind_of(metadata)}")
+    raise ConfigurationError(f"metadata: must be a dict, got {describe_type(metadata)}")
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""A config held against the contract and against the rules for single values; what was found, in order."""
+"""Check a config against the contract and against the rules for single values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from millis_wrapper.contract import UnknownKey, mask_secrets, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
 from millis_wrapper.request import is_duplicate_response
 
-from ._data import kind_of, plain
+from ._data import copy_as_json, describe_type
 from ._finding import Finding, Level
-from ._fixes import advice_to_unset, candidates, config_fields, form_of, written
-from ._rules import between_fields, foreign_placeholder, rules_by_path, shown, unfilled
+from ._fixes import candidates, config_fields, describe_fix, describe_removal, field_path
+from ._rules import (
+    between_fields,
+    quoted,
+    rules_by_path,
+    unfilled_placeholders,
+    unsupported_placeholder,
+)
 
 Kind: TypeAlias = Literal["agent", "override"]
 
@@ -27,7 +33,7 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
 _PLACEHOLDER = re.compile(r"<(string|number|boolean|integer|any)>")
 _ARTICLES = {
     "string": "a string",
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",
@@ -37,45 +43,46 @@ _ARTICLES = {
 
 
 def findings(config: object, kind: Kind, names: Collection[object] | None) -> list[Finding]:
-    """Return all that there is to say of `config`: errors first, then warnings, then hints, each by path.
+    """Return the findings of `config`, sorted by level and then by path.
 
-    `names` are the metadata's keys, or None when the metadata is not known.
+    Args:
+        config: The config.
+        kind: Which of the contract's schemas applies.
+        names: The keys of the metadata, or None if the metadata is unknown.
     """
-    data, odd = plain(config)
-    found = list(odd)
+    data, errors = copy_as_json(config)
+    found = list(errors)
     if not is_object(data):
-        return found or [Finding("", "error", f"a config is an object, not {kind_of(data)}")]
+        return found or [Finding("", "error", f"a config must be an object, got {describe_type(data)}")]
     if is_duplicate_response(data):
-        return [
-            Finding("", "error", "this is the answer of duplicate, which holds a config", "pass its `config`")
-        ]
-    found += [*_against_contract(data, kind), *_against_rules(data, names)]
-    return sorted(_without_echoes(found), key=_order)
+        return [Finding("", "error", "this is a duplicate response, not a config", 'pass its "config"')]
+    found += [*_check_contract(data, kind), *_check_rules(data, names)]
+    return sorted(_without_repeated(found), key=_sort_key)
 
 
-def _against_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
+def _check_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
     component = _COMPONENTS[kind]
     masked = mask_secrets(data, component)
-    unknown = {key.path: key for key in _with_one_match_each(unknown_keys(data, component))}
+    unknown = {key.path: key for key in _with_unique_matches(unknown_keys(data, component))}
     for violation in violations(data, component):
         path = format_path(violation.path)
         if violation.kind == "extra" and path in unknown:
-            yield _unknown("error", "is a key that the service refuses", unknown.pop(path), data)
+            yield _unknown_key("error", "unknown key, which the service refuses", unknown.pop(path), data)
         elif violation.kind == "missing":
-            yield Finding(path, "error", "is required", _misspelt(violation, data, unknown) or "add it")
+            yield Finding(path, "error", "is required", _misspelled(violation, data, unknown) or "add it")
         elif violation.kind == "type":
             if kind == "override" or not _is_unset(violation):
                 yield _wrong_type(path, violation, masked)
-        elif _at(masked, violation.path) == violation.value:
+        elif _masked_at(masked, violation.path) == violation.value:
             yield Finding(path, "error", shorten(violation.words, 200))
-        else:  # jsonschema's words may quote the secret
+        else:  # The message of jsonschema may contain the secret.
             yield Finding(path, "error", "does not match the contract")
     for key in unknown.values():
-        yield _unknown("warning", "is a key that the contract does not know", key, data)
+        yield _unknown_key("warning", "unknown key", key, data)
 
 
-def _with_one_match_each(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
-    """Match a known name with the first key of an object that is like it; renaming two would lose one."""
+def _with_unique_matches(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
+    """Suggest every known name for one unknown key of an object only; renaming two would lose one."""
     taken: set[tuple[Path, str | None]] = set()
     for key in keys:
         match = (key.steps[:-1], key.closest_match)
@@ -83,16 +90,16 @@ def _with_one_match_each(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
         taken.add(match)
 
 
-def _unknown(level: Level, words: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
+def _unknown_key(level: Level, message: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
     near = key.closest_match
     fix = _renamed(key, data, level) or (None if near else _moved(key, data))
     if near and not fix:
-        words += f", and which looks like {near}"
-    return Finding(key.path, level, words, fix or (None if near or level != "error" else "remove it"))
+        message += f"; it looks like {quoted(near)}"
+    return Finding(key.path, level, message, fix or (None if near or level != "error" else "remove it"))
 
 
 def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
-    """Return the fix that names the object to which a known key at the top level belongs, if it is clear."""
+    """Return the fix for a key at the top level that belongs to another object, if there is only one."""
     known = config_fields()
     places = [
         path for path in known if path.rpartition(".")[2] == key.key and "[]" not in path and "." in path
@@ -100,25 +107,25 @@ def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     if len(key.steps) > 1 or len(places) != 1:
         return None
     (place,) = places
-    holder = place.rpartition(".")[0]
-    inside, nothing = data, dict[str, Any]()
-    for step in holder.split("."):
-        child = inside.get(step)
-        inside = child if is_object(child) else nothing
-    if key.key in inside:
-        return f"remove it; {place} is set already"
+    parent = place.rpartition(".")[0]
+    target, empty = data, dict[str, Any]()
+    for step in parent.split("."):
+        child = target.get(step)
+        target = child if is_object(child) else empty
+    if key.key in target:
+        return f"remove it; {place} is already set"
     others = [
         field.path.rpartition(".")[2]
         for field in known.values()
-        if field.required and field.path.rpartition(".")[0] == holder and field.path != place
+        if field.required and field.path.rpartition(".")[0] == parent and field.path != place
     ]
-    if inside or not others:
-        return f"it belongs to {place}"
-    return f"write {holder}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
+    if target or not others:
+        return f"move it to {place}"
+    return f"write {parent}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
 
 
 def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:
-    """Return the fix that gives an unknown key its right name, if that makes no more findings or errors."""
+    """Return the fix that renames an unknown key, unless that would result in more findings or errors."""
     *above, _ = key.steps
     near = key.closest_match
     if near is None:
@@ -126,17 +133,17 @@ def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:
     value: Any = data
     for step in key.steps:
         value = value[step]
-    found = list(_found_at((*above, near), value))
+    found = list(_findings_at((*above, near), value))
     count = len(found)
-    if not above:  # one more list of functions, say, may hold names that are there already
+    if not above:  # A second list of functions, for example, may repeat function names.
         count += len([*between_fields({**data, near: value})]) - len([*between_fields(data)])
     if count > 1 or (level != "error" and any(finding.level == "error" for finding in found)):
         return None
-    return f"rename it to {near}, as the service spells it"
+    return f"did you mean {quoted(near)}?"
 
 
-def _misspelt(violation: Violation, data: dict[str, Any], unknown: dict[str, UnknownKey]) -> str | None:
-    """Take the unknown key that was to be the missing one out of `unknown`: that is one mistake, not two."""
+def _misspelled(violation: Violation, data: dict[str, Any], unknown: dict[str, UnknownKey]) -> str | None:
+    """Return the fix if an unknown key is the missing one with a typo, and remove that key from `unknown`."""
     *above, missing = violation.path
     for key in violation.value:
         path = join_path(format_path(above), key)
@@ -146,49 +153,45 @@ def _misspelt(violation: Violation, data: dict[str, Any], unknown: dict[str, Unk
             and _renamed(unknown[path], data, "error")
         ):
             del unknown[path]
-            return f"rename {path} to {missing}, as the service spells it"
+            return f"rename {path} to {quoted(missing)}"
     return None
 
 
-def _found_at(steps: Path, value: Any) -> Iterator[Finding]:
-    """Find what would be said of `value` alone, if it stood at this place."""
+def _findings_at(steps: Path, value: Any) -> Iterator[Finding]:
+    """Yield the findings of `value` alone at the path `steps`."""
     path = format_path(0 if isinstance(step, int) else step for step in steps)
     for step in reversed(steps):
         value = {step: value} if isinstance(step, str) else [value]
-    for finding in (*_against_contract(value, "override"), *_against_rules(value, None)):
+    for finding in (*_check_contract(value, "override"), *_check_rules(value, None)):
         if finding.path.startswith(path):
             yield finding
 
 
 def _wrong_type(path: str, violation: Violation, masked: Any) -> Finding:
     value, wanted = violation.value, violation.wanted
-    safe = _at(masked, violation.path)
+    safe = _masked_at(masked, violation.path)
     is_plain = safe == value and value is not None and not is_object(value) and not is_array(value)
-    given = shown(value) if is_plain else kind_of(value)
-    message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, not {given}"
-    form = form_of(violation.path)
-    if form == "llm" and isinstance(value, str):
-        message = "a bare model name is an older form, which the service refuses"
-    for candidate, most, note in candidates(form, set(wanted), value):
-        found = list(_found_at(violation.path, candidate))
+    given = quoted(value) if is_plain else describe_type(value)
+    message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, got {given}"
+    field = field_path(violation.path)
+    if field == "llm" and isinstance(value, str):
+        message += "; the service no longer accepts a model name alone"
+    for candidate, most, note in candidates(field, set(wanted), value):
+        found = list(_findings_at(violation.path, candidate))
         if len(found) <= most and not any(finding.level == "error" for finding in found):
-            return Finding(path, "error", message, written(candidate, note, safe == value))
-    return Finding(
-        path,
-        "error",
-        message,
-        advice_to_unset(config_fields()[form]) if value is None and form in config_fields() else None,
-    )
+            return Finding(path, "error", message, describe_fix(candidate, note, safe == value))
+    is_null = value is None and field in config_fields()
+    return Finding(path, "error", message, describe_removal(config_fields()[field]) if is_null else None)
 
 
 def _is_unset(violation: Violation) -> bool:
-    """Return whether it is a null for what is not set, which the service's own answers may hold."""
-    field = config_fields().get(form_of(violation.path))
+    """Return whether the value is a null for an unset field, which responses of the service may contain."""
+    field = config_fields().get(field_path(violation.path))
     return violation.value is None and field is not None and field.default is not None
 
 
-def _at(data: Any, steps: Path) -> Any:
-    """Return the value at `steps` in masked data, which ends early below a secret that is nested deeply."""
+def _masked_at(data: Any, steps: Path) -> Any:
+    """Return the value at `steps` in masked data, in which a secret replaces everything below it."""
     for step in steps:
         key: Any = step
         if not (is_object(data) or is_array(data)):
@@ -197,40 +200,39 @@ def _at(data: Any, steps: Path) -> Any:
     return data
 
 
-def _against_rules(data: dict[str, Any], names: Collection[object] | None) -> Iterator[Finding]:
+def _check_rules(data: dict[str, Any], names: Collection[object] | None) -> Iterator[Finding]:
     rules = rules_by_path()
-    for path, form, value in _values(data, "", ""):
+    for path, field, value in _values(data, "", ""):
         if isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
-            words = f"{value} is a placeholder of the documentation"
-            yield Finding(path, "hint", words, "write the value, or remove it")
+            message = f"{value} is a placeholder from the documentation"
+            yield Finding(path, "hint", message, "write the real value or remove it")
             continue
-        if isinstance(value, str) and (remark := foreign_placeholder(form, value)):
-            yield attrs.evolve(remark, path=path)
-        for rule in rules.get(form, ()):
-            if remark := rule(value):
-                finding = attrs.evolve(remark, path=path)
+        if isinstance(value, str) and (finding := unsupported_placeholder(field, value)):
+            yield attrs.evolve(finding, path=path)
+        for rule in rules.get(field, ()):
+            if finding := rule(value):
                 # The documentation shows 123 for every number.
-                is_shown = value == 123 and finding.level == "warning"
-                yield attrs.evolve(finding, level="hint") if is_shown else finding
-        if names is not None and form in ("prompt", "first_message") and isinstance(value, str):
-            yield from (attrs.evolve(remark, path=path) for remark in unfilled(value, names))
+                is_example = value == 123 and finding.level == "warning"
+                yield attrs.evolve(finding, path=path, level="hint" if is_example else finding.level)
+        if names is not None and field in ("prompt", "first_message") and isinstance(value, str):
+            yield from (attrs.evolve(finding, path=path) for finding in unfilled_placeholders(value, names))
     yield from between_fields(data)
 
 
-def _values(value: Any, path: str, form: str) -> Iterator[tuple[str, str, Any]]:
-    """Walk through `value`: each place, by its path and by the path with `[]` for any item of a list."""
+def _values(value: Any, path: str, field: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield every innermost value with its path and the path of its field."""
     if is_object(value):
         for key, item in value.items():
-            yield from _values(item, join_path(path, key), join_path(form, key))
+            yield from _values(item, join_path(path, key), join_path(field, key))
     elif is_array(value):
         for number, item in enumerate(value):
-            yield from _values(item, f"{path}[{number}]", f"{form}[]")
+            yield from _values(item, f"{path}[{number}]", f"{field}[]")
     else:
-        yield path, form, value
+        yield path, field, value
 
 
-def _without_echoes(found: Iterable[Finding]) -> list[Finding]:
-    """Leave out what is said of a place that has an error already."""
+def _without_repeated(found: Iterable[Finding]) -> list[Finding]:
+    """Keep only the first error for each path that has one."""
     errors: dict[str, Finding] = {}
     for finding in found:
         if finding.level == "error":
@@ -238,8 +240,8 @@ def _without_echoes(found: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in found if errors.get(finding.path, finding) is finding]
 
 
-def _order(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
-    # Item 10 comes after item 2: of two numbers the longer one is the larger one.
+def _sort_key(finding: Finding) -> tuple[int, list[str | tuple[int, str]]]:
+    # Sort list indexes by their number: the longer one is the larger one, so [10] follows [2].
     parts = re.split(r"\[([0-9]+)\]", finding.path)
     steps = [(len(part), part) if number % 2 else part for number, part in enumerate(parts)]
     return _LEVELS.index(finding.level), steps

@@ -1,4 +1,4 @@
-"""A config as JSON data: a copy that is made of plain dicts, lists and values, and shares nothing."""
+"""Copy a config as JSON data: plain dicts, lists and values that share nothing with the original."""
 
 from __future__ import annotations
 
@@ -16,58 +16,63 @@ from ._finding import Finding
 if TYPE_CHECKING:
     from millis_wrapper._types import Config
 
-# No config comes near these. They end the walk through a dict that holds itself, and through a small YAML
-# file whose aliases would unfold into billions of values.
+# No real config reaches these limits. They stop at a dict that contains itself, and at a small YAML file
+# whose aliases expand to billions of values.
 MAX_DEPTH = 100
 MAX_VALUES = 100_000
-MAX_BITS = 1000  # of an integer, which then still is a finite float
+MAX_BITS = 1000  # of an integer, so that it can be converted to a finite float
 
 
-def plain(value: object) -> tuple[Any, list[Finding]]:
-    """Return `value`, of dicts, lists and generated models, as JSON data of its own, and what is odd in it.
+def copy_as_json(value: object) -> tuple[Any, list[Finding]]:
+    """Return a copy of `value` as JSON data, and an error for every value that JSON does not support.
 
-    What JSON cannot say is null in the copy; the copy of what is too large, or holds itself, is null.
+    Such a value is null in the copy. If `value` is too large or contains itself, the complete copy is null.
     """
     copier = _Copier()
     try:
-        return copier.copy(value, "", 0), copier.odd
+        return copier.copy(value, "", 0), copier.errors
     except _TooLargeError as error:
         return None, [Finding("", "error", str(error))]
 
 
-def plain_config(config: Config, name: str) -> dict[str, Any]:
-    """Return a config as JSON data of its own; `name` is for the message of the ConfigurationError.
+def copy_config(config: Config, name: str) -> dict[str, Any]:
+    """Return a copy of a config as JSON data.
+
+    Args:
+        config: The config.
+        name: The name of the argument, for error messages.
 
     Raises:
-        ConfigurationError: it is not a config, the whole answer of duplicate, or holds a value that JSON
-            cannot say, whose path is named.
+        ConfigurationError: `config` is not a config, is a complete duplicate response, or contains a value
+            that JSON does not support.
     """
-    data, odd = plain(config)
-    if odd:
-        place = f"{name}, {odd[0].path}" if odd[0].path else name
-        raise ConfigurationError(f"{place}: {odd[0].message}")
+    data, errors = copy_as_json(config)
+    if errors:
+        path = errors[0].path
+        place = f"{name}{path}" if path.startswith("[") else f"{name}.{path}" if path else name
+        raise ConfigurationError(f"{place}: {errors[0].message}")
     if not is_object(data):
-        raise ConfigurationError(f"{name}: must be a dict, model or dataclass, not {kind_of(data)}")
+        raise ConfigurationError(f"{name}: must be a dict, model or dataclass, got {describe_type(data)}")
     if is_duplicate_response(data):
-        raise ConfigurationError(f"{name}: is a whole response of duplicate; pass its `config`")
+        raise ConfigurationError(f'{name}: must be a config, got a duplicate response; pass its "config"')
     return data
 
 
-def kind_of(value: object) -> str:
-    """Return what `value` is, in JSON's words: `a list`, `null`."""
+def describe_type(value: object) -> str:
+    """Return the JSON type of `value` for a message, such as `a list` or `null`."""
     if isinstance(value, float) and not value.is_integer():
-        return "a number with a fraction"
+        return "a fractional number"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    for kind, words in (
+    for kind, description in (
         (str, "a string"),
-        (int, "a whole number"),
+        (int, "an integer"),
         (float, "a number"),
         (Mapping, "an object"),
         (list, "a list"),
     ):
         if isinstance(value, kind):
-            return words
+            return description
     return f"a {type(value).__name__}"
 
 
@@ -77,15 +82,15 @@ class _TooLargeError(Exception):
 
 class _Copier:
     def __init__(self) -> None:
-        self.odd: list[Finding] = []
-        self._room = MAX_VALUES
+        self.errors: list[Finding] = []
+        self._values_left = MAX_VALUES
 
     def copy(self, value: object, path: str, depth: int) -> Any:
-        self._room -= 1
-        if self._room < 0:
-            raise _TooLargeError(f"holds more than {MAX_VALUES:,} values; does it hold itself?")
+        self._values_left -= 1
+        if self._values_left < 0:
+            raise _TooLargeError(f"has more than {MAX_VALUES:,} values; does it contain itself?")
         if depth > MAX_DEPTH:
-            raise _TooLargeError(f"is nested more than {MAX_DEPTH} levels deep; does it hold itself?")
+            raise _TooLargeError(f"is nested more than {MAX_DEPTH} levels deep; does it contain itself?")
         to_dict = getattr(value, "to_dict", None)
         if callable(to_dict) and not isinstance(value, type):
             value = to_dict()
@@ -101,12 +106,12 @@ class _Copier:
     def _key(self, key: object, path: str) -> str:
         if isinstance(key, str):
             return self._text(key, join_path(path, key))
-        words = f"the key is {kind_of(key)}; in JSON keys are strings"
-        self.odd.append(Finding(join_path(path, str(key)), "error", words))
+        message = f"the key must be a string, got {describe_type(key)}"
+        self.errors.append(Finding(join_path(path, str(key)), "error", message))
         return str(key)
 
     def _scalar(self, value: object, path: str) -> str | int | float | None:
-        # Subclasses (a StrEnum, a numpy float) become what JSON makes of them.
+        # Subclasses (a StrEnum, a numpy float) are converted to the base type, as json.dumps does.
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, str):
@@ -114,19 +119,22 @@ class _Copier:
         if isinstance(value, int):
             if value.bit_length() <= MAX_BITS:
                 return int(value)
-            words = "is too large a number"
+            message = "the number is too large"
         elif isinstance(value, float):
             if math.isfinite(value):
                 return float(value)
-            words = f"{value} is not a number in JSON"
+            message = f"{value} cannot be encoded as JSON"
         else:
-            words = f"{kind_of(value)} is no JSON; write text, a number, true, false or null"
-        self.odd.append(Finding(path, "error", words))
+            message = (
+                f"{describe_type(value)} cannot be encoded as JSON; use a string, number, boolean or null"
+            )
+        self.errors.append(Finding(path, "error", message))
         return None
 
     def _text(self, text: str, path: str) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.odd.append(Finding(path, "error", "holds half a surrogate pair, which is not text"))
+            message = "contains half a surrogate pair, which is not valid text"
+            self.errors.append(Finding(path, "error", message))
         return str.__str__(text)

@@ -1,4 +1,4 @@
-"""What a check of a config found."""
+"""The findings of a config check."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ Level: TypeAlias = Literal["error", "warning", "hint"]
 
 @attrs.frozen
 class Finding:
-    """One problem in a config; `attrs.asdict` converts it to JSON data.
-
-    Attributes:
-        path: the place, such as `tools[0].timeout`; empty for the config as a whole.
-        level: `error` for what the service refuses, `warning` for a probable mistake, `hint` for a possible
-            one.
-        message: what is wrong.
-        fix: what to do, if that is clear. After `write`, a value is JSON.
-        line: the line of the place in its file, counted from 1; None if the config was not read from a file.
-    """
+    """One problem in a config; `attrs.asdict` converts it to JSON data."""
 
     path: str
+    """The path of the value, such as `tools[0].timeout`; empty for the config itself."""
     level: Level
+    """`error`: the service refuses the value; `warning`: a likely mistake; `hint`: a possible mistake."""
     message: str
+    """The description of the problem."""
     fix: str | None = None
+    """The suggested change, or None. A value after `write` is JSON."""
     line: int | None = None
+    """The line of the value in its file, counted from 1; None if the config was not read from a file."""
 
     def __str__(self) -> str:
         place = f"{self.path}: " if self.path else ""

@@ -1,4 +1,4 @@
-"""JSON text -> data, with the line of every mistake; a key that comes twice is refused."""
+"""Parse JSON and report the line of every error; a duplicate key is an error, too."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import attrs
 
 from millis_wrapper._paths import join_path
 
-# In valid JSON, a string is a key if and only if a colon follows it.
+# In valid JSON, a string is a key if and only if it is followed by a colon.
 _TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|[{}\[\],]|[^\s{}\[\],:"]+')
 
 
 class ParseError(ValueError):
-    """What is wrong with a text, and in which `line`, counted from 1, where that is known."""
+    """A text that cannot be parsed; `line` is the line of the error, counted from 1, or None if unknown."""
 
-    def __init__(self, words: str, line: int | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
         self.line = line
 
 
-def read_json(text: str) -> Any:
-    """Return the data of a JSON text; raises ParseError for what is no JSON, and for repeated keys."""
+def parse_json(text: str) -> Any:
+    """Parse a JSON document.
+
+    Raises:
+        ParseError: The text is not valid JSON, or a key occurs twice in one object.
+    """
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -32,52 +36,52 @@ def read_json(text: str) -> Any:
         raise ParseError("a number has too many digits") from None
     except RecursionError:
         raise ParseError("nested too deeply") from None
-    json_lines(text)  # raises for a repeated key
+    json_lines(text)  # raises for a duplicate key
     return data
 
 
-def repeated_key(key: str, first_line: int) -> str:
-    """Return what is wrong with a text that has a key twice in one object; readers keep only the last one."""
-    return (
-        f"the key {json.dumps(key)} comes twice in one object, first in line {first_line}; remove one of them"
-    )
+def duplicate_key(key: str, first_line: int) -> str:
+    """Return the message for a key that occurs twice in one object, of which parsers keep only the last."""
+    return f"duplicate key {json.dumps(key)}, first used in line {first_line}; remove one of them"
 
 
 def json_lines(text: str) -> dict[str, int]:
-    """Return the line of each value of a valid JSON text by its path; that of a key's value is the key's.
+    """Return the line of every value of a valid JSON document by path.
+
+    The line of a value in an object is that of its key.
 
     Raises:
-        ParseError: A key comes twice in one object.
+        ParseError: A key occurs twice in one object.
     """
     lines: dict[str, int] = {}
     line, counted, path = 1, 0, ""
-    holders: list[_Holder] = []
+    containers: list[_Container] = []
     for token in _TOKEN.finditer(text):
         line, counted = line + text.count("\n", counted, token.start()), token.start()
         mark = token.group()
         if token["colon"]:
             key = json.loads(token["text"])
-            path = join_path(holders[-1].path, key)
-            if key in holders[-1].keys:
-                raise ParseError(repeated_key(key, lines[path]), line)
-            holders[-1].keys.add(key)
+            path = join_path(containers[-1].path, key)
+            if key in containers[-1].keys:
+                raise ParseError(duplicate_key(key, lines[path]), line)
+            containers[-1].keys.add(key)
             lines[path] = line
         elif mark in ("}", "]"):
-            holders.pop()
+            containers.pop()
         elif mark == ",":
-            holders[-1].commas += 1
+            containers[-1].commas += 1
         else:
-            if not holders or holders[-1].is_list:
-                path = f"{holders[-1].path}[{holders[-1].commas}]" if holders else ""
+            if not containers or containers[-1].is_list:
+                path = f"{containers[-1].path}[{containers[-1].commas}]" if containers else ""
                 lines[path] = line
             if mark in ("{", "["):
-                holders.append(_Holder(path, mark == "["))
+                containers.append(_Container(path, mark == "["))
     return lines
 
 
 @attrs.define
-class _Holder:
-    """An object or a list whose end has not come yet."""
+class _Container:
+    """An object or a list that is not closed yet."""
 
     path: str
     is_list: bool

@@ -1,4 +1,4 @@
-"""A config from a file: JSON or YAML, where nothing is lost, and each mistake is named with its line."""
+"""Load a config from a JSON or YAML file, and report errors with their line."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ from millis_wrapper._json import is_object
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.request import is_duplicate_response
 
-from ._data import kind_of, plain
+from ._data import copy_as_json, describe_type
 from ._finding import Finding
-from ._json_text import ParseError, json_lines, read_json
+from ._json_text import ParseError, json_lines, parse_json
 
 Source: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
 
-_NO_TEXT = "is not UTF-8 text; save it as UTF-8"
+_NOT_UTF8 = "is not UTF-8 text; save it as UTF-8"
 
 
 def load_config(source: Source) -> dict[str, Any]:
-    """Read an agent's config from a file of JSON or YAML.
+    """Load an agent's config from a JSON or YAML file.
 
-    A file whose name ends in .json is read as JSON, in .yaml or .yml as YAML; any other is JSON if it begins
-    with `{` or `[`. In YAML, only true, false, null and what JSON would read as a number are not text. The
-    answer of `duplicate`, saved whole, is read too: you get the config in it.
+    The format depends on the file name: .json is JSON, .yaml and .yml are YAML. Any other file is parsed as
+    JSON if it begins with `{` or `[`, and as YAML otherwise. In YAML, unquoted text stays text unless it is
+    true, false, null or a JSON number.
+
+    If the file contains a complete duplicate response, its `config` is returned.
 
     Args:
-        source: the file's path, or an open file; text or bytes in UTF-8.
-
-    Returns:
-        The config.
+        source: The path of the file, or an open file of text or UTF-8 bytes.
 
     Raises:
-        ConfigurationError: it cannot be read, is not an object, has a key twice in one object, or is YAML
-            without PyYAML (extra `contract`). The message names the file and the line.
+        ConfigurationError: The file cannot be read or parsed, is not an object, or has a duplicate key; or
+            YAML cannot be parsed without PyYAML (extra `contract`). The message names the file and the line.
     """
     return read_config_file(source).config
 
 
 @attrs.frozen
 class ConfigFile:
-    """A config, and the text that it was read from."""
+    """A config and the text from which it was parsed."""
 
     config: dict[str, Any]
     _text: str
@@ -51,7 +50,7 @@ class ConfigFile:
     _root: str
 
     def with_lines(self, found: Iterable[Finding]) -> list[Finding]:
-        """Return the findings with their lines: that of the value, or of the nearest object around it."""
+        """Return the findings with the line of their value, or of the closest object that contains it."""
         lines: dict[str, int] | None = None
         placed: list[Finding] = []
         for finding in found:
@@ -68,23 +67,24 @@ class ConfigFile:
 
 
 def read_config_file(source: Source) -> ConfigFile:
-    """Read a config as `load_config` does, and keep its text for the lines of findings.
+    """Load a config like `load_config`, and keep its text for the lines of findings.
 
     Raises:
         ConfigurationError: See `load_config`.
     """
-    name, text = _read(source)
+    name, text = _read_source(source)
     is_json = _is_json(name, text)
     try:
-        data, odd = plain(_parsed(text, is_json))
+        data, errors = copy_as_json(_parse(text, is_json))
     except ParseError as error:
         place = name if error.line is None else f"{name}, line {error.line}"
         raise ConfigurationError(f"{place}: {error}") from None
-    if odd:
-        raise ConfigurationError(f"{name}: {odd[0].path}{': ' if odd[0].path else ''}{odd[0].message}")
+    if errors:
+        path = f"{errors[0].path}: " if errors[0].path else ""
+        raise ConfigurationError(f"{name}: {path}{errors[0].message}")
     if not is_object(data):
-        what = "is empty" if data is None and not text.strip() else f"holds {kind_of(data)}"
-        raise ConfigurationError(f'{name}: {what}; a config is an object, such as {{"prompt": "Be kind."}}')
+        given = "an empty file" if data is None and not text.strip() else describe_type(data)
+        raise ConfigurationError(f'{name}: must be an object such as {{"prompt": "Be kind."}}, got {given}')
     if is_duplicate_response(data):
         return ConfigFile(data["config"], text, is_json, "config")
     return ConfigFile(data, text, is_json, "")
@@ -102,18 +102,18 @@ def _is_json(name: str, text: str) -> bool:
     return ending == ".json" or (ending not in (".yaml", ".yml") and text.lstrip().startswith(("{", "[")))
 
 
-def _parsed(text: str, is_json: bool) -> Any:
+def _parse(text: str, is_json: bool) -> Any:
     if is_json:
-        return read_json(text) if text.strip() else None
+        return parse_json(text) if text.strip() else None
     try:
-        from ._yaml_text import read_yaml
+        from ._yaml_text import parse_yaml
     except ImportError:
         raise ParseError(str(missing_extra("reading YAML", "PyYAML", "contract"))) from None
-    return read_yaml(text)
+    return parse_yaml(text)
 
 
-def _read(source: Source) -> tuple[str, str]:
-    """Return the name to call the file by, and its text."""
+def _read_source(source: Source) -> tuple[str, str]:
+    """Return the name of the file for messages, and its text."""
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         try:
@@ -122,24 +122,24 @@ def _read(source: Source) -> tuple[str, str]:
         except OSError as error:
             raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from None
         except ValueError:
-            raise ConfigurationError(f"{name!r}: no file has such a name") from None
-        return name, _decoded(name, content)
+            raise ConfigurationError(f"{name!r} is not a valid file name") from None
+        return name, _decode(name, content)
     if not hasattr(source, "read"):
-        raise ConfigurationError(f"load_config: pass a path or an open file, not {kind_of(source)}")
-    given: object = getattr(source, "name", None)
-    name = given if isinstance(given, str) else "the config"
+        raise ConfigurationError(f"source: must be a path or an open file, got {describe_type(source)}")
+    file_name: object = getattr(source, "name", None)
+    name = file_name if isinstance(file_name, str) else "the config"
     try:
         data = source.read()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{name}: {_NO_TEXT}") from None
-    return name, _decoded(name, data)
+        raise ConfigurationError(f"{name}: {_NOT_UTF8}") from None
+    return name, _decode(name, data)
 
 
-def _decoded(name: str, data: str | bytes) -> str:
+def _decode(name: str, data: str | bytes) -> str:
     if isinstance(data, str):
         return data.removeprefix("\ufeff")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{name}, line {line}: {_NO_TEXT}") from None
+        raise ConfigurationError(f"{name}, line {line}: {_NOT_UTF8}") from None

@@ -1,4 +1,4 @@
-"""`{name}` placeholders in prompts and messages, and the metadata that fills them."""
+"""`{name}` placeholders in prompts and messages, and the metadata with their values."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any, Final
 
 from millis_wrapper._json import is_mapping
 
-# Variables that the service itself fills in, in telephone calls (the vendor's page about variables).
+# The service fills these in itself in phone calls (documented on its page about variables).
 _PREDEFINED = ("FromPhone", "ToPhone")
 _PLACEHOLDER = re.compile(r"\{([^\W\d][\w.-]*)\}(?!\})")
 _MISSING: Final = object()
 
 
 def unfilled_names(text: str, names: Collection[object]) -> list[str]:
-    """Return the names of the placeholders in `text` that no metadata key in `names` fills, each once."""
+    """Return the names of the placeholders in `text` without a metadata key in `names`, each once."""
     known = {*names, *_PREDEFINED}
     found = dict.fromkeys(_PLACEHOLDER.findall(text))
     return [name for name in found if not {name, name.partition(".")[0]} & known]
 
 
 def fill(text: str, metadata: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Fill in the placeholders of `text` from `metadata`, as the service is assumed to.
+    """Fill in the placeholders of `text` from `metadata`, the way the service is assumed to.
 
-    Strings are inserted as they are, other values as JSON. `{user.city}` stands for the key `city` of the
-    object `user`, unless the metadata has a key of that very name.
+    Strings are inserted unchanged, other values as JSON. `{user.city}` refers to the key `city` of the object
+    `user`, unless the metadata has the key `user.city`.
 
     Returns:
-        The text, and the names without a value, each once; their placeholders stay in the text.
+        The filled text, and the names without a value, each once. Their placeholders remain in the text.
     """
     unfilled: dict[str, None] = {}
 

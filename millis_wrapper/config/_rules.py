@@ -1,4 +1,4 @@
-"""What is odd about values of a config that the contract allows: one small rule for each kind of oddity."""
+"""Rules for values that the contract allows but that are likely mistakes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ._placeholders import unfilled_names
 
 Rule: TypeAlias = Callable[[Any], Finding | None]
 
-# 1,000 seconds are a quarter of an hour, which some sessions last and nothing else does; a delay of less than
-# 10 milliseconds nobody would hear.
+# Only sessions last 1,000 seconds (17 minutes) or more, so such a value is probably in milliseconds. Delays
+# under 10 milliseconds cannot be heard, so such a value is probably in seconds.
 _LIKE_MILLISECONDS = 1000
 LIKE_SECONDS = 10
 _LONGEST_SESSION = 24 * 3600  # seconds
-_LONGEST_SHOWN = 40  # characters of a text that a message quotes
+_LONGEST_QUOTE = 40  # characters of a string in a message
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
-# IANA's alphabet, which has no way out of the folder of time zones, and without what else lies in there.
+# The characters of IANA names, which cannot leave the folder of time zones, without the other files in there.
 _ZONE = re.compile(r"(?!posix|right/|localtime)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _LONGEST_ZONE = 64
 _DOUBLE_BRACES = re.compile(r"\{\{\s{0,9}([^\W\d][\w.-]{0,99})\s{0,9}\}\}")
@@ -41,152 +41,151 @@ _NOT_IN_URLS = re.compile(r'[ <>"\\^`|]')
 
 @cache
 def rules_by_path() -> Mapping[str, tuple[Rule, ...]]:
-    """Return the rules for each field of a config, by its path with `[]` for any item of a list."""
+    """Return the rules for every field of a config by the path of the field, such as `tools[].name`."""
     rules: dict[str, tuple[Rule, ...]] = {}
     for field in fields("AgentConfigOverride"):
         rules[field.path] = (*_rules_of_contract(field), *_RULES.get(field.path, ()))
         if field.path == "language":
-            rules["switch_language.languages[]"] = (partial(_known, field.known, False),)
+            rules["switch_language.languages[]"] = (partial(_check_known, field.known, False),)
     return rules
 
 
-def unfilled(text: str, names: Collection[object]) -> Iterator[Finding]:
-    """Find the placeholders in `text` that no metadata key in `names` fills in, each once."""
+def unfilled_placeholders(text: str, names: Collection[object]) -> Iterator[Finding]:
+    """Yield a warning for every placeholder in `text` without a metadata key in `names`."""
     for name in unfilled_names(text, names):
         near = closest_match(name, (key for key in names if isinstance(key, str)))
         yield Finding(
             "",
             "warning",
-            f"the metadata has no key for {{{name}}}",
-            f"write {{{near}}}, or add {name} to the metadata" if near else f"add {name} to the metadata",
+            f"the placeholder {{{name}}} has no value in the metadata",
+            f"did you mean {{{near}}}?" if near else f"add {quoted(name)} to the metadata",
         )
 
 
-def foreign_placeholder(form: str, text: str) -> Finding | None:
-    """Find a placeholder in the form of another tool, which the service would not fill in."""
+def unsupported_placeholder(field: str, text: str) -> Finding | None:
+    """Return a hint for a placeholder in the syntax of another tool, which the service does not replace."""
     if braces := _DOUBLE_BRACES.search(text):
-        words = f"{braces[0]} is not a placeholder of the service, which uses single braces"
-        return Finding("", "hint", words, f"write {{{braces[1]}}}")
-    *above, key = re.split(r"[.\[\]]+", form.rstrip("[]"))
+        message = f"{braces[0]} is not a placeholder; the service uses single braces"
+        return Finding("", "hint", message, f"write {{{braces[1]}}}")
+    *above, key = re.split(r"[.\[\]]+", field.rstrip("[]"))
     is_id_or_secret = key.lower().endswith("id") or not SECRET_KEYS.isdisjoint((*above, key))
     if is_id_or_secret and (variable := _VARIABLE.search(text)):
-        words = f"{variable[0]} looks like an environment variable, which the service does not fill in"
-        return Finding("", "hint", words, "write its value")
+        message = f"{variable[0]} looks like an environment variable, which the service does not replace"
+        return Finding("", "hint", message, "write the value of the variable")
     return None
 
 
 def between_fields(config: dict[str, Any]) -> Iterator[Finding]:
-    """Find fields that do not go together, each with its path."""
+    """Yield a warning for every field that conflicts with another one."""
     owners: dict[str, str] = {}
     for key in ("tools", "millis_functions"):
         functions = config.get(key)
         for number, function in enumerate(functions if is_array(functions) else ()):
-            name, place = _at(function, "name"), f"{key}[{number}]"
+            name, place = _get(function, "name"), f"{key}[{number}]"
             if not isinstance(name, str) or not _FUNCTION_NAME.fullmatch(name):
                 continue
             owner = owners.setdefault(name, place)
             if owner != place:
-                words = f"{shown(name)} is the name of {owner} too, and a name calls one function only"
-                yield Finding(f"{place}.name", "warning", words, "rename one of them")
-    voicemail = _at(config, "flow", "voicemail")
-    if _at(voicemail, "action") == "message" and not _at(voicemail, "message"):
-        words = "is missing, and the voicemail action is to leave one"
-        yield Finding("flow.voicemail.message", "warning", words, 'add it, or write "hangup" as the action')
-    person = _at(config, "memory", "user_identifier_key")
-    opted_out = _at(config, "privacy_settings", "opt_out_data_collection")
-    if isinstance(person, str) and person and opted_out is True:
-        words = "cannot work beside privacy_settings.opt_out_data_collection, which keeps nothing to remember"
-        yield Finding("memory", "warning", words, "remove one of the two")
+                message = f"{quoted(name)} is also the name of {owner}; function names must be unique"
+                yield Finding(f"{place}.name", "warning", message, "rename one of them")
+    voicemail = _get(config, "flow", "voicemail")
+    if _get(voicemail, "action") == "message" and not _get(voicemail, "message"):
+        message = 'is required because flow.voicemail.action is "message"'
+        yield Finding("flow.voicemail.message", "warning", message, 'add it or set the action to "hangup"')
+    user_key = _get(config, "memory", "user_identifier_key")
+    opted_out = _get(config, "privacy_settings", "opt_out_data_collection")
+    if isinstance(user_key, str) and user_key and opted_out is True:
+        message = "has no effect while privacy_settings.opt_out_data_collection is true, as no data is kept"
+        yield Finding("memory", "warning", message, "remove one of the two")
 
 
-def shown(value: Any) -> str:
-    """Return a value as a message shows it: text in quotes, without the password of a URL, shortened."""
+def quoted(value: Any) -> str:
+    """Return a value for a message: as JSON, shortened, and without the password of a URL."""
     value = mask_urls(value) if isinstance(value, str) else value
-    if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
-        value = value[: _LONGEST_SHOWN - 1] + "…"
+    if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
+        value = value[: _LONGEST_QUOTE - 1] + "…"
     return escape_control_characters(json.dumps(value, ensure_ascii=False))
 
 
-def _at(value: Any, *keys: str) -> Any:
+def _get(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if is_object(value) else None
     return value
 
 
 def _rules_of_contract(field: Field) -> Iterable[Rule]:
-    whole = "integer" in field.type.split(" or ")
-    if whole:
-        yield _whole
+    is_integer = "integer" in field.type.split(" or ")
+    if is_integer:
+        yield _check_integer
     if field.unit == "seconds":
-        yield partial(
-            _seconds, whole, _LONGEST_SESSION if field.path == "session_timeout.max_duration" else 0
-        )
+        longest = _LONGEST_SESSION if field.path == "session_timeout.max_duration" else 0
+        yield partial(_check_seconds, is_integer, longest)
     if field.unit == "milliseconds":
-        yield _milliseconds
+        yield _check_milliseconds
     if field.known:
-        # The contract has one set of types for all parameters; a form may ask for one more.
-        form = ("email",) if field.path == "millis_functions[].data.param.type" else ()
-        yield partial(_known, (*field.known, *form), field.closed_in_requests)
+        # The contract has one set of types for all parameters, but a form accepts one more.
+        more = ("email",) if field.path == "millis_functions[].data.param.type" else ()
+        yield partial(_check_known, (*field.known, *more), field.closed_in_requests)
 
 
-def _whole(value: Any) -> Finding | None:
-    # To JSON Schema 500.0 is a whole number, to the service it is a float.
+def _check_integer(value: Any) -> Finding | None:
+    # 500.0 is an integer in JSON Schema, but not for the service.
     if isinstance(value, float) and value.is_integer():
-        words = f"must be a whole number without a decimal point, not {value}"
-        return Finding("", "error", words, f"write {int(value)}")
+        message = f"must be an integer without a decimal point, got {value}"
+        return Finding("", "error", message, f"write {int(value)}")
     return None
 
 
-def _seconds(whole: bool, longest: int, value: Any) -> Finding | None:
+def _check_seconds(is_integer: bool, longest: int, value: Any) -> Finding | None:
     if not is_number(value) or value < _LIKE_MILLISECONDS or value <= longest:
         return None
-    long, unit = (value / 3600, "hours") if value >= 7200 else (value / 60, "minutes")
-    meant = str(-(-value // 1000)) if whole else f"{value / 1000:.12g}"
+    converted, unit = (value / 3600, "hours") if value >= 7200 else (value / 60, "minutes")
+    meant = str(-(-value // 1000)) if is_integer else f"{value / 1000:.12g}"
     return Finding(
         "",
         "warning",
-        f"{value} seconds are {long:.3g} {unit}; this field counts seconds, not milliseconds",
-        f"write {meant} if milliseconds were meant" + (f", else at most {longest}" if longest else ""),
+        f"{value} s is {converted:.3g} {unit}; this field is in seconds, not milliseconds",
+        f"write {meant} if you meant milliseconds" + (f", otherwise at most {longest}" if longest else ""),
     )
 
 
-def _milliseconds(value: Any) -> Finding | None:
+def _check_milliseconds(value: Any) -> Finding | None:
     if not is_number(value) or not 0 < value < LIKE_SECONDS:
         return None
     return Finding(
         "",
         "warning",
-        f"{value} milliseconds are next to nothing; this field counts milliseconds, not seconds",
-        f"write {value * 1000} if seconds were meant",
+        f"{value} ms is very short; this field is in milliseconds, not seconds",
+        f"write {value * 1000} if you meant seconds",
     )
 
 
-def _known(known: tuple[Any, ...], closed: bool, value: Any) -> Finding | None:
+def _check_known(known: tuple[Any, ...], closed: bool, value: Any) -> Finding | None:
     if not isinstance(value, str) or value in known or not (value or closed):
         return None
     near = closest_match(value, known)
     listed = f" ({', '.join(known)})" if len(known) <= 5 else ""
-    then = "most likely refuses it" if closed else "may know it all the same"
+    consequence = "probably refuses it" if closed else "may accept it"
     return Finding(
         "",
         "warning" if closed else "hint",
-        f"{shown(value)} is not among the known values{listed}; the service {then}",
-        f"write {shown(near)} if that was meant" if near else None,
+        f"{quoted(value)} is not a known value{listed}; the service {consequence}",
+        f"did you mean {quoted(near)}?" if near else None,
     )
 
 
-def _within(low: float, high: float, value: Any) -> Finding | None:
+def _check_range(low: float, high: float, value: Any) -> Finding | None:
     if not is_number(value) or low <= value <= high:
         return None
-    percent = f"write {value / 100:.12g} if {value} percent were meant" if 1 == high < value <= 100 else None
-    return Finding("", "warning", f"{value} is outside of {low} to {high}", percent)
+    fix = f"write {value / 100:.12g} if you meant {value} percent" if 1 == high < value <= 100 else None
+    return Finding("", "warning", f"{value} is outside the range {low} to {high}", fix)
 
 
-def _time_zone(value: Any) -> Finding | None:
+def _check_time_zone(value: Any) -> Finding | None:
     if not isinstance(value, str) or not value.strip() or _is_time_zone(value):
         return None
     return Finding(
-        "", "warning", f"{shown(value)} is not an IANA time zone", 'write a name such as "Europe/Berlin"'
+        "", "warning", f"{quoted(value)} is not an IANA time zone", 'use a name such as "Europe/Berlin"'
     )
 
 
@@ -195,46 +194,46 @@ def _is_time_zone(name: str) -> bool:
         return False
     from dateutil import tz
 
-    # Of another name gettz makes a zone by a POSIX rule (`UTC+3`), or the machine's own zone.
+    # For other names, gettz returns a zone by a POSIX rule (`UTC+3`) or the local zone.
     return isinstance(tz.gettz(name), tz.tzfile | tz.tzutc)
 
 
-def _phone(none: bool, value: Any) -> Finding | None:
-    if not isinstance(value, str) or _E164.fullmatch(value) or (none and not value.strip()):
+def _check_phone(may_be_blank: bool, value: Any) -> Finding | None:
+    if not isinstance(value, str) or _E164.fullmatch(value) or (may_be_blank and not value.strip()):
         return None
     return Finding(
         "",
         "warning",
-        f"{shown(value)} is not a phone number in E.164 form",
-        "write + and up to 15 digits, country code first, as in +14155550100",
+        f"{quoted(value)} is not a phone number in E.164 format",
+        "write +, the country code and the number, at most 15 digits, as in +14155550100",
     )
 
 
-def _function_name(value: Any) -> Finding | None:
+def _check_function_name(value: Any) -> Finding | None:
     if not isinstance(value, str) or _FUNCTION_NAME.fullmatch(value):
         return None
     near = re.sub(r"[^a-zA-Z0-9_-]+", "_", value).strip("_-")
     near = f"_{near}" if near[:1].isdigit() or near[:1] == "-" else near
-    words = "is empty" if not value else f"{shown(value)} is a name that language models refuse"
-    usable = f"write {json.dumps(near)}" if near and len(near) <= 64 else "write a name"
-    return Finding("", "warning", words, f"{usable}: letters, digits, _ and -, and no digit at the start")
+    message = f"{quoted(value)} is not a name that language models accept" if value else "is empty"
+    fix = f"write {json.dumps(near)}" if near and len(near) <= 64 else "write a name"
+    return Finding("", "warning", message, f"{fix}; use only letters, digits, _ and -, and no digit first")
 
 
-def _url(schemes: tuple[str, str], value: Any) -> Finding | None:
+def _check_url(schemes: tuple[str, str], value: Any) -> Finding | None:
     if not isinstance(value, str) or not value.strip():
-        return None  # a blank text means none
+        return None  # A blank string counts as unset.
     plain, secure = schemes
     host = _host(value, schemes)
     if host is None:
         return Finding(
             "",
             "warning",
-            f"{shown(value)} is not a valid {plain} or {secure} URL",
-            f"write it in full, as in {secure}://example.com/path",
+            f"{quoted(value)} is not a valid {plain} or {secure} URL",
+            f"write the full URL, such as {secure}://example.com/path",
         )
     if _is_private(host):
-        words = f"the service cannot reach {shown(host)}, which is an address of your own machine or network"
-        return Finding("", "warning", words, "write a public address, for instance that of a tunnel")
+        message = f"the service cannot reach {quoted(host)}, an address of your own machine or network"
+        return Finding("", "warning", message, "use a public address, such as that of a tunnel")
     return None
 
 
@@ -244,7 +243,7 @@ def _host(value: str, schemes: tuple[str, str]) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        _ = parts.port  # raises for one that is not a number
+        _ = parts.port  # raises if it is not a number
     except ValueError:
         return None
     return (parts.hostname or None) if parts.scheme in schemes else None
@@ -258,24 +257,24 @@ def _is_private(host: str) -> bool:
     return not address.is_global
 
 
-_webhook = partial(_url, ("http", "https"))
+_check_webhook = partial(_check_url, ("http", "https"))
 
-# What the contract says in words only.
+# Rules that the contract describes only in prose.
 _RULES: Mapping[str, tuple[Rule, ...]] = {
-    "vad_threshold": (partial(_within, 0, 1),),
-    "llm.temperature": (partial(_within, 0, 2),),
-    "timezone": (_time_zone,),
-    "flow.call_transfer.phone": (partial(_phone, True),),
-    "flow.call_transfer.phones[].phone": (partial(_phone, False),),
-    "custom_llm_websocket": (partial(_url, ("ws", "wss")),),
-    "tools[].webhook": (_webhook,),
-    "session_data_webhook": (_webhook,),
-    "session_data_webhook.url": (_webhook,),
-    "extra_prompt_webhook": (_webhook,),
-    "extra_prompt_webhook.url": (_webhook,),
-    "tools[].name": (_function_name,),
-    "tools[].params[].name": (_function_name,),
-    "millis_functions[].name": (_function_name,),
-    "millis_functions[].params[].name": (_function_name,),
-    "millis_functions[].data.param.name": (_function_name,),
+    "vad_threshold": (partial(_check_range, 0, 1),),
+    "llm.temperature": (partial(_check_range, 0, 2),),
+    "timezone": (_check_time_zone,),
+    "flow.call_transfer.phone": (partial(_check_phone, True),),
+    "flow.call_transfer.phones[].phone": (partial(_check_phone, False),),
+    "custom_llm_websocket": (partial(_check_url, ("ws", "wss")),),
+    "tools[].webhook": (_check_webhook,),
+    "session_data_webhook": (_check_webhook,),
+    "session_data_webhook.url": (_check_webhook,),
+    "extra_prompt_webhook": (_check_webhook,),
+    "extra_prompt_webhook.url": (_check_webhook,),
+    "tools[].name": (_check_function_name,),
+    "tools[].params[].name": (_check_function_name,),
+    "millis_functions[].name": (_check_function_name,),
+    "millis_functions[].params[].name": (_check_function_name,),
+    "millis_functions[].data.param.name": (_check_function_name,),
 }

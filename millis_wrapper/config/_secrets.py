@@ -1,4 +1,4 @@
-"""The secrets of a config, for messages that must not show them."""
+"""Find the secrets of a config, which messages must not show."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class MaskedValue(NamedTuple):
     path: str
     value: Any
     masked: Any
-    """The value to show in its place: `****`, or a URL without its password."""
+    """The value to show instead: `****`, or a URL without its password."""
 
 
 def secrets_in(config: Any) -> list[MaskedValue]:
-    """Return the secrets of a config, as JSON data, in the order of the config."""
+    """Return the secrets of a config in the order of the config."""
     return list(_differences(config, mask_secrets(config), ""))
 
 

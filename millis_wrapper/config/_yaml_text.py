@@ -1,8 +1,8 @@
-"""YAML text -> JSON data, by the JSON rules of YAML 1.2 and not by the guesses of YAML 1.1.
+"""Parse YAML by the JSON schema of YAML 1.2, and write it. Needs PyYAML (extra `contract`).
 
-A plain `no` is text (Norwegian, where a language is asked for), and so are `+14155550100`, `0123`, `12:30`
-and `2024-01-01`: only true, false, null and what JSON would read as a number are anything else. Keys are text
-as they are written, and a key that comes twice in one object is an error. Needs PyYAML (extra `contract`).
+Unquoted text stays text, unlike in YAML 1.1: `no` (the language Norwegian), `+14155550100`, `0123`, `12:30`
+and `2024-01-01` are strings. Only true, false, null and JSON numbers are converted. Keys are strings as
+written, and a duplicate key is an error.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from yaml.composer import ComposerError
 
 from millis_wrapper._paths import join_path
 
-from ._json_text import ParseError, repeated_key
+from ._json_text import ParseError, duplicate_key
 
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
-# First characters, and what a plain scalar that begins so may be.
+# Kind, first characters, and pattern of the plain scalars that are not strings.
 _PLAIN = (
     ("null", ("n", "N", "~", ""), "null|Null|NULL|~|"),
     ("bool", ("t", "T", "f", "F"), "true|True|TRUE|false|False|FALSE"),
@@ -30,17 +30,17 @@ _PLAIN = (
 _TAG = "tag:yaml.org,2002:"
 
 
-def read_yaml(text: str) -> Any:
-    """Return the data of one YAML document, in which an alias is the very object that it names.
+def parse_yaml(text: str) -> Any:
+    """Parse one YAML document. An alias becomes the same Python object as its anchor.
 
     Raises:
-        ParseError: it is not YAML, or holds what JSON cannot say.
+        ParseError: The text is not valid YAML, or contains something that JSON does not support.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ParseError("a control character, which YAML does not allow", line) from None
+        raise ParseError("contains a control character, which YAML does not allow", line) from None
     except yaml.MarkedYAMLError as error:
         raise _parse_error(error, text) from None
     except RecursionError:
@@ -48,10 +48,10 @@ def read_yaml(text: str) -> Any:
 
 
 def yaml_lines(text: str) -> dict[str, int]:
-    """Return the line of each value of a YAML document by its path; that of a key's value is the key's.
+    """Return the line of every value of a YAML document by path.
 
-    The document must be one that `read_yaml` accepts and whose data is finite: what an alias names is
-    listed at each place that names it.
+    The line of a value in an object is that of its key. The values of an anchor are listed for every alias,
+    so the document must be valid and finite.
     """
     loader = _Loader(text)
     node = loader.get_single_node()
@@ -71,83 +71,84 @@ def yaml_lines(text: str) -> dict[str, int]:
 
 
 def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
-    words = error.problem or error.context or "not valid YAML"
+    message = error.problem or error.context or "not valid YAML"
     if isinstance(error, ComposerError):
-        words = words.partition(" '")[0]  # a name after `*`, which may be a secret that lacks its quotes
+        # The name of an alias may be a secret that begins with `*` and is not quoted.
+        message = message.partition(" '")[0]
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        return ParseError(words)
+        return ParseError(message)
     if not isinstance(error, yaml.constructor.ConstructorError):
         is_tab = text[mark.index : mark.index + 1] == "\t"
-        cure = "indent with spaces, not with tabs" if is_tab else "if it is text, put it in quotes"
-        words = f"{words} at column {mark.column + 1}; {cure}"
-    return ParseError(words, mark.line + 1)
+        fix = "indent with spaces, not tabs" if is_tab else "if this is text, put it in quotes"
+        message = f"{message} at column {mark.column + 1}; {fix}"
+    return ParseError(message, mark.line + 1)
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's way to say this
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML requires a class attribute.
         first: [(f"{_TAG}{kind}", re.compile(rf"(?:{form})\Z"))]
         for kind, firsts, form in _PLAIN
         for first in firsts
     }
-    # None but these and those below: no sets, no dates, no binary data.
+    # Only these and the constructors below: sets, dates and binary data are not supported.
     yaml_constructors = {  # noqa: RUF012
         f"{_TAG}{kind}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{kind}"] for kind in ("seq", "map")
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return an object whose keys are text as it is written, each there once."""
+        """Construct an object whose keys are strings as written, and reject duplicate keys."""
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _refusal("a key that is not text", key)
+                raise _error("a key must be a string", key)
             name = self.construct_text(key)
             if name == "<<" and key.style is None:
-                raise _refusal("`<<` is no longer part of YAML; write the keys out", key)
+                raise _error("the merge key `<<` is not supported; write the keys out", key)
             if name in lines:
-                raise _refusal(repeated_key(name, lines[name]), key)
+                raise _error(duplicate_key(name, lines[name]), key)
             lines[name] = key.start_mark.line + 1
-            key.tag = f"{_TAG}str"  # whatever it looks like
+            key.tag = f"{_TAG}str"  # even if it looks like a number
         return super().construct_mapping(node, deep)
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
-        # A letter beyond 16 bits may be escaped as JSON does, in two halves, which PyYAML leaves apart.
+        # PyYAML does not join a surrogate pair that is escaped as in JSON.
         return str(node.value).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
     def construct_json(self, node: yaml.ScalarNode) -> Any:
         try:
             return json.loads(node.value.lower())
         except json.JSONDecodeError:
-            raise _refusal("the value does not fit its tag; leave the tag out", node) from None
+            raise _error("the value does not match its tag; remove the tag", node) from None
         except ValueError:
-            raise _refusal("a number has too many digits", node) from None
+            raise _error("a number has too many digits", node) from None
 
     def construct_none(self, node: yaml.ScalarNode) -> None:
-        """Return null."""
+        """Construct null."""
 
-    def refuse(self, node: yaml.Node) -> Any:
+    def reject(self, node: yaml.Node) -> Any:
         tag = node.tag.replace(_TAG, "!!")
-        raise _refusal(f"the tag {tag} has no meaning in JSON; leave it out", node)
+        raise _error(f"the tag {tag} is not supported; remove it", node)
 
 
-def _refusal(words: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
-    return yaml.constructor.ConstructorError(None, None, words, node.start_mark)
+def _error(message: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
 
 
 _Loader.add_constructor(f"{_TAG}null", _Loader.construct_none)
 _Loader.add_constructor(f"{_TAG}bool", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}float", _Loader.construct_json)
 _Loader.add_constructor(f"{_TAG}str", _Loader.construct_text)
-_Loader.add_constructor(None, _Loader.refuse)
+_Loader.add_constructor(None, _Loader.reject)
 
 
 def write_yaml(data: Any) -> str:
-    """Return JSON data as a YAML document that this module and PyYAML read back unchanged."""
+    """Return JSON data as a YAML document that `parse_yaml` and PyYAML parse to the same data."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 class _Dumper(yaml.SafeDumper):
-    # Text that either reader takes for something else is quoted.
+    # Quote text that either parser would not parse as a string.
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [
             *yaml.SafeDumper.yaml_implicit_resolvers.get(first, ()),
@@ -157,7 +158,7 @@ class _Dumper(yaml.SafeDumper):
     }
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write equal objects in full, without anchors."""
+        """Write repeated objects in full, without anchors."""
         return True
 
     def represent_text(self, text: str) -> yaml.ScalarNode:

@@ -28,20 +28,20 @@ def found(config: Any, kind: Kind, metadata: Any = None) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_config_gives_exactly_these_findings(case: Any) -> None:
-    """Each case of the corpus gives its findings, in their order, and no others."""
+def test_a_config_has_exactly_these_findings(case: Any) -> None:
+    """Every case of the corpus has the listed findings in the listed order."""
     assert found(case["config"], case["kind"], case.get("metadata")) == case["finds"]
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
-def test_a_realistic_config_gives_what_was_planted_in_it(name: str) -> None:
-    """Configs as editors and scripts make them give no finding but those that were planted."""
+def test_a_realistic_config_has_only_the_intended_findings(name: str) -> None:
+    """Configs as editors and scripts write them cause no false alarms."""
     config = load_config(CORPUS / "config_files" / name)
     assert found(config, CONFIG_FILES[name]["kind"]) == CONFIG_FILES[name]["finds"]
 
 
 def test_every_realistic_config_is_checked() -> None:
-    """There are twenty of them, each in the list."""
+    """The list contains all twenty files."""
     assert {file.name for file in (CORPUS / "config_files").iterdir()} == set(CONFIG_FILES)
     assert len(CONFIG_FILES) == 20
 
@@ -58,8 +58,8 @@ def test_every_realistic_config_is_checked() -> None:
         ("agent-nulls", []),
     ],
 )
-def test_the_contracts_examples_give_no_false_alarm(name: str, warned: list[str]) -> None:
-    """The rules find nothing in the examples of the contract but what is odd on purpose there."""
+def test_the_examples_of_the_contract_cause_no_false_alarm(name: str, warned: list[str]) -> None:
+    """The examples have no errors or warnings except the listed ones."""
     example = read_json(EXAMPLES / f"{name}.json")
     config = example["agent"].get("agent_config", {}) if "agent" in example else example["config"]
     kind: Kind = "override" if "agent" in example else "agent"
@@ -68,15 +68,15 @@ def test_the_contracts_examples_give_no_false_alarm(name: str, warned: list[str]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_each_kind_of_finding_is_shown_with_and_without(file: Path) -> None:
-    """The corpus holds a config that triggers each kind of finding, and one that does not."""
+def test_each_kind_of_finding_has_positive_and_negative_cases(file: Path) -> None:
+    """Every file of the corpus has a config with findings and one without."""
     assert {bool(case["finds"]) for case in read_json(file)} == {True, False}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("page", ["chat-request", "duplicate-answer"])
 def test_the_full_examples_of_the_pages_have_no_error(page: str, kind: Kind) -> None:
-    """What the vendor's own pages show is refused by nothing; its placeholders look wrong all the same."""
+    """The placeholders of the vendor's pages are hints instead of errors."""
     example = read_json(CORPUS / "pages" / f"{page}.json")
     config = example["agent"]["agent_config"] if "agent" in example else example["config"]
     levels = [finding.level for finding in findings(config, kind, {})]
@@ -87,7 +87,7 @@ def test_the_full_examples_of_the_pages_have_no_error(page: str, kind: Kind) -> 
 @bounded
 @given(any_json | odd_configs, st.sampled_from(KINDS))
 def test_any_json_gives_findings_and_no_crash(config: Any, kind: Kind) -> None:
-    """Whatever comes in, findings come out: errors, then warnings, then hints. The input is left alone."""
+    """The findings are sorted by level, and the config is not modified."""
     before = copy.deepcopy(config)
     levels = [finding.level for finding in findings(config, kind, {"name"})]
     assert config == before
@@ -96,10 +96,10 @@ def test_any_json_gives_findings_and_no_crash(config: Any, kind: Kind) -> None:
 
 @bounded
 @given(odd_configs, st.sampled_from(KINDS))
-def test_an_error_is_found_in_all_that_the_contract_refuses(config: Any, kind: Kind) -> None:
-    """There is an error for each place that does not fit the contract, and never two for one place.
+def test_every_violation_of_the_contract_is_an_error(config: Any, kind: Kind) -> None:
+    """Every path that violates the contract has exactly one error.
 
-    Only null for what is not set is none in a saved agent's config, where the service may have written it.
+    The exception is a null for an unset field in the config of a saved agent, which the service may write.
     """
     component = {"agent": "AgentConfig", "override": "AgentConfigOverride"}[kind]
     errors = [finding.path for finding in findings(config, kind, None) if finding.level == "error"]
@@ -117,26 +117,29 @@ def test_an_error_is_found_in_all_that_the_contract_refuses(config: Any, kind: K
     ("config", "expected"),
     [
         ({"vad_threshold": float("nan")}, "error: vad_threshold: nan "),
-        ({"voice": {"provider": "openai", "voice_id": b"x"}}, "error: voice.voice_id: a bytes "),
+        (
+            {"voice": {"provider": "openai", "voice_id": b"x"}},
+            "error: voice.voice_id: a bytes ",
+        ),
         ({"flow": {7: True}}, 'error: flow["7"]: the key '),
         ({"prompt": "\ud800"}, "error: prompt: "),
         (b"{}", "error: a bytes "),
     ],
 )
-def test_what_json_cannot_say_is_one_error(config: Any, expected: str) -> None:
-    """A value that could never be sent is told once, whatever else the contract would say of it."""
+def test_a_value_that_json_does_not_support_is_one_error(config: Any, expected: str) -> None:
+    """A value that cannot be sent has no second finding from the contract."""
     (only,) = found(config, "override")
     assert only.startswith(expected)
 
 
-def test_keys_that_look_like_list_indexes_do_not_upset_the_order() -> None:
-    """Whatever the keys are called, findings can be put in order."""
+def test_keys_that_look_like_list_indexes_can_be_sorted() -> None:
+    """Findings are sorted whatever the names of the keys are."""
     keys = ["[0]5[1]", "[0]x[1]", f"[{'1' * 5000}]", "[0][1]"]
     assert len(found(dict.fromkeys(keys, 1), "override")) == len(keys)
 
 
-def test_a_config_that_holds_itself_is_one_error() -> None:
-    """A circle is told as what it is, and the check comes to an end."""
+def test_a_config_that_contains_itself_is_one_error() -> None:
+    """The check ends with an error about the depth."""
     config = full_config()
     config["tools"].append(config)
     (only,) = found(config, "agent")
@@ -145,7 +148,7 @@ def test_a_config_that_holds_itself_is_one_error() -> None:
 
 
 def test_a_finding_is_a_value() -> None:
-    """Findings compare, hash, pickle and cannot be changed."""
+    """Findings can be compared, hashed and pickled, and are immutable."""
     finding = Finding("prompt", "error", "is required", "add it")
     assert pickle.loads(pickle.dumps(finding)) == finding
     assert {finding, Finding("prompt", "error", "is required", "add it")} == {finding}

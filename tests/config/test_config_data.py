@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from millis_api.models import Voice
 
-from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, kind_of, plain
+from millis_wrapper.config._data import MAX_BITS, MAX_DEPTH, MAX_VALUES, copy_as_json, describe_type
 from millis_wrapper.request import is_duplicate_response
 
 
@@ -16,7 +16,7 @@ class Provider(StrEnum):
     OPENAI = "openai"
 
 
-class OldProvider(str, Enum):  # noqa: UP042  # the older form is what this is about
+class OldProvider(str, Enum):  # noqa: UP042  # tests the older way to define such an enum
     OPENAI = "openai"
 
 
@@ -42,17 +42,17 @@ class Share(float):
         ({OldProvider.OPENAI: True}, {"openai": True}),
     ],
 )
-def test_what_json_makes_of_a_value_is_what_is_copied(value: Any, expected: Any) -> None:
-    """Mappings, tuples, models and subclasses of text and numbers become the plain types of JSON."""
-    data, odd = plain(value)
-    assert odd == []
+def test_values_are_copied_as_json_types(value: Any, expected: Any) -> None:
+    """Mappings, tuples, models and subclasses of str and numbers become plain JSON types."""
+    data, errors = copy_as_json(value)
+    assert errors == []
     assert repr(data) == repr(expected)
 
 
-def test_a_value_that_is_in_two_places_is_copied_twice() -> None:
-    """A copy shares nothing, not even with itself."""
+def test_a_value_that_occurs_twice_is_copied_twice() -> None:
+    """The parts of a copy share no objects."""
     shared: list[int] = []
-    data, _ = plain({"a": shared, "b": shared})
+    data, _ = copy_as_json({"a": shared, "b": shared})
     assert data == {"a": [], "b": []}
     assert data["a"] is not data["b"]
     assert data["a"] is not shared
@@ -71,18 +71,18 @@ def test_a_value_that_is_in_two_places_is_copied_twice() -> None:
         ({1, 2}, "", "a set"),
     ],
 )
-def test_what_json_cannot_say_is_odd(value: Any, path: str, word: str) -> None:
-    """Each value that could not be sent is named by its path."""
-    [odd] = plain(value)[1]
-    assert (odd.path, odd.level) == (path, "error")
-    assert word in odd.message
+def test_a_value_that_json_does_not_support_is_an_error(value: Any, path: str, word: str) -> None:
+    """The error has the path of the value."""
+    [error] = copy_as_json(value)[1]
+    assert (error.path, error.level) == (path, "error")
+    assert word in error.message
 
 
-def test_all_that_is_odd_is_told_and_the_rest_is_copied() -> None:
-    """One odd value hides no other."""
-    data, odd = plain({"a": {1}, "b": 2, "c": [b"", 3]})
+def test_every_unsupported_value_is_reported() -> None:
+    """The other values are copied."""
+    data, errors = copy_as_json({"a": {1}, "b": 2, "c": [b"", 3]})
     assert data == {"a": None, "b": 2, "c": [None, 3]}
-    assert [each.path for each in odd] == ["a", "c[0]"]
+    assert [error.path for error in errors] == ["a", "c[0]"]
 
 
 def nested(levels: int) -> list[Any]:
@@ -92,27 +92,27 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
-def is_refused_whole(value: Any, words: str) -> None:
-    data, [odd] = plain(value)
-    assert (data, odd.path, odd.level) == (None, "", "error")
-    assert words in odd.message
+def assert_too_large(value: Any, word: str) -> None:
+    data, [error] = copy_as_json(value)
+    assert (data, error.path, error.level) == (None, "", "error")
+    assert word in error.message
 
 
-def test_there_is_an_end_to_depth_and_size() -> None:
-    """The limits themselves are fine, one more is not, and nothing of it is copied."""
-    assert plain(nested(MAX_DEPTH))[1] == []
-    is_refused_whole(nested(MAX_DEPTH + 1), "100 levels")
-    assert plain([0] * (MAX_VALUES - 1))[1] == []
-    assert plain([(1 << MAX_BITS) - 1, -(1 << MAX_BITS) + 1])[1] == []
-    is_refused_whole([0] * MAX_VALUES, "100,000 values")
+def test_depth_and_size_are_limited() -> None:
+    """Data at the limits is copied; data beyond them is null with one error."""
+    assert copy_as_json(nested(MAX_DEPTH))[1] == []
+    assert_too_large(nested(MAX_DEPTH + 1), "100 levels")
+    assert copy_as_json([0] * (MAX_VALUES - 1))[1] == []
+    assert copy_as_json([(1 << MAX_BITS) - 1, -(1 << MAX_BITS) + 1])[1] == []
+    assert_too_large([0] * MAX_VALUES, "100,000 values")
 
 
-def test_what_unfolds_without_end_is_stopped() -> None:
-    """A few lists that hold each other many times over take no time and no memory."""
+def test_lists_that_multiply_are_stopped_at_the_limit() -> None:
+    """Sixty lists that each contain the previous one twice use little time and memory."""
     value: list[Any] = [0]
     for _ in range(60):
         value = [value, value]
-    is_refused_whole(value, "100,000 values")
+    assert_too_large(value, "100,000 values")
 
 
 @pytest.mark.parametrize(
@@ -126,26 +126,26 @@ def test_what_unfolds_without_end_is_stopped() -> None:
         ({}, False),
     ],
 )
-def test_a_whole_duplicate_response_is_not_a_config(data: dict[str, Any], expected: bool) -> None:
-    """It has an id, an object under the key `config`, and no key that a config has."""
+def test_a_duplicate_response_is_recognized(data: dict[str, Any], expected: bool) -> None:
+    """A response has an id, an object under the key `config`, and no key of a config."""
     assert is_duplicate_response(data) is expected
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "description"),
     [
         (None, "null"),
         (True, "true"),
         (False, "false"),
         ("", "a string"),
-        (1, "a whole number"),
-        (1.5, "a number with a fraction"),
+        (1, "an integer"),
+        (1.5, "a fractional number"),
         (1.0, "a number"),
         ({}, "an object"),
         ([], "a list"),
         (b"", "a bytes"),
     ],
 )
-def test_a_value_is_named_in_the_words_of_json(value: Any, words: str) -> None:
-    """Messages speak of what is in the file, not of Python's types."""
-    assert kind_of(value) == words
+def test_messages_use_the_names_of_json_types(value: Any, description: str) -> None:
+    """The names match the file that the user edits, instead of Python types."""
+    assert describe_type(value) == description

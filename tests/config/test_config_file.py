@@ -30,7 +30,7 @@ def saved(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def refusal(source: Any) -> str:
+def error_for(source: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         load_config(source)
     return str(caught.value)
@@ -47,39 +47,39 @@ def refusal(source: Any) -> str:
         ("lines.yaml", YAML.replace("\n", "\r\n")),
     ],
 )
-def test_json_and_yaml_are_read_by_the_ending_or_else_by_the_look(
+def test_the_format_depends_on_the_file_name_or_the_first_character(
     name: str, content: str | bytes, tmp_path: Path
 ) -> None:
-    """A config is the same by a path as text or as Path, in either format, with a byte order mark or not."""
+    """The path may be a str or a Path, and the file may have a byte order mark."""
     path = saved(tmp_path, name, content)
     assert load_config(path) == load_config(str(path)) == CONFIG
 
 
 @pytest.mark.parametrize("file", [io.StringIO(JSON), io.StringIO("\ufeff" + YAML), io.BytesIO(YAML.encode())])
-def test_an_open_file_is_read(file: IO[str] | IO[bytes]) -> None:
-    """Standard input, or any other open file of text or bytes, will do."""
+def test_an_open_file_is_accepted(file: IO[str] | IO[bytes]) -> None:
+    """The file may contain text or bytes, as stdin does."""
     assert load_config(file) == CONFIG
 
 
-def test_an_open_file_is_read_by_its_name(tmp_path: Path) -> None:
-    """A file that the caller has opened is what its name says; a byte order mark is no text."""
+def test_the_format_of_an_open_file_depends_on_its_name(tmp_path: Path) -> None:
+    """A byte order mark is ignored."""
     with open(saved(tmp_path, "a.json", "\ufeff" + JSON), encoding="utf-8") as file:
         assert load_config(file) == CONFIG
 
 
-def test_the_whole_answer_of_duplicate_gives_its_config() -> None:
-    """What `millis duplicate --json` has printed into a file can be used as a config at once."""
+def test_a_saved_duplicate_response_is_loaded_as_its_config() -> None:
+    """The output of `millis duplicate --json` can be used as a config file."""
     assert load_config(CORPUS / "pages" / "duplicate-answer.json") == full_config()
 
 
-def test_a_config_is_not_taken_for_an_answer(tmp_path: Path) -> None:
-    """A config with a key that nobody knows stays whole."""
+def test_a_config_with_unknown_keys_is_not_a_duplicate_response(tmp_path: Path) -> None:
+    """A config with the unknown keys `id` and `config` is loaded unchanged."""
     config = {"id": "-O", "config": {"prompt": "x"}, "prompt": "y"}
     assert load_config(saved(tmp_path, "a.json", json.dumps(config))) == config
 
 
-def test_what_an_alias_names_is_not_shared(tmp_path: Path) -> None:
-    """Changing one place of a config changes no other, however the file was written."""
+def test_the_values_of_aliases_are_not_shared(tmp_path: Path) -> None:
+    """Changing the value of one alias does not change the others."""
     config = load_config(saved(tmp_path, "a.yaml", "tools: [&x {name: a, description: b}, *x]"))
     config["tools"][0]["name"] = "c"
     assert config["tools"][1]["name"] == "a"
@@ -91,75 +91,74 @@ def test_what_an_alias_names_is_not_shared(tmp_path: Path) -> None:
         (
             "a.json",
             '{\n "prompt": "a",\n "prompt": "b"\n}',
-            ', line 3: the key "prompt" comes twice in one object,',
+            ', line 3: duplicate key "prompt"',
         ),
-        ("a.yaml", "prompt: a\nflow: {}\nprompt: b", ', line 3: the key "prompt" comes twice in one object,'),
+        ("a.yaml", "prompt: a\nflow: {}\nprompt: b", ', line 3: duplicate key "prompt"'),
         ("a.json", '{"prompt": "a",\n}', "not valid JSON: "),
-        ("a.json", YAML, ", line 1: not valid JSON: Expecting value at column 1"),
-        ("a.yaml", "prompt: [a", ", line 1: expected ',' or ']'"),
+        ("a.json", YAML, ", line 1: not valid JSON: "),
+        ("a.yaml", "prompt: [a", ", line 1: "),
         ("a", "\n\n{'prompt': 1}", ", line 3: not valid JSON: "),
-        ("a.json", b'{\n"prompt": "\xff"}', ", line 2: is not UTF-8 text; save it as UTF-8"),
-        ("a.yaml", YAML.encode("utf-16"), ", line 1: is not UTF-8 text; save it as UTF-8"),
-        ("a.json", "", ': is empty; a config is an object, such as {"prompt": "Be kind."}'),
-        ("a.yaml", " \n", ": is empty; a config is an object"),
-        ("a.yaml", "# later", ": holds null; a config is an object"),
-        ("a.json", "[]", ": holds a list; a config is an object"),
-        ("a.json", '"prompt"', ": holds a string; a config is an object"),
-        ("a", "Be kind.", ": holds a string; a config is an object"),
-        ("a.json", '{"vad_threshold": NaN}', ": vad_threshold: nan is not a number in JSON"),
-        ("a.json", '{"tools": [{"timeout": 1e999}]}', ": tools[0].timeout: inf is not a number in JSON"),
-        ("a.json", '{"prompt": "\\ud83d"}', ": prompt: holds half a surrogate pair, which is not text"),
-        ("a.json", "[" * 102 + "]" * 102, ": is nested more than 100 levels deep"),
-        ("a.json", '{"x": ' + "1" * 5000 + "}", ": a number has too many digits"),
+        ("a.json", b'{\n"prompt": "\xff"}', ", line 2: is not UTF-8 text"),
+        ("a.yaml", YAML.encode("utf-16"), ", line 1: is not UTF-8 text"),
+        ("a.json", "", "empty file"),
+        ("a.yaml", " \n", "empty file"),
+        ("a.yaml", "# later", "got null"),
+        ("a.json", "[]", "got a list"),
+        ("a.json", '"prompt"', "got a string"),
+        ("a", "Be kind.", "got a string"),
+        ("a.json", '{"vad_threshold": NaN}', ": vad_threshold: nan "),
+        ("a.json", '{"tools": [{"timeout": 1e999}]}', ": tools[0].timeout: inf "),
+        ("a.json", '{"prompt": "\\ud83d"}', "prompt: contains half a surrogate pair"),
+        ("a.json", "[" * 102 + "]" * 102, "100 levels"),
+        ("a.json", '{"x": ' + "1" * 5000 + "}", "too many digits"),
     ],
 )
-def test_a_file_that_holds_no_config_is_refused(
+def test_a_file_without_a_valid_config_is_rejected(
     name: str, content: str | bytes, words: str, tmp_path: Path
 ) -> None:
-    """The error names the file, the line or the place, and what is wrong there."""
+    """The error names the file, the line or path, and the problem."""
     path = saved(tmp_path, name, content)
-    message = refusal(path)
+    message = error_for(path)
     assert message.startswith(str(path))
     assert words in message
     assert "\n" not in message
 
 
-def test_aliases_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
-    """A small file cannot fill the memory."""
+def test_aliases_that_multiply_are_rejected(tmp_path: Path) -> None:
+    """A small file cannot use up the memory."""
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
-    assert refusal(saved(tmp_path, "a.yaml", "\n".join(lines))).endswith(
-        "holds more than 100,000 values; does it hold itself?"
-    )
+    assert "100,000 values" in error_for(saved(tmp_path, "a.yaml", "\n".join(lines)))
 
 
 @pytest.mark.parametrize("name", ["none.json", ".", "a\0b"])
 def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
-    """A missing file, a folder and a name that cannot be are errors of this library, and of one line."""
-    assert name.replace("\0", "\\x00") in refusal(f"{tmp_path}/{name}")
+    """The error for a missing file, a folder or an invalid name is one line that contains the name."""
+    assert name.replace("\0", "\\x00") in error_for(f"{tmp_path}/{name}")
 
 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (None, "load_config: pass a path or an open file, not null"),
-        ({"prompt": ""}, "load_config: pass a path or an open file, not an object"),
+        (None, "source: must be a path or an open file, got null"),
+        ({"prompt": ""}, "source: must be a path or an open file, got an object"),
         (io.BytesIO(b"\xff"), "the config, line 1: is not UTF-8 text"),
         (io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8"), "the config: is not UTF-8 text"),
     ],
 )
-def test_what_is_no_file_of_text_is_refused(source: Any, words: str) -> None:
-    """Also a wrong argument, and an open file that has no name, are told in words."""
-    assert refusal(source).startswith(words)
+def test_a_source_that_is_not_a_text_file_is_rejected(source: Any, words: str) -> None:
+    """An open file without a name is called `the config`."""
+    assert error_for(source).startswith(words)
 
 
-def test_json_needs_no_library_and_yaml_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever lacks PyYAML can read JSON, and is told what to install for YAML."""
+def test_yaml_without_pyyaml_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """JSON files can be loaded without PyYAML."""
     monkeypatch.delitem(sys.modules, "millis_wrapper.config._yaml_text", raising=False)
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert load_config(saved(tmp_path, "a.json", JSON)) == CONFIG
-    assert refusal(saved(tmp_path, "a.yaml", YAML)).endswith(
-        "a.yaml: reading YAML needs PyYAML; in a clone of millis-wrapper, run pip install '.[contract]'"
-    )
+    message = error_for(saved(tmp_path, "a.yaml", YAML))
+    assert "a.yaml: " in message
+    assert "PyYAML" in message
+    assert "'.[contract]'" in message
 
 
 def _places(value: Any, path: str = "") -> list[str]:
@@ -169,7 +168,7 @@ def _places(value: Any, path: str = "") -> list[str]:
 @bounded
 @given(odd_configs, st.sampled_from([None, 1]))
 def test_every_value_of_a_file_has_a_line(config: dict[str, Any], indent: int | None) -> None:
-    """JSON and YAML give each path a line, and paths that are further down never have an earlier one."""
+    """Every path has a line in JSON and in YAML, and later paths never have an earlier line."""
     text = json.dumps(config, indent=indent)
     as_json, as_yaml = json_lines(text), yaml_lines(text)
     for lines in (as_json, as_yaml):

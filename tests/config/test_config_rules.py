@@ -6,13 +6,13 @@ import pytest
 from dateutil import tz
 
 from millis_wrapper import contract
-from millis_wrapper.config import _rules as config_rules
+from millis_wrapper.config._rules import rules_by_path
 
 
-def test_each_rule_is_for_a_field_of_the_contract() -> None:
-    """A field that is renamed in the contract does not lose its rule unnoticed."""
+def test_every_rule_is_for_a_field_of_the_contract() -> None:
+    """The test fails if a field with a rule is renamed in the contract."""
     known = {field.path for field in contract.fields("AgentConfigOverride")}
-    rules = config_rules.rules_by_path()
+    rules = rules_by_path()
     assert {path for path in rules if path not in known} == {"switch_language.languages[]"}
     assert "switch_language.languages" in known
     assert {path for path in rules if rules[path]} > {
@@ -33,25 +33,25 @@ def fields() -> dict[str, contract.Field]:
     return {field.path: field for field in contract.fields("AgentConfigOverride")}
 
 
-def test_a_value_of_a_set_that_is_closed_in_requests_is_warned_of() -> None:
-    """Where the contract marks a set as closed in requests, another value is a warning; elsewhere a hint."""
+def test_an_unknown_value_of_a_closed_set_is_a_warning() -> None:
+    """If the contract does not mark the set as closed in requests, it is a hint."""
     sets = {path: field for path, field in fields().items() if field.known}
     assert {field.closed_in_requests for field in sets.values()} == {True, False}
     for path, field in sets.items():
-        (remark,) = [remark for rule in config_rules.rules_by_path()[path] if (remark := rule("of-tomorrow"))]
-        assert remark.level == ("warning" if field.closed_in_requests else "hint"), path
+        (found,) = [found for rule in rules_by_path()[path] if (found := rule("of-tomorrow"))]
+        assert found.level == ("warning" if field.closed_in_requests else "hint"), path
 
 
 @pytest.mark.parametrize("unit", ["seconds", "milliseconds"])
-def test_each_field_with_a_unit_has_its_rule(unit: str) -> None:
-    """The contract's units decide which fields may have been given in the wrong one."""
+def test_every_field_with_a_unit_has_a_rule(unit: str) -> None:
+    """A value that is likely to be in the wrong unit is a warning."""
     paths = [path for path, field in fields().items() if field.unit == unit]
     assert paths
-    odd = {"seconds": 500_000, "milliseconds": 5}[unit]
+    value = {"seconds": 500_000, "milliseconds": 5}[unit]
     for path in paths:
-        remarks = [remark for rule in config_rules.rules_by_path()[path] if (remark := rule(odd))]
-        assert [remark.level for remark in remarks] == ["warning"]
-        assert f"this field counts {unit}" in remarks[0].message
+        (found,) = [found for rule in rules_by_path()[path] if (found := rule(value))]
+        assert found.level == "warning"
+        assert f"in {unit}, not" in found.message
 
 
 @pytest.mark.parametrize(
@@ -61,28 +61,30 @@ def test_each_field_with_a_unit_has_its_rule(unit: str) -> None:
         *("posixrules", "posix/UTC", "right/UTC", "localtime", "C:\\x", "x\0y", "x" * 5000),
     ],
 )
-def test_only_what_looks_like_a_time_zone_is_looked_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No path from a config reaches the disk, and the machine's own zone is not taken for IANA's."""
-    asked: list[str] = []
-    monkeypatch.setattr(tz, "gettz", asked.append)
-    (rule,) = config_rules.rules_by_path()["timezone"]
+def test_only_names_in_the_form_of_a_time_zone_are_looked_up(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A config cannot make the check open other files, and the local zone is not an IANA name."""
+    looked_up: list[str] = []
+    monkeypatch.setattr(tz, "gettz", looked_up.append)
+    (rule,) = rules_by_path()["timezone"]
     assert rule(name) is not None
-    assert asked == []
+    assert looked_up == []
 
 
-def test_all_of_ianas_time_zones_are_known() -> None:
-    """Whatever name the installed data has is one."""
+def test_all_iana_time_zones_are_accepted() -> None:
+    """Every name in the installed data is accepted."""
     from zoneinfo import available_timezones
 
-    (rule,) = config_rules.rules_by_path()["timezone"]
-    names = available_timezones() - {"localtime"}  # which some systems put among them
+    (rule,) = rules_by_path()["timezone"]
+    names = available_timezones() - {"localtime"}  # Some systems include it.
     assert len(names) > 400
     assert [name for name in sorted(names) if rule(name)] == []
 
 
 @pytest.mark.parametrize("value", [1 << 999, -(1 << 999), 1.7e308, True, None, [], {}])
-def test_no_value_is_choked_on(value: Any) -> None:
-    """The largest number that a config may hold, and what is no number or text, go through every rule."""
-    for rules in config_rules.rules_by_path().values():
+def test_rules_accept_any_json_value(value: Any) -> None:
+    """No rule raises for very large numbers or for values of another type."""
+    for rules in rules_by_path().values():
         for rule in rules:
             rule(value)

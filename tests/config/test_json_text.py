@@ -8,15 +8,15 @@ from config_cases import any_json, bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millis_wrapper.config._json_text import ParseError, read_json
+from millis_wrapper.config._json_text import ParseError, parse_json
 
 
 @bounded
 @given(any_json, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, ascii_only: bool) -> None:
-    """Whatever is JSON, in any layout, is read as it was written."""
+def test_json_is_parsed_as_by_the_standard_library(value: Any, indent: Any, ascii_only: bool) -> None:
+    """The result is the same for every layout."""
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    assert repr(read_json(text)) == repr(value)
+    assert repr(parse_json(text)) == repr(value)
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, 
     [
         (
             '{"a": 1, "b": 2, "a": 3}',
-            'the key "a" .* line 1',
+            'key "a".* line 1',
             1,
         ),
-        ('{\n "a": 1,\n "b": 2,\n\n "a": 3\n}', 'the key "a" .* line 2', 5),
+        ('{\n "a": 1,\n "b": 2,\n\n "a": 3\n}', 'key "a".* line 2', 5),
         (
             '[{"a": 1},\n{"x": [{"b": {}\r\n, "b" : []}]}]',
-            'the key "b" .* line 2',
+            'key "b".* line 2',
             3,
         ),
-        ('{"a": {"a": [{"a": 1}]},\n"a": 2}', 'the key "a" .* line 1', 2),
-        ('{"\\u0061": 1,\n"a": 2}', 'the key "a" .* line 1', 2),
-        ('{"": 1, "": 2}', 'the key "" .* line 1', 1),
+        ('{"a": {"a": [{"a": 1}]},\n"a": 2}', 'key "a".* line 1', 2),
+        ('{"\\u0061": 1,\n"a": 2}', 'key "a".* line 1', 2),
+        ('{"": 1, "": 2}', 'key "".* line 1', 1),
         (
             '{"\\u001b[2J": 1, "\\u001b[2J": 2}',
-            r'the key "\\u001b\[2J" .* line 1',
+            r'key "\\u001b\[2J".* line 1',
             1,
         ),
         ('{\n "a": 1,\n "b" 2\n}', "':' .*column 6", 3),
@@ -49,10 +49,10 @@ def test_json_is_read_as_the_standard_library_reads_it(value: Any, indent: Any, 
         ("[" * 200_000, "nested", None),
     ],
 )
-def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None) -> None:
-    """What is no JSON, and a key that would be lost, is found and placed."""
+def test_an_error_has_its_line(text: str, words: str, line: int | None) -> None:
+    """Invalid JSON and duplicate keys are reported with their line."""
     with pytest.raises(ParseError, match=words) as caught:
-        read_json(text)
+        parse_json(text)
     assert caught.value.line == line
 
 
@@ -66,6 +66,6 @@ def test_a_mistake_is_told_with_its_line(text: str, words: str, line: int | None
         '{"a": "\\", \\"a\\": 1"}',
     ],
 )
-def test_what_only_looks_like_a_repeated_key_is_none(text: str) -> None:
-    """The same key in another object, or the same text as a value, is lost nowhere."""
-    assert read_json(text) == json.loads(text)
+def test_equal_keys_of_different_objects_are_not_duplicates(text: str) -> None:
+    """The same key in another object, or the same string as a value, is accepted."""
+    assert parse_json(text) == json.loads(text)
