@@ -1,4 +1,4 @@
-"""Proxies: what they do wrong is one of our errors, which names the proxy and no password."""
+"""Failures of proxies raise our own errors, which name the proxy but not its password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSWORD = "DelicateBear8"
 
 
 def use(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    """Have the environment name a proxy for everything."""
+    """Set the environment variables for a proxy."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTPS_PROXY", "https_proxy"):
@@ -26,7 +26,7 @@ def use(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
 
 
 class Socks(Loopback):
-    """A server that does not wait for HTTP: the first step is taken as soon as a client is there."""
+    """A server that runs its steps when a client connects, without waiting for an HTTP request."""
 
     def _serve(self, peer: Peer) -> None:
         try:
@@ -59,7 +59,7 @@ def swallow(peer: Peer) -> None:
         (b"\x00" * 64, 2, APIConnectionError),
     ],
 )
-async def test_a_proxy_that_is_silent_or_does_not_speak_socks_is_one_of_our_errors(
+async def test_a_proxy_that_is_silent_or_does_not_speak_socks_raises_our_error(
     clients: Clients,
     operation: str,
     step: Step,
@@ -67,7 +67,7 @@ async def test_a_proxy_that_is_silent_or_does_not_speak_socks_is_one_of_our_erro
     error: type[APIConnectionError],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """socksio's exceptions do not come through, and httpcore itself would wait for ever; nothing was sent."""
+    """Exceptions of socksio do not reach the caller, the wait has a timeout, and nothing was sent."""
     with Socks([swallow, step]) as proxy:
         use(monkeypatch, f"socks5://{proxy.address}")
         client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=connect))
@@ -78,10 +78,10 @@ async def test_a_proxy_that_is_silent_or_does_not_speak_socks_is_one_of_our_erro
 
 
 @OPERATIONS
-async def test_an_unanswered_connect_is_not_a_request_that_was_sent(
+async def test_a_request_is_not_sent_if_the_proxy_does_not_respond_to_connect(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The request itself never left, so the call may be tried again without a risk."""
+    """The request never left the client, so the caller can retry it safely."""
     with Loopback([until_left]) as proxy:
         use(monkeypatch, proxy.url)
         client = clients.client(
@@ -97,10 +97,10 @@ async def test_an_unanswered_connect_is_not_a_request_that_was_sent(
 
 
 @OPERATIONS
-async def test_a_refused_proxy_password_is_not_tried_again_and_not_shown(
+async def test_a_refused_proxy_password_is_not_retried_and_not_shown(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trying it again locks accounts; the message names the proxy's host only."""
+    """Retries could lock the account. The message names only the host of the proxy."""
     with Loopback([http(407, "Proxy Authentication Required")]) as proxy:
         use(monkeypatch, f"http://ada:{PASSWORD}@{proxy.address}")
         with pytest.raises(APIConnectionError) as caught:
@@ -112,7 +112,7 @@ async def test_a_refused_proxy_password_is_not_tried_again_and_not_shown(
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
 async def test_a_bad_certificate_is_not_retried(clients: Clients, operation: str, certificate: Path) -> None:
-    """It is as bad the second time, nothing was sent, and the message says what to set."""
+    """Nothing was sent, a retry would fail the same way, and the message names SSL_CERT_FILE."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -132,18 +132,18 @@ async def test_a_bad_certificate_is_not_retried(clients: Clients, operation: str
 @pytest.mark.parametrize(
     "proxy", [f"http://ada:{PASSWORD}#1@127.0.0.1:1", f"http://ada:{PASSWORD}@[::1", f"nonsense://{PASSWORD}"]
 )
-async def test_a_proxy_that_cannot_be_read_is_named_and_not_quoted(
+async def test_an_invalid_proxy_url_is_not_quoted(
     clients: Clients, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unescaped # turns a password into a port; httpx's words would quote it."""
+    """The message names the variable. An unescaped # makes httpx quote the password as a port."""
     use(monkeypatch, proxy)
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
         await call(clients.client("https://millis.invalid"), "duplicate")
     assert places(caught.value, PASSWORD) == []
 
 
-async def test_no_proxy_may_hold_an_ipv6_range(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
-    """httpx itself cannot parse it; the client uses the proxy for every other host."""
+async def test_no_proxy_may_contain_an_ipv6_range(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx cannot parse the range; the client uses the proxy for every other host."""
     with Loopback([http(502, "Bad Gateway")]) as proxy:
         use(monkeypatch, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):

@@ -1,4 +1,4 @@
-"""Promise 7: a reply that was cut never looks whole, also behind a gateway that ends it properly."""
+"""A reply that was cut off never looks complete, even if a gateway ends it normally (promise 7)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from millis_wrapper import Millis, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 
-WITHOUT_MARK: list[Step] = [STREAM + said("We have a table") + END]
+WITHOUT_END: list[Step] = [STREAM + said("We have a table") + END]
 WITH_REASON: list[Step] = [
-    STREAM + said("Whole.") + event('{"choices":[{"delta":{},"finish_reason":"stop"}]}') + END
+    STREAM + said("Complete.") + event('{"choices":[{"delta":{},"finish_reason":"stop"}]}') + END
 ]
 
 
-async def test_a_service_that_never_marks_its_ends_works(clients: Clients) -> None:
-    """Without a setting, an end without a mark is an end as long as no other was seen."""
-    with Loopback(WITHOUT_MARK) as server:
+async def test_a_service_without_end_marks_works(clients: Clients) -> None:
+    """By default, a reply without an end mark is complete if the client has not seen one before."""
+    with Loopback(WITHOUT_END) as server:
         millis = clients.client(server.url)
         replies = [await millis.chat.send("Hi", agent_id="-Oabc") for _ in range(2)]
     assert [(one.text, one.ended) for one in replies] == [("We have a table", "eof")] * 2
 
 
-@pytest.mark.parametrize("first", [reply("Whole."), WITH_REASON], ids=["[DONE]", "finish_reason"])
-async def test_after_one_marked_end_one_without_a_mark_was_cut(clients: Clients, first: list[Step]) -> None:
-    """Services do not change that from call to call, so a gateway has cut it."""
-    with Loopback(first, WITHOUT_MARK) as server:
+@pytest.mark.parametrize("first", [reply("Complete."), WITH_REASON], ids=["[DONE]", "finish_reason"])
+async def test_after_one_end_mark_a_reply_without_one_is_incomplete(
+    clients: Clients, first: list[Step]
+) -> None:
+    """A service does not change its behavior between calls, so a gateway must have cut the reply."""
+    with Loopback(first, WITHOUT_END) as server:
         millis = clients.client(server.url)
         await millis.chat.send("Hi", agent_id="-Oabc")
         with pytest.raises(StreamInterruptedError, match=r"without \[DONE\]") as caught:
@@ -42,15 +44,15 @@ async def test_after_one_marked_end_one_without_a_mark_was_cut(clients: Clients,
     assert (caught.value.reply.text, caught.value.reply.ended) == ("We have a table", None)
 
 
-async def test_the_mark_can_be_demanded_from_the_first_reply_on(clients: Clients) -> None:
-    """`require_end=True` is for a service that is known to mark its ends."""
-    with Loopback(WITHOUT_MARK) as server, pytest.raises(StreamInterruptedError):
+async def test_require_end_applies_to_the_first_reply(clients: Clients) -> None:
+    """`require_end=True` is for a service that is known to send end marks."""
+    with Loopback(WITHOUT_END) as server, pytest.raises(StreamInterruptedError):
         await clients.client(server.url, require_end=True).chat.send("Hi", agent_id="-Oabc")
 
 
-async def test_the_mark_can_be_left_out_for_good(clients: Clients) -> None:
-    """`require_end=False` is for a service that marks some of its ends."""
-    with Loopback(reply("Whole."), WITHOUT_MARK) as server:
+async def test_require_end_can_be_turned_off(clients: Clients) -> None:
+    """`require_end=False` is for a service that sends an end mark only in some replies."""
+    with Loopback(reply("Complete."), WITHOUT_END) as server:
         millis = clients.client(server.url, require_end=False)
         await millis.chat.send("Hi", agent_id="-Oabc")
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).ended == "eof"
@@ -59,8 +61,8 @@ async def test_the_mark_can_be_left_out_for_good(clients: Clients) -> None:
 async def test_a_client_warns_once_about_a_reply_without_an_end_mark(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first such reply logs a WARNING that names `require_end`; the next one of this client does not."""
-    with Loopback(WITHOUT_MARK) as server:
+    """The first such reply logs a warning that names `require_end`; later ones do not."""
+    with Loopback(WITHOUT_END) as server:
         millis = clients.client(server.url)
         for _ in range(2):
             await millis.chat.send("Hi", agent_id="-Oabc")
@@ -69,13 +71,13 @@ async def test_a_client_warns_once_about_a_reply_without_an_end_mark(
     assert "require_end" in record.getMessage()
 
 
-async def test_no_warning_where_the_setting_answers_the_question(
+async def test_an_explicit_setting_or_an_end_mark_prevents_the_warning(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With `require_end=False`, and after a reply with an end mark, nothing is logged."""
-    with Loopback(WITHOUT_MARK) as server:
+    with Loopback(WITHOUT_END) as server:
         await clients.client(server.url, require_end=False).chat.send("Hi", agent_id="-Oabc")
-    with Loopback(reply("Whole.")) as server:
+    with Loopback(reply("Complete.")) as server:
         await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert not [one for one in caplog.records if one.levelname == "WARNING"]
 
@@ -105,7 +107,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, service: str) -> Generator[str]:
-    """Run nginx with its defaults in front of `service`, and yield its address."""
+    """Run nginx with default settings in front of `service` and yield its URL."""
     assert NGINX is not None
     address = nowhere()
     config = folder / "nginx.conf"
@@ -115,7 +117,7 @@ def nginx(folder: Path, service: str) -> Generator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ExitStack() as stack:
         stack.callback(process.terminate)
         with Millis("a-key", base_url=f"http://{address}", max_retries=0) as probe:
-            # Until it listens, connections are refused, and the service has not been asked.
+            # Connections are refused until nginx listens, so the service does not receive these requests.
             for _ in range(200):
                 with suppress(Exception):
                     probe.agents.duplicate("-Oready")
@@ -127,16 +129,16 @@ def nginx(folder: Path, service: str) -> Generator[str]:
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian package nginx-light)")
-async def test_a_cut_behind_nginx_does_not_look_whole(clients: Clients, tmp_path: Path) -> None:
-    """nginx asks the service in HTTP/1.0 and ends what was cut properly: only the mark tells."""
+async def test_a_reply_that_is_cut_behind_nginx_is_incomplete(clients: Clients, tmp_path: Path) -> None:
+    """nginx requests HTTP/1.0 and ends a cut response normally, so only the end mark shows the cut."""
     from loopback import copied
 
     head = b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
-    words = b'data: {"choices":[{"delta":{"content":"We have a table"}}]}\n\n'
-    whole: list[Step] = [head + words + b"data: [DONE]\n\n", close]
-    cut: list[Step] = [head + words, close]
+    text = b'data: {"choices":[{"delta":{"content":"We have a table"}}]}\n\n'
+    complete: list[Step] = [head + text + b"data: [DONE]\n\n", close]
+    cut: list[Step] = [head + text, close]
     with (
-        Loopback([*copied(), close], whole, cut) as service,
+        Loopback([*copied(), close], complete, cut) as service,
         nginx(tmp_path, service.url) as url,
     ):
         millis = clients.client(url)
@@ -147,4 +149,4 @@ async def test_a_cut_behind_nginx_does_not_look_whole(clients: Clients, tmp_path
             await clients.client(url, require_end=True).chat.send("Hi", agent_id="-Oabc")
         unsure = await clients.client(url).chat.send("Hi", agent_id="-Oabc")
     assert caught.value.reply.text == "We have a table"
-    assert unsure.ended == "eof"  # of this client's first reply nobody can tell
+    assert unsure.ended == "eof"  # without an earlier end mark, the client cannot know

@@ -1,7 +1,7 @@
-"""Any bytes in, only results or our own errors out.
+"""Any input gives a result or one of our own errors.
 
-Each test makes a bounded number of examples, always the same ones, so that CI is quick and steady. Set
-MILLIS_FUZZ=100000 to make that many, other ones at each run.
+Every run tests the same small number of examples, so that CI is fast and reproducible. MILLIS_FUZZ=100000
+tests that many random examples.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ bounded = settings(
 T = TypeVar("T")
 
 
-def result_or_error(what: Callable[[], T]) -> T | MillisError:
-    """What comes out; anything but a result or one of our errors fails the test by being raised."""
+def result_or_error(function: Callable[[], T]) -> T | MillisError:
+    """Return the result or our own error. Any other exception fails the test."""
     try:
-        return what()
+        return function()
     except MillisError as error:
         assert_well_made(error)
         return error
 
 
 def assert_well_made(error: MillisError) -> None:
-    """An error can be shown, sent elsewhere and copied, and holds no key."""
+    """Assert that an error can be printed, encoded, pickled and copied, and does not contain the key."""
     assert escape_control_characters(str(error)) == str(error)
     assert "\n" not in str(error)
     str(error).encode()
@@ -85,24 +85,27 @@ def state(outcome: ChatReply | MillisError) -> str:
 @given(stream=streams | st.binary(max_size=300), at=st.integers(0, 2000))
 @bounded
 def test_any_bytes_are_a_reply_or_an_error(stream: bytes, at: int) -> None:
-    """Whatever the service streams, and wherever it is cut, one of the two comes out, and always the same."""
+    """The outcome is the same for every split of the stream."""
     if KEY.encode() in stream:
-        stream = stream.replace(KEY.encode(), b"")  # a reply may say anything; errors are tested below
-    text, whole = read_stream([stream])
-    reply = whole.reply if isinstance(whole, StreamError) else whole
+        stream = stream.replace(KEY.encode(), b"")  # a reply may contain the key; only errors are checked
+    text, complete = read_stream([stream])
+    reply = complete.reply if isinstance(complete, StreamError) else complete
     if isinstance(reply, ChatReply):
-        assert reply.text in (text, text + "\ufffd")  # half a character at the very end has no chunk
+        assert reply.text in (
+            text,
+            text + "\ufffd",
+        )  # half a surrogate pair at the end does not become a chunk
         json.dumps(reply.message).encode()
     at %= len(stream) + 1
     for pieces in ([stream[:at], stream[at:]], [bytes([byte]) for byte in stream]):
         again, outcome = read_stream(pieces)
-        assert (again, state(outcome)) == (text, state(whole))
+        assert (again, state(outcome)) == (text, state(complete))
 
 
 @given(body=bodies)
 @bounded
-def test_any_body_that_is_no_stream_is_an_error_without_the_key(body: bytes) -> None:
-    """What a 200 shows in place of a stream is shown, but for the key."""
+def test_any_body_that_is_not_a_stream_is_an_error_without_the_key(body: bytes) -> None:
+    """The error shows the body of a 200 response, with the key redacted."""
     read_stream([body, b"\nevent: error\ndata: " + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n"])
 
 
@@ -116,7 +119,7 @@ def test_any_body_that_is_no_stream_is_an_error_without_the_key(body: bytes) -> 
 def test_any_status_with_any_body_is_an_error(
     status: int, body: bytes, retry_after: str | None, operation: Any
 ) -> None:
-    """The reader of errors raises nothing itself, and what it makes is well made."""
+    """Parsing an error response never raises another exception."""
     headers = {} if retry_after is None else {"retry-after": retry_after}
     hidden = Secret(KEY).redact(body)
     error = error_for_status(operation, status, hidden, headers=headers, now=NOW)
@@ -128,8 +131,8 @@ def test_any_status_with_any_body_is_an_error(
 
 @given(body=answers)
 @bounded
-def test_any_answer_is_a_duplicate_or_an_error(body: bytes) -> None:
-    """Of a JSON object with an id, the id and all of the config are handed over."""
+def test_any_response_is_a_copy_or_an_error(body: bytes) -> None:
+    """For a JSON object with an id, the copy has the id and the complete config."""
     agent = result_or_error(lambda: read_duplicated_agent(body, redact=Secret(KEY).redact))
     value = read_json(body, deep_as_text=True)
     if isinstance(agent, DuplicatedAgent):
@@ -151,8 +154,8 @@ FULL = json.loads((EXAMPLES / "agent-full.json").read_text())
     name=values,
 )
 @bounded
-def test_any_config_comes_back_exactly(config: dict[str, Any], created_at: Any, name: Any) -> None:
-    """Known keys with any values: nothing is lost, and nothing is made of what does not fit."""
+def test_any_config_is_returned_unchanged(config: dict[str, Any], created_at: Any, name: Any) -> None:
+    """Known keys may have any values: nothing is lost or converted."""
     answer = {"id": "x", "config": config, "created_at": created_at, "name": name}
     agent = read_duplicated_agent(as_json(answer))
     assert agent.id == "x"
@@ -165,8 +168,8 @@ def test_any_config_comes_back_exactly(config: dict[str, Any], created_at: Any, 
     value=values | st.text() | st.datetimes().map(str) | st.from_regex(r"[0-9TZ:.+-]{0,30}", fullmatch=True)
 )
 @bounded
-def test_any_value_is_a_moment_or_none(value: Any) -> None:
-    """A moment that cannot be read is None."""
+def test_any_value_is_a_time_or_none(value: Any) -> None:
+    """A time that cannot be parsed is None."""
     moment = read_moment(value)
     assert moment is None or moment.tzinfo is UTC
 
@@ -176,16 +179,16 @@ def test_any_value_is_a_moment_or_none(value: Any) -> None:
     | st.from_regex(r"(Mon|Tue)[a-z]{0,3}[, ]{1,2}[A-Za-z0-9 :-]{0,40}", fullmatch=True)
 )
 @bounded
-def test_any_header_is_a_wait_or_none(value: str) -> None:
-    """A Retry-After that cannot be read is None."""
+def test_any_retry_after_is_a_delay_or_none(value: str) -> None:
+    """A Retry-After that cannot be parsed is None."""
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or seconds >= 0
 
 
 @given(data=bodies | st.text(max_size=200))
 @bounded
-def test_any_text_is_json_or_not(data: bytes | str) -> None:
-    """What is read can be written, copied and pickled."""
+def test_any_json_value_can_be_written_copied_and_pickled(data: bytes | str) -> None:
+    """Text that is not JSON returns NOT_JSON and never raises."""
     value = read_json(data)
     if value is not NOT_JSON:
         assert repr(copy.deepcopy(value)) == repr(pickle.loads(pickle.dumps(value))) == repr(value)
@@ -194,8 +197,8 @@ def test_any_text_is_json_or_not(data: bytes | str) -> None:
 
 @given(text=st.text(), limit=st.integers(1, 40))
 @bounded
-def test_any_text_can_be_shown(text: str, limit: int) -> None:
-    """One line, of bounded length, that any terminal and any file can take."""
+def test_any_text_can_be_shortened(text: str, limit: int) -> None:
+    """The result is one printable line of limited length that can be encoded."""
     line = shorten(text, limit)
     assert len(line) <= limit
     assert escape_control_characters(line) == line
@@ -203,6 +206,6 @@ def test_any_text_can_be_shown(text: str, limit: int) -> None:
     line.encode()
 
 
-def test_the_run_is_bounded_unless_asked_for() -> None:
-    """Without the variable the same few examples are made each time."""
+def test_the_number_of_examples_is_limited_by_default() -> None:
+    """Without MILLIS_FUZZ, every run tests the same examples."""
     assert (bounded.max_examples, bounded.derandomize) == (FUZZ or 60, not FUZZ)

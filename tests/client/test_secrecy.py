@@ -1,4 +1,4 @@
-"""The key is in nothing that can be printed or logged, and goes to no host but the configured one."""
+"""The key never appears in output, logs or errors, and is sent only to the configured host."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, 
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = Timeout(first_byte=0.1, idle=0.1, write=0.1)  # only where the answer, or the reading, never comes
+LIMITS = Timeout(first_byte=0.1, idle=0.1, write=0.1)  # for servers that never respond or never read
 
 
 def assert_secret(error: MillisError, caplog: pytest.LogCaptureFixture) -> None:
-    """Look for the key wherever an error is printed, logged, or taken apart."""
+    """Search for the key in everything that an error prints, logs or refers to."""
     assert places(error, KEY) == []
     for link in chain(error):
-        # httpx's errors carry the request, for anyone who looks.
+        # httpx's errors refer to the request.
         request: object = vars(link).get("_request")
         if isinstance(request, httpx.Request):
             assert "authorization" not in request.headers
@@ -50,7 +50,7 @@ def assert_secret(error: MillisError, caplog: pytest.LogCaptureFixture) -> None:
 FAILURES: dict[str, Answer] = {
     "reset": [reset],
     "closed": [close],
-    "no answer": [until_left],
+    "no response": [until_left],
     "401": [http(401, '{"detail": "no such key"}')],
     "500": [http(500, "<html>")],
     "redirect": [http(307, "", {"location": "/there"})],
@@ -63,10 +63,10 @@ FAILURES: dict[str, Answer] = {
 
 @OPERATIONS
 @pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES.keys())
-async def test_no_error_tells_the_key(
+async def test_no_error_contains_the_key(
     clients: Clients, operation: str, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Message, repr, arguments, causes, their requests, all logs at DEBUG, and the locals of every frame."""
+    """The key is not in the message, repr, arguments, causes, DEBUG logs or locals of any frame."""
     caplog.set_level(logging.DEBUG)
     timeout = LIMITS if until_left in answer else None
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
@@ -78,10 +78,10 @@ async def test_no_error_tells_the_key(
 
 @OPERATIONS
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_no_failed_connection_tells_the_key(
+async def test_no_connection_error_contains_the_key(
     clients: Clients, operation: str, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody was there to hear it, and nobody hears it from the error."""
+    """No connection was made, and the key is not in the error or the log."""
     caplog.set_level(logging.DEBUG)
     client = clients.client(f"{scheme}://{nowhere()}", max_retries=0)
     with pytest.raises(MillisError) as caught:
@@ -90,74 +90,72 @@ async def test_no_failed_connection_tells_the_key(
     assert KEY not in with_locals(caught.value)
 
 
-@pytest.mark.parametrize("whose", ["own", "lent"])
-async def test_no_frame_of_an_error_shows_a_header_that_may_be_a_secret(clients: Clients, whose: str) -> None:
-    """A gateway's token among `headers=` is in no local of any frame, sent or not."""
-    lent = {"http_client": clients.httpx_client()} if whose == "lent" else {}
+@pytest.mark.parametrize("whose", ["own", "custom"])
+async def test_no_frame_of_an_error_contains_a_header_value(clients: Clients, whose: str) -> None:
+    """A gateway's token in `headers=` is not in the locals of any frame."""
+    custom = {"http_client": clients.httpx_client()} if whose == "custom" else {}
     headers = {"x-gateway-token": "of the gateway"}
     with Loopback([http(500)]) as server:
         for url in (server.url, f"http://{nowhere()}"):
             with pytest.raises(MillisError) as caught:
-                await call(clients.client(url, headers=headers, max_retries=0, **lent), "duplicate")
+                await call(clients.client(url, headers=headers, max_retries=0, **custom), "duplicate")
             assert headers["x-gateway-token"] not in with_locals(caught.value)
     assert server.requests[0].headers["x-gateway-token"] == headers["x-gateway-token"]
 
 
-async def test_an_error_in_the_midst_of_sending_does_not_tell_the_key(
+async def test_an_error_while_sending_does_not_contain_the_key(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the request's head is being written, the frames of the HTTP library hold it as bytes."""
+    """At that moment, the frames of the HTTP library contain the request headers as bytes."""
     caplog.set_level(logging.DEBUG)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         client = clients.client(
             f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=LIMITS, headers={"x-large": "x" * 20_000_000}
         )
-        # aiohttp does not wait while it writes a head without a body.
+        # aiohttp does not wait for the headers of a request without a body to be written.
         limit = "first_byte" if clients.kind == "aiohttp" else "write"
-        with pytest.raises(MillisError, match=f"limit: {limit}") as caught:
+        with pytest.raises(MillisError, match=limit) as caught:
             await call(client, "duplicate")
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
 
 
 def with_locals(error: BaseException) -> str:
-    """Return the traceback as a crash reporter sees it: with the locals of all frames but the tests' own."""
+    """Return the locals of all frames except the tests' own, as a crash reporter collects them."""
     links = [traceback.TracebackException.from_exception(link, capture_locals=True) for link in chain(error)]
     frames = [frame for link in links for frame in link.stack if "/tests/" not in frame.filename]
     return "\n".join(repr(frame.locals) for frame in frames)
 
 
-HEARD = f"no such key: {KEY}"
+ECHO = f"no such key: {KEY}"
 ECHOES: dict[str, Answer] = {
-    "in an error's detail": [http(401, f'{{"detail": "{HEARD}"}}')],
-    "in an error's text": [http(500, HEARD)],
+    "in an error's detail": [http(401, f'{{"detail": "{ECHO}"}}')],
+    "in an error's text": [http(500, ECHO)],
     "in a list of errors": [
-        http(
-            422, f'{{"detail": [{{"loc": ["{KEY}"], "msg": "{HEARD}", "type": "{KEY}", "input": "{KEY}"}}]}}'
-        )
+        http(422, f'{{"detail": [{{"loc": ["{KEY}"], "msg": "{ECHO}", "type": "{KEY}", "input": "{KEY}"}}]}}')
     ],
-    "in no stream": [http(200, HEARD)],
-    "in JSON that is no stream": [http(200, f'{{"detail": "{HEARD}"}}')],
-    "in an error of the stream": [STREAM + event(f'{{"error": {{"message": "{HEARD}"}}}}') + END],
-    "in an error event": [STREAM + chunk(f"event: error\ndata: {HEARD}\n\n".encode()) + END],
-    "in half an event": [STREAM + said("Hel") + chunk(f'data: {{"error": "{HEARD}'.encode()) + END],
-    "in an answer that breaks off": [
-        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + HEARD.encode(),
+    "in a response that is not a stream": [http(200, ECHO)],
+    "in JSON instead of a stream": [http(200, f'{{"detail": "{ECHO}"}}')],
+    "in an error of the stream": [STREAM + event(f'{{"error": {{"message": "{ECHO}"}}}}') + END],
+    "in an error event": [STREAM + chunk(f"event: error\ndata: {ECHO}\n\n".encode()) + END],
+    "in half an event": [STREAM + said("Hel") + chunk(f'data: {{"error": "{ECHO}'.encode()) + END],
+    "in a response that is cut off": [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + ECHO.encode(),
         close,
     ],
-    "in a redirect": [http(307, HEARD, {"location": f"/?key={KEY}"})],
+    "in a redirect": [http(307, ECHO, {"location": f"/?key={KEY}"})],
     "in a redirect to nowhere": [http(307, "", {"location": f"http://a:{KEY}/"})],
-    "in a status line": [http(403, "", reason=HEARD)],
-    "in no HTTP": [f"{HEARD}\r\n\r\n".encode(), close],
+    "in a status line": [http(403, "", reason=ECHO)],
+    "in a response that is not HTTP": [f"{ECHO}\r\n\r\n".encode(), close],
 }
 
 
 @OPERATIONS
 @pytest.mark.parametrize("answer", ECHOES.values(), ids=ECHOES.keys())
-async def test_no_error_repeats_the_key_that_the_service_sends_back(
+async def test_no_error_repeats_a_key_that_the_service_echoes(
     clients: Clients, operation: str, answer: Answer
 ) -> None:
-    """A service, or a proxy, that puts the key into its answer does not put it into our errors."""
+    """A service or proxy that puts the key into its response does not put it into our errors."""
     with Loopback(answer) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)
     assert places(caught.value, KEY) == []
@@ -192,10 +190,10 @@ WRONG: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
 @pytest.mark.parametrize("wrong", WRONG, ids=[str(number) for number in range(len(WRONG))])
-def test_no_wrong_argument_shows_the_key_in_a_frame(
+def test_no_invalid_argument_shows_the_key_in_a_frame(
     kind: type[Millis] | type[AsyncMillis], wrong: dict[str, Any]
 ) -> None:
-    """Crash reporters show the locals of every frame, the repr of a client that was not made among them."""
+    """A crash reporter shows locals, including the repr of a client that was not constructed."""
     make: Any = kind
     with pytest.raises(ConfigurationError) as caught:
         make(**{"api_key": KEY, **wrong})
@@ -204,8 +202,8 @@ def test_no_wrong_argument_shows_the_key_in_a_frame(
     assert "not constructed" in with_locals(caught.value)
 
 
-async def test_a_reset_just_before_the_first_write_leaves_no_head_behind(clients: Clients) -> None:
-    """It comes as a ReadError, while the frames that were writing hold the head with the key."""
+async def test_a_reset_before_the_first_write_does_not_reveal_the_key(clients: Clients) -> None:
+    """The error is a ReadError, raised while frames that write the headers contain the key."""
     with Loopback([reset], [reset]) as server:
         millis = clients.client(server.url, max_retries=0)
         for _ in range(5):
@@ -216,24 +214,24 @@ async def test_a_reset_just_before_the_first_write_leaves_no_head_behind(clients
 
 
 @OPERATIONS
-@pytest.mark.parametrize("whose", ["own", "lent"])
-async def test_no_other_host_hears_of_the_key(clients: Clients, operation: str, whose: str) -> None:
-    """A redirect to another host is not followed, also not by a client that follows redirects."""
-    lent = {"http_client": clients.httpx_client(follow_redirects=True)} if whose == "lent" else {}
+@pytest.mark.parametrize("whose", ["own", "custom"])
+async def test_the_key_is_not_sent_to_another_host(clients: Clients, operation: str, whose: str) -> None:
+    """The client does not follow a redirect, even with a custom client that follows redirects."""
+    custom = {"http_client": clients.httpx_client(follow_redirects=True)} if whose == "custom" else {}
     with Loopback([http(200)]) as other:
         for status in (301, 302, 303, 307, 308):
             with Loopback([http(status, "", {"location": f"{other.url}/there"})]) as server:
                 with pytest.raises(MillisError, match=str(status)):
-                    await call(clients.client(server.url, **lent), operation)
+                    await call(clients.client(server.url, **custom), operation)
                 assert len(server.requests) == 1
     assert other.connections == 0
 
 
 @OPERATIONS
-async def test_a_call_that_works_tells_no_log_the_key(
+async def test_no_log_of_a_successful_call_contains_the_key(
     clients: Clients, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All loggers at DEBUG, httpcore's too (aiohttp has none); and only the header carries the key."""
+    """All loggers are at DEBUG. Only the authorization header contains the key."""
     caplog.set_level(logging.DEBUG)
     with Loopback({"chat": reply("Hello"), "duplicate": copied()}[operation]) as server:
         await call(clients.client(server.url), operation)
@@ -245,8 +243,8 @@ async def test_a_call_that_works_tells_no_log_the_key(
     assert KEY.encode() not in request.body
 
 
-async def test_a_client_of_the_callers_does_not_keep_the_key(clients: Clients) -> None:
-    """Neither in its headers, nor in the requests that its hooks have seen, once they are answered."""
+async def test_a_custom_client_does_not_keep_the_key(clients: Clients) -> None:
+    """After the call, neither its headers nor the requests seen by its hooks contain the key."""
     seen: list[httpx.Request] = []
     theirs = clients.httpx_client()
 
@@ -263,7 +261,7 @@ async def test_a_client_of_the_callers_does_not_keep_the_key(clients: Clients) -
 
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
 def test_no_repr_shows_the_key(kind: type[Millis] | type[AsyncMillis]) -> None:
-    """Of the client, of everything in it, and of what it makes, all the way down."""
+    """The repr of a client and of every object that it refers to masks the key."""
     millis = kind(KEY)
     made = [millis, millis.chat.stream("Hi", agent_id="-O"), millis.chat.conversation(agent_id="-O")]
     shown: list[str] = []

@@ -1,4 +1,4 @@
-"""A reply as it arrives: handed on at once, to whoever reads it, over whatever HTTP it comes."""
+"""A stream yields text as soon as it arrives, to several readers and over every form of HTTP."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from millis_wrapper import AsyncMillis, AuthenticationError, StreamInterruptedEr
 pytestmark = pytest.mark.anyio
 
 
-async def test_text_is_handed_on_before_the_next_event_is_there(clients: Clients) -> None:
-    """The service sends the second piece only when the caller has had the first."""
-    had_first = threading.Event()
-    with Loopback([STREAM + said("Hel"), pause(had_first), said("lo") + DONE + END]) as server:
+async def test_text_is_yielded_before_the_next_event_arrives(clients: Clients) -> None:
+    """The service sends the second event only after the caller has received the first text."""
+    first_received = threading.Event()
+    with Loopback([STREAM + said("Hel"), pause(first_received), said("lo") + DONE + END]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
             assert (stream.reply.text, stream.reply.ended) == ("Hel", None)
-            had_first.set()
+            first_received.set()
             assert [text async for text in texts] == ["lo"]
-        answer = await stream.get_final_reply()
-    assert (answer.text, answer.ended) == ("Hello", "done")
-    assert answer.time_to_first_text is not None
-    assert answer.duration is not None
-    assert 0 < answer.time_to_first_text < answer.duration
+        final = await stream.get_final_reply()
+    assert (final.text, final.ended) == ("Hello", "done")
+    assert final.time_to_first_text is not None
+    assert final.duration is not None
+    assert 0 < final.time_to_first_text < final.duration
 
 
-async def test_nothing_is_sent_before_the_block_is_entered(clients: Clients) -> None:
-    """Making a stream costs nothing; entering it sends the request and tells what the status tells."""
+async def test_the_request_is_sent_when_the_block_is_entered(clients: Clients) -> None:
+    """Creating a stream sends nothing; entering it sends the request and raises the error of its status."""
     with Loopback([http(401, '{"detail": "no such key"}')]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         assert server.connections == 0
@@ -45,8 +45,8 @@ async def test_nothing_is_sent_before_the_block_is_entered(clients: Clients) -> 
     assert len(server.requests) == 1
 
 
-async def test_chunks_texts_and_the_final_reply_are_views_of_one_stream(clients: Clients) -> None:
-    """What one reader has taken, the next goes on from; the reply has it all."""
+async def test_chunks_texts_and_the_final_reply_read_one_stream(clients: Clients) -> None:
+    """Each reader continues where the previous one stopped, and the reply contains everything."""
     events = [event('{"choices":[{"delta":{"role":"assistant"}}]}'), said("a"), said("b"), said("c")]
     stop = event('{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":3}}')
     with Loopback([STREAM, *events, stop, END]) as server:
@@ -55,18 +55,18 @@ async def test_chunks_texts_and_the_final_reply_are_views_of_one_stream(clients:
             assert [(await anext(chunks)).text for _ in range(2)] == ["", "a"]
             texts = stream.text_stream
             assert await anext(texts) == "b"
-            answer = await stream.get_final_reply()
+            final = await stream.get_final_reply()
             assert [text async for text in texts] == []
             assert [chunk async for chunk in chunks] == []
         await stream.until_done()
-        assert await stream.get_final_reply() == answer == stream.reply
-    assert (answer.text, answer.finish_reason, answer.ended) == ("abc", "stop", "finish_reason")
-    assert answer.usage == {"total_tokens": 3}
-    assert answer.message == {"role": "assistant", "content": "abc"}
+        assert await stream.get_final_reply() == final == stream.reply
+    assert (final.text, final.finish_reason, final.ended) == ("abc", "stop", "finish_reason")
+    assert final.usage == {"total_tokens": 3}
+    assert final.message == {"role": "assistant", "content": "abc"}
 
 
 async def test_a_stream_can_be_read_without_a_block(clients: Clients) -> None:
-    """Forgetting `with` costs nothing when the stream is read to its end: the connection is used again."""
+    """A stream that is read to its end without `with` releases its connection."""
     with Loopback(reply("Hello")) as server:
         millis = clients.client(server.url)
         for _ in range(3):
@@ -82,17 +82,17 @@ async def test_a_stream_can_be_read_without_a_block(clients: Clients) -> None:
         [http(200, gzip.compress(b"data: Hel\n\ndata: lo\n\n"), {"content-encoding": "gzip"})],
         [http(200, b"\xef\xbb\xbfdata: Hel\n\ndata: lo\n\n", {"content-type": "text/plain; charset=utf-16"})],
     ],
-    ids=["closed at the end", "of known length", "compressed", "with a charset that is wrong"],
+    ids=["closed at the end", "content-length", "gzip", "wrong charset"],
 )
-async def test_a_stream_may_come_in_any_of_https_ways(clients: Clients, answer: Answer) -> None:
-    """How the bytes are wrapped is HTTP's affair; the reply is the same."""
+async def test_the_form_of_the_http_response_does_not_matter(clients: Clients, answer: Answer) -> None:
+    """HTTP/1.0, Content-Length, gzip and a wrong charset give the same reply."""
     with Loopback(answer) as server:
-        got = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
-    assert (got.text, got.ended) == ("Hello", "eof")
+        result = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert (result.text, result.ended) == ("Hello", "eof")
 
 
-async def test_a_hundred_streams_at_once() -> None:
-    """None of a hundred async streams waits for another to end."""
+async def test_a_hundred_streams_run_at_once() -> None:
+    """No async stream waits for another one to end."""
     together = threading.Barrier(100)
     answer: Answer = [STREAM + said("Hel"), lambda peer: together.wait(PATIENCE), said("lo") + DONE + END]
     texts: list[str] = []
@@ -109,8 +109,8 @@ async def test_a_hundred_streams_at_once() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_trio_is_served_as_asyncio_is() -> None:
-    """Text, the end, the connection's second use, and an error, under trio."""
+async def test_a_client_works_under_trio() -> None:
+    """Streaming, the reuse of the connection and errors work like under asyncio."""
     with Loopback(reply("Hel", "lo"), reply("again"), [STREAM + said("Hel"), close]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:

@@ -1,4 +1,4 @@
-"""The end of a reply: what comes after the mark, and what becomes of the connection."""
+"""The end of a reply: data after `[DONE]` is ignored, and the connection is reused if possible."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ pytestmark = pytest.mark.anyio
         [STREAM + said("Hello") + DONE + said("more") + event("junk"), END],
         [STREAM + said("Hello"), END],
     ],
-    ids=["at once", "end comes later", "more after the mark", "no mark"],
+    ids=["end at once", "end later", "data after [DONE]", "no [DONE]"],
 )
 async def test_three_chats_in_a_row_use_one_connection(clients: Clients, answer: Answer) -> None:
-    """The body is read on to its end, though nothing of it counts, and the connection is free again."""
+    """The client reads the body to its end and ignores it, so that the connection can be reused."""
     with Loopback(answer) as server:
         millis = clients.client(server.url)
         for _ in range(3):
@@ -55,24 +55,24 @@ def drip(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("after", [until_left, drip], ids=["nothing", "drops"])
-async def test_a_body_that_does_not_end_after_the_mark_is_left(
+async def test_a_body_that_does_not_end_after_done_is_closed(
     clients: Clients, after: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reply that is whole does not wait for a service that keeps the connection open."""
+    """A complete reply does not wait for a service that keeps the connection open."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.05)
     with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
         millis = clients.client(server.url)
-        answer = await millis.chat.send("Hi", agent_id="-Oabc")
-        assert (answer.text, answer.ended) == ("Hello", "done")
+        result = await millis.chat.send("Hi", agent_id="-Oabc")
+        assert (result.text, result.ended) == ("Hello", "done")
         assert await in_thread(server.left.wait)
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
     assert server.connections == 2
 
 
-async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
+async def test_only_a_limited_part_of_the_body_is_read_after_done(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For the sake of a connection some is read, and not twenty megabytes."""
+    """The client closes the connection instead of reading 20 MB."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 30)
     flood = [said("x" * 100_000)] * 200
     with Loopback([STREAM + said("Hello") + DONE, *flood, END], reply("again")) as server:
@@ -82,8 +82,8 @@ async def test_a_body_that_goes_on_after_the_mark_is_not_read_for_long(
     assert server.connections == 2
 
 
-async def test_a_connection_lost_after_the_mark_takes_nothing_away(clients: Clients) -> None:
-    """After [DONE] nothing counts, an error neither."""
+async def test_a_connection_lost_after_done_does_not_make_the_reply_fail(clients: Clients) -> None:
+    """The reply was complete before the error."""
     with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             async for _ in stream:
@@ -91,8 +91,8 @@ async def test_a_connection_lost_after_the_mark_takes_nothing_away(clients: Clie
     assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
 
 
-def test_a_connection_that_is_shared_is_not_cut_after_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over HTTP/2 other replies use the same socket: leaving one of them must not touch it."""
+def test_a_shared_connection_is_not_closed_after_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP/2, other replies use the same socket."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.01)
     ours, theirs = socket.socketpair()
     with ours, theirs:

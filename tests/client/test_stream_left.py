@@ -1,4 +1,4 @@
-"""A reply that its reader leaves before the end: closed at once, not whole, and in nobody's way."""
+"""A reader leaves a stream early: the connection is closed at once, and the reply is incomplete."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def leave_by_error(stream: AnyStream) -> None:
 async def test_leaving_the_block_closes_the_connection_at_once(
     clients: Clients, leave: Callable[[AnyStream], Awaitable[None]]
 ) -> None:
-    """However the block is left, the service sees it go, and the pool's one place is free again."""
+    """After a break, a close or an exception, the pool's only connection is free again."""
     with Loopback(LONG, reply("again")) as server:
         millis = clients.client(
             server.url, http_client=clients.httpx_client(limits=ONE_CONNECTION), timeout=2
@@ -61,8 +61,8 @@ async def test_leaving_the_block_closes_the_connection_at_once(
     assert (server.connections, len(server.requests)) == (2, 2)
 
 
-async def test_a_block_that_reads_nothing_closes_the_connection_too(clients: Clients) -> None:
-    """Entering and leaving is enough."""
+async def test_a_block_that_reads_nothing_closes_the_connection(clients: Clients) -> None:
+    """Entering and leaving the block is enough."""
     with Loopback(LONG) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             assert stream.reply.text == ""
@@ -70,7 +70,7 @@ async def test_a_block_that_reads_nothing_closes_the_connection_too(clients: Cli
 
 
 async def test_leaving_after_the_end_keeps_the_connection(clients: Clients) -> None:
-    """A reply that was read whole is left in peace: its connection serves the next."""
+    """After a complete reply, the connection serves the next request."""
     with Loopback(reply("Hello")) as server:
         millis = clients.client(server.url)
         for _ in range(2):
@@ -81,19 +81,19 @@ async def test_leaving_after_the_end_keeps_the_connection(clients: Clients) -> N
     assert server.connections == 1
 
 
-async def test_a_stream_that_was_closed_sends_nothing_any_more(clients: Clients) -> None:
-    """Entering or reading a stream after its close is an error, not a request."""
+async def test_a_closed_stream_does_not_send_a_request(clients: Clients) -> None:
+    """Entering or reading a stream after its close is an error."""
     with Loopback(reply("Hello")) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         await stream.close()
         for use in (stream.__aenter__, stream.until_done, stream.get_final_reply):
-            with pytest.raises(StreamInterruptedError, match="closed before it was opened; nothing was sent"):
+            with pytest.raises(StreamInterruptedError, match="before it was opened"):
                 await use()
     assert server.requests == []
 
 
-async def test_a_reader_that_goes_on_after_the_close_is_told(clients: Clients) -> None:
-    """What had come with the last chunk is not handed out after the close, nor is an end faked."""
+async def test_reading_after_the_close_is_an_error(clients: Clients) -> None:
+    """Text that has already arrived is not yielded after the close, and the reply does not look complete."""
     with Loopback([STREAM + said("a") + said("b") + said("c"), until_left]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         chunks, texts = aiter(stream), stream.text_stream
@@ -107,7 +107,7 @@ async def test_a_reader_that_goes_on_after_the_close_is_told(clients: Clients) -
 
 
 def test_a_loop_that_breaks_without_a_block_closes_the_connection_at_once() -> None:
-    """Sync, Python drops the iterator right at the `break`."""
+    """Python drops the iterator of a sync loop at the `break`."""
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         for _ in stream:
@@ -117,7 +117,7 @@ def test_a_loop_that_breaks_without_a_block_closes_the_connection_at_once() -> N
 
 
 async def test_an_async_loop_that_breaks_without_a_block_closes_the_connection_soon() -> None:
-    """Async, the event loop closes the iterator when it comes round."""
+    """The event loop closes the async iterator in its next iterations."""
     with Loopback(LONG) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
@@ -127,43 +127,43 @@ async def test_an_async_loop_that_breaks_without_a_block_closes_the_connection_s
             assert stream.reply.text == "Hel"
 
 
-def test_a_stream_that_is_forgotten_is_closed_when_it_is_collected() -> None:
-    """No reference, no connection."""
+def test_a_garbage_collected_stream_closes_its_connection() -> None:
+    """The connection stays open while the stream is referenced."""
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
 
-        def begin() -> Iterator[str]:
+        def start() -> Iterator[str]:
             texts = millis.chat.stream("Hi", agent_id="-Oabc").text_stream
             assert next(texts) == "Hel"
             return texts
 
-        texts = begin()
+        texts = start()
         assert not server.left.is_set()
         del texts
         gc.collect()
         assert server.left.wait(5)
 
 
-async def test_an_async_stream_that_is_forgotten_is_closed_when_it_is_collected() -> None:
-    """No reference, no connection, once the event loop has come round."""
+async def test_a_garbage_collected_async_stream_closes_its_connection() -> None:
+    """The connection stays open while the stream is referenced."""
     with Loopback(LONG) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
 
-            async def begin() -> AsyncGenerator[str]:
+            async def start() -> AsyncGenerator[str]:
                 texts = millis.chat.stream("Hi", agent_id="-Oabc").text_stream
                 assert await anext(texts) == "Hel"
                 return texts
 
-            texts = await begin()
+            texts = await start()
             assert not server.left.is_set()
             del texts
             gc.collect()
             assert await in_thread(server.left.wait)
 
 
-@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio warns of each such `break`
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio warns about every such `break`
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_leaving_early_closes_the_connection_under_trio() -> None:
-    """A `break` in the block is as good under trio."""
+    """A `break` in the block works under trio, too."""
     with Loopback(LONG) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:

@@ -1,4 +1,4 @@
-"""A reply that is stopped from outside: by another thread or task, or by cancelling."""
+"""A stream is stopped from outside: by another thread or task, or by a cancellation."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ LONG: Answer = [STREAM + said("Hel"), until_left]
 
 
 def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
-    """The reader, waiting for the next piece, is woken at once and told."""
-    told: list[str] = []
+    """The reader is waiting for the next event. It wakes up at once and raises an error."""
+    errors: list[str] = []
     with Loopback([STREAM + said("Hel"), until_left]) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
 
-        def read_on() -> None:
+        def read() -> None:
             try:
                 stream.until_done()
             except StreamInterruptedError as error:
-                told.append(f"{error.reply.text}: {error}")
+                errors.append(f"{error.reply.text}: {error}")
 
         chunks = iter(stream)
         assert next(chunks).text == "Hel"
-        reader = threading.Thread(target=read_on)
+        reader = threading.Thread(target=read)
         reader.start()
         reader.join(0.05)
         assert reader.is_alive()
@@ -58,13 +58,13 @@ def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
         reader.join(5)
         assert not reader.is_alive()
         assert server.left.wait(5)
-    assert [words.partition(";")[0] for words in told] == ["Hel: the stream was closed before its end"]
+    assert [message.partition(":")[0] for message in errors] == ["Hel"]
 
 
 def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
-    """When the answer comes after the close, it is not read, and its connection is closed."""
+    """A response that arrives after the close is not read, and its connection is closed."""
     closed = threading.Event()
-    told: list[str] = []
+    errors: list[str] = []
     with (
         Loopback([pause(closed), STREAM + said("Hel"), until_left]) as server,
         Millis(KEY, base_url=server.url) as millis,
@@ -75,7 +75,7 @@ def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
             try:
                 stream.__enter__()
             except StreamInterruptedError as error:
-                told.append(str(error))
+                errors.append(str(error))
 
         reader = threading.Thread(target=enter)
         reader.start()
@@ -85,41 +85,41 @@ def test_another_thread_may_close_a_stream_that_is_being_opened() -> None:
         reader.join(5)
         assert server.left.wait(5)
     assert stream.reply.text == ""
-    assert len(told) == 1
-    assert "closed before its end" in told[0]
+    assert len(errors) == 1
+    assert "closed before its end" in errors[0]
 
 
 async def test_another_task_may_close_a_stream_that_is_being_read() -> None:
-    """The reader, waiting for the next piece, is woken at once and told."""
+    """The reader is waiting for the next event. It wakes up at once and raises an error."""
     with Loopback([STREAM + said("Hel"), until_left]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis, anyio.create_task_group() as group:
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
 
-            async def read_on() -> None:
+            async def read() -> None:
                 with pytest.raises(StreamInterruptedError, match="closed before its end") as caught:
                     await stream.until_done()
                 assert caught.value.reply.text == "Hel"
 
             assert await anext(aiter(stream))
-            group.start_soon(read_on)
+            group.start_soon(read)
             await anyio.wait_all_tasks_blocked()
             await stream.close()
             assert await in_thread(server.left.wait)
 
 
 async def test_another_task_may_close_a_stream_that_is_being_opened() -> None:
-    """When the answer comes after the close, it is not read, and its connection is closed."""
+    """A response that arrives after the close is not read, and its connection is closed."""
     closed = threading.Event()
     with Loopback([pause(closed), STREAM + said("Hel"), until_left]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
 
-            async def read_on() -> None:
+            async def read() -> None:
                 with pytest.raises(StreamInterruptedError, match="closed before its end"):
                     await stream.until_done()
 
             async with anyio.create_task_group() as group:
-                group.start_soon(read_on)
+                group.start_soon(read)
                 await in_thread(server.asked.wait)
                 await stream.close()
                 closed.set()
@@ -129,8 +129,8 @@ async def test_another_task_may_close_a_stream_that_is_being_opened() -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("when", ["before the headers", "in the body", "after the mark"])
-async def test_cancelling_a_read_frees_its_place_in_the_pool(when: str) -> None:
-    """A cancelled task leaves no connection busy: with room for one, the next request finds it."""
+async def test_canceling_a_read_releases_its_connection(when: str) -> None:
+    """A pool with a single connection can serve the next request."""
     begun = {
         "before the headers": b"",
         "in the body": STREAM + said("Hel"),
@@ -154,8 +154,8 @@ async def test_cancelling_a_read_frees_its_place_in_the_pool(when: str) -> None:
     assert len(server.requests) == 2
 
 
-async def test_a_cancelled_block_closes_what_a_transport_takes_its_time_to_close() -> None:
-    """Cancelling does not reach into the closing."""
+async def test_a_canceled_block_waits_until_the_transport_has_closed_the_body() -> None:
+    """The cancellation does not interrupt the closing."""
     closed: list[bool] = []
 
     class Body(httpx.AsyncByteStream):
@@ -179,8 +179,8 @@ async def test_a_cancelled_block_closes_what_a_transport_takes_its_time_to_close
     assert closed == [True]
 
 
-async def test_of_two_tasks_that_open_a_stream_one_sends() -> None:
-    """A chat is sent once, and the task that was first gets its reply."""
+async def test_only_one_of_two_tasks_can_open_a_stream() -> None:
+    """The request is sent once. The first task gets the reply, and the second one an error."""
     with Loopback(reply("Hello")) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
@@ -194,18 +194,18 @@ async def test_of_two_tasks_that_open_a_stream_one_sends() -> None:
     assert len(server.requests) == 1
 
 
-def test_of_two_threads_that_open_a_stream_one_sends() -> None:
-    """So it is with threads, while the first waits for the answer."""
-    go_on = threading.Event()
+def test_only_one_of_two_threads_can_open_a_stream() -> None:
+    """The second thread gets an error while the first one waits for the response."""
+    may_reply = threading.Event()
     texts: list[str] = []
-    with Loopback([pause(go_on), *reply("Hello")]) as server, Millis(KEY, base_url=server.url) as millis:
+    with Loopback([pause(may_reply), *reply("Hello")]) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         first = threading.Thread(target=lambda: texts.append(stream.get_final_reply().text))
         first.start()
         assert server.asked.wait(5)
         with pytest.raises(ConfigurationError, match="another thread or task is opening it"):
             stream.get_final_reply()
-        go_on.set()
+        may_reply.set()
         first.join(5)
     assert texts == ["Hello"]
     assert len(server.requests) == 1
@@ -217,14 +217,16 @@ def settings_for(server: Loopback) -> Options:
     )
 
 
-async def test_a_stream_that_a_task_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:
-    """Nobody would read the reply."""
+async def test_a_stream_that_a_task_closes_before_a_retry_is_not_retried() -> None:
+    """The task closes the stream during the wait; the error of the last attempt is raised."""
 
-    async def close_meanwhile(seconds: float) -> None:
+    async def close_during_the_wait(seconds: float) -> None:
         await stream.close()
 
     with Loopback([http(429, "busy")], reply("Hello")) as server:
-        transport = AsyncTransport(settings_for(server), Timeout(), RetryPolicy(), None, close_meanwhile)
+        transport = AsyncTransport(
+            settings_for(server), Timeout(), RetryPolicy(), None, close_during_the_wait
+        )
         stream = AsyncChat(transport).stream("Hi", agent_id="-Oabc")
         with pytest.raises(RateLimitError):
             await stream.until_done()
@@ -232,8 +234,8 @@ async def test_a_stream_that_a_task_closed_in_the_wait_before_a_retry_is_not_sen
     assert len(server.requests) == 1
 
 
-def test_a_stream_that_a_thread_closed_in_the_wait_before_a_retry_is_not_sent_again() -> None:
-    """Nobody would read the reply."""
+def test_a_stream_that_a_thread_closes_before_a_retry_is_not_retried() -> None:
+    """The thread closes the stream during the wait; the error of the last attempt is raised."""
     with Loopback([http(429, "busy")], reply("Hello")) as server:
         transport = Transport(settings_for(server), Timeout(), RetryPolicy(), None, lambda _: stream.close())
         stream = Chat(transport).stream("Hi", agent_id="-Oabc")
@@ -243,16 +245,16 @@ def test_a_stream_that_a_thread_closed_in_the_wait_before_a_retry_is_not_sent_ag
     assert len(server.requests) == 1
 
 
-def test_a_stream_that_was_closed_before_its_first_piece_was_asked_for_says_so(
+def test_a_stream_that_is_closed_before_its_first_read_raises_our_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """httpx would raise a RuntimeError of its own for a body that is closed."""
+    """httpx's own RuntimeError for a closed body does not reach the caller."""
 
-    def closed_meanwhile(response: httpx.Response) -> bool:
+    def close_before_the_body(response: httpx.Response) -> bool:
         stream.close()
         return True
 
-    monkeypatch.setattr("millis_wrapper._http.is_unread", closed_meanwhile)
+    monkeypatch.setattr("millis_wrapper._http.is_unread", close_before_the_body)
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         with pytest.raises(StreamInterruptedError, match="closed before its end"):

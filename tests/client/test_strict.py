@@ -1,4 +1,4 @@
-"""Millis(strict=True): every check of a config that can be made locally."""
+"""With `strict=True`, a client rejects a config with any error that it can find locally."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from millis_wrapper import AsyncMillis, ConfigurationError, Millis
 
 
 def sent_by(config: Any, *, strict: bool = True) -> list[httpx.Request]:
-    """Return the requests that a client sends for `config`, through a server that accepts everything."""
+    """Return the requests that a client sends for `config` to a server that accepts everything."""
     requests: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -49,7 +49,7 @@ def test_a_strict_client_cannot_be_created_without_jsonschema(
 
 
 def test_strict_lists_every_error_of_a_config() -> None:
-    """Nothing is sent, and one message names all places."""
+    """Nothing is sent, and one message lists all errors with their paths."""
     message = refusal_of({"llm": "gpt-4o", "promt": "p", "flow": {"response_delay": 0.5}})
     assert message.startswith("agent_config:")
     for place in ("llm", "promt", "flow.response_delay"):
@@ -63,24 +63,24 @@ def test_strict_checks_the_config_of_a_conversation() -> None:
 
 
 def test_strict_lists_the_first_twenty_errors() -> None:
-    """A long message stays readable, and says how many errors it leaves out."""
+    """The message ends with the number of omitted errors."""
     lines = refusal_of({f"zzz{number}": 1 for number in range(30)}).splitlines()
     assert (len(lines), lines[-1]) == (22, "  and 10 more")
 
 
-def test_strict_refuses_an_unknown_nested_key() -> None:
-    """The service ignores an unknown key below the top level, so a misspelled one changes nothing."""
+def test_strict_rejects_an_unknown_nested_key() -> None:
+    """The service ignores unknown keys below the top level, so a misspelled key would have no effect."""
     assert "first_messsage" in refusal_of({"flow": {"interruption": {"first_message": 1}}})
 
 
 def test_strict_sends_a_config_with_warnings() -> None:
-    """Warnings and hints are not errors: the service may know better."""
+    """Warnings and hints are not errors, because the service may accept the value."""
     config = {"llm": {"model": "gpt-9"}, "session_timeout": {"max_idle": 5000}}
     assert len(sent_by(config)) == 1
 
 
 def test_a_client_that_is_not_strict_does_not_import_the_config_tools() -> None:
-    """The core works without them; the contract finds unknown keys."""
+    """The core finds unknown keys with the contract alone."""
     program = """
 import sys, warnings, httpx
 warnings.simplefilter("ignore")
@@ -110,5 +110,5 @@ assert not [name for name in sys.modules if name.startswith(("millis_wrapper.con
     ],
 )
 def test_strict_masks_the_secrets_of_a_config(config: Any) -> None:
-    """An error of a config shows none of its secrets, also where a secret has the wrong type."""
+    """An error shows no secret of the config, even if the secret has the wrong type."""
     assert "s3cr3tValue" not in refusal_of(config)

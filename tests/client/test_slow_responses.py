@@ -1,4 +1,4 @@
-"""Each limit holds for its whole phase, however the bytes trickle in."""
+"""Every timeout covers its entire phase, even if the service sends a few bytes at a time."""
 
 from __future__ import annotations
 
@@ -20,40 +20,38 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-ENOUGH = 10.0  # seconds after which a call that should have ended has failed its test
+ENOUGH = 10.0  # seconds before a hanging call fails its test
 
 
-def drip(piece: Callable[[int], bytes], seconds: float = 0.02) -> Callable[[Peer], None]:
-    """Send one small piece after the other until the client leaves."""
+def drip(data: Callable[[int], bytes], seconds: float = 0.02) -> Callable[[Peer], None]:
+    """Send one small data after another until the client disconnects."""
 
     def step(peer: Peer) -> None:
         for number in range(int(ENOUGH / seconds)):
             if peer.watch(seconds) or peer.server.stopping.is_set():
                 return
-            peer.send(piece(number))
+            peer.send(data(number))
 
     return step
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"
 SLOW_HEADS: dict[str, Answer] = {
-    "a head letter by letter": [HEAD, drip(lambda number: b"x" if number % 8 else b"\r\nx-%d: " % number)],
-    "1xx without an end": [drip(lambda number: b"HTTP/1.1 103 Early Hints\r\nx: %d\r\n\r\n" % number)],
+    "header bytes one by one": [HEAD, drip(lambda number: b"x" if number % 8 else b"\r\nx-%d: " % number)],
+    "endless 1xx responses": [drip(lambda number: b"HTTP/1.1 103 Early Hints\r\nx: %d\r\n\r\n" % number)],
 }
 
 
 @OPERATIONS
 @pytest.mark.parametrize("answer", SLOW_HEADS.values(), ids=SLOW_HEADS.keys())
-async def test_a_head_that_trickles_in_is_limited_by_first_byte(
-    clients: Clients, operation: str, answer: Answer
-) -> None:
-    """Each piece comes in time, and the whole does not."""
+async def test_first_byte_covers_slow_headers(clients: Clients, operation: str, answer: Answer) -> None:
+    """Every byte arrives in time, but the headers do not."""
     with Loopback(answer) as server:
         client = clients.client(server.url, timeout=Timeout(first_byte=0.4, idle=3))
-        began = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(APITimeoutError, match="first_byte") as caught:
             await call(client, operation)
-    assert time.monotonic() - began < ENOUGH / 2
+    assert time.monotonic() - started < ENOUGH / 2
     assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
@@ -69,43 +67,43 @@ TRICKLES: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES.keys())
-async def test_a_body_that_trickles_in_is_limited_by_total(clients: Clients, answer: Answer) -> None:
-    """Nothing keeps a reply open longer than `total`, whatever it is that comes."""
+async def test_total_covers_a_slow_body(clients: Clients, answer: Answer) -> None:
+    """Comments, empty events, empty gzip blocks and text do not extend `total`."""
     with Loopback(answer) as server:
         client = clients.client(server.url, timeout=Timeout(total=0.4, idle=3))
-        began = time.monotonic()
+        started = time.monotonic()
         with pytest.raises((StreamInterruptedError, UnexpectedResponseError)):
             await client.chat.send("Hi", agent_id="-Oabc")
-    assert time.monotonic() - began < ENOUGH / 2
+    assert time.monotonic() - started < ENOUGH / 2
 
 
-async def test_comments_do_not_prolong_the_wait_for_the_mark(
+async def test_comments_do_not_extend_the_wait_for_done(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a finish_reason the reply is whole; `[DONE]` is waited for a few seconds, whatever else comes."""
+    """After a finish_reason, the client waits for `[DONE]` for a few seconds in total."""
     monkeypatch.setattr("millis_wrapper._http.FINISH_SECONDS", 0.3)
-    reason = chunk(b'data: {"choices":[{"delta":{"content":"Whole."},"finish_reason":"stop"}]}\n\n')
+    reason = chunk(b'data: {"choices":[{"delta":{"content":"Complete."},"finish_reason":"stop"}]}\n\n')
     with Loopback([STREAM + reason, drip(lambda _: chunk(b": still there\n\n"))]) as server:
-        began = time.monotonic()
+        started = time.monotonic()
         reply = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
-    assert time.monotonic() - began < ENOUGH / 2
-    assert (reply.text, reply.ended) == ("Whole.", "finish_reason")
+    assert time.monotonic() - started < ENOUGH / 2
+    assert (reply.text, reply.ended) == ("Complete.", "finish_reason")
 
 
-async def test_a_mark_that_comes_after_the_reason_is_heard(clients: Clients) -> None:
-    """The wait ends as soon as it is there."""
-    reason = chunk(b'data: {"choices":[{"delta":{"content":"Whole."},"finish_reason":"stop"}]}\n\n')
+async def test_done_after_a_finish_reason_ends_the_reply(clients: Clients) -> None:
+    """The wait ends as soon as `[DONE]` arrives."""
+    reason = chunk(b'data: {"choices":[{"delta":{"content":"Complete."},"finish_reason":"stop"}]}\n\n')
     with Loopback([STREAM + reason, drip(lambda _: DONE, 0.2)]) as server:
         reply = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
-    assert (reply.text, reply.ended) == ("Whole.", "done")
+    assert (reply.text, reply.ended) == ("Complete.", "done")
 
 
 @OPERATIONS
 @pytest.mark.parametrize("coding", ["br", "zstd", "br, gzip"])
-async def test_a_body_in_a_coding_that_is_not_installed_is_named(
+async def test_the_message_for_an_unsupported_content_encoding_names_it(
     clients: Clients, operation: str, coding: str
 ) -> None:
-    """httpx hands such a body on as it is; the error says why it cannot be read."""
+    """The client cannot decode the body; the error says why."""
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: 4\r\n\r\n".encode()
     with Loopback([head + b"\x8b\x02\x80{"]) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)
