@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, assert_never
 
+from . import _meanings
 from ._events import read_object
 from ._json import write_json
 from ._meanings import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token
-from ._text import split_high_surrogate
+from ._text import join_surrogate_pairs, split_high_surrogate
 from ._tool_calls import ToolCalls
 from .results import ChatChunk
-
-ContentMeaning: TypeAlias = ChatChunk | Chunk | Text | Token | KeepAlive | NotUnderstood
 
 
 class ReplyText:
@@ -37,10 +36,12 @@ class ReplyText:
             self.chunks.append(text)
         return text
 
-    def end(self) -> None:
-        """End the text: half a character becomes U+FFFD."""
-        if self._half:
-            self.chunks.append("\ufffd")
+    def end(self) -> str:
+        """End the text; return U+FFFD if half of a character still waits, otherwise ""."""
+        last, self._half = join_surrogate_pairs(self._half), ""
+        if last:
+            self.chunks.append(last)
+        return last
 
     def join(self) -> str:
         """Return the text so far."""
@@ -71,6 +72,13 @@ class ChoicePicker:
     def is_simple(self) -> bool:
         """Whether every choice so far was the only one of its chunk, with index 0 or without an index."""
         return self._index == "0" and len(self._seen) <= 1 and not self._others
+
+    def pick_plain(self) -> bool:
+        """Pick the only choice of a chunk, with index 0 or without an index; return whether that is clear."""
+        if not self.is_simple:
+            return False
+        self._seen.add("0")
+        return True
 
     def pick(self, choices: tuple[Choice, ...]) -> Choice | Literal["other", "mixed"]:
         """Return the choice that is the reply; "other" if the chunk lacks it, "mixed" if that is unclear."""
@@ -124,10 +132,14 @@ class Content:
         """Complete the tool calls at the end of the reply; see `ToolCalls.complete`."""
         return self._calls.complete() if self._calls else None
 
-    def add(self, meaning: ContentMeaning) -> list[ChatChunk]:
+    def add(self, meaning: _meanings.Content) -> list[ChatChunk]:
         """Add what one event means; return its chunks."""
         match meaning:
             case ChatChunk():
+                if self._picker.pick_plain() and not self.text.is_split:
+                    self.text.chunks.append(meaning.text)
+                    self.is_common = True
+                    return [*self.decide("chunks"), meaning]
                 chunk = read_object(meaning.data, meaning.event)
                 # The common form is a chunk in every case.
                 return self.add(chunk) if isinstance(chunk, Chunk | NotUnderstood) else [meaning]

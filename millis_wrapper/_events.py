@@ -23,6 +23,7 @@ from ._meanings import (
     Text,
     Token,
 )
+from ._text import holds_surrogate
 from .results import ChatChunk
 from .sse import ServerSentEvent
 
@@ -118,7 +119,7 @@ def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
     if (
         text.__class__ is str
         and text
-        and text.isascii()  # no half of a surrogate pair
+        and (text.isascii() or not holds_surrogate(text))
         and not choice.get("index")
         and choice.get("finish_reason") is None
         and "usage" not in data

@@ -435,7 +435,7 @@ class EndMarks:
 
     def note(self, builder: ReplyBuilder) -> None:
         """Learn from a reply that is over; log a warning once if it may have been cut off."""
-        if builder.has_end_mark:
+        if builder.state in ("done", "finish_reason"):
             self._seen = True
         elif builder.state == "eof" and self._required is None and not self._warned:
             self._warned = True

@@ -16,6 +16,7 @@ from .errors import APIConnectionError, APITimeoutError, ConfigurationError, Mil
 from .options import Options
 from .request import PreparedRequest
 from .response import COPY_MAY_EXIST
+from .results import ChatChunk
 
 # The packages under httpx, whose exceptions come through where httpx does not translate them.
 _TRANSPORTS = frozenset({"httpx", "httpcore", "h11", "h2", "hpack", "socksio", "anyio", "aiohttp", "ssl"})
@@ -106,15 +107,16 @@ def reading_failure(
     return failure
 
 
-def stream_failed(error: Exception, builder: ReplyBuilder, options: Options, deadline: Deadline) -> None:
-    """Tell `builder` what the transport raised while its stream was read."""
+def stream_failed(
+    error: Exception, builder: ReplyBuilder, options: Options, deadline: Deadline
+) -> list[ChatChunk]:
+    """End the reply because of an error of the transport; return the last chunks of the reply."""
     if builder.is_over:
-        return
+        return []
     cause = _without_frames(error, options.key)
     if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":
-        builder.end_wait()
-        return
-    builder.cut(f"the stream broke off: {_what_broke(cause, deadline)}", cause)
+        return builder.end_wait()
+    return builder.cut(f"the stream broke off: {_what_broke(cause, deadline)}", cause)
 
 
 def foreign_process() -> ConfigurationError:

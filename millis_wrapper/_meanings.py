@@ -83,13 +83,25 @@ class NotUnderstood(NamedTuple):
     """The start of the event's data, for the message."""
 
 
+class Unfinished(NamedTuple):
+    """The start of an event that the end of the stream cut off."""
+
+    source: str
+
+
+class TooLarge(NamedTuple):
+    """Bytes that exceed a limit; nothing after them is read."""
+
+    reason: str
+
+
 class Several(NamedTuple):
     """Several meanings in one event."""
 
     meanings: tuple[Meaning, ...]
 
 
-# A `ChatChunk` is the common case, as it is: a delta of text for the choice 0, and nothing else.
-Meaning: TypeAlias = (
-    ChatChunk | Chunk | Text | Token | KeepAlive | ReportedError | EndMark | NotUnderstood | Several
-)
+# A `ChatChunk` is the common case: a delta of text for the choice 0, and nothing else.
+Content: TypeAlias = ChatChunk | Chunk | Text | Token | KeepAlive | NotUnderstood
+"""A meaning that adds to the content of a reply, or not even that."""
+Meaning: TypeAlias = Content | ReportedError | EndMark | Unfinished | TooLarge | Several

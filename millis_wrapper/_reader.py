@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
-from ._events import CHUNK_KEY, read_event, reports_error
+from ._events import CHUNK_KEY, END_MARK, read_event, reports_error
 from ._json import is_object, read_json, read_json_row
-from ._meanings import EndMark, Meaning, ReportedError
+from ._meanings import EndMark, Meaning, ReportedError, TooLarge, Unfinished
 from .sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
-PART_BYTES = 64 * 1024
-"""Most bytes that `MeaningReader.feed` takes; the decoder loses no ignored line of so many."""
+_PART_BYTES = 64 * 1024  # the decoder loses no ignored line of so many
+MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
 _HEAD_BYTES = 8_000
 _MAX_STRAY_CHARACTERS = 64 * 1024
 # The standard's form of a field. An unknown field is ignored; any other line was not meant as a field.
@@ -27,44 +28,41 @@ class MeaningReader:
         """The start of the body, for an error."""
         self.event_seen = False
         """Whether an event other than `[DONE]` came."""
-        self.bytes_without_event = 0
-        """How many bytes came before the first event, or with it."""
+        self._bytes_without_event = 0
         self.stray: StrayLines | None = None  # most streams have no such line
         self._decoder = SSEDecoder()
 
     def feed(self, data: bytes) -> Iterable[Meaning]:
-        """Return what the events mean that `data`, of up to `PART_BYTES`, completes.
-
-        Raises:
-            EventTooLargeError: An event or a line is too large.
-        """
+        """Return what the events mean that `data` completes."""
+        if len(data) > _PART_BYTES:
+            parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
+            return chain.from_iterable(map(self.feed, parts))
         if len(self.head) < _HEAD_BYTES:
             self.head += data[: _HEAD_BYTES - len(self.head)]
         if not self.event_seen:
-            self.bytes_without_event += len(data)
+            self._bytes_without_event += len(data)
         try:
             events = self._decoder.feed(data)
-        except EventTooLargeError:
-            if meanings := list(self._with_stray([])):
-                return meanings
-            raise
+        except EventTooLargeError as error:
+            return [*self._with_stray([]), _too_large(error)]
         if self._decoder.has_ignored or not self.event_seen:
             return self._with_stray(events)
         return map(read_event, events)
 
-    def end(self) -> tuple[list[Meaning], ServerSentEvent | None]:
-        """End the body; return the errors on its last lines, and the event that the end cut off.
-
-        Raises:
-            EventTooLargeError: An event or a line is too large.
-        """
+    def end(self) -> list[Meaning]:
+        """End the body; return the errors on its last lines, and the meaning of an event without its end."""
         try:
-            unfinished = self._decoder.end()
-        except EventTooLargeError:
-            if meanings := list(self._with_stray([])):
-                return meanings, None
-            raise
-        return list(self._with_stray([])), unfinished
+            event = self._decoder.end()
+        except EventTooLargeError as error:
+            return [*self._with_stray([]), _too_large(error)]
+        meanings = list(self._with_stray([]))
+        if event is not None and (self.event_seen or event.data):
+            # A JSON object or string that was cut in half cannot be parsed, so one that parses is complete.
+            # Plain text has no such sign, and half a number is a number.
+            value = read_json(event.data)
+            is_complete = is_object(value) or isinstance(value, str) or event.data.strip() == END_MARK
+            meanings.append(read_event(event) if is_complete else Unfinished(event.data))
+        return meanings
 
     def _with_stray(self, events: list[ServerSentEvent]) -> Iterator[Meaning]:
         """Yield what `events` and the ignored lines between them mean, each read when it is asked for."""
@@ -79,6 +77,13 @@ class MeaningReader:
                 meaning = read_event(events[number])
                 self.event_seen = self.event_seen or not isinstance(meaning, EndMark)
                 yield meaning
+        if not self.event_seen and self._bytes_without_event > MAX_BYTES_BEFORE_FIRST_EVENT:
+            yield TooLarge(f"no event in {MAX_BYTES_BEFORE_FIRST_EVENT} bytes")
+
+
+def _too_large(error: EventTooLargeError) -> TooLarge:
+    # The decoder's own message names its argument, which users of a stream cannot set.
+    return TooLarge(f"an event is larger than {error.limit} bytes")
 
 
 class StrayLines:

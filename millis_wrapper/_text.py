@@ -34,6 +34,11 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def holds_surrogate(text: str) -> bool:
+    """Return whether `text` contains half of a surrogate pair."""
+    return _SURROGATE.search(text) is not None
+
+
 def join_surrogate_pairs(text: str) -> str:
     """Return `text` with each surrogate pair joined to one character and each lone surrogate as U+FFFD."""
     if not _SURROGATE.search(text):

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from ._content import Content
-from ._events import END_MARK, is_completion, read_event, read_object, reports_error
-from ._json import is_object, read_json
-from ._meanings import EndMark, Meaning, ReportedError, Several
-from ._reader import PART_BYTES, MeaningReader
+from ._events import is_completion, read_object, reports_error
+from ._meanings import EndMark, Meaning, ReportedError, Several, TooLarge, Unfinished
+from ._reader import MeaningReader
 from ._stream_errors import StreamErrors
 from .errors import MillisError, StreamInterruptedError
 from .results import ChatChunk, ChatReply, Ended
-from .sse import EventTooLargeError
 
 State: TypeAlias = Literal["open", "done", "finish_reason", "eof", "failed", "closed"]
 
-MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
-
 # After these, the service may continue the same stream with the tool's result.
 _TOOL_REASONS = ("tool_calls", "function_call")
+
+_NOT_A_STREAM = "the response is not an event stream"
 
 
 class ReplyBuilder:
     """Builds one reply from the bytes of its stream.
 
-    No method raises because of the bytes: `state` shows what is wrong, and `final_reply` raises it.
+    No method raises because of the bytes: `state` shows whether the reply failed, and `final_reply` raises
+    the error.
 
     Args:
-        redact: removes the key from bytes that go into an error.
-        clock: returns monotonic seconds.
+        redact: Removes the key from bytes that go into an error.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
-        self,
-        *,
-        redact: Callable[[bytes], bytes] = bytes,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, redact: Callable[[bytes], bytes] = bytes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.state: State = "open"
+        self.is_finishing = False
+        """Whether nothing but `[DONE]` or the end of the stream is expected."""
         self.sent_at: float | None = None
         """When the request was sent, in seconds of the clock; None until then."""
         self.content_encoding: str | None = None
@@ -59,22 +57,6 @@ class ReplyBuilder:
         return self.state != "open"
 
     @property
-    def failed(self) -> bool:
-        """Whether an error ended the reply."""
-        return self.state == "failed"
-
-    @property
-    def has_end_mark(self) -> bool:
-        """Whether the reply ended with `[DONE]` or a finish reason."""
-        return self.state in ("done", "finish_reason")
-
-    @property
-    def is_finishing(self) -> bool:
-        """Whether nothing but `[DONE]` or the end of the stream is expected."""
-        reason = self._content.finish_reason
-        return reason is not None and self.state == "open" and reason not in _TOOL_REASONS
-
-    @property
     def reply(self) -> ChatReply:
         """The reply so far."""
         state, content = self.state, self._content
@@ -91,20 +73,11 @@ class ReplyBuilder:
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """Yield the chunks that `data` completes, until the reply is over."""
-        if len(data) > PART_BYTES:
-            for start in range(0, len(data), PART_BYTES):
-                yield from self.feed(data[start : start + PART_BYTES])
-            return
         if self.state != "open":
             return
-        content, reader = self._content, self._reader
+        content = self._content
         texts = content.text.chunks
-        try:
-            meanings = reader.feed(data)
-        except EventTooLargeError as error:
-            self._too_large(error)
-            return
-        for meaning in meanings:
+        for meaning in self._reader.feed(data):
             if self.state != "open":  # an error ended it, or the caller left between two chunks
                 return
             if content.is_common and isinstance(meaning, ChatChunk):
@@ -112,79 +85,48 @@ class ReplyBuilder:
                 yield meaning
             else:
                 yield from self._take(meaning)
-        if not reader.event_seen and reader.bytes_without_event > MAX_BYTES_BEFORE_FIRST_EVENT:
-            self._not_a_stream(f": no event in {MAX_BYTES_BEFORE_FIRST_EVENT} bytes")
 
     def end(self, *, require_end: bool = False) -> Iterator[ChatChunk]:
         """End the body properly; yield the chunk of a last event that lacks only its blank line.
 
         Args:
-            require_end: whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
+            require_end: Whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
         """
-        if self.is_over:
-            return
-        try:
-            meanings, unfinished = self._reader.end()
-        except EventTooLargeError as error:
-            self._too_large(error)
-            return
-        for meaning in meanings:
-            yield from self._take(meaning)
-        if self.is_over:
-            return
-        if unfinished is not None and (self._reader.event_seen or unfinished.data):
-            # A JSON object or string that was cut in half cannot be parsed, so one that parses is complete.
-            # Plain text has no such sign, and half a number is a number.
-            value = read_json(unfinished.data)
-            if not (is_object(value) or isinstance(value, str) or unfinished.data.strip() == END_MARK):
-                yield from self._content.decide(None)
-                self.cut(
-                    f"the stream ended in the middle of an event, after {self._errors.quote(unfinished.data)}"
-                )
-                return
-            yield from self._take(read_event(unfinished))
-            if self.is_over:
-                return
-        ended: Ended = "finish_reason" if self._content.finish_reason else "eof"
-        yield from self._finish(ended, require_end=require_end)
+        if self.state == "open":
+            yield from self._take_all(self._reader.end())
+        if self.state == "open":
+            ended: Ended = "finish_reason" if self._content.finish_reason else "eof"
+            yield from self._finish(ended, require_end=require_end)
 
-    def end_wait(self) -> None:
-        """End the reply because nothing came in time after its finish reason."""
-        if not self.is_over:
-            for _ in self._finish("finish_reason"):
-                pass
+    def end_wait(self) -> list[ChatChunk]:
+        """End the reply because nothing arrived in time after its finish reason; return the last chunks."""
+        return list(self._finish("finish_reason")) if self.state == "open" else []
 
-    def cut(self, reason: str, cause: Exception | None = None) -> None:
-        """End the reply because the stream was cut off; a `[DONE]` that lacks only its line end still counts.
+    def cut(self, reason: str, cause: Exception | None = None) -> list[ChatChunk]:
+        """End the reply because the connection was lost; return the last chunks.
+
+        A last event that lacks only its blank line counts, so a reply whose `[DONE]` arrived is complete.
 
         Args:
-            reason: the start of the error's message.
-            cause: the error of the transport, without frames.
+            reason: The start of the error's message.
+            cause: The error of the transport, without frames.
         """
-        if self.is_over:
-            return
-        try:
-            _, unfinished = self._reader.end()
-        except EventTooLargeError:
-            unfinished = None
-        if unfinished is not None and unfinished.data.strip() == END_MARK:
-            for _ in self._finish("done"):
-                pass
-            return
-        self._content.decide(None)
-        error = StreamInterruptedError(f"{reason}; the received part is in .reply", reply=self.reply)
-        error.__cause__ = cause
-        self.fail(error)
+        if self.state != "open":
+            return []
+        rest = [each for each in self._reader.end() if not isinstance(each, Unfinished | TooLarge)]
+        chunks = [*self._take_all(rest), *self._content.decide(None)]
+        self._interrupt(reason, cause)
+        return chunks
 
     def fail(self, error: BaseException) -> None:
         """End the reply with `error`."""
-        if not self.is_over:
+        if self.state == "open":
             self._failure = error
             self.state = "failed"
 
     def close(self) -> None:
         """End the reply because the caller closed the stream; a reply that is over does not change."""
-        if not self.is_over:
+        if self.state == "open":
             self.state = "closed"
 
     def final_reply(self) -> ChatReply:
@@ -207,25 +149,37 @@ class ReplyBuilder:
             maybe_processed=self.sent_at is not None,
         )
 
+    def _take_all(self, meanings: Iterable[Meaning]) -> Iterator[ChatChunk]:
+        """Apply what several events mean, until the reply is over; yield their chunks."""
+        for meaning in meanings:
+            if self.state == "open":
+                yield from self._take(meaning)
+
     def _take(self, meaning: Meaning) -> Iterator[ChatChunk]:
         """Apply what one event means; yield its chunks."""
-        if isinstance(meaning, EndMark):
-            yield from self._finish("done")
-        elif isinstance(meaning, Several):
-            for each in meaning.meanings:
-                if self.state == "open":
-                    yield from self._take(each)
-        elif isinstance(meaning, ReportedError):
-            yield from self._content.decide(None)
-            self.fail(self._errors.failed(meaning, self.reply))
-        else:
-            self._reader.event_seen = True
-            chunks = self._content.add(meaning)
-            if self._text_at is None and self._content.text:
-                self._text_at = self._clock()
-            if self._finished_at is None and self._content.finish_reason:
-                self._finished_at = self._clock()
-            yield from chunks
+        match meaning:
+            case EndMark():
+                yield from self._finish("done")
+            case Several(meanings):
+                yield from self._take_all(meanings)
+            case ReportedError():
+                yield from self._content.decide(None)
+                self.fail(self._errors.failed(meaning, self.reply))
+            case Unfinished(source):
+                yield from self._content.decide(None)
+                after = self._errors.quote(source)
+                self._interrupt(f"the stream ended in the middle of an event, after {after}")
+            case TooLarge(reason):
+                if self._reader.event_seen:
+                    yield from self._content.decide(None)
+                    self._interrupt(reason)
+                else:
+                    self._unexpected(f"{_NOT_A_STREAM}: {reason}")
+            case _:
+                self._reader.event_seen = True
+                chunks = self._content.add(meaning)
+                self._note_times()
+                yield from chunks
 
     def _finish(self, ended: Ended, *, require_end: bool = False) -> Iterator[ChatChunk]:
         """End the reply; it is complete if everything was understood.
@@ -247,33 +201,42 @@ class ReplyBuilder:
             else:
                 content.note_not_understood(reader.stray.first)
         if not reader.event_seen and (ended != "done" or reader.stray):
-            self._not_a_stream()
+            self._unexpected(_NOT_A_STREAM)
         elif content.not_understood is not None:
             event = self._errors.quote(content.not_understood)
-            self.cut(f"could not understand the event {event}, so the reply may be incomplete")
+            self._interrupt(f"could not understand the event {event}, so the reply may be incomplete")
         elif ended == "eof" and content.is_empty:
-            self._unexpected("the stream ended without any text")
+            self.fail(
+                self._errors.unexpected(
+                    "the stream ended without any text", reader.head, self.content_encoding
+                )
+            )
         elif ended == "eof" and require_end:
-            self.cut("the stream ended without [DONE] or a finish reason, so the reply may be cut off")
+            self._interrupt("the stream ended without [DONE] or a finish reason, so the reply may be cut off")
         elif problem := content.complete_tool_calls():
             what, part = problem
-            self.cut(f"{what}, so the reply may be incomplete: {self._errors.quote(part)}")
+            self._interrupt(f"{what}, so the reply may be incomplete: {self._errors.quote(part)}")
         else:
-            content.text.end()
-            if ended != "finish_reason" or self._finished_at is None:
-                self._finished_at = self._clock()
+            if rest := content.text.end():
+                yield ChatChunk(rest, "")
+            self._note_times(ended)
             self.state = ended
 
-    def _too_large(self, error: EventTooLargeError) -> None:
-        # The decoder's own message names its argument, which users of a stream cannot set.
-        reason = f"an event is larger than {error.limit} bytes"
-        if self._reader.event_seen:
-            self.cut(reason)
-        else:
-            self._not_a_stream(f": {reason}")
+    def _note_times(self, ended: Ended | None = None) -> None:
+        """Note when the first text was there, and when the reply was complete."""
+        content = self._content
+        if self._text_at is None and content.text:
+            self._text_at = self._clock()
+        # Time that was spent waiting for a `[DONE]` that did not come is not part of the reply's.
+        if ended not in (None, "finish_reason") or (self._finished_at is None and content.finish_reason):
+            self._finished_at = self._clock()
+        reason = content.finish_reason
+        self.is_finishing = reason is not None and reason not in _TOOL_REASONS
 
-    def _not_a_stream(self, why: str = "") -> None:
-        self._unexpected(f"the response is not an event stream{why}")
+    def _interrupt(self, reason: str, cause: Exception | None = None) -> None:
+        error = StreamInterruptedError(f"{reason}; the received part is in .reply", reply=self.reply)
+        error.__cause__ = cause
+        self.fail(error)
 
     def _unexpected(self, what: str) -> None:
         self.fail(self._errors.unexpected(what, self._reader.head, self.content_encoding))

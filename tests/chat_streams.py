@@ -45,7 +45,7 @@ def play(pieces: Iterable[bytes]) -> Outcome:
         outcome.reply = builder.final_reply()
     except MillisError as error:
         outcome.error = error
-    assert builder.failed is (outcome.error is not None)
+    assert (builder.state == "failed") is (outcome.error is not None)
     return outcome
 
 

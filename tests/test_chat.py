@@ -96,11 +96,50 @@ def test_the_corpus_cut_anywhere(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_pieces_of_text_are_the_reply(case: dict[str, Any]) -> None:
-    """What was printed piece by piece is what the reply holds, but for half a character at the very end."""
+    """The texts of the chunks add up to the text of the reply, or of the part in the error."""
     outcome = play([bytes_of(case)])
     error = outcome.error
     reply = error.reply if isinstance(error, StreamError) else outcome.reply or ChatReply()
-    assert reply.text.removesuffix("\ufffd") == outcome.text()
+    assert reply.text == outcome.text()
+
+
+HALF_CHARACTER = event(delta("a\ud83d"))
+FINISHED = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+
+
+@pytest.mark.parametrize(
+    ("stream", "text", "ended"),
+    [
+        (b"data: 4\n\ndata: 2\n\n", "42", None),
+        (b"data: 4\n\ndata: 2\n\ndata: [DONE]", "42", "done"),
+        (HALF_CHARACTER + b"data: [DONE]", "a\ufffd", "done"),
+        (HALF_CHARACTER, "a", None),
+        (event(delta("Hel")) + event(delta("lo")).rstrip(), "Hello", None),
+        (event(delta("Hi")) + b'data: {"choices":[', "Hi", None),
+    ],
+    ids=[
+        "tokens",
+        "tokens, [DONE]",
+        "half a character, [DONE]",
+        "half a character",
+        "event",
+        "half an event",
+    ],
+)
+def test_a_lost_connection_loses_no_text_that_arrived(stream: bytes, text: str, ended: str | None) -> None:
+    """`cut` returns the chunks that had to wait for more, so the chunks add up to the reply's text."""
+    builder = ReplyBuilder()
+    chunks = [*builder.feed(stream), *builder.cut("connection lost")]
+    assert (builder.reply.text, builder.reply.ended) == (text, ended)
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert builder.cut("again") == []
+
+
+def test_a_wait_for_the_end_mark_loses_no_text_that_arrived() -> None:
+    """`end_wait` returns U+FFFD in place of half a character."""
+    builder = ReplyBuilder()
+    chunks = [*builder.feed(HALF_CHARACTER + FINISHED), *builder.end_wait()]
+    assert builder.final_reply().text == "".join(chunk.text for chunk in chunks) == "a\ufffd"
 
 
 def test_the_corpus_is_whole() -> None:
@@ -225,7 +264,6 @@ def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
     builder.fail(ValueError())
     builder.close()
     assert builder.final_reply() == ChatReply(text="Hi", ended="done")
-    assert not builder.failed
 
 
 def test_a_stream_that_was_left_is_not_whole() -> None:
@@ -268,7 +306,7 @@ def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> N
     """A reply that Ctrl-C broke is broken, but asking for it later is no second Ctrl-C."""
     builder = ReplyBuilder()
     builder.fail(error)
-    assert builder.failed
+    assert builder.state == "failed"
     with pytest.raises(StreamInterruptedError):
         builder.final_reply()
 

@@ -8,7 +8,8 @@ import pytest
 from chat_streams import delta, event, feed_all, play, read_all
 
 from millis_wrapper._key import Secret
-from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ReplyBuilder
+from millis_wrapper._reader import MAX_BYTES_BEFORE_FIRST_EVENT
+from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import (
     MillisError,
     StreamFailedError,
@@ -23,7 +24,7 @@ E = TypeVar("E", bound=MillisError)
 
 def error_of(builder: ReplyBuilder, cls: type[E]) -> E:
     """The error that the final reply raises."""
-    assert builder.failed
+    assert builder.state == "failed"
     with pytest.raises(cls) as caught:
         builder.final_reply()
     return caught.value

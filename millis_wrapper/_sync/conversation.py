@@ -165,7 +165,7 @@ class Conversation:
         builder = turns[0].builder
         reply = builder.reply
         if reply.ended is None:
-            if builder.failed or not reply.text:
+            if builder.state == "failed" or not reply.text:
                 return
             reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
             self._left_early.add(len(self._messages) + 1)

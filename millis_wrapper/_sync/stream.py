@@ -232,7 +232,9 @@ class ChatStream:
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
                 raise
-            _http_errors.stream_failed(error, builder, self._transport.options, answer.deadline)
+            rest = _http_errors.stream_failed(error, builder, self._transport.options, answer.deadline)
+            if rest:
+                return iter(rest)
         except BaseException as error:  # a Ctrl-C or a canceled task ends the turn, too
             builder.fail(error)
             answer.note_interruption()
