@@ -70,11 +70,11 @@ async def over_stdio(url: str, errors: TextIO) -> AsyncGenerator[Host]:
     """
     guide = (paths.ROOT / "millis_wrapper" / "README.md").read_text("utf-8")
     (block,) = re.findall(r"^```json\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    shown = json.loads(block)["mcpServers"]["millis"]
-    assert shown.keys() == {"command", "args", "env"}
-    assert shown["command"].endswith("/.venv/bin/millis")
-    env = dict.fromkeys(shown["env"], KEY) | {"MILLIS_BASE_URL": url}
-    command = StdioServerParameters(command=MILLIS, args=shown["args"], env=env)
+    entry = json.loads(block)["mcpServers"]["millis"]
+    assert entry.keys() == {"command", "args", "env"}
+    assert entry["command"].endswith("/.venv/bin/millis")
+    env = dict.fromkeys(entry["env"], KEY) | {"MILLIS_BASE_URL": url}
+    command = StdioServerParameters(command=MILLIS, args=entry["args"], env=env)
     async with Client(stdio_client(command, errlog=errors)) as client:
         yield Host(client)
 

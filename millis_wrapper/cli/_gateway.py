@@ -28,6 +28,6 @@ def gateway(
     gateway uses MILLIS_API_KEY and MILLIS_BASE_URL. With MILLIS_GATEWAY_KEY set, tools must send that key;
     without it, the gateway listens on this machine only.
     """
-    from millis_wrapper.gateway.__main__ import serve
+    from millis_wrapper.gateway.__main__ import serve_gateway
 
-    serve(host=host, port=port, model=model or (), cors=cors or ())
+    serve_gateway(host=host, port=port, model=model or (), cors=cors or ())

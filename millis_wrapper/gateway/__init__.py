@@ -16,11 +16,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if missing := [package for package in ("starlette", "uvicorn") if find_spec(package) is None]:
-        from millis_wrapper import ConfigurationError
+        from millis_wrapper.errors import missing_extra
 
-        raise ConfigurationError(
-            f"the gateway needs {' and '.join(missing)}; install the extra: pip install '.[gateway]'"
-        )
+        raise missing_extra("the gateway", " and ".join(missing), "gateway")
     from ._app import create_app
 
     globals()[name] = create_app

@@ -1,4 +1,4 @@
-"""Run the gateway: OpenAI-compatible tools talk to it, and it talks to Millis agents, until Ctrl-C."""
+"""Serve Millis agents to OpenAI-compatible tools until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from millis_wrapper import ConfigurationError
 from millis_wrapper.options import is_loopback
 
 _DRAIN_SECONDS = 3
-# Longer than proxies keep idle connections, so that none sends a request into a connection that is closing.
+# Proxies close idle connections earlier, so none sends a request over a connection that is being closed.
 _KEEP_ALIVE_SECONDS = 75
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the gateway as the command line says, and return the exit status."""
-    options = _parser().parse_args(arguments)
+    """Run the gateway with the options of the command line, and return the exit status."""
     try:
-        serve(**vars(options))
+        serve_gateway(**_options(arguments))
     except ConfigurationError as error:
         print(f"millis_wrapper.gateway: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def serve(
+def serve_gateway(
     *, host: str = "127.0.0.1", port: int = 8788, model: Sequence[str] = (), cors: Sequence[str] = ()
 ) -> None:
-    """Run the gateway until Ctrl-C or SIGTERM; `millis gateway` calls it, too.
+    """Run the gateway until Ctrl-C or SIGTERM.
 
     Args:
         host: Address to listen on.
@@ -64,16 +64,16 @@ def serve(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    config.access_log = False  # As an argument, it changes uvicorn's loggers for the whole program.
+    config.access_log = False  # The argument of Config would change uvicorn's loggers everywhere.
     with suppress(KeyboardInterrupt), _listen(host, port) as listener:
-        # A container or a supervisor stops the gateway the way Ctrl-C does.
+        # Containers and supervisors stop a program with SIGTERM; handle it like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         log = logging.getLogger("millis_wrapper.gateway")
         log.addHandler(logging.StreamHandler())
         log.setLevel(logging.INFO)
-        shown = f"[{host}]" if ":" in host else host
-        log.info("The gateway runs at http://%s:%s/v1 (Ctrl-C stops it).", shown, listener.getsockname()[1])
-        log.info("In your tool, use it as OPENAI_BASE_URL, with an agent id as the model.")
+        name = f"[{host}]" if ":" in host else host
+        log.info("The gateway runs at http://%s:%s/v1 (Ctrl-C stops it).", name, listener.getsockname()[1])
+        log.info("Set OPENAI_BASE_URL to this address, and use an agent id as the model.")
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -97,32 +97,20 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigurationError(f"--host, --port: cannot listen on {host} port {port}: {error}") from None
-    # Connections inherit it. Without it, every chunk waits for the client to acknowledge the one before.
+    # Connections inherit this. Without it, each chunk waits until the client acknowledges the previous one.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: Sequence[str] | None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m millis_wrapper.gateway", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=8788, help="port to listen on; 0 picks a free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME=AGENT_ID",
-        help="let clients use NAME as the model; repeat as needed",
-    )
-    parser.add_argument(
-        "--cors",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="let web pages of ORIGIN use the gateway",
-    )
-    return parser
+    option = parser.add_argument
+    option("--host", default="127.0.0.1", help="Address to listen on (default: %(default)s).")
+    option("--port", type=int, default=8788, help="Port; 0 picks a free port (default: %(default)s).")
+    many: Any = {"action": "append", "default": []}
+    option("--model", metavar="NAME=AGENT_ID", help="Let clients use NAME as the model (repeatable).", **many)
+    option("--cors", metavar="ORIGIN", help="Let web pages of ORIGIN use the gateway (repeatable).", **many)
+    return vars(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("millis_wrapper.gateway")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-# A client that is still sending when the connection closes does not see the response, so a body that is too
-# large is read to its end, up to this many bytes.
+# A client that is still sending when the connection is closed does not see the response, so the gateway reads
+# a body that is too large to its end, up to this many bytes.
 _MAX_DRAINED_BYTES = 4 * MAX_BODY_BYTES
 _MAX_LOGGED_NAMES = 100
 _LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
@@ -52,17 +52,17 @@ def create_app(
     """Return the gateway as an ASGI application.
 
     Args:
-        models: Names that clients may use as `model`, and the id of the agent behind each.
-        gateway_key: The bearer key that clients must send; without it, MILLIS_GATEWAY_KEY. Without either,
-            the application answers only requests whose `Host` is this machine.
+        models: Names that clients may use as `model`, each with the id of its agent.
+        gateway_key: The bearer key that clients must send. None reads MILLIS_GATEWAY_KEY; if that is not set,
+            the application accepts only requests whose `Host` is this machine.
         cors: The origins of web pages that may use the gateway, such as `http://localhost:3000`.
-        client: The client for the service; you close it, and its retries are up to you. None makes one with
-            `max_retries=0`, because clients of the gateway retry themselves.
+        client: The client for the service, which you close and whose retries you choose. None creates one
+            with `max_retries=0`, because clients of the gateway retry themselves.
 
     Raises:
         ConfigurationError: An argument or an environment variable is invalid.
     """
-    key, gateway_key = _read_key(gateway_key), None  # so that no traceback shows the key
+    key, gateway_key = _read_key(gateway_key), None  # A traceback must not show the key.
     if isinstance(key, ConfigurationError):
         raise key
     for origin in cors:
@@ -71,10 +71,10 @@ def create_app(
     used = AsyncMillis(max_retries=0) if client is None else client
     for name, agent_id in models.items():
         try:
-            used.chat.stream("-", agent_id=agent_id)  # Checks the id; nothing is sent.
+            used.chat.stream("-", agent_id=agent_id)  # This checks the id and sends no request.
         except ConfigurationError as error:
             raise ConfigurationError(f"model {name!r}: {error}") from None
-    endpoints = _Endpoints(used, dict(models), key)
+    endpoints = _Gateway(used, dict(models), key)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -96,13 +96,13 @@ def create_app(
     routes = [
         *(Route(f"{prefix}/chat/completions", endpoints.chat, methods=["POST"]) for prefix in ("/v1", "")),
         *(Route(f"{prefix}/models", endpoints.models) for prefix in ("/v1", "")),
-        *(Route(f"{prefix}/responses", _use_chat, methods=["POST"]) for prefix in ("/v1", "")),
+        *(Route(f"{prefix}/responses", _refuse_responses, methods=["POST"]) for prefix in ("/v1", "")),
     ]
     handlers: Any = {
-        RequestError: _refused,
-        HTTPException: _not_served,
-        ClientDisconnect: _disconnected,
-        Exception: _broken,
+        RequestError: _on_request_error,
+        HTTPException: _on_http_error,
+        ClientDisconnect: _on_disconnect,
+        Exception: _on_bug,
     }
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
     # Behind a proxy with TLS, Starlette's redirects to the path without a slash would lead to plain HTTP.
@@ -111,7 +111,7 @@ def create_app(
 
 
 def _read_key(given: str | None) -> bytes | ConfigurationError | None:
-    """Return the digest of the gateway's key, None without a key, or what is wrong with it."""
+    """Return the digest of the gateway's key, None without a key, or the error for an invalid key."""
     key = os.environ.get("MILLIS_GATEWAY_KEY", "").strip() or None if given is None else given
     if key is None:
         return None
@@ -121,7 +121,7 @@ def _read_key(given: str | None) -> bytes | ConfigurationError | None:
 
 
 class _Guard:
-    """Refuses requests that a foreign web page may have caused, and logs a line for each response."""
+    """Rejects requests that other web pages may have caused, and logs a line for each response."""
 
     def __init__(self, app: ASGIApp, *, is_local: bool, cors: Collection[str]) -> None:
         self._app = app
@@ -143,7 +143,7 @@ class _Guard:
         await app(scope, receive, logged)
 
     def _problem(self, request: Request) -> Failure | None:
-        # With DNS rebinding, a web page reaches this machine under a name of its own.
+        # With DNS rebinding, a web page reaches this machine under the page's own host name.
         hosts = request.headers.getlist("host")
         if self._is_local and not (len(hosts) == 1 and _LOCAL_HOST.fullmatch(hosts[0])):
             message = (
@@ -156,7 +156,9 @@ class _Guard:
         return None
 
 
-class _Endpoints:
+class _Gateway:
+    """The endpoints, with the client, the names of agents and the key that they share."""
+
     def __init__(self, client: AsyncMillis, models: dict[str, str], key: bytes | None) -> None:
         self._client = client
         self._models = models
@@ -193,7 +195,7 @@ class _Endpoints:
         given = request.headers.getlist("authorization")
         scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         digest = hashlib.sha256(key.strip().encode()).digest()
-        # Digests have one length and are bytes, so the comparison takes the same time whatever was sent.
+        # Digests have the same length, so the time of the comparison does not depend on the key.
         if not hmac.compare_digest(digest, self._key) or scheme.lower() != "bearer":
             message = "Authorization: must be the gateway's key (MILLIS_GATEWAY_KEY) as a bearer token"
             headers = {"www-authenticate": "Bearer"}
@@ -204,49 +206,48 @@ class _Endpoints:
 async def _read_json(request: Request) -> Any:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        # A web page can send any other type without asking first.
+        # A web page can send the other types without a preflight.
         raise RequestError(Failure(415, "Content-Type: must be application/json"))
     body, size = bytearray(), 0
-    async for piece in request.stream():
-        size += len(piece)
+    async for chunk in request.stream():
+        size += len(chunk)
         if size <= MAX_BODY_BYTES:
-            body += piece
+            body += chunk
         elif size > _MAX_DRAINED_BYTES:
             break
     if size > MAX_BODY_BYTES:
         raise RequestError(Failure(413, f"body: must not be larger than {MAX_BODY_BYTES} bytes"))
     try:
-        return json.loads(bytes(body), parse_constant=_refuse_constant)
+        return json.loads(bytes(body), parse_constant=_reject_constant)
     except ValueError as error:
         raise RequestError(Failure(400, f"body: is not valid JSON: {error}")) from None
     except RecursionError:
         raise RequestError(Failure(400, "body: is nested too deeply")) from None
 
 
-def _refuse_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON value")
 
 
-async def _use_chat(request: Request) -> Response:
+async def _refuse_responses(request: Request) -> Response:
     message = "the gateway does not serve the Responses API; use chat completions (POST /v1/chat/completions)"
     return Failure(404, message, code="use_chat_completions").response()
 
 
-async def _refused(request: Request, error: RequestError) -> Response:
+async def _on_request_error(request: Request, error: RequestError) -> Response:
     return error.failure.response()
 
 
-async def _not_served(request: Request, error: HTTPException) -> Response:
+async def _on_http_error(request: Request, error: HTTPException) -> Response:
     message = f"{error.detail}; the gateway serves POST /v1/chat/completions and GET /v1/models"
     return Failure(error.status_code, message, headers=dict(error.headers or {})).response()
 
 
-async def _disconnected(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # The client is gone and does not see it.
+async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # The client has disconnected and does not see it.
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    # Clients repeat a 500, although the service may have acted on the request. The server logs `error`.
-    return Failure(
-        400, "the gateway failed; its log says why", "internal_error", code="internal_error"
-    ).response()
+async def _on_bug(request: Request, error: Exception) -> Response:
+    # Clients retry a 500, although the service may have acted on the request. The server logs `error`.
+    message = "internal error of the gateway; see its log"
+    return Failure(400, message, "internal_error", code="internal_error").response()

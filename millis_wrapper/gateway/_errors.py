@@ -1,4 +1,4 @@
-"""Failures as HTTP responses in OpenAI's error form, with statuses that make no client repeat a paid chat."""
+"""Errors -> responses in OpenAI's error format. After a chat, no client retries their status codes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from millis_wrapper import (
 )
 from millis_wrapper.errors import plain_message
 
-# The service did not process these, so a client may see the status itself. Every other refusal becomes a 400,
-# because clients repeat 408, 409 and, in the case of LangChain JS, 422.
+# The service did not process these requests, so clients see the status itself. Every other refusal becomes a
+# 400, because clients retry after 408, 409 and (LangChain JS) 422.
 _REFUSALS = {
     401: ("authentication_error", "millis_key_refused", "the service refused the gateway's MILLIS_API_KEY"),
     403: ("permission_error", "millis_key_not_permitted", "the gateway's MILLIS_API_KEY may not do this"),
@@ -33,13 +33,13 @@ _REFUSALS = {
     ),
     429: ("rate_limit_error", "rate_limit_exceeded", "too many requests"),
 }
-# Where the wrapper found a mistake -> the parameter of the client's request.
+# Path at which the wrapper found a mistake -> parameter of the client's request.
 _PARAMS = {"agent_id": "model", "agent.metadata": "metadata"}
 
 
 @attrs.frozen
 class Failure:
-    """What a client is told about a request that failed."""
+    """A failed request: its status code and OpenAI's error object."""
 
     status_code: int
     message: str
@@ -51,21 +51,21 @@ class Failure:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The failure in OpenAI's error form."""
+        """The failure in OpenAI's error format."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         if self.partial_text is not None:
             error["partial_text"] = self.partial_text
         return {"error": error}
 
     def response(self) -> Response:
-        """Return the response; only 429 and 503 invite the client to repeat the request."""
-        may_repeat = self.status_code in (429, 503)
-        headers = self.headers if may_repeat else {**self.headers, "x-should-retry": "false"}
+        """Return the response; only 429 and 503 invite the client to retry."""
+        may_retry = self.status_code in (429, 503)
+        headers = self.headers if may_retry else {**self.headers, "x-should-retry": "false"}
         return json_response(self.body, self.status_code, headers)
 
 
 class RequestError(Exception):
-    """The gateway refuses a request; nothing was sent to the service."""
+    """The gateway rejects a request before it sends anything to the service."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -73,12 +73,12 @@ class RequestError(Exception):
 
 
 def json_response(body: Any, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a JSON response in ASCII, which can carry half of a surrogate pair, too."""
+    """Return a JSON response in ASCII, which can also carry half of a surrogate pair."""
     return Response(json.dumps(body), status_code, headers, media_type="application/json")
 
 
 def failure_of(error: MillisError) -> Failure:
-    """Return what to tell a client about an error of the wrapper."""
+    """Return the failure that a client sees for an error of the wrapper."""
     message = plain_message(error)
     if isinstance(error, ConfigurationError):
         for place, parameter in _PARAMS.items():
@@ -98,7 +98,7 @@ def failure_of(error: MillisError) -> Failure:
     if isinstance(error, APIConnectionError) and not error.maybe_processed:
         return Failure(503, message, "connection_error", code="not_sent")
     text = error.reply.text if isinstance(error, StreamError) else None
-    message += "; the service may have processed the request, so repeating it may cost twice"
+    message += "; the service may have processed the request, so a retry may cost twice"
     return Failure(400, message, "upstream_error", code=_code_of(error), partial_text=text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,19 +15,21 @@ from starlette.responses import Response, StreamingResponse
 
 from millis_wrapper import AsyncChatStream, ChatReply, MillisError
 
-from ._errors import failure_of, json_response
+from ._errors import Failure, failure_of, json_response
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from ._requests import ChatCall
 
+log = logging.getLogger("millis_wrapper.gateway")
+
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 class Reply:
-    """The ASGI response that opens `stream` and answers `call` with it.
+    """The ASGI response for `call`: it opens `stream` and passes the reply on.
 
     A client that disconnects closes the stream at once, also before the response has begun.
     """
@@ -60,9 +63,9 @@ class Reply:
                 )
             reply = await self._stream.get_final_reply()
         except MillisError as error:
-            return failure_of(error).response()
+            return _logged(failure_of(error)).response()
         choice = {"index": 0, "message": reply.message, "finish_reason": _finish_reason(reply)}
-        usage = _usage(reply)
+        usage = _token_counts(reply)
         body = {**self._head, "object": "chat.completion", "choices": [choice]}
         return json_response(body if usage is None else {**body, "usage": usage})
 
@@ -72,8 +75,8 @@ class Reply:
             async for text in self._stream.text_stream:
                 yield self._chunk({"content": text})
         except MillisError as error:
-            # Without `[DONE]` or a finish reason, and with an `error`, every client raises.
-            yield _event(failure_of(error).body)
+            # An `error` event without a finish reason or `[DONE]` makes every client raise.
+            yield _event(_logged(failure_of(error)).body)
             return
         reply = self._stream.reply
         if reply.tool_calls:
@@ -81,7 +84,7 @@ class Reply:
                 {"tool_calls": [{"index": i, **call} for i, call in enumerate(reply.tool_calls)]}
             )
         yield self._chunk({}, _finish_reason(reply))
-        if self._call.include_usage and (usage := _usage(reply)):
+        if self._call.include_usage and (usage := _token_counts(reply)):
             yield _event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
@@ -90,19 +93,25 @@ class Reply:
         return _event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
 
 
+def _logged(failure: Failure) -> Failure:
+    # The message may hold control characters that the service sent.
+    log.info("%s: %.500s", failure.code, ascii(failure.message)[1:-1])
+    return failure
+
+
 def _event(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _finish_reason(reply: ChatReply) -> str:
-    # Agents that go by the finish reason would not run a tool after "stop".
+    # Clients that rely on the finish reason would not run a tool after "stop".
     if reply.tool_calls and reply.finish_reason in (None, "stop"):
         return "tool_calls"
     return reply.finish_reason or "stop"
 
 
-def _usage(reply: ChatReply) -> dict[str, int] | None:
-    """Return the token counts, if the service sent all three; clients add them up."""
+def _token_counts(reply: ChatReply) -> dict[str, int] | None:
+    """Return the token counts, or None unless the service sent all three, because clients add them up."""
     counts = {name: (reply.usage or {}).get(name) for name in _COUNTS}
     known = {name: count for name, count in counts.items() if type(count) is int}
     return known if len(known) == len(_COUNTS) else None

@@ -1,4 +1,4 @@
-"""An MCP server: chat with an agent, copy it and check its config from a coding assistant (extra `mcp`).
+"""An MCP server for coding assistants: chat with an agent, duplicate it, check configs (extra `mcp`).
 
 The command `millis mcp` runs it on stdin and stdout.
 """

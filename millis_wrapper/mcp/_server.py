@@ -1,4 +1,4 @@
-"""The MCP server: tool calls in, results or readable errors out."""
+"""The MCP server, which turns errors of the library into tool errors with advice for a model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from millis_wrapper.errors import plain_message
 
 from ._tools import SET_IT, Tools, check_config, describe_field
 
-TIME_LIMIT = 50.0  # seconds for a whole call: the Node SDK gives up after 60 by default
+TIME_LIMIT = 50.0  # seconds; the Node SDK gives up after 60 s by default
 
 _INSTRUCTIONS = (
     "Try, check and copy Millis AI voice agents. chat and duplicate_agent call the live service: chat costs"
     " money, and duplicate_agent creates an agent. check_config and describe_field are offline and free."
 )
-# Some clients replay failed calls of tools that are read-only or idempotent, so a wrong hint costs money.
+# Some clients repeat failed calls of read-only or idempotent tools, so a wrong hint costs money.
 _ACTS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
@@ -68,10 +68,10 @@ def create_server(*, client: AsyncMillis | None = None, time_limit: float = TIME
 
 
 class _Server(MCPServer[None]):
-    """An MCP server that rejects unknown arguments and explains our errors; the SDK hides both."""
+    """An MCP server that rejects unknown arguments and shows our errors; the SDK hides both."""
 
     async def list_tools(self) -> list[Tool]:
-        """Return the tools; their schemas say that no other arguments are allowed."""
+        """Return the tools, with schemas that do not allow unknown arguments."""
         tools = await super().list_tools()
         for tool in tools:
             tool.input_schema["additionalProperties"] = False
@@ -83,7 +83,7 @@ class _Server(MCPServer[None]):
         """Call a tool.
 
         Raises:
-            ToolError: The call failed; its text tells the model what to do.
+            ToolError: The call failed; the text advises the model.
         """
         known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
         for argument in arguments:
@@ -101,7 +101,7 @@ class _Server(MCPServer[None]):
 
 
 def _explain(error: MillisError) -> str:
-    """Return what went wrong, and what a model has to know before it calls again."""
+    """Return the text of an error, with the facts that a model needs before it repeats the call."""
     text = plain_message(error)
     if isinstance(error, AuthenticationError):
         text += SET_IT

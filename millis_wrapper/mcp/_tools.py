@@ -1,4 +1,4 @@
-"""The four tools. Their docstrings are the descriptions that a model reads."""
+"""The four tools; their docstrings are the descriptions that a model reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SET_IT = "; set it in the `env` block of this server's entry in the MCP client's
 
 @attrs.define
 class _Talk:
-    """One conversation: what every turn passes, and the history of complete turns."""
+    """One conversation: the agent of every turn, and the history of complete turns."""
 
     agent: dict[str, Any]
     messages: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
@@ -52,7 +52,7 @@ class Tools:
     async def chat(
         self,
         context: Context[None, Any],
-        message: Annotated[str, Field(description="The user's message, sent as it is.")],
+        message: Annotated[str, Field(description="The user's message, which is sent unchanged.")],
         agent_id: Annotated[
             str | None, Field(description="ID of a saved agent; it usually starts with `-`.")
         ] = None,
@@ -60,7 +60,7 @@ class Tools:
             dict[str, Any] | None,
             Field(
                 description="With agent_id: only the settings to override; each top-level key replaces the"
-                " saved one. Without agent_id: the whole config of the agent."
+                " saved one. Without agent_id: the complete config of the agent."
             ),
         ] = None,
         metadata: Annotated[
@@ -86,7 +86,7 @@ class Tools:
             conversation_id, talk = secrets.token_hex(8), _Talk(agent)
         else:
             talk = self._talk(conversation_id, agent)
-        # Not a Conversation: it keeps the part that was read of a reply even if the call is canceled.
+        # A Conversation would keep the received part of a reply when the call is canceled.
         messages = [*talk.messages, {"role": "user", "content": message}]
         stream = self._millis().chat.stream(messages, **talk.agent)
         try:
@@ -117,7 +117,7 @@ class Tools:
         """Create a copy of a saved Millis agent in the user's account and return it.
 
         Use it only when the user asks for a copy. Every call creates another agent, and this server cannot
-        delete agents: after an error, tell the user to look for a copy before you call it again.
+        delete agents: after an error, ask the user to check for a copy before you call it again.
 
         Returns id, name and config of the copy. Secrets in the config are masked as "****", so do not pass
         it to chat; pass the copy's id, and only the settings to override.
@@ -150,7 +150,7 @@ class Tools:
         return self._client
 
     def _talk(self, conversation_id: str, agent: dict[str, Any]) -> _Talk:
-        """Return a conversation that can take another turn with `agent`."""
+        """Return the conversation, checked that it can have another turn with `agent`."""
         talk = self._talks.get(conversation_id)
         if talk is None:
             raise ConfigurationError(
@@ -174,7 +174,7 @@ class Tools:
 
 
 def _encodable(result: dict[str, Any]) -> dict[str, Any]:
-    """Return `result` with U+FFFD for each lone surrogate, on which the SDK fails after the paid call."""
+    """Return `result` with U+FFFD for each lone surrogate, which the SDK cannot encode."""
     text = json.dumps(result, ensure_ascii=False)
     encodable: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return encodable
@@ -184,16 +184,14 @@ async def check_config(
     config: Annotated[dict[str, Any], Field(description="The config to check.")],
     kind: Annotated[
         Literal["agent", "override"],
-        Field(
-            description='"agent" for the whole config of a saved agent, "override" for agent_config of chat.'
-        ),
+        Field(description='"agent": the complete config of a saved agent; "override": agent_config of chat.'),
     ] = "override",
 ) -> dict[str, Any]:
     """Check a Millis agent config for mistakes; free and offline.
 
     Use it before every chat with a changed config and before the user saves a config. Returns findings, each
-    with path, level, message and fix (null if there is none). Levels: "error" (the service rejects the
-    config), "warning" (most likely a mistake), "hint". An empty list means that no problem was found.
+    with path, level, message and fix (or null). Levels: "error" (the service rejects the
+    config), "warning" (most likely a mistake), "hint". An empty list means that the check found no problem.
     """
     return {
         "findings": [

@@ -1,4 +1,4 @@
-"""Who may use the gateway: a web page must not be able to spend the user's money."""
+"""Access to the gateway: a web page must not be able to spend the user's money."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8788", "127.0.0.1", "127.0.0.1:80", "127.9.9.9:1", "[::1]", "[::1]:8788"]
 )
-def test_local_hosts_are_served(url: str, host: str) -> None:
+def test_requests_to_local_hosts_are_accepted(url: str, host: str) -> None:
     """Clients on this machine may use any of its names."""
     assert post(url, headers={"host": host}).status_code == 200
 
 
-FOREIGN = [
+OTHER_HOSTS = [
     *("evil.example", "evil.example:8788", "localhost.evil.example", "127.0.0.1.evil.example"),
     *("localhost@evil.example", "evil.example#localhost", "[::1].evil.example", "[::2]:8788"),
     *("0.0.0.0:8788", "192.168.0.9", "127.0.0.1:8788,evil.example", "127.0.0.0001"),
@@ -60,9 +60,9 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("host", [*FOREIGN, ""])
-def test_foreign_hosts_are_refused(url: str, mock: MockMillis, host: str) -> None:
-    """With DNS rebinding, a web page reaches this machine under a name of its own."""
+@pytest.mark.parametrize("host", [*OTHER_HOSTS, ""])
+def test_requests_to_other_hosts_are_rejected(url: str, mock: MockMillis, host: str) -> None:
+    """With DNS rebinding, a web page reaches this machine under the page's own host name."""
     before = len(mock.requests)
     for path in ("/v1/chat/completions", "/v1/models", "/nothing"):
         response = post(url, path=path, headers={"host": host})
@@ -72,8 +72,8 @@ def test_foreign_hosts_are_refused(url: str, mock: MockMillis, host: str) -> Non
 
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", "evil.example"], ["localhost", "localhost"]])
-def test_a_request_has_to_name_one_host(hosts: list[str]) -> None:
-    """Nobody has to guess which of two counts, whatever the server lets through."""
+def test_a_request_without_exactly_one_host_header_is_rejected(hosts: list[str]) -> None:
+    """The gateway does not rely on the server to reject such requests."""
 
     async def status() -> int:
         async with AsyncMillis(MILLIS_KEY) as client:
@@ -89,8 +89,8 @@ def test_a_request_has_to_name_one_host(hosts: list[str]) -> None:
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
 )
-def test_only_json_is_accepted(url: str, mock: MockMillis, content_type: str | None) -> None:
-    """A web page can send any other type without asking first."""
+def test_other_media_types_are_rejected(url: str, mock: MockMillis, content_type: str | None) -> None:
+    """A web page can send other types without a preflight."""
     before = len(mock.requests)
     body = json.dumps({"model": DEFAULT_AGENT_ID, "messages": HELLO}).encode()
     response = post(url, body, headers={} if content_type is None else {"content-type": content_type})
@@ -100,7 +100,7 @@ def test_only_json_is_accepted(url: str, mock: MockMillis, content_type: str | N
 
 
 def test_json_with_a_charset_is_accepted(url: str) -> None:
-    """Parameters and case of the media type do not matter."""
+    """The gateway ignores parameters and case of the media type."""
     assert post(url, headers={"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
 
 
@@ -111,7 +111,7 @@ def preflight(url: str, origin: str, **more: str) -> httpx.Response:
 
 
 def test_an_allowed_page_may_use_the_gateway(url: str) -> None:
-    """The requested headers are allowed, whatever they are, and the page sees whether to retry."""
+    """The preflight allows every requested header, and the page can read `x-should-retry`."""
     allowed = preflight(url, PAGE)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == PAGE
@@ -124,8 +124,8 @@ def test_an_allowed_page_may_use_the_gateway(url: str) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:3001", f"{PAGE}.evil.example"]
 )
-def test_other_pages_may_not_use_the_gateway(url: str, mock: MockMillis, origin: str) -> None:
-    """Neither the preflight nor the request itself is answered."""
+def test_other_pages_are_rejected(url: str, mock: MockMillis, origin: str) -> None:
+    """The preflight and the request get a 403 without CORS headers."""
     before = len(mock.requests)
     for response in (preflight(url, origin), post(url, headers={"origin": origin})):
         assert response.status_code == 403
@@ -134,8 +134,8 @@ def test_other_pages_may_not_use_the_gateway(url: str, mock: MockMillis, origin:
     assert len(mock.requests) == before
 
 
-def test_a_preflight_without_cors_is_refused(guarded: str) -> None:
-    """By default, no web page may use the gateway."""
+def test_a_preflight_without_cors_is_rejected(guarded: str) -> None:
+    """By default, the gateway rejects requests from web pages."""
     assert preflight(guarded, PAGE).status_code == 403
 
 
@@ -143,8 +143,8 @@ WRONG = ["wrong", "open-sesam", "open-sesame2", "öffne-dich", "\ud83d", MILLIS_
 
 
 @pytest.mark.parametrize("key", WRONG)
-def test_a_wrong_gateway_key_is_refused(guarded: str, mock: MockMillis, key: str) -> None:
-    """Any bytes can be compared with the key, and nothing is sent to the service."""
+def test_a_wrong_gateway_key_is_rejected(guarded: str, mock: MockMillis, key: str) -> None:
+    """Any bytes get a 401, and the service receives no request."""
     before = len(mock.requests)
     raw = b"Bearer " + key.encode("utf-8", "surrogatepass")
     for path in ("/v1/chat/completions", "/v1/models"):
@@ -158,20 +158,20 @@ def test_a_wrong_gateway_key_is_refused(guarded: str, mock: MockMillis, key: str
 
 
 @pytest.mark.parametrize("value", [None, "open-sesame", "Basic open-sesame", "Bearer", "Beareropen-sesame"])
-def test_the_gateway_key_has_to_be_a_bearer_token(guarded: str, value: str | None) -> None:
-    """The form is the one that OpenAI's clients use."""
+def test_a_key_that_is_not_a_bearer_token_is_rejected(guarded: str, value: str | None) -> None:
+    """OpenAI's clients send their API key as a bearer token."""
     headers = {} if value is None else {"authorization": value}
     assert post(guarded, headers=headers).status_code == 401
 
 
-def test_two_keys_are_refused(guarded: str) -> None:
-    """A proxy that checks one of two headers must not let the other pass."""
+def test_two_authorization_headers_are_rejected(guarded: str) -> None:
+    """A proxy might have checked only one of them."""
     headers = [("authorization", "Bearer open-sesame"), ("authorization", "Bearer wrong")]
     assert post(guarded, headers=headers).status_code == 401
 
 
-def test_the_gateway_key_opens_the_gateway(guarded: str, mock: MockMillis) -> None:
-    """With the key, other names of the machine are served, too; the service receives the Millis key."""
+def test_the_right_gateway_key_is_accepted(guarded: str, mock: MockMillis) -> None:
+    """With a gateway key, any `Host` is accepted, and the service receives the Millis key."""
     with openai_client(guarded, "open-sesame") as client:
         assert ask(client).choices[0].message.content == "Hello"
         assert client.models.list().data == []
@@ -181,13 +181,13 @@ def test_the_gateway_key_opens_the_gateway(guarded: str, mock: MockMillis) -> No
         ask(client)
 
 
-def test_a_large_body_is_refused(url: str, guarded: str) -> None:
-    """The SDK raises instead of losing its connection, whether or not the size is declared."""
+def test_a_body_over_16_mib_is_rejected(url: str, guarded: str) -> None:
+    """The client receives the 413, with or without a Content-Length header."""
     too_large = b'{"x": "' + b"x" * (16 * 1024 * 1024) + b'"}'
     headers = {"content-type": "application/json"}
     declared = post(url, too_large, headers=headers)
-    pieces = (too_large[start : start + 2**20] for start in range(0, len(too_large), 2**20))
-    chunked = httpx.post(f"{url}/v1/chat/completions", content=pieces, headers=headers, trust_env=False)
+    chunks = (too_large[start : start + 2**20] for start in range(0, len(too_large), 2**20))
+    chunked = httpx.post(f"{url}/v1/chat/completions", content=chunks, headers=headers, trust_env=False)
     for response in (declared, chunked):
         assert response.status_code == 413
         assert "16777216" in error_of(response)["message"]
@@ -209,8 +209,8 @@ def test_a_large_body_is_refused(url: str, guarded: str) -> None:
     ],
     ids=lambda body: body[:10].decode("latin-1"),
 )
-def test_a_malformed_body_is_refused(url: str, body: bytes) -> None:
-    """Every kind of broken JSON is a 400 in OpenAI's form."""
+def test_a_malformed_body_is_rejected(url: str, body: bytes) -> None:
+    """A body that is not a JSON object gets a 400 in OpenAI's error format."""
     response = post(url, body, headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert error_of(response)["message"].startswith("body: ")
@@ -221,8 +221,8 @@ def test_a_malformed_body_is_refused(url: str, body: bytes) -> None:
     ("POST", "/v1/embeddings", 404), ("POST", "/v1/chat/completions/", 404), ("GET", "/models/", 404),
     ("DELETE", "/v1/models/x", 404), ("POST", "/v1/responses", 404),
 ])  # fmt: skip
-def test_everything_else_is_refused_in_the_same_form(url: str, method: str, path: str, status: int) -> None:
-    """A client shows the message instead of a page of HTML."""
+def test_other_paths_and_methods_are_rejected(url: str, method: str, path: str, status: int) -> None:
+    """The error has OpenAI's format, and its message names the paths that exist."""
     response = httpx.request(method, url + path, trust_env=False)
     assert response.status_code == status
     assert "/v1/chat/completions" in error_of(response)["message"]
@@ -238,8 +238,8 @@ def test_everything_else_is_refused_in_the_same_form(url: str, method: str, path
     ({"models": {"support": "my agent"}}, "model 'support'"),
     ({"models": {"support": ""}}, "agent_id"),
 ])  # fmt: skip
-def test_an_invalid_option_is_refused(options: dict[str, Any], word: str) -> None:
-    """A mistake is reported when the application is created, not with the first request."""
+def test_an_invalid_option_raises(options: dict[str, Any], word: str) -> None:
+    """`create_app` raises ConfigurationError, and its traceback does not contain the key."""
     with pytest.raises(ConfigurationError, match=word.replace("[", r"\[")) as caught:
         create_app(client=AsyncMillis(MILLIS_KEY), **options)
     traceback = caught.value.__traceback__
@@ -254,7 +254,7 @@ def test_an_invalid_option_is_refused(options: dict[str, Any], word: str) -> Non
 def test_the_gateway_key_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, mock: MockMillis
 ) -> None:
-    """MILLIS_GATEWAY_KEY protects a mounted application, too; a blank one counts as unset."""
+    """MILLIS_GATEWAY_KEY also protects a mounted application; a blank value means no key."""
     monkeypatch.setenv("MILLIS_GATEWAY_KEY", " open-sesame\n")
     with gateway(mock.url) as url:
         assert post(url).status_code == 401

@@ -31,17 +31,17 @@ def _environment(monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis) -> No
     [(["millis_wrapper.gateway"], signal.SIGTERM), (["millis_wrapper", "gateway"], signal.SIGINT)],
     ids=["python -m", "millis"],
 )
-def test_the_command_runs_the_gateway_until_it_is_ended(
+def test_the_command_runs_the_gateway_until_a_signal(
     module: list[str], end: signal.Signals, millis_mock: MockMillis
 ) -> None:
-    """It prints its address, logs each request without the key, and ends without a traceback."""
+    """It prints its address, logs each request without the key, and exits without a traceback."""
     command = [sys.executable, "-m", *module, "--port", "0", "--model", f"support={DEFAULT_AGENT_ID}"]
     with (
         accept_ctrl_c(),
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
         ExitStack() as stack,
     ):
-        stack.callback(process.kill)  # so that a failure here does not wait forever
+        stack.callback(process.kill)  # A failed assertion must not wait for the process.
         assert process.stderr is not None
         found = re.search(r"(http://127\.0\.0\.1:\d+)/v1", process.stderr.readline())
         assert found
@@ -54,7 +54,10 @@ def test_the_command_runs_the_gateway_until_it_is_ended(
         output, errors = process.communicate(timeout=loopback.PATIENCE)
     assert process.returncode == 0
     assert output == ""
-    assert errors.splitlines() == [f"POST /v1/chat/completions -> {status}" for status in (200, 404)]
+    first, reason, second = errors.splitlines()
+    assert [first, second] == [f"POST /v1/chat/completions -> {status}" for status in (200, 404)]
+    assert reason.startswith("model_not_found: ")
+    assert MILLIS_KEY not in errors
 
 
 @pytest.mark.parametrize(
@@ -73,10 +76,10 @@ def test_the_command_runs_the_gateway_until_it_is_ended(
         (["--cors", "*"], "origin"),
     ],
 )
-def test_a_wrong_argument_is_named(
+def test_the_error_names_the_wrong_argument(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both commands exit with status 2 and one line, and nothing is started."""
+    """Both commands print one line, exit with status 2 and do not start a server."""
     before = signal.getsignal(signal.SIGTERM)
     for command, given in ((main, arguments), (run, ["gateway", *arguments])):
         assert command(given) == 2
@@ -85,15 +88,17 @@ def test_a_wrong_argument_is_named(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The gateway does not start without the key that it would need for every request."""
+def test_a_missing_key_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway does not start without a Millis key."""
     monkeypatch.delenv("MILLIS_API_KEY")
     assert main([]) == 2
     assert "MILLIS_API_KEY" in capsys.readouterr().err
 
 
-def test_a_port_that_is_in_use_is_named(millis_mock: MockMillis, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line names the address."""
+def test_a_port_in_use_is_an_error(millis_mock: MockMillis, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error line names host and port."""
     port = millis_mock.url.rpartition(":")[2]
     assert main(["--port", port]) == 2
     assert f"127.0.0.1 port {port}" in capsys.readouterr().err

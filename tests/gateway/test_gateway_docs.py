@@ -1,10 +1,10 @@
-"""What the guide and the recipes say about the gateway; scripts/try_tools runs them with the real tools."""
+"""The gateway's code in the guide, its README and the recipes; scripts/try_tools runs the other tools."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import re
+from inspect import signature
 from typing import Any
 
 import httpx
@@ -13,19 +13,19 @@ import yaml
 from gateway_server import HELLO, gateway
 from paths import ROOT
 
-from millis_wrapper.gateway.__main__ import serve
+from millis_wrapper.gateway.__main__ import serve_gateway
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
 GUIDE = (ROOT / "millis_wrapper" / "README.md").read_text("utf-8")
 RECIPE = (ROOT / "tests" / "recipes" / "promptfoo.yaml").read_text("utf-8")
-DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
+DEFAULTS = {name: parameter.default for name, parameter in signature(serve_gateway).parameters.items()}
 ADDRESS = f"http://{DEFAULTS['host']}:{DEFAULTS['port']}"
 
 
 def test_the_guides_block_for_the_openai_sdk_runs(
     millis_mock: MockMillis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It streams the agent's reply as it is shown."""
+    """The block prints the agent's reply."""
     blocks = re.findall(r"^```py\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     [block] = [block for block in blocks if "from openai import" in block]
     millis_mock.reply_with(["We have ", "a table."])
@@ -35,10 +35,10 @@ def test_the_guides_block_for_the_openai_sdk_runs(
     assert capsys.readouterr().out == "We have a table."
 
 
-def test_the_gateway_is_mounted_as_its_readme_shows(
+def test_the_readmes_block_mounts_the_gateway(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mounted gateway answers below its path, to clients that send its key."""
+    """A mounted gateway accepts requests below its path that carry its key."""
     monkeypatch.setenv("MILLIS_API_KEY", "any-key")
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     page = (ROOT / "millis_wrapper" / "gateway" / "README.md").read_text("utf-8")
@@ -73,8 +73,8 @@ def test_the_promptfoo_recipe_points_to_the_gateway() -> None:
     assert "_conversation" in recipe["prompts"][0]
 
 
-def test_the_versions_in_the_recipe_and_in_the_check_agree() -> None:
-    """The version that is shown is the one that scripts/try_tools runs."""
+def test_the_recipe_names_the_promptfoo_version_of_try_tools() -> None:
+    """scripts/try_tools runs the documented version at the documented address."""
     from scripts import _try_gateway
 
     assert f"npx {_try_gateway.PROMPTFOO} eval" in RECIPE

@@ -1,4 +1,4 @@
-"""What clients see of a failure, and that no client repeats a chat that may have been processed."""
+"""Errors that clients receive; no client retries a chat that the service may have processed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from millis_wrapper import Timeout
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
 
 BOTH_FORMS = pytest.mark.parametrize("stream", [False, True], ids=["complete", "streamed"])
-# Statuses that openai-python, openai-node, LangChain JS, LiteLLM, the AI SDK and promptfoo never repeat.
-NEVER_REPEATED = {400, 401, 403, 404, 413}
+# openai-python, openai-node, LangChain JS, LiteLLM, AI SDK and promptfoo do not retry after these codes.
+NEVER_RETRIED = {400, 401, 403, 404, 413}
 
 
 @pytest.fixture
@@ -46,22 +46,22 @@ def client(millis_mock: MockMillis) -> Iterator[openai.OpenAI]:
         (504, openai.BadRequestError, "millis_504"),
     ],
 )
-def test_an_error_status_reaches_the_service_once(
+def test_the_sdk_does_not_retry_an_error_status(
     client: openai.OpenAI, millis_mock: MockMillis, status: int, raised: type[openai.APIStatusError],
     code: str, stream: bool,
 ) -> None:  # fmt: skip
-    """The SDK raises its own class, and does not send the request again."""
+    """The SDK raises its class for the status, and the service receives one request."""
     millis_mock.fail_next(status, times=5)
     with pytest.raises(raised) as caught:
         ask(client, stream=stream)
     assert caught.value.code == code
     assert caught.value.response.headers["x-should-retry"] == "false"
-    assert caught.value.status_code in NEVER_REPEATED
+    assert caught.value.status_code in NEVER_RETRIED
     assert len(millis_mock.requests) == 1
 
 
-def test_too_many_requests_stays_what_it_is(client: openai.OpenAI, millis_mock: MockMillis) -> None:
-    """The service processed nothing, so the client may wait and repeat the request."""
+def test_the_sdk_may_retry_a_429(client: openai.OpenAI, millis_mock: MockMillis) -> None:
+    """The gateway passes the status and Retry-After on, because the service processed nothing."""
     millis_mock.fail_next(429, times=2, retry_after=7)
     assert ask(client).choices[0].message.content == "Hello"
     assert len(millis_mock.requests) == 3
@@ -74,7 +74,7 @@ def test_too_many_requests_stays_what_it_is(client: openai.OpenAI, millis_mock: 
 
 @BOTH_FORMS
 def test_a_connection_that_was_never_made_is_a_503(stream: bool) -> None:
-    """Nothing was sent, so the client may repeat the request."""
+    """The service did not receive the request, so the client may retry."""
     with (
         gateway(f"http://{loopback.nowhere()}") as url,
         openai_client(url) as client,
@@ -95,10 +95,10 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("scenario", "code", "partial"), BROKEN)
-def test_an_incomplete_reply_that_is_not_streamed(
+def test_an_incomplete_reply_raises(
     client: openai.OpenAI, millis_mock: MockMillis, scenario: str, code: str, partial: str | None
 ) -> None:
-    """It raises, holds the text received so far, and reached the service once."""
+    """The error holds the received text, and the service receives one request."""
     millis_mock.reply_with("Good evening, Ada, how are you?")
     millis_mock.fail_next(scenario)
     with pytest.raises(openai.BadRequestError) as caught:
@@ -111,10 +111,10 @@ def test_an_incomplete_reply_that_is_not_streamed(
 
 
 @pytest.mark.parametrize(("scenario", "code", "partial"), BROKEN)
-def test_an_incomplete_reply_that_is_streamed(
+def test_an_incomplete_streamed_reply_raises(
     client: openai.OpenAI, millis_mock: MockMillis, scenario: str, code: str, partial: str | None
 ) -> None:
-    """It raises after the text received so far, and reached the service once."""
+    """The SDK raises after it has yielded the received text, and the service receives one request."""
     millis_mock.reply_with("Good evening, Ada, how are you?")
     millis_mock.fail_next(scenario)
     received: list[Any] = []
@@ -127,8 +127,8 @@ def test_an_incomplete_reply_that_is_streamed(
 
 
 @pytest.mark.parametrize("scenario", [scenario for scenario, _, _ in BROKEN])
-def test_an_incomplete_stream_has_no_end_mark(millis_mock: MockMillis, scenario: str) -> None:
-    """The last event is an error in OpenAI's form, and nothing follows."""
+def test_an_incomplete_stream_ends_with_an_error_event(millis_mock: MockMillis, scenario: str) -> None:
+    """The last event has OpenAI's error format, and `[DONE]` does not follow."""
     millis_mock.fail_next(scenario)
     with gateway(millis_mock.url) as url:
         text = post(url, {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": True}).text
@@ -139,9 +139,7 @@ def test_an_incomplete_stream_has_no_end_mark(millis_mock: MockMillis, scenario:
 
 @BOTH_FORMS
 @pytest.mark.parametrize("answer", [[loopback.close], [loopback.reset]], ids=["closed", "reset"])
-def test_a_connection_lost_before_the_response_is_not_repeated(
-    answer: list[loopback.Step], stream: bool
-) -> None:
+def test_the_sdk_does_not_retry_a_lost_connection(answer: list[loopback.Step], stream: bool) -> None:
     """The service may have processed the request."""
     with (
         loopback.Loopback(answer) as service,
@@ -154,7 +152,7 @@ def test_a_connection_lost_before_the_response_is_not_repeated(
     assert len(service.requests) == 1
 
 
-def test_a_timeout_is_not_repeated() -> None:
+def test_the_sdk_does_not_retry_a_timeout() -> None:
     """The service may still be working on the request."""
     with (
         loopback.Loopback([loopback.until_left]) as service,
@@ -169,8 +167,8 @@ def test_a_timeout_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before the response", "in the response"])
 @BOTH_FORMS
-def test_a_client_that_disconnects_ends_the_upstream_request(stream: bool, begun: bool) -> None:
-    """A reply that nobody reads is not paid for."""
+def test_a_disconnect_closes_the_connection_to_the_service(stream: bool, begun: bool) -> None:
+    """The gateway does not wait for a reply that no client reads."""
     answer: list[loopback.Step] = [loopback.until_left]
     if begun:
         answer = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
@@ -189,10 +187,10 @@ def test_a_client_that_disconnects_ends_the_upstream_request(stream: bool, begun
 
 @BOTH_FORMS
 @pytest.mark.parametrize("status", [200, 401, 500])
-def test_the_key_is_in_no_response_and_no_log(
+def test_the_key_is_redacted_in_responses_and_logs(
     caplog: pytest.LogCaptureFixture, status: int, stream: bool
 ) -> None:
-    """A service or a proxy that sends the key back in an error does not reveal it to clients."""
+    """An error from the service that contains the key does not reveal it to clients."""
     caplog.set_level(logging.DEBUG)
     echo = json.dumps({"detail": f"bad key {MILLIS_KEY}", "error": {"message": f"bad key {MILLIS_KEY}"}})
     events = loopback.STREAM + loopback.event(echo) + loopback.END
@@ -205,15 +203,15 @@ def test_the_key_is_in_no_response_and_no_log(
     assert MILLIS_KEY not in caplog.text
 
 
-def test_a_bug_in_the_gateway_is_not_repeated(
+def test_the_sdk_does_not_retry_after_a_bug_in_the_gateway(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unforeseen exception after the service replied is no 500, which clients repeat."""
+    """An unexpected exception becomes a 400, because clients retry a 500."""
 
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("millis_wrapper.gateway._reply._usage", broken)
+    monkeypatch.setattr("millis_wrapper.gateway._reply._token_counts", broken)
     with (
         gateway(millis_mock.url) as url,
         openai_client(url) as client,
@@ -227,7 +225,7 @@ def test_a_bug_in_the_gateway_is_not_repeated(
 def test_the_gateways_own_client_does_not_retry(
     millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retries of the client and of the gateway would multiply."""
+    """Retries of two layers would multiply."""
     from anyio.from_thread import start_blocking_portal
 
     from millis_wrapper.gateway import create_app

@@ -42,7 +42,7 @@ def test_a_complete_reply(client: openai.OpenAI, millis_mock: MockMillis) -> Non
 
 
 def test_a_streamed_reply(client: openai.OpenAI, millis_mock: MockMillis) -> None:
-    """Every chunk has what OpenAI's chunks have, and the finish reason has a chunk of its own."""
+    """Every chunk has the fields of OpenAI's chunks, and the finish reason has a separate chunk."""
     millis_mock.reply_with(["Good ", "evening."])
     chunks = list(ask(client, stream=True))
     deltas = [chunk.choices[0].delta for chunk in chunks]
@@ -57,8 +57,8 @@ def test_a_streamed_reply(client: openai.OpenAI, millis_mock: MockMillis) -> Non
     assert all((chunk.object, chunk.choices[0].index) == ("chat.completion.chunk", 0) for chunk in chunks)
 
 
-def test_the_form_is_decided_by_the_body(millis_mock: MockMillis) -> None:
-    """`Accept` decides nothing: the SDKs ask for JSON even where they want a stream."""
+def test_stream_in_the_body_decides_whether_to_stream(millis_mock: MockMillis) -> None:
+    """The gateway ignores `Accept`, because the SDKs send `application/json` for streams."""
     with gateway(millis_mock.url) as url:
         accept = {"accept": "text/event-stream"}
         assert post(url, headers=accept).json()["choices"][0]["message"]["content"] == "Hello"
@@ -70,7 +70,7 @@ def test_the_form_is_decided_by_the_body(millis_mock: MockMillis) -> None:
 
 
 def test_the_stream_helper_of_the_sdk_works(client: openai.OpenAI, millis_mock: MockMillis) -> None:
-    """`stream()` asserts what plain iteration forgives."""
+    """`stream()` is stricter about chunks than plain iteration."""
     millis_mock.reply_with(ChatReply("One moment.", tool_calls=[CALL], usage=USAGE))
     options: Any = {"include_usage": True}
     with client.chat.completions.stream(
@@ -88,7 +88,7 @@ def test_the_stream_helper_of_the_sdk_works(client: openai.OpenAI, millis_mock: 
 
 @pytest.mark.parametrize("given", [None, "stop", "tool_calls"])
 def test_tool_calls_in_both_forms(client: openai.OpenAI, millis_mock: MockMillis, given: str | None) -> None:
-    """Tool calls are complete, and the finish reason says that there are some."""
+    """Tool calls arrive complete, with the finish reason `tool_calls`."""
     second: Any = {**CALL, "id": "call_2"}
     millis_mock.reply_with(ChatReply(tool_calls=[CALL, second], finish_reason=given))
     choice = ask(client).choices[0]
@@ -104,7 +104,7 @@ def test_tool_calls_in_both_forms(client: openai.OpenAI, millis_mock: MockMillis
 def test_the_finish_reason_of_the_service_is_kept(
     client: openai.OpenAI, millis_mock: MockMillis, stream: bool
 ) -> None:
-    """A reply that was cut by its length limit says so."""
+    """A reply that reached its length limit has the finish reason `length`."""
     millis_mock.reply_with(ChatReply("Good", finish_reason="length"))
     completion = ask(client, stream=stream)
     last = [*completion][-1] if stream else completion
@@ -115,10 +115,10 @@ def test_the_finish_reason_of_the_service_is_kept(
     (True, USAGE, USAGE), (False, USAGE, None), (True, None, None),
     (True, {"prompt_tokens": None}, None), (True, {**USAGE, "total_tokens": "7"}, None),
 ])  # fmt: skip
-def test_usage_is_sent_if_it_is_asked_for_and_known(
+def test_usage_is_sent_if_requested_and_known(
     client: openai.OpenAI, millis_mock: MockMillis, asked: bool, usage: Any, expected: Any
 ) -> None:
-    """No counts are invented, and no chunk without choices surprises a client."""
+    """The gateway does not invent counts, and sends chunks without choices only on request."""
     millis_mock.reply_with(ChatReply("Good evening.", usage=usage))
     chunks = list(ask(client, stream=True, stream_options={"include_usage": asked}))
     found = [chunk.usage.model_dump(exclude_none=True) for chunk in chunks if chunk.usage]
@@ -127,7 +127,7 @@ def test_usage_is_sent_if_it_is_asked_for_and_known(
 
 
 def test_half_a_surrogate_pair_reaches_the_client(client: openai.OpenAI, millis_mock: MockMillis) -> None:
-    """JSON can hold what UTF-8 cannot."""
+    """The response is ASCII, because UTF-8 cannot encode it."""
     millis_mock.reply_with(["Good \ud83d"])
     for stream in (False, True):
         body = {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream}
@@ -137,8 +137,8 @@ def test_half_a_surrogate_pair_reaches_the_client(client: openai.OpenAI, millis_
         assert response.content.isascii()
 
 
-def test_a_name_stands_for_an_agent(client: openai.OpenAI, millis_mock: MockMillis) -> None:
-    """Clients use the names given with --model, and see them in the list of models."""
+def test_a_name_selects_an_agent(client: openai.OpenAI, millis_mock: MockMillis) -> None:
+    """Clients can use the names given with --model, and find them in the list of models."""
     assert ask(client, model="support").model == "support"
     assert millis_mock.requests[-1].agent_id == DEFAULT_AGENT_ID
     models = client.models.list().data
@@ -154,14 +154,14 @@ def test_both_paths_are_served(millis_mock: MockMillis) -> None:
         assert client.models.list().data == []
 
 
-def test_the_responses_api_is_refused_by_name(client: openai.OpenAI) -> None:
-    """The message tells which API to use."""
+def test_the_responses_api_is_rejected(client: openai.OpenAI) -> None:
+    """The error names the API to use."""
     with pytest.raises(openai.NotFoundError, match="chat completions"):
         client.responses.create(model=DEFAULT_AGENT_ID, input="Hello")
 
 
-def test_text_is_passed_on_as_it_arrives() -> None:
-    """The client has the role chunk and the first text before the service sends the last."""
+def test_text_reaches_the_client_as_it_arrives() -> None:
+    """The client receives the role chunk and the first text before the service sends the last text."""
     answer: list[loopback.Step] = [
         loopback.STREAM,
         loopback.said("Good "),
@@ -182,7 +182,7 @@ def test_text_is_passed_on_as_it_arrives() -> None:
 
 
 def test_the_stream_begins_when_the_service_accepts_the_request() -> None:
-    """A client with a short timeout sees the role chunk before the agent has said anything."""
+    """The role chunk arrives before the agent's first text, for clients with a short timeout."""
     answer: list[loopback.Step] = [
         loopback.STREAM,
         loopback.when_told,
@@ -197,7 +197,7 @@ def test_the_stream_begins_when_the_service_accepts_the_request() -> None:
 
 
 def test_fifty_streams_at_once_do_not_mix(millis_mock: MockMillis) -> None:
-    """Each client receives the reply to its own message."""
+    """Each client receives the reply to the message that it sent."""
 
     async def one(client: openai.AsyncOpenAI, number: int) -> str:
         text = " ".join(f"{number}.{word}" for word in range(10))
@@ -219,8 +219,8 @@ def test_fifty_streams_at_once_do_not_mix(millis_mock: MockMillis) -> None:
     assert len(millis_mock.requests) == 50
 
 
-def test_the_streamed_events_carry_nothing_that_parsers_choke_on(millis_mock: MockMillis) -> None:
-    """Only `data:` lines: ids and comments break clients."""
+def test_streamed_events_consist_of_data_lines(millis_mock: MockMillis) -> None:
+    """Some clients fail on ids and comments."""
     millis_mock.reply_with(["Good ", "evening."])
     with gateway(millis_mock.url) as url:
         text = post(url, {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": True}).text

@@ -1,4 +1,4 @@
-"""What the gateway makes of a chat completion request."""
+"""The translation of chat completion requests."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def service() -> Any:
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
-def test_a_request_that_the_service_cannot_answer_is_refused(service: Any, case: dict[str, Any]) -> None:
-    """The SDK raises BadRequestError, which names the parameter, and nothing is sent to the service."""
+def test_an_unsupported_or_malformed_request_is_rejected(service: Any, case: dict[str, Any]) -> None:
+    """The SDK raises BadRequestError with `param`, and the service receives no request."""
     mock, client = service
     before = len(mock.requests)
     body = {"model": DEFAULT_AGENT_ID, "messages": HELLO, **case["body"]}
@@ -45,8 +45,8 @@ def test_a_request_that_the_service_cannot_answer_is_refused(service: Any, case:
     assert len(mock.requests) == before
 
 
-def test_a_number_that_no_float_holds_is_refused(millis_mock: MockMillis) -> None:
-    """`1e999` is JSON, and Python reads it as infinity, which cannot be sent."""
+def test_a_number_out_of_range_is_rejected(millis_mock: MockMillis) -> None:
+    """Python parses `1e999` as infinity, which cannot be encoded as JSON."""
     body = f'{{"model": "x", "messages": {json.dumps(HELLO)}, "metadata": {{"count": 1e999}}}}'
     with gateway(millis_mock.url) as url:
         response = post(url, body.encode(), headers={"content-type": "application/json"})
@@ -58,7 +58,7 @@ def test_a_number_that_no_float_holds_is_refused(millis_mock: MockMillis) -> Non
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["name"])
 def test_a_request_is_translated(service: Any, case: dict[str, Any]) -> None:
-    """The service receives what it knows, in its own form."""
+    """The service receives the supported parameters in its own format."""
     mock, client = service
     ask(client, extra_body=case["body"])
     assert mock.requests[-1].body == case.get("sent", PLAIN)
@@ -67,12 +67,12 @@ def test_a_request_is_translated(service: Any, case: dict[str, Any]) -> None:
 def test_an_ignored_parameter_is_logged_once(
     millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user learns that a parameter has no effect, and does not read it with every request."""
+    """The log names a parameter without an effect once, in one printable line."""
     caplog.set_level(logging.INFO, "millis_wrapper.gateway")
-    odd = "\x1b[31m\nx" * 50
+    long_name = "\x1b[31m\nx" * 50
     with gateway(millis_mock.url) as url, openai_client(url) as client:
         for _ in range(3):
-            ask(client, temperature=0, n=1, extra_body={odd: 1})
+            ask(client, temperature=0, n=1, extra_body={long_name: 1})
     lines = [line.getMessage() for line in caplog.records if "ignored" in line.getMessage()]
     assert len(lines) == 2
     assert "'temperature'" in lines[0]
@@ -100,8 +100,8 @@ MESSAGES: st.SearchStrategy[Any] = st.builds(message, ROLES | JSON, st.text() | 
 
 
 @given(st.dictionaries(KEYS, JSON), st.lists(MESSAGES | JSON, max_size=3))
-def test_a_wrong_type_at_any_key_is_refused_or_ignored(body: dict[str, Any], messages: list[Any]) -> None:
-    """No JSON value makes the gateway fail in any other way than with its own error."""
+def test_a_wrong_type_at_any_key_is_rejected_or_ignored(body: dict[str, Any], messages: list[Any]) -> None:
+    """Every JSON value is accepted or raises RequestError."""
     for each in (body, {"model": "x", **body}, {"model": "x", "messages": messages}):
         with suppress(RequestError):
             call = read_chat(each)

@@ -1,4 +1,4 @@
-"""What the MCP server promises beside its tools: time limits, keys, conversations, stdout and stderr."""
+"""The MCP server around its tools: time limits, keys, conversations, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ COPY = "-MadeByDuplicate0000"
 STALLS: list[Step] = [STREAM + said("Good "), until_left]
 
 
-def test_the_time_limit_is_below_the_default_of_clients() -> None:
-    """The Node SDK gives up after 60 s, and then nobody learns what became of the call."""
+def test_the_default_time_limit_is_below_that_of_clients() -> None:
+    """The Node SDK gives up after 60 s, without the server's error message."""
     default = inspect.signature(create_server).parameters["time_limit"].default
     assert default <= 55
 
@@ -36,7 +36,7 @@ def test_the_time_limit_is_below_the_default_of_clients() -> None:
 async def test_a_reply_that_takes_too_long_is_an_error_with_its_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The text received so far is in the error; the connection to the service is closed."""
+    """The error holds the received text, and the connection to the service is closed."""
     scopes: list[anyio.CancelScope] = []
 
     @contextmanager
@@ -59,8 +59,8 @@ async def test_a_reply_that_takes_too_long_is_an_error_with_its_text(
     assert text.endswith("\nIncomplete reply: Good ")
 
 
-async def test_a_duplicate_that_takes_too_long_may_have_worked() -> None:
-    """The error says that a copy may exist."""
+async def test_a_duplicate_that_takes_too_long_may_have_made_a_copy() -> None:
+    """The error warns that a copy may exist."""
     with Loopback([until_left]) as service:
         async with at(service.url, time_limit=0.2) as host:
             text = await host.error("duplicate_agent", agent_id=AGENT)
@@ -76,8 +76,8 @@ def deep(depth: int) -> str:
     "config",
     [r'{"\ud83d": "\ud83d"}', deep(90), deep(400), deep(5000), "[" * 5000 + "]" * 5000, "1e999", "7"],
 )
-async def test_a_copy_is_never_lost_over_an_odd_config(config: str) -> None:
-    """The copy exists, so its id is in the result, even if MCP cannot carry the rest of the response."""
+async def test_every_copy_is_returned_with_its_id(config: str) -> None:
+    """The copy exists, so the result has its id, even if the config is malformed or nested 5,000 deep."""
     body = f'{{"id": "{COPY}", "name": "Copy \\ud83d", "config": {config}}}'
     with Loopback([http(200, body)]) as service:
         async with at(service.url) as host:
@@ -90,7 +90,7 @@ async def test_a_copy_is_never_lost_over_an_odd_config(config: str) -> None:
 
 
 async def test_without_a_key_the_free_tools_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing key is an error of the two tools that need it, and says where to set it."""
+    """The two tools that need a key fail with an error that explains where to set it."""
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     async with in_process(create_server()) as host:
         for text in (
@@ -102,10 +102,10 @@ async def test_without_a_key_the_free_tools_work(monkeypatch: pytest.MonkeyPatch
         assert (await host.result("check_config", config={"prompt": "p"}))["findings"] == []
 
 
-async def test_a_long_wait_for_a_rate_limit_is_left_to_the_caller(
+async def test_a_retry_after_beyond_the_time_limit_raises_at_once(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """A wait that does not fit into the time limit is an error at once, and says how long it is."""
+    """The error names the delay, so that the caller can wait."""
     monkeypatch.setenv("MILLIS_API_KEY", KEY)
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     millis_mock.fail_next(429, retry_after=25)
@@ -116,20 +116,20 @@ async def test_a_long_wait_for_a_rate_limit_is_left_to_the_caller(
     assert len(millis_mock.requests) == 1
 
 
-async def test_its_own_client_is_closed_with_the_server(
+async def test_the_server_closes_the_client_that_it_created(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """The server closes the client that it created from the environment, and no other."""
+    """The server creates one client from the environment and closes it when it stops."""
     monkeypatch.setenv("MILLIS_API_KEY", KEY)
     monkeypatch.setenv("MILLIS_BASE_URL", millis_mock.url)
     made: list[AsyncMillis] = []
 
-    class Noted(AsyncMillis):
+    class Recorded(AsyncMillis):
         def __init__(self, **arguments: Any) -> None:
             super().__init__(**arguments)
             made.append(self)
 
-    monkeypatch.setattr(_tools, "AsyncMillis", Noted)
+    monkeypatch.setattr(_tools, "AsyncMillis", Recorded)
     async with in_process(create_server()) as host:
         for _ in range(2):
             await host.result("chat", message="Hello", agent_id=AGENT)
@@ -139,7 +139,7 @@ async def test_its_own_client_is_closed_with_the_server(
 async def test_only_the_latest_conversations_are_kept(
     monkeypatch: pytest.MonkeyPatch, millis_mock: MockMillis
 ) -> None:
-    """The conversation that was used least recently goes; its id then says what to do."""
+    """The least recently used conversation is dropped; its id then raises an error with advice."""
     monkeypatch.setattr(_tools, "MOST_TALKS", 2)
     async with at(millis_mock.url) as host:
 
@@ -155,8 +155,8 @@ async def test_only_the_latest_conversations_are_kept(
         await turn(first)
 
 
-async def test_one_turn_at_a_time(millis_mock: MockMillis) -> None:
-    """A second call in a conversation fails while the first one runs; a canceled turn does not count."""
+async def test_a_conversation_has_one_turn_at_a_time(millis_mock: MockMillis) -> None:
+    """A second call fails while the first one runs; a canceled turn is not part of the history."""
     with Loopback(reply("Hello"), STALLS, reply("Fine")) as service:
         async with at(service.url) as host:
             talk = (await host.result("chat", message="Hi", agent_id=AGENT))["conversation_id"]
@@ -179,7 +179,7 @@ def test_only_the_protocol_is_written_to_stdout(millis_mock: MockMillis, tmp_pat
         call(3, "chat", message="Hello", agent_config={"flow": {"nope": 1}}),
         call(4, "check_config", config={"nope": 1}),
     ]
-    answered: dict[int, Any] = {}
+    results: dict[int, Any] = {}
     with (
         (tmp_path / "errors").open("w+") as errors,
         subprocess.Popen(
@@ -196,14 +196,14 @@ def test_only_the_protocol_is_written_to_stdout(millis_mock: MockMillis, tmp_pat
         for line in lines:
             process.stdin.write(json.dumps({"jsonrpc": "2.0", **line}) + "\n")
         process.stdin.flush()
-        while len(answered) < 4:
+        while len(results) < 4:
             message = json.loads(process.stdout.readline())
             assert message["jsonrpc"] == "2.0"
-            answered[message["id"]] = message["result"]
+            results[message["id"]] = message["result"]
         process.stdin.close()
         assert process.stdout.read() == ""
     assert process.returncode == 0
-    assert [bool(answered[id_].get("isError")) for id_ in (2, 3, 4)] == [True, True, False]
+    assert [bool(results[id_].get("isError")) for id_ in (2, 3, 4)] == [True, True, False]
 
 
 INITIALIZE: dict[str, Any] = {
@@ -221,19 +221,19 @@ def call(id_: int, tool: str, **arguments: Any) -> dict[str, Any]:
     return {"method": "tools/call", "id": id_, "params": {"name": tool, "arguments": arguments}}
 
 
-def test_on_a_terminal_it_says_that_it_waits_and_heeds_ctrl_c(millis_mock: MockMillis) -> None:
-    """A server that is started by hand does not look as if it hung."""
+def test_on_a_terminal_it_explains_that_it_waits_and_stops_at_ctrl_c(millis_mock: MockMillis) -> None:
+    """A server that is started by hand does not appear to hang."""
     terminal = Terminal(millis_mock.url, "mcp")
     terminal.sees("waiting for an MCP client")
     terminal.sees("Ctrl-C")
     terminal.sends(json.dumps({"jsonrpc": "2.0", **INITIALIZE}))
-    terminal.sees('"serverInfo"')  # now it waits for the next line
+    terminal.sees('"serverInfo"')  # The server now waits for the next line.
     terminal.ctrl("c")
     assert "Traceback" not in terminal.end()[1]
 
 
 def test_the_package_uses_only_public_names() -> None:
-    """It is a user of the public API like any other."""
+    """The server imports only the public API."""
     package = paths.ROOT / "millis_wrapper" / "mcp"
     imported = {
         name

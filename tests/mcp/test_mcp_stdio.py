@@ -1,4 +1,4 @@
-"""The four tools over stdio, called by the SDK's own client against the mock server."""
+"""The four tools, called over stdio by the SDK's client against the mock server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def service() -> Iterator[MockMillis]:
 
 @pytest.fixture(scope="module")
 def errors() -> Iterator[TextIO]:
-    """The file that holds the server's stderr."""
+    """The file with the server's stderr."""
     with tempfile.TemporaryFile("w+") as file:
         yield file
 
@@ -67,14 +67,14 @@ async def tools(host: Host) -> dict[str, Tool]:
 
 
 async def test_the_server_names_itself_and_its_version(host: Host) -> None:
-    """A client can show which version it talks to."""
+    """The server sends its name and the version of the package."""
     info = host.client.server_info
     assert info is not None
     assert (info.name, info.version) == ("millis", __version__)
 
 
-async def test_there_are_four_tools_with_all_four_hints(host: Host) -> None:
-    """A client may repeat only the two tools that are free and change nothing."""
+async def test_every_tool_has_all_four_hints(host: Host) -> None:
+    """Clients may repeat only the two tools that are free and read-only."""
     hints = {
         name: tool.annotations.model_dump(exclude_none=True)
         for name, tool in (await tools(host)).items()
@@ -91,17 +91,17 @@ async def test_there_are_four_tools_with_all_four_hints(host: Host) -> None:
 
 
 @NEEDS_DOCSTRINGS
-async def test_descriptions_say_what_a_tool_costs(host: Host) -> None:
-    """A model reads when to use a tool and what it costs."""
-    words = {name: tool.description or "" for name, tool in (await tools(host)).items()}
-    assert "paid" in words["chat"]
-    assert "Every call creates another agent" in words["duplicate_agent"]
-    assert all("free" in words[name] for name in ("check_config", "describe_field"))
-    assert all("Use it" in description for description in words.values())
+async def test_descriptions_state_the_cost_of_a_tool(host: Host) -> None:
+    """A model reads when to use a tool and whether it costs money."""
+    descriptions = {name: tool.description or "" for name, tool in (await tools(host)).items()}
+    assert "paid" in descriptions["chat"]
+    assert "Every call creates another agent" in descriptions["duplicate_agent"]
+    assert all("free" in descriptions[name] for name in ("check_config", "describe_field"))
+    assert all("Use it" in description for description in descriptions.values())
 
 
 async def test_input_schemas_are_closed_objects_without_unions_at_the_root(host: Host) -> None:
-    """Some clients drop a tool, or all of them, over another schema; each argument has a description."""
+    """Some clients drop one or all tools because of other schemas."""
     for tool in (await tools(host)).values():
         schema = tool.input_schema
         assert (schema["type"], schema["additionalProperties"]) == ("object", False)
@@ -110,7 +110,7 @@ async def test_input_schemas_are_closed_objects_without_unions_at_the_root(host:
 
 
 async def test_chat_returns_the_complete_reply(host: Host, mock: MockMillis) -> None:
-    """The result holds the text, the tool calls, the time, the ending and the conversation's id."""
+    """The result has the text, the tool calls, the time to first text, `ended` and the conversation id."""
     mock.reply_with(ChatReply(text="One moment.", tool_calls=[CALL], finish_reason="tool_calls"))
     result = await host.result("chat", message="A table for two?", agent_id=AGENT, metadata={"name": "Ada"})
     assert result.pop("conversation_id")
@@ -120,8 +120,8 @@ async def test_chat_returns_the_complete_reply(host: Host, mock: MockMillis) -> 
     assert agent == {"agent_id": AGENT, "metadata": {"name": "Ada"}}
 
 
-async def test_the_second_turn_sends_the_whole_history(host: Host, mock: MockMillis) -> None:
-    """Two turns are one conversation with one agent."""
+async def test_the_second_turn_sends_all_previous_messages(host: Host, mock: MockMillis) -> None:
+    """Both turns use the same agent and metadata."""
     first = await host.result("chat", message="Hello", agent_id=AGENT, metadata={"name": "Ada"})
     second = await host.result("chat", message="And now?", conversation_id=first["conversation_id"])
     assert second["conversation_id"] == first["conversation_id"]
@@ -135,7 +135,7 @@ async def test_the_second_turn_sends_the_whole_history(host: Host, mock: MockMil
 
 
 async def test_the_same_agent_may_be_repeated_but_not_changed(host: Host, mock: MockMillis) -> None:
-    """A conversation keeps its agent; a different one is an error before anything is sent."""
+    """A different agent or config in a later turn raises before a request is sent."""
     first = await host.result("chat", message="Hello", agent_id=AGENT)
     talk: dict[str, Any] = {"message": "again", "conversation_id": first["conversation_id"]}
     await host.result("chat", **talk, agent_id=AGENT)
@@ -147,21 +147,21 @@ async def test_the_same_agent_may_be_repeated_but_not_changed(host: Host, mock: 
 @pytest.mark.parametrize(
     "config", [{"prompt": "Be brief."}, '{"prompt": "Be brief."}'], ids=["object", "text"]
 )
-async def test_a_config_takes_the_place_of_an_agent(host: Host, mock: MockMillis, config: object) -> None:
-    """A config works without an agent id, also from clients that send objects as JSON text."""
+async def test_a_config_works_without_an_agent_id(host: Host, mock: MockMillis, config: object) -> None:
+    """Clients may send the config as an object or as its JSON text."""
     await host.result("chat", message="Hello", agent_config=config)
     assert mock.requests[0].body["agent"] == {"agent_config": {"prompt": "Be brief."}}
 
 
 @pytest.mark.parametrize("message", ['["a", "b"]', '{"role": "user"}', "12", "true", "null", '"x"'])
 async def test_a_message_that_looks_like_json_stays_text(host: Host, mock: MockMillis, message: str) -> None:
-    """The agent gets the user's words as they are."""
+    """The agent receives the message unchanged."""
     assert (await host.result("chat", message=message, agent_id=AGENT))["text"] == message
     assert mock.requests[0].body["messages"][0]["content"] == message
 
 
 async def test_progress_holds_the_text_as_it_arrives(host: Host, mock: MockMillis) -> None:
-    """A client that asks for progress sees the reply grow."""
+    """Each progress notification carries the new text and the length of the reply."""
     mock.reply_with(["Good ", "evening", ", Ada."])
     grown: list[tuple[float, str | None]] = []
 
@@ -172,8 +172,8 @@ async def test_progress_holds_the_text_as_it_arrives(host: Host, mock: MockMilli
     assert grown == [(5, "Good "), (12, "evening"), (18, ", Ada.")]
 
 
-async def test_a_reply_that_was_cut_off_is_an_error_with_its_text(host: Host, mock: MockMillis) -> None:
-    """An incomplete reply never looks like a result, and its turn is not part of the conversation."""
+async def test_the_error_of_a_reply_that_was_cut_off_has_its_text(host: Host, mock: MockMillis) -> None:
+    """The turn of an incomplete reply is not part of the conversation."""
     first = await host.result("chat", message="Hello", agent_id=AGENT)
     mock.fail_next("cut")
     talk = first["conversation_id"]
@@ -186,8 +186,8 @@ async def test_a_reply_that_was_cut_off_is_an_error_with_its_text(host: Host, mo
     assert said_before == ["Hello", "Hello", "again"]
 
 
-async def test_a_refused_key_names_the_variable(host: Host) -> None:
-    """The text of a 401 says where the key belongs."""
+async def test_the_error_of_a_refused_key_names_the_variable(host: Host) -> None:
+    """The error of a 401 explains where to set the key."""
     text = await host.error("chat", message="Hello", agent_id="-mock-401-----------")
     assert "401" in text
     assert "MILLIS_API_KEY" in text
@@ -200,7 +200,7 @@ async def test_a_refused_key_names_the_variable(host: Host) -> None:
 async def test_an_unknown_argument_is_an_error_before_the_call(
     host: Host, mock: MockMillis, tool: str
 ) -> None:
-    """A misspelled `agent_config` must not run the saved agent without it."""
+    """Otherwise a misspelled `agent_config` would run the saved agent without it."""
     required: dict[str, Any] = {"message": "Hello", "agent_id": AGENT, "config": {}, "path": "prompt"}
     schema = (await tools(host))[tool].input_schema
     right = {name: value for name, value in required.items() if name in schema["properties"]}
@@ -223,10 +223,10 @@ async def test_an_unknown_argument_is_an_error_before_the_call(
         ("describe_field", {"path": 1}, "path"),
     ],
 )
-async def test_a_wrong_argument_is_named(
+async def test_the_error_names_the_wrong_argument(
     host: Host, mock: MockMillis, tool: str, arguments: dict[str, Any], name: str
 ) -> None:
-    """The error of a wrong argument begins with its name, in one line; nothing is sent."""
+    """The error is one line that starts with the argument, and the service receives no request."""
     text = await host.error(tool, **arguments)
     assert text.startswith(name)
     assert "\n" not in text
@@ -234,14 +234,14 @@ async def test_a_wrong_argument_is_named(
 
 
 async def test_a_misspelled_config_key_is_an_error_before_the_call(host: Host, mock: MockMillis) -> None:
-    """The service would ignore the key, and the model does not see a warning."""
+    """The service would ignore the key, and a model does not see warnings."""
     text = await host.error("chat", message="Hi", agent_id=AGENT, agent_config={"flow": {"respons_delay": 1}})
     assert "flow.respons_delay" in text
     assert mock.requests == []
 
 
 async def test_duplicate_agent_returns_the_copy_with_masked_secrets(host: Host, mock: MockMillis) -> None:
-    """The model gets the copy's id, name and config, but no secret of the config."""
+    """The result has the copy's id, name and config, without the secrets of the config."""
     tool: dict[str, Any] = {
         "name": "book",
         "description": "d",
@@ -259,8 +259,8 @@ async def test_duplicate_agent_returns_the_copy_with_masked_secrets(host: Host, 
     assert not any(secret in called.text for secret in ("s3cret", "pa55word", KEY))
 
 
-async def test_a_duplicate_that_may_have_worked_is_sent_once(host: Host, mock: MockMillis) -> None:
-    """After a 500 a copy may exist, and the error asks for the user's word."""
+async def test_a_duplicate_is_not_retried_after_a_500(host: Host, mock: MockMillis) -> None:
+    """The error warns that a copy may exist, and advises the model to ask the user."""
     text = await host.error("duplicate_agent", agent_id="-mock-500-----------")
     assert "a copy may exist" in text
     assert "ask the user" in text
@@ -268,7 +268,7 @@ async def test_a_duplicate_that_may_have_worked_is_sent_once(host: Host, mock: M
 
 
 async def test_check_config_returns_findings(host: Host) -> None:
-    """A misspelled key and a wrong unit are found, with the way to fix them."""
+    """A misspelled key and a wrong unit are findings with a fix."""
     config = {"first_mesage": "Hello", "flow": {"response_delay": 0.5}}
     found = (await host.result("check_config", config=config))["findings"]
     assert [set(finding) for finding in found] == [{"path", "level", "message", "fix"}] * 2
@@ -278,16 +278,16 @@ async def test_check_config_returns_findings(host: Host) -> None:
     assert "500" in by_path["flow.response_delay"]["fix"]
 
 
-async def test_check_config_takes_a_config_as_an_override_unless_told_otherwise(host: Host) -> None:
-    """A partial config has no findings; the same config of a saved agent lacks keys."""
+async def test_check_config_treats_a_config_as_an_override_by_default(host: Host) -> None:
+    """Without `kind`, required keys may be missing."""
     config = {"prompt": "Be brief."}
     assert (await host.result("check_config", config=config))["findings"] == []
     found = (await host.result("check_config", config=config, kind="agent"))["findings"]
     assert [finding["path"] for finding in found] == ["voice"]
 
 
-async def test_describe_field_returns_what_the_contract_says(host: Host) -> None:
-    """A model learns the unit of a number and the values of a set."""
+async def test_describe_field_returns_the_contracts_description(host: Host) -> None:
+    """The result has the unit of a number and the known values of a field."""
     delay = await host.result("describe_field", path="flow.response_delay")
     assert [(field["type"], field["unit"]) for field in delay["fields"]] == [
         ("integer or ResponseDelay", "milliseconds")
@@ -297,8 +297,8 @@ async def test_describe_field_returns_what_the_contract_says(host: Host) -> None
     assert "elevenlabs" in provider["known"]
 
 
-async def test_describe_field_shows_what_differs_in_an_override(host: Host) -> None:
-    """A saved agent needs a prompt, an override does not."""
+async def test_describe_field_shows_differences_in_an_override(host: Host) -> None:
+    """A saved agent requires a prompt; an override does not."""
     fields = (await host.result("describe_field", path="prompt"))["fields"]
     assert [(field["component"], field["required"]) for field in fields] == [
         ("AgentConfig", True),
@@ -315,21 +315,21 @@ async def test_describe_field_shows_what_differs_in_an_override(host: Host) -> N
     ],
 )
 async def test_describe_field_finds_the_nearest_paths(host: Host, path: str, near: str) -> None:
-    """A misspelled path, a bare key and a word lead to the right path."""
+    """A misspelled path, a bare key and a word return the right path."""
     result = await host.result("describe_field", path=path)
     assert result["fields"] == []
     assert near in result["nearest"]
 
 
-async def test_nothing_secret_reaches_stderr(host: Host, errors: TextIO) -> None:
-    """Clients keep stderr in log files."""
+async def test_the_key_is_not_written_to_stderr(host: Host, errors: TextIO) -> None:
+    """Clients store stderr in log files."""
     await host.error("chat", message="Hello", agent_id="-mock-500-----------")
     errors.seek(0)
     assert KEY not in errors.read()
 
 
-async def test_a_canceled_call_ends_the_request_to_the_service(errors: TextIO) -> None:
-    """When the client cancels, the connection to the service is closed at once."""
+async def test_a_canceled_call_closes_the_connection_to_the_service(errors: TextIO) -> None:
+    """The server stays usable, and the service receives one request."""
     with Loopback([STREAM + said("Good "), until_left]) as service:
         async with over_stdio(service.url, errors) as host:
             async with anyio.create_task_group() as group:
