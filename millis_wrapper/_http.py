@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-import ssl
-import zlib
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import lru_cache
-from http.cookiejar import CookieJar
-from typing import Any, TypedDict, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any
 
 import httpx
 
 from ._deadline import Deadline, DeadlineSeconds
-from ._json import NOT_JSON, read_json
 from ._key import Secret
-from ._text import shorten
 from ._version import __version__
 from .chat import ReplyBuilder
-from .errors import APIStatusError, ConfigurationError, MillisError
-from .options import HOSTS, Options
+from .errors import ConfigurationError, MillisError
+from .options import Options
 from .request import PreparedRequest
-from .response import error_for_status, shown_headers
 from .retry import Attempts, Operation, RetryPolicy
 
 log = logging.getLogger("millis_wrapper")
 
-MAX_BODY_BYTES = 16 * 1024 * 1024  # of an answer that is read whole
-MAX_ERROR_BODY_BYTES = 64 * 1024  # of an error's body; the rest is left unread
-PART_BYTES = 64 * 1024  # unpacked at once of a compressed body
 DRAIN_BYTES = 64 * 1024  # read after [DONE], so that the connection can be used again,
 DRAIN_SECONDS = 1.0  # and for how long
 FINISH_SECONDS = 3.0  # how long [DONE] is waited for after a finish_reason
@@ -58,79 +46,8 @@ class KeyAuth(httpx.Auth):
                 del request.headers["authorization"]
 
 
-class _NoCookies(CookieJar):
-    """A cookie jar that stays empty: nothing here uses cookies, and looking for them takes time."""
-
-    def extract_cookies(self, response: object, request: object) -> None:
-        """Ignore the cookies of a response."""
-
-
 # Reading an address takes longer than the rest of a request, and there are few.
 _url = lru_cache(maxsize=64)(httpx.URL)
-
-
-class ClientArguments(TypedDict):
-    """The arguments of an httpx client that the library makes, except its proxy."""
-
-    cookies: CookieJar
-    limits: httpx.Limits
-    trust_env: bool
-    verify: ssl.SSLContext
-
-
-_ENVIRONMENT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
-
-
-_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
-
-
-def own_client(create: Callable[[], _Client]) -> _Client:
-    """Return the httpx client that `create` makes from the environment.
-
-    Raises:
-        ConfigurationError: The environment's proxy or certificates cannot be used. httpx's own message is not
-            shown: it may quote the address of a proxy, and with it a password.
-    """
-    try:
-        return create()
-    except (ImportError, ConfigurationError) as error:
-        reason = shorten(str(error), 200)
-    except (ValueError, OSError, httpx.InvalidURL) as error:
-        reason = type(error).__name__
-    raise ConfigurationError(
-        f"cannot create an HTTP client in this environment ({reason}); check its proxy and certificate"
-        f" variables ({_ENVIRONMENT}), or pass http_client="
-    )
-
-
-def client_arguments(options: Options) -> ClientArguments:
-    """Return the arguments of an httpx client that the library makes, except its proxy."""
-    return {
-        "cookies": _NoCookies(),
-        # httpx's own limit of 100 connections would let the pool timeout strike at a busy moment.
-        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        # The proxy is chosen below, the same for each engine.
-        "trust_env": False,
-        # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
-        "verify": httpx.create_ssl_context()
-        if options.base_url.startswith("https:")
-        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-    }
-
-
-def environment_proxy(options: Options) -> httpx.Proxy | None:
-    """Return the proxy that the environment names for the service, if any.
-
-    A loopback host is never reached through a proxy, because the key goes there unencrypted.
-    """
-    url = urlsplit(options.base_url)
-    if options.on_loopback or proxy_bypass(url.netloc):
-        return None
-    proxies = getproxies()
-    address = proxies.get(url.scheme) or proxies.get("all")
-    if not address:
-        return None
-    return httpx.Proxy(address if "://" in address else f"http://{address}")
 
 
 def request_headers(options: Options, operation: Operation, *, is_own: bool) -> httpx.Headers:
@@ -196,17 +113,6 @@ def build_request(
     return request
 
 
-def ensure_valid_host(base_url: str) -> None:
-    """Raise ConfigurationError for a host that httpx or the resolver could not use."""
-    try:
-        httpx.URL(base_url).host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise ConfigurationError(
-            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, not {shorten(repr(base_url), 100)}"
-            f" ({shorten(str(error), 100)})"
-        ) from None
-
-
 def ensure_open(closed: bool) -> None:
     """Raise ConfigurationError for a client that was closed; httpx would raise a RuntimeError."""
     if closed:
@@ -243,39 +149,6 @@ def is_gzip(response: httpx.Response) -> bool:
     return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
 
 
-class Gunzip:
-    """Unpacks gzip in parts of at most 64 KiB, so that the reader can stop at any size."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-
-    def feed(self, data: bytes) -> Generator[bytes]:
-        """Yield what `data` unpacks to.
-
-        Raises:
-            httpx.DecodingError: The data is not valid gzip.
-        """
-        while data:
-            if self._member.eof:  # the next of several gzip members
-                self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            try:
-                part = self._member.decompress(data, PART_BYTES)
-            except zlib.error as error:
-                raise httpx.DecodingError(str(error)) from None
-            data = self._member.unused_data or self._member.unconsumed_tail
-            if part:
-                yield part
-
-    def end(self) -> None:
-        """End the body.
-
-        Raises:
-            httpx.DecodingError: The body is cut off.
-        """
-        if not self._member.eof:
-            raise httpx.DecodingError("the gzip data is cut off")
-
-
 def own_network(response: httpx.Response) -> Any:
     """Return the network stream that serves this answer alone, or None.
 
@@ -283,25 +156,6 @@ def own_network(response: httpx.Response) -> Any:
     has none.
     """
     return None if response.http_version == "HTTP/2" else response.extensions.get("network_stream")
-
-
-def status_error(
-    options: Options,
-    prepared: PreparedRequest,
-    status_code: int,
-    headers: httpx.Headers,
-    body: Body,
-    attempt: int,
-) -> APIStatusError:
-    """Return the error for an answer with an error status."""
-    return error_for_status(
-        prepared.operation,
-        status_code,
-        options.key.redact(bytes(body.data)),
-        headers=shown_headers(headers.items(), options.key),
-        now=datetime.now(UTC),
-        attempt=attempt,
-    )
 
 
 def limit_reads(network: Any, handshake_seconds: float) -> None:
@@ -386,31 +240,6 @@ class Trace:
         elif step in ("connect_tcp.complete", "start_tls.complete"):
             self.network = info["return_value"]
             limit_reads(self.network, self._deadline.timeout.connect)
-
-
-class Body:
-    """An answer that is read whole, or up to `limit` bytes of it."""
-
-    def __init__(self, limit: int, deadline: Deadline) -> None:
-        self.data = bytearray()
-        self._limit = limit
-        self.deadline = deadline
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it can be read as JSON, and so came whole: JSON that is cut cannot."""
-        return read_json(bytes(self.data)) is not NOT_JSON
-
-    def add(self, piece: bytes) -> bool:
-        """Take a piece; return whether more is wanted."""
-        self.data += piece[: self._limit - len(self.data)]
-        if self.deadline.total_is_over:
-            # A copy that was made is not lost to a late last piece.
-            if not self.is_json:
-                self.deadline.restart_idle()
-            return False
-        self.deadline.restart_idle()
-        return len(self.data) < self._limit
 
 
 class EndMarks:

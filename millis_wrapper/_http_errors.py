@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import ssl
+from datetime import UTC, datetime
 
 import httpx
 
 from ._deadline import Deadline
-from ._http import Body, Trace
+from ._http import Trace
+from ._http_body import Body
 from ._key import Secret
 from ._text import shorten
 from .chat import ReplyBuilder
-from .errors import APIConnectionError, APITimeoutError, ConfigurationError, MillisError
+from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, MillisError
 from .options import Options
 from .request import PreparedRequest
-from .response import COPY_MAY_EXIST
+from .response import COPY_MAY_EXIST, error_for_status, shown_headers
 from .results import ChatChunk
 
 # The packages under httpx, whose exceptions come through where httpx does not translate them.
@@ -89,6 +91,25 @@ def sending_failure(
         failure = _unanswered(cause, options, prepared, deadline)
     failure.__cause__ = cause
     return failure
+
+
+def status_error(
+    options: Options,
+    prepared: PreparedRequest,
+    status_code: int,
+    headers: httpx.Headers,
+    body: Body,
+    attempt: int,
+) -> APIStatusError:
+    """Return the error for an answer with an error status."""
+    return error_for_status(
+        prepared.operation,
+        status_code,
+        options.key.redact(bytes(body.data)),
+        headers=shown_headers(headers.items(), options.key),
+        now=datetime.now(UTC),
+        attempt=attempt,
+    )
 
 
 def reading_failure(

@@ -21,7 +21,8 @@ import httpx
 
 from millis_wrapper import ConfigurationError
 from millis_wrapper import contract as the_contract
-from millis_wrapper._http import KeyAuth, ensure_valid_host
+from millis_wrapper._http import KeyAuth
+from millis_wrapper._http_clients import ensure_valid_host
 from millis_wrapper._json import NOT_JSON, is_object, read_json
 from millis_wrapper._key import Secret, read_key, wrap_key
 from millis_wrapper._paths import format_path

@@ -28,11 +28,13 @@ from millis_wrapper import (
     RetryPolicy,
     Timeout,
 )
-from millis_wrapper._async.client import AsyncAgents, AsyncChat
+from millis_wrapper._async.agents import AsyncAgents
+from millis_wrapper._async.client import AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._http_aiohttp import AiohttpTransport
 from millis_wrapper._key import Secret
-from millis_wrapper._sync.client import Agents, Chat
+from millis_wrapper._sync.agents import Agents
+from millis_wrapper._sync.client import Chat
 from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import read_options
 

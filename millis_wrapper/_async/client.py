@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import httpx
 
-from millis_wrapper import _http
+from millis_wrapper import _http, _http_clients
 from millis_wrapper._fork import delays_fork
 from millis_wrapper._key import read_key, wrap_key
 from millis_wrapper.errors import missing_extra
@@ -19,14 +19,12 @@ from millis_wrapper.request import (
     config_dict,
     message_dicts,
     prepare_chat,
-    prepare_duplicate,
     write_messages,
 )
-from millis_wrapper.response import prepare_reading, read_duplicated_agent
-from millis_wrapper.results import DuplicatedAgent
 from millis_wrapper.retry import RetryPolicy
 
 from . import io
+from .agents import AsyncAgents
 from .conversation import AsyncConversation
 from .stream import AsyncChatStream
 from .transport import AsyncTransport
@@ -184,37 +182,6 @@ class AsyncChat:
         return AsyncConversation(self._transport, agent, as_timeout(timeout, self._transport.timeout))
 
 
-class AsyncAgents:
-    """Saved agents: `millis.agents`."""
-
-    def __init__(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-
-    async def duplicate(self, agent_id: str, *, timeout: float | Timeout | None = None) -> DuplicatedAgent:
-        """Make a copy of an agent with its whole config, and return it.
-
-        Each request that arrives makes a copy, so it is sent again only when it provably did not arrive, or
-        was refused with 429.
-
-        Args:
-            agent_id: the id of the agent to copy.
-            timeout: seconds for each wait, or a Timeout; None means the client's.
-
-        Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
-            APIStatusError: the service answered with an error status (NotFoundError for an unknown agent).
-            APIConnectionError: there was no whole answer; `maybe_processed` says whether a copy may exist.
-            UnexpectedResponseError: the answer holds no id.
-        """
-        prepared = prepare_duplicate(agent_id)
-        prepare_reading()
-        timeout = as_timeout(timeout, self._transport.timeout)
-        # The body gets no name here: the frames of an error show what has one, and it may echo the key.
-        return read_duplicated_agent(
-            *await self._transport.read(prepared, timeout), redact=self._transport.options.key.redact
-        )
-
-
 class AsyncMillis:
     """The client of the Millis AI service.
 
@@ -279,7 +246,7 @@ class AsyncMillis:
             strict=strict,
             require_end=require_end,
         )
-        _http.ensure_valid_host(options.base_url)
+        _http_clients.ensure_valid_host(options.base_url)
         if options.strict:
             load_config_checks()
         self._transport = AsyncTransport(

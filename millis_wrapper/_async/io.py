@@ -17,7 +17,7 @@ import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
-from millis_wrapper import _http
+from millis_wrapper import _http, _http_clients
 from millis_wrapper._deadline import Deadline
 from millis_wrapper._fork import delays_fork
 from millis_wrapper._text import shorten
@@ -49,11 +49,11 @@ def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.Asy
             raise ConfigurationError(
                 'http_client="aiohttp" works on asyncio only: on trio, leave http_client= out'
             ) from None
-    return _http.own_client(partial(_new_client, options, engine))
+    return _http_clients.own_client(partial(_new_client, options, engine))
 
 
 def _new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
-    arguments, proxy = _http.client_arguments(options), _http.environment_proxy(options)
+    arguments, proxy = _http_clients.client_arguments(options), _http_clients.environment_proxy(options)
     if engine is None:
         return httpx.AsyncClient(**arguments, proxy=proxy)
     from millis_wrapper._http_aiohttp import AiohttpTransport

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from millis_wrapper import _http, _http_errors
+from millis_wrapper import _http, _http_body, _http_errors
 from millis_wrapper._deadline import Deadline
 
 from . import io
@@ -122,7 +122,7 @@ class AsyncOpenResponse:
             self._deadline.restart_idle()
         return io.next_chunk(self._chunks, self._response, self._deadline)
 
-    async def read(self, body: _http.Body) -> None:
+    async def read(self, body: _http_body.Body) -> None:
         """Read the body into `body`, as far as that accepts it.
 
         Raises:
@@ -192,7 +192,7 @@ class AsyncOpenResponse:
 
 async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the body of a gzip response."""
-    gunzip = _http.Gunzip()
+    gunzip = _http_body.Gunzip()
     async for chunk in chunks:
         for part in gunzip.feed(chunk):  # async code has no `yield from`
             yield part

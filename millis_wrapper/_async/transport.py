@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from millis_wrapper import _http, _http_errors
+from millis_wrapper import _http, _http_body, _http_errors
 from millis_wrapper._deadline import Deadline
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
@@ -112,7 +112,7 @@ class AsyncTransport:
             MillisError: there was no answer, one with an error status, or one that broke off.
         """
         answer = await self.open(prepared, timeout)
-        body = _http.Body(_http.MAX_BODY_BYTES, answer.deadline)
+        body = _http_body.Body(_http_body.MAX_BODY_BYTES, answer.deadline)
         failure: Exception | None = None
         try:
             await answer.read(body)
@@ -217,18 +217,18 @@ class AsyncTransport:
         """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
         if not isinstance(error, httpx.HTTPStatusError):
             return None
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, deadline)
+        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, deadline)
         response = error.response
         with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
             body.add(response.content)
-        return _http.status_error(
+        return _http_errors.status_error(
             self.options, prepared, response.status_code, response.headers, body, attempt
         )
 
     async def _refusal(
         self, prepared: PreparedRequest, answer: AsyncOpenResponse, attempt: int
     ) -> MillisError:
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)
+        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, answer.deadline)
         try:
             await answer.read(body)
         except Exception as error:
@@ -237,7 +237,9 @@ class AsyncTransport:
                 raise
         finally:
             await answer.close()
-        return _http.status_error(self.options, prepared, answer.status_code, answer.headers, body, attempt)
+        return _http_errors.status_error(
+            self.options, prepared, answer.status_code, answer.headers, body, attempt
+        )
 
 
 def _usable(pools: list[Pool]) -> Pool | None:

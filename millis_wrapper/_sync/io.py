@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from millis_wrapper import _http
+from millis_wrapper import _http, _http_clients
 from millis_wrapper._deadline import Deadline
 from millis_wrapper._fork import delays_fork
 from millis_wrapper._text import shorten
@@ -37,8 +37,10 @@ def ensure_http_client(http_client: object) -> None:
 @delays_fork
 def new_client(options: Options, engine: None) -> httpx.Client:
     """Return an httpx client of our own."""
-    return _http.own_client(
-        lambda: httpx.Client(**_http.client_arguments(options), proxy=_http.environment_proxy(options))
+    return _http_clients.own_client(
+        lambda: httpx.Client(
+            **_http_clients.client_arguments(options), proxy=_http_clients.environment_proxy(options)
+        )
     )
 
 

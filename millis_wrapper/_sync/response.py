@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from millis_wrapper import _http, _http_errors
+from millis_wrapper import _http, _http_body, _http_errors
 from millis_wrapper._deadline import Deadline
 
 from . import io
@@ -124,7 +124,7 @@ class OpenResponse:
             self._deadline.restart_idle()
         return io.next_chunk(self._chunks, self._response, self._deadline)
 
-    def read(self, body: _http.Body) -> None:
+    def read(self, body: _http_body.Body) -> None:
         """Read the body into `body`, as far as that accepts it.
 
         Raises:
@@ -194,7 +194,7 @@ class OpenResponse:
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the body of a gzip response."""
-    gunzip = _http.Gunzip()
+    gunzip = _http_body.Gunzip()
     for chunk in chunks:
         for part in gunzip.feed(chunk):  # async code has no `yield from`
             yield part

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from millis_wrapper import _http, _http_errors
+from millis_wrapper import _http, _http_body, _http_errors
 from millis_wrapper._deadline import Deadline
 from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
@@ -112,7 +112,7 @@ class Transport:
             MillisError: there was no answer, one with an error status, or one that broke off.
         """
         answer = self.open(prepared, timeout)
-        body = _http.Body(_http.MAX_BODY_BYTES, answer.deadline)
+        body = _http_body.Body(_http_body.MAX_BODY_BYTES, answer.deadline)
         failure: Exception | None = None
         try:
             answer.read(body)
@@ -215,16 +215,16 @@ class Transport:
         """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
         if not isinstance(error, httpx.HTTPStatusError):
             return None
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, deadline)
+        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, deadline)
         response = error.response
         with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
             body.add(response.content)
-        return _http.status_error(
+        return _http_errors.status_error(
             self.options, prepared, response.status_code, response.headers, body, attempt
         )
 
     def _refusal(self, prepared: PreparedRequest, answer: OpenResponse, attempt: int) -> MillisError:
-        body = _http.Body(_http.MAX_ERROR_BODY_BYTES, answer.deadline)
+        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, answer.deadline)
         try:
             answer.read(body)
         except Exception as error:
@@ -233,7 +233,9 @@ class Transport:
                 raise
         finally:
             answer.close()
-        return _http.status_error(self.options, prepared, answer.status_code, answer.headers, body, attempt)
+        return _http_errors.status_error(
+            self.options, prepared, answer.status_code, answer.headers, body, attempt
+        )
 
 
 def _usable(pools: list[Pool]) -> Pool | None:
