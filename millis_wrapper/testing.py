@@ -1,9 +1,10 @@
-"""A pytest plugin: a mock server for your own tests, and the same tests on the live service.
+"""A pytest plugin with a mock server and clients, for tests that can also run against the live service.
 
-Installed with the package, it costs an unused test run this one small module. `millis_mock` is a running
-mock server, `millis` and `async_millis` are clients of it, `millis_agent_id` is an agent to talk to. With
-`--millis-live` the clients speak to the service. The mock needs the extra `mock`; `-p no:millis_wrapper`
-leaves all of it out.
+Fixtures: `millis_mock` is a running mock server, `millis` and `async_millis` are clients of it, and
+`millis_agent_id` is the id of an agent. With `--millis-live`, the clients connect to the live service.
+
+The mock server needs the extra `mock`. pytest loads the plugin automatically; a run that does not use the
+fixtures imports only this module. `-p no:millis_wrapper` turns the plugin off.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of this plugin."""
+    """Add the options of the plugin."""
     group = parser.getgroup("millis", "Millis AI voice agents")
     group.addoption(
         "--millis-live",
         action="store_true",
-        help="let `millis` and `async_millis` speak to the live service (MILLIS_API_KEY, MILLIS_AGENT_ID)",
+        help="connect `millis` and `async_millis` to the live service (MILLIS_API_KEY, MILLIS_AGENT_ID)",
     )
     group.addoption(
         "--millis-live-copies",
         action="store_true",
-        help="with --millis-live: let `duplicate` make real copies",
+        help="with --millis-live, let `duplicate` create real copies",
     )
 
 
@@ -46,21 +47,21 @@ def _millis_mock_server(request: pytest.FixtureRequest) -> Iterator[MockMillis]:
 
     try:
         from .mock import MockMillis
-    except ConfigurationError as error:  # the extra is not installed
+    except ConfigurationError as error:  # The extra is not installed.
         pytest.fail(str(error), pytrace=False)
-    # No Retry-After to wait for: a test of what happens after a 429 is not about the waiting.
+    # A test of a retry after 429 should not have to wait.
     with MockMillis(retry_after=0) as mock:
         request.config.stash[_MOCK] = mock
         yield mock
 
 
-# Autouse fixtures run after those of a wider scope and before the test's own: what a module shares is set up
-# by then, and nothing that this test sends is lost.
+# Autouse fixtures run after fixtures of a wider scope and before those of the test. The requests of the test
+# are therefore kept, and those of fixtures with a wider scope are not.
 @pytest.fixture(autouse=True)
 def _millis_reset(request: pytest.FixtureRequest) -> Iterator[None]:
     """Reset the mock server before and after each test.
 
-    The reset afterwards is for the next test's fixtures of a wider scope, which run before that test's reset.
+    The reset afterwards is needed for fixtures of a wider scope, which run before the reset of the next test.
     """
     _reset(request.config.stash)
     yield
@@ -68,7 +69,7 @@ def _millis_reset(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _reset(stash: pytest.Stash) -> None:
-    """Reset the mock server, if it runs, and what its clients have learned from it."""
+    """Reset the mock server, if it is running, and the state that its clients keep about it."""
     mock = stash.get(_MOCK, None)
     if mock is None:
         return
@@ -79,36 +80,36 @@ def _reset(stash: pytest.Stash) -> None:
 
 @pytest.fixture
 def millis_mock(request: pytest.FixtureRequest) -> MockMillis:
-    """A mock server on a free port of this machine, reset before each test; skipped with --millis-live.
+    """A mock server on a free local port, reset before each test; the test is skipped with --millis-live.
 
-    See MockMillis: `url`, `requests`, `reply_with(...)`, `fail_next(...)`, `add_agent(...)`.
+    See `MockMillis`: `url`, `requests`, `reply_with(...)`, `fail_next(...)`, `add_agent(...)`.
     """
     if _is_live(request):
-        pytest.skip("needs the mock server, and --millis-live is given")
+        pytest.skip("needs the mock server, which --millis-live turns off")
     mock: MockMillis = request.getfixturevalue("_millis_mock_server")
     return mock
 
 
 @pytest.fixture(scope="session")
 def millis_agent_id(request: pytest.FixtureRequest) -> str:
-    """The id of an agent to chat with: the mock's, or with --millis-live the one in MILLIS_AGENT_ID."""
+    """The id of an agent: that of the mock server, or with --millis-live the one in MILLIS_AGENT_ID."""
     if not _is_live(request):
         request.getfixturevalue("_millis_mock_server")
         from .mock import DEFAULT_AGENT_ID
 
         return DEFAULT_AGENT_ID
-    return _variable("MILLIS_AGENT_ID", "the id of one of your agents")
+    return _require_variable("MILLIS_AGENT_ID", "the id of one of your agents")
 
 
 @pytest.fixture(scope="session")
 def millis(request: pytest.FixtureRequest) -> Iterator[Millis]:
-    """A Millis client of the mock server that retries without waiting; with --millis-live, of the service.
+    """A Millis client of the mock server, or with --millis-live of the service.
 
-    The whole session shares it, so closing it has no effect.
+    With the mock server, it retries without waiting. All tests share the client, so closing it has no effect.
     """
     from . import Millis
 
-    with _new_client(request, Millis) as client, pytest.MonkeyPatch.context() as patch:
+    with _new_shared_client(request, Millis) as client, pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "close", lambda: None)
         _guard_copies(request, patch, client)
         yield client
@@ -116,17 +117,17 @@ def millis(request: pytest.FixtureRequest) -> Iterator[Millis]:
 
 @pytest.fixture(scope="session")
 def async_millis(request: pytest.FixtureRequest) -> Iterator[AsyncMillis]:
-    """An AsyncMillis client like `millis`, for any event loop. Closing it has no effect and is not needed."""
+    """An AsyncMillis client like `millis`, for any event loop; closing it has no effect and is not needed."""
     import httpx
 
     from . import AsyncMillis
 
     async def close() -> None: ...
 
-    # A kept connection would have to be closed in its own event loop, which may have ended by then.
+    # A connection that is kept open must be closed in its own event loop, which may have ended by then.
     limits = httpx.Limits(max_keepalive_connections=0)
     http = httpx.AsyncClient(limits=limits, trust_env=_is_live(request))
-    client = _new_client(request, AsyncMillis, http_client=http)
+    client = _new_shared_client(request, AsyncMillis, http_client=http)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "close", close)
         patch.setattr(client, "aclose", close)
@@ -138,19 +139,19 @@ def _is_live(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--millis-live"))
 
 
-def _variable(name: str, meaning: str) -> str:
+def _require_variable(name: str, meaning: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
         pytest.fail(f"--millis-live: set {name} to {meaning}", pytrace=False)
     return value
 
 
-def _new_client(request: pytest.FixtureRequest, cls: type[_Client], **arguments: Any) -> _Client:
-    """Return a client of the mock server, or with --millis-live one that is configured by the environment."""
+def _new_shared_client(request: pytest.FixtureRequest, cls: type[_Client], **arguments: Any) -> _Client:
+    """Return a client of the mock server, or with --millis-live one configured by the environment."""
     from . import ConfigurationError, RetryPolicy
 
     if _is_live(request):
-        _variable("MILLIS_API_KEY", "your private key")
+        _require_variable("MILLIS_API_KEY", "your private key")
         try:
             return cls(**arguments)
         except ConfigurationError as error:
@@ -166,8 +167,8 @@ def _guard_copies(
     request: pytest.FixtureRequest, patch: pytest.MonkeyPatch, client: Millis | AsyncMillis
 ) -> None:
     if _is_live(request) and not request.config.getoption("--millis-live-copies"):
-        patch.setattr(client.agents, "duplicate", _no_copies)
+        patch.setattr(client.agents, "duplicate", _skip_duplicate)
 
 
-def _no_copies(*arguments: object, **more: object) -> NoReturn:
+def _skip_duplicate(*arguments: object, **more: object) -> NoReturn:
     pytest.skip("duplicate creates a real agent; pass --millis-live-copies to allow it")

@@ -11,7 +11,7 @@ import paths
 import pytest
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
-from millis_wrapper.mock.__main__ import serve
+from millis_wrapper.mock.__main__ import run_mock
 
 README = paths.ROOT / "README.md"
 GUIDE = paths.ROOT / "millis_wrapper" / "README.md"
@@ -108,7 +108,7 @@ def test_the_readme_stays_short() -> None:
 
 def test_the_readme_names_the_mock_servers_address_and_agent() -> None:
     """The address and the agent in the README are the mock server's defaults."""
-    where = {name: param.default for name, param in inspect.signature(serve).parameters.items()}
+    where = {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
     said = README.read_text("utf-8")
     assert f"MILLIS_BASE_URL=http://{where['host']}:{where['port']}`" in said
     assert f"Its agent is `{DEFAULT_AGENT_ID}`" in said

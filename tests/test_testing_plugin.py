@@ -1,4 +1,4 @@
-"""The pytest plugin, as its users meet it: in a test run of their own."""
+"""The pytest plugin in the test run of a user."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from millis_wrapper.mock import MockMillis
 
 pytest_plugins = ["pytester"]
 
-# What a fresh environment has, whatever else is installed in this one.
+# Load only these plugins, whatever else is installed in this environment.
 ALONE = (
     *("-p", "millis_wrapper.testing", "-p", "anyio", "-W", "error"),
-    # With python -O pytest says that assertions outside of tests do nothing.
+    # With python -O, pytest warns that assertions outside of tests have no effect.
     *("-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning"),
 )
 
 
 @pytest.fixture
 def user(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A user's directory, with nothing of this project's settings."""
+    """The directory of a user, without the settings of this project."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
-    monkeypatch.setenv("MILLIS_BASE_URL", "http://127.0.0.1:9")  # the fixtures do not look at it
+    monkeypatch.setenv("MILLIS_BASE_URL", "http://127.0.0.1:9")  # The fixtures ignore it.
     return pytester
 
 
-def test_the_test_on_the_page_passes(user: pytest.Pytester) -> None:
-    """The ten lines that the page shows are a test that passes as they stand."""
+def test_the_example_in_the_readme_passes(user: pytest.Pytester) -> None:
+    """The example is a complete test of at most ten lines."""
     page = (files("millis_wrapper.mock") / "README.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert example.count("\n") <= 10
@@ -40,8 +40,8 @@ def test_the_test_on_the_page_passes(user: pytest.Pytester) -> None:
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=1)
 
 
-def test_both_clients_work_in_any_kind_of_test(user: pytest.Pytester) -> None:
-    """The async client needs no plugin and no closing, and may be used in more than one event loop."""
+def test_both_clients_work_in_sync_and_async_tests(user: pytest.Pytester) -> None:
+    """The async client works without a plugin, in several event loops, and without being closed."""
     user.makepyfile(
         """
         import asyncio
@@ -75,8 +75,8 @@ def test_both_clients_work_in_any_kind_of_test(user: pytest.Pytester) -> None:
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=4)
 
 
-def test_nothing_reaches_the_next_test(user: pytest.Pytester) -> None:
-    """Replies, failures, agents and requests are those of one test only."""
+def test_the_mock_server_is_reset_between_tests(user: pytest.Pytester) -> None:
+    """Replies, failures, agents and requests of one test do not affect the next one."""
     user.makepyfile(
         """
         import pytest
@@ -98,8 +98,8 @@ def test_nothing_reaches_the_next_test(user: pytest.Pytester) -> None:
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None:
-    """A refusal that asks for no wait costs a test no time: the clients wait for milliseconds."""
+def test_the_clients_retry_without_waiting(user: pytest.Pytester) -> None:
+    """The delays before retries are a few milliseconds."""
     user.makepyfile(
         """
         def test_waits(millis, async_millis, monkeypatch):
@@ -117,8 +117,8 @@ def test_what_is_sent_again_is_sent_again_at_once(user: pytest.Pytester) -> None
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-def test_one_reply_is_shared_by_the_tests_of_a_module(user: pytest.Pytester) -> None:
-    """A fixture of a wider scope can chat and duplicate once, and every test uses the result."""
+def test_tests_can_share_a_reply(user: pytest.Pytester) -> None:
+    """A fixture of module or session scope can chat or duplicate once for several tests."""
     user.makepyfile(
         """
         import pytest
@@ -144,8 +144,8 @@ def test_one_reply_is_shared_by_the_tests_of_a_module(user: pytest.Pytester) -> 
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=3)
 
 
-def test_what_a_module_shares_is_asked_of_a_reset_server(user: pytest.Pytester) -> None:
-    """A fixture of module scope does not get the replies that an earlier test set."""
+def test_fixtures_of_a_wider_scope_use_a_reset_server(user: pytest.Pytester) -> None:
+    """A fixture of module scope does not receive the replies that an earlier test set."""
     user.makepyfile(
         """
         import pytest
@@ -154,7 +154,7 @@ def test_what_a_module_shares_is_asked_of_a_reset_server(user: pytest.Pytester) 
         def shared(millis, millis_agent_id):
             return millis.chat.send("Hello", agent_id=millis_agent_id)
 
-        def test_leaves_a_mess(millis, millis_mock):
+        def test_sets_a_reply(millis, millis_mock):
             millis_mock.reply_with("changed")
 
         def test_shares(shared):
@@ -165,12 +165,12 @@ def test_what_a_module_shares_is_asked_of_a_reset_server(user: pytest.Pytester) 
 
 
 def test_a_test_without_millis_mock_starts_from_a_reset_server(user: pytest.Pytester) -> None:
-    """Replies, failures and counted refusals of one test never reach a test that asks for `millis` alone."""
+    """Replies, failures and counters of one test do not affect a test that uses only `millis`."""
     user.makepyfile(
         """
         import pytest
 
-        def test_leaves_a_mess(millis, millis_mock):
+        def test_changes_the_server(millis, millis_mock):
             millis_mock.reply_with("changed")
             millis_mock.fail_next(500, times=9)
 
@@ -193,8 +193,8 @@ def test_a_test_without_millis_mock_starts_from_a_reset_server(user: pytest.Pyte
     user.runpytest_subprocess(*ALONE).assert_outcomes(passed=6)
 
 
-def test_a_shared_client_is_the_same_in_every_test(user: pytest.Pytester) -> None:
-    """Closing it has no effect, and it forgets which end marks it has seen."""
+def test_shared_clients_behave_the_same_in_every_test(user: pytest.Pytester) -> None:
+    """Closing a client has no effect, and it forgets which end marks it has seen."""
     user.makepyfile(
         """
         import pytest
@@ -249,7 +249,7 @@ def test_needs_the_mock(millis, millis_mock, millis_agent_id):
 
 @pytest.fixture
 def suite(user: pytest.Pytester) -> pytest.Pytester:
-    """A suite of a user that runs on the mock and on the live service."""
+    """The test suite of a user that runs against the mock server and the live service."""
     user.makepyfile(SUITE)
     user.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
     return user
@@ -257,7 +257,7 @@ def suite(user: pytest.Pytester) -> pytest.Pytester:
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockMillis]:
-    """A mock on another port that stands in for the service."""
+    """A second mock server in place of the live service."""
     with MockMillis(api_key="the-live-key") as service:
         monkeypatch.setenv("MILLIS_API_KEY", "the-live-key")
         monkeypatch.setenv("MILLIS_BASE_URL", service.url)
@@ -265,44 +265,46 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockMillis]:
         yield service
 
 
-def test_a_suite_runs_on_the_mock(suite: pytest.Pytester, live: MockMillis) -> None:
-    """Without an option nothing reaches the service, whatever the environment says."""
+def test_a_suite_runs_against_the_mock_server(suite: pytest.Pytester, live: MockMillis) -> None:
+    """Without --millis-live, nothing is sent to the service, even if the environment variables are set."""
     suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=5)
     assert live.requests == []
 
 
-def test_the_same_suite_runs_on_the_live_agent_and_copies_nothing(
+def test_a_suite_runs_against_the_live_service_without_copies(
     suite: pytest.Pytester, live: MockMillis
 ) -> None:
-    """The agent is the one in MILLIS_AGENT_ID; what needs the mock, or makes copies, is skipped."""
+    """The agent is that of MILLIS_AGENT_ID; tests that need the mock server or create copies are skipped."""
     result = suite.runpytest_subprocess(*ALONE, "--millis-live", "-rs")
     result.assert_outcomes(passed=2, skipped=3)
     result.stdout.fnmatch_lines(["*needs the mock server*"])
     result.stdout.fnmatch_lines(["*--millis-live-copies*"])
-    assert [(one.operation, one.agent_id) for one in live.requests] == [("chat", "-TheLiveAgent")] * 2
+    assert [(request.operation, request.agent_id) for request in live.requests] == [
+        ("chat", "-TheLiveAgent")
+    ] * 2
 
 
-def test_live_copies_are_made_only_when_allowed(suite: pytest.Pytester, live: MockMillis) -> None:
-    """A copy is real, and has to be deleted by somebody."""
+def test_live_copies_require_an_option(suite: pytest.Pytester, live: MockMillis) -> None:
+    """With --millis-live-copies, `duplicate` creates real copies."""
     result = suite.runpytest_subprocess(*ALONE, "--millis-live", "--millis-live-copies")
     result.assert_outcomes(passed=4, skipped=1)
-    assert [one.operation for one in live.requests].count("duplicate") == 2
+    assert [request.operation for request in live.requests].count("duplicate") == 2
 
 
-def test_a_live_run_without_an_agent_says_what_to_set(
+def test_a_live_run_without_an_agent_names_the_variable(
     suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is named, and nothing is sent."""
+    """The error names MILLIS_AGENT_ID, and nothing is sent."""
     monkeypatch.delenv("MILLIS_AGENT_ID")
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.stdout.fnmatch_lines(["*set MILLIS_AGENT_ID*"])
     assert live.requests == []
 
 
-def test_a_live_run_without_a_key_is_one_line(
+def test_a_live_run_without_a_key_is_an_error_of_one_line(
     suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is named without a traceback, and nothing is sent."""
+    """The error names MILLIS_API_KEY without a traceback, and nothing is sent."""
     monkeypatch.delenv("MILLIS_API_KEY")
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.assert_outcomes(errors=5)
@@ -312,8 +314,8 @@ def test_a_live_run_without_a_key_is_one_line(
     assert live.requests == []
 
 
-def test_an_unused_plugin_loads_nothing(user: pytest.Pytester) -> None:
-    """A test run that does not use it imports no server, no HTTP client and no schema library."""
+def test_an_unused_plugin_imports_no_other_package(user: pytest.Pytester) -> None:
+    """A run that does not use the fixtures imports no server, HTTP client or schema library."""
     user.makepyfile("def test_nothing(): pass")
     user.makeconftest(
         """
@@ -329,22 +331,24 @@ def test_an_unused_plugin_loads_nothing(user: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*loaded: []"])
 
 
-def test_the_plugin_comes_with_the_package_and_can_be_left_out(
+def test_pytest_loads_the_plugin_unless_it_is_turned_off(
     user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pytest finds it by itself under the name millis_wrapper, by which it is also left out."""
+    """The plugin has the name millis_wrapper; `-p no:millis_wrapper` turns it off."""
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     user.makepyfile("def test_url(millis_mock): assert millis_mock.url")
-    others = {each.name for each in entry_points(group="pytest11")} - {"millis_wrapper"}
-    without_others = [argument for name in others for argument in ("-p", f"no:{name}")]  # they take seconds
+    others = {point.name for point in entry_points(group="pytest11")} - {"millis_wrapper"}
+    without_others = [
+        argument for name in others for argument in ("-p", f"no:{name}")
+    ]  # loading them takes seconds
     user.runpytest_subprocess(*without_others).assert_outcomes(passed=1)
     result = user.runpytest_subprocess(*without_others, "-p", "no:millis_wrapper")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'millis_mock' not found*"])
 
 
-def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
-    """Without the extra a test that needs the mock says what to install, and the others run."""
+def test_a_missing_extra_is_an_error_of_one_line(user: pytest.Pytester) -> None:
+    """Without the extra, a test that needs the mock server has an error with the install command."""
     user.makepyfile("def test_url(millis_mock): pass\n\ndef test_other(): pass\n")
     user.makeconftest("import sys\nsys.modules['starlette'] = None\n")
     result = user.runpytest_subprocess(*ALONE)
@@ -354,8 +358,8 @@ def test_a_missing_extra_is_told_in_one_line(user: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("name", ["millis_mock", "millis", "async_millis", "millis_agent_id"])
-def test_every_fixture_is_described(user: pytest.Pytester, name: str) -> None:
-    """`pytest --fixtures` tells what each is for."""
+def test_every_fixture_has_a_description(user: pytest.Pytester, name: str) -> None:
+    """`pytest --fixtures` shows it."""
     result = user.runpytest_subprocess("--fixtures", "-p", "millis_wrapper.testing")
     result.stdout.re_match_lines(
         [rf"{name} (\[session scope\] )?-- .*testing\.py:\d+", r"    \w.*"], consecutive=True

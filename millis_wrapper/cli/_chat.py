@@ -15,7 +15,7 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import AgentId, AllowHttp, Debug, Metadata, RegionOption, read_metadata
-from ._output import note, terminal_text, waiting, write, write_json
+from ._output import note, print_json, terminal_text, waiting, write
 from ._talk import SPEAKER, Talk
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def show_json(stream: ChatStream) -> None:
         with waiting() as timer, stream:
             for chunk in stream:
                 timer.cancel()
-                write_json(chunk.to_dict())
+                print_json(chunk.to_dict())
     except StreamError as error:
         _write_summary(error.reply)
         raise
@@ -139,7 +139,7 @@ def show_json(stream: ChatStream) -> None:
 
 def _write_summary(reply: ChatReply) -> None:
     names = ("ended", "finish_reason", "time_to_first_text", "duration")
-    write_json({name: getattr(reply, name) for name in names})
+    print_json({name: getattr(reply, name) for name in names})
 
 
 def _note_missing_end(reply: ChatReply) -> None:

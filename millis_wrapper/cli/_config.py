@@ -16,7 +16,7 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import Command, Debug, Metadata, read_metadata
-from ._output import WRONG_USE, note, one_line, report, write_json, write_styled
+from ._output import WRONG_USE, note, one_line, print_json, report, write_styled
 
 if TYPE_CHECKING:
     from millis_wrapper.config import ConfigDiff, Finding
@@ -77,7 +77,7 @@ def check(
         if any(finding.level in failing for finding in found):
             code = max(code, 1)
     if as_json:
-        write_json(listed)
+        print_json(listed)
     raise typer.Exit(code)
 
 
@@ -101,7 +101,7 @@ def diff(
     different = diff_configs(before, after)
     masked = _without_secrets(different, before, after)
     if as_json:
-        write_json(attrs.asdict(masked))
+        print_json(attrs.asdict(masked))
     else:
         _show_diff(masked)
     if different:
@@ -154,9 +154,9 @@ def _show_diff(different: ConfigDiff) -> None:
     from rich.text import Text
 
     for sign, path, value in different.entries():
-        shown = f"{_json(value.before)} -> {_json(value.after)}" if sign == "~" else _json(value)
+        shown = f"{_as_json(value.before)} -> {_as_json(value.after)}" if sign == "~" else _as_json(value)
         write_styled(Text(escape_control_characters(f"{sign} {path}: {shown}"), _SIGN_COLORS[sign]))
 
 
-def _json(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._options import Debug
+from ._options import Debug, quoted
 from ._output import CommandError, note, write, write_styled
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def contract(
         _show(found[0], find_field(found[0].path).in_override)
     elif found:
         _list(found)
-        note(f"{len(found)} fields contain {_quoted(path)}; to show one, run: millis contract PATH")
+        note(f"{len(found)} fields contain {quoted(path)}; to show one, run: millis contract PATH")
     else:
         raise CommandError(_unknown(path, match))
 
@@ -73,22 +73,18 @@ def _type_and_unit(field: Field) -> str:
 
 
 def _unknown(path: str, match: FieldMatch) -> str:
-    problem = f"unknown field {_quoted(path)}"
+    problem = f"unknown field {quoted(path)}"
     if not match.suggestions:
         return f"{problem}; to list all fields, run: millis contract"
     # Suggest only the best key, but with every place where that key exists.
     key = _last_key(match.suggestions[0])
-    *others, last = (_quoted(path) for path in match.suggestions if _last_key(path) == key)
+    *others, last = (quoted(path) for path in match.suggestions if _last_key(path) == key)
     nearest = f"{', '.join(others)} or {last}" if others else last
     return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
 
 
 def _last_key(path: str) -> str:
     return path.rpartition(".")[2]
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _show(field: Field, in_override: Field | None) -> None:

@@ -16,7 +16,7 @@ from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
 from ._options import AgentId, AllowHttp, Debug, RegionOption
-from ._output import CommandError, ReaderClosed, note, write, write_json
+from ._output import CommandError, ReaderClosed, note, print_json, write
 
 if TYPE_CHECKING:
     from millis_wrapper.results import DuplicatedAgent
@@ -51,7 +51,7 @@ def duplicate(
         problem = None if save is None else _save(copy, save, write_file)
     try:
         if as_json:
-            write_json(copy.raw)
+            print_json(copy.raw)
         else:
             write(escape_control_characters(copy.id) + "\n")
     except (ReaderClosed, CommandError) as error:

@@ -38,10 +38,10 @@ def mock(
 
     It needs neither a real key nor a network. To use it, set MILLIS_BASE_URL to the address that it prints.
     """
-    from millis_wrapper.mock.__main__ import serve
+    from millis_wrapper.mock.__main__ import run_mock
 
     with writing():
-        serve(host=host, port=port, agents=agents, script=script, pace=pace, cors=cors, quiet=quiet)
+        run_mock(host=host, port=port, agents=agents, script=script, pace=pace, cors=cors, quiet=quiet)
 
 
 def demo(
@@ -57,7 +57,7 @@ def demo(
     With AGENT_ID, do the same on the live service with the key from MILLIS_API_KEY. This may cost money and
     creates a real copy.
     """
-    from millis_wrapper.mock.demo import run
+    from millis_wrapper.mock.demo import run_demo
 
     with writing():
-        run(agent_id, allow_http=allow_http)
+        run_demo(agent_id, allow_http=allow_http)

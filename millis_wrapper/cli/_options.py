@@ -115,21 +115,22 @@ def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
         is_json = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {_quoted(pair)}")
+            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {quoted(pair)}")
         if name in metadata:
-            raise ConfigurationError(f"--metadata: the name {_quoted(name)} is given twice; pass it once")
-        metadata[name] = _json(name, text) if is_json else text
+            raise ConfigurationError(f"--metadata: the name {quoted(name)} is given twice; pass it once")
+        metadata[name] = _parse_value(name, text) if is_json else text
     return metadata
 
 
-def _json(name: str, text: str) -> Any:
+def _parse_value(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"--metadata: the value of {_quoted(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
+            f"--metadata: the value of {quoted(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
         ) from None
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return `text` as JSON for a message, shortened."""
     return shorten(json.dumps(text, ensure_ascii=False), 60)

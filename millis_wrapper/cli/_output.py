@@ -73,7 +73,7 @@ def writing() -> Generator[None]:
         raise CommandError(f"could not write to stdout: {error.strerror}") from error
 
 
-def write_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Write `value` as one line of JSON in ASCII, which has no effect on a terminal."""
     write(json.dumps(value) + "\n")
 

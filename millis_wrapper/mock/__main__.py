@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the mock server with the options of the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        serve(**vars(options))
+        run_mock(**vars(options))
     except ConfigurationError as error:
         print(f"millis_wrapper.mock: {error}", file=sys.stderr)
         return 2
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def serve(
+def run_mock(
     *,
     host: str = "127.0.0.1",
     port: int = 8787,
@@ -52,6 +52,7 @@ def serve(
     if not 0 <= pace < math.inf:
         raise ConfigurationError(f"--pace: must be a number of seconds, 0 or more, got {pace}")
     mock = MockMillis(pace=pace, cors=cors)
+    mock.is_command = True
     if agents is not None:
         mock.load_agents(agents)
     if script is not None:

@@ -135,9 +135,8 @@ class _Endpoints:
         # The service's own message is shorter, but an unknown id is usually a mistake in a test.
         known = shorten(", ".join(self._state.agents.names()), 200)
         name = shorten(agent_id, 40)
-        return refuse(
-            404, f'The mock server has no agent {name}, only {known}; add it with add_agent("{name}")'
-        )
+        way = "--agents FILE" if self._state.is_command else f'add_agent("{name}")'
+        return refuse(404, f"The mock server has no agent {name}, only {known}; add it with {way}")
 
     def _check_key(self, request: Request) -> None:
         key = request.headers.get("authorization", "").strip()

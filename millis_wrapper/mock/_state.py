@@ -40,6 +40,7 @@ class State:
         self.api_key = api_key
         self.cors = cors
         self.sleep = sleep
+        self.is_command = False  # whether messages should name options instead of methods
         self._settings = (pace, slow, retry_after)
         self.agents = Agents(clock, new_id)
         self._new_agents = partial(Agents, clock, new_id)

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: demo [AGENT_ID]  (an agent id selects the live service; set MILLIS_API_KEY)")
         return 2
     try:
-        run(arguments[0] if arguments else None)
+        run_demo(arguments[0] if arguments else None)
     except MillisError as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(agent_id: str | None, *, allow_http: bool = False) -> None:
+def run_demo(agent_id: str | None, *, allow_http: bool = False) -> None:
     """Stream and print a reply, then duplicate the agent and print the id of the copy.
 
     Args:

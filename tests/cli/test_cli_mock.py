@@ -17,7 +17,7 @@ from typer.main import get_command
 from millis_wrapper import Millis
 from millis_wrapper.cli._app import app
 from millis_wrapper.mock import MockMillis
-from millis_wrapper.mock.__main__ import serve
+from millis_wrapper.mock.__main__ import run_mock
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_mock_has_the_options_and_defaults_of_the_module() -> None:
     command: Any = get_command(app)
     options = {param.name: param.default for param in command.commands["mock"].params}
     del options["debug"]
-    assert options == {name: param.default for name, param in inspect.signature(serve).parameters.items()}
+    assert options == {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
 
 
 def test_demo_streams_a_reply_and_duplicates_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cli_runs import accept_ctrl_c
 
-from millis_wrapper import Millis
+from millis_wrapper import Millis, NotFoundError
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis, demo
 from millis_wrapper.mock.__main__ import main
 
@@ -42,6 +42,9 @@ def test_the_command_runs_the_mock_server_until_a_signal(
         assert found
         with Millis("k", base_url=found.group()) as millis:
             assert millis.chat.send("Hello", agent_id="-from-file").text == "From the file."
+            with pytest.raises(NotFoundError, match="--agents FILE") as caught:
+                millis.chat.send("Hello", agent_id="-unknown")
+            assert "add_agent" not in str(caught.value)
         # After its last line, the command waits for the signal.
         assert DEFAULT_AGENT_ID in process.stdout.readline()
         lines = [process.stdout.readline() for _ in range(3)]
@@ -54,7 +57,7 @@ def test_the_command_runs_the_mock_server_until_a_signal(
         "export MILLIS_API_KEY=any-key\n",
     ]
     assert rest == ""
-    assert errors == ("" if quiet else "POST /chat/completions -> 200\n")
+    assert errors == ("" if quiet else "POST /chat/completions -> 200\nPOST /chat/completions -> 404\n")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_the_demo_streams_a_reply_and_duplicates_an_agent(monkeypatch: pytest.Mo
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     screen = Screen()
     with redirect_stdout(screen):
-        demo.run(None)
+        demo.run_demo(None)
     words = demo.REPLY.split(" ")
     for number in range(1, len(words)):
         assert any(shown.endswith("Agent: " + " ".join(words[:number])) for shown in screen.seen)
@@ -139,7 +142,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(
     def interrupted(agent_id: str | None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "run", interrupted)
+    monkeypatch.setattr(demo, "run_demo", interrupted)
     assert demo.main([]) == 130
     assert capsys.readouterr().err == "\n"
 
@@ -160,7 +163,7 @@ def test_the_demo_warns_before_it_uses_the_live_service(
 
     screen = Watched()
     with redirect_stdout(screen):
-        demo.run(agent_id)
+        demo.run_demo(agent_id)
     assert [request.agent_id for request in millis_mock.requests] == [agent_id, agent_id]
     assert [count for text, count in requests_when_shown if "the copy is real" in text] == [0]
     assert f"Agent: {demo.QUESTION}" in screen.getvalue()
@@ -175,7 +178,7 @@ def test_the_demo_escapes_control_characters_of_a_reply(
     millis_mock.reply_with("\x1b[2Jgone")
     screen = io.StringIO()
     with redirect_stdout(screen):
-        demo.run(DEFAULT_AGENT_ID)
+        demo.run_demo(DEFAULT_AGENT_ID)
     assert "\x1b" not in screen.getvalue()
     assert "gone" in screen.getvalue()
 
