@@ -1,13 +1,13 @@
-"""Let people chat with an agent in a browser. The reply streams in, and ends when they press Stop or leave.
+"""Chat with an agent in a browser. The reply streams in, and stops when the user presses Stop or leaves.
 
     pip install fastapi uvicorn
     MILLIS_API_KEY=... MILLIS_AGENT_ID=... uvicorn relay:app        # then open http://127.0.0.1:8000
 
 The page, relay.html, posts {"text": "Hello"} to /chat and reads server-sent events: `text`, then `done` or
-`failed`. It uses `fetch` with POST, not EventSource, which can only GET: the text would be part of a URL, and
-EventSource reconnects after every reply, which would send the same message again and pay for it again.
+`failed`. It uses `fetch` with POST, because EventSource can only send GET requests, with the text in the
+URL. EventSource also reconnects after every reply, which would send the message again and pay for it again.
 
-Put a login in front before you publish this: everyone who can open the page can spend your money.
+Add a login before you publish this: everyone who can open the page can spend your money.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field
 
 from millis_wrapper import AsyncChatStream, AsyncConversation, AsyncMillis, MillisError, RateLimitError
 
-MAX_SESSIONS = 1000  # above that, the conversation that was used least recently is forgotten
+MAX_SESSIONS = 1000  # Beyond this number, the least recently used conversation is dropped.
 
 log = logging.getLogger("relay")
 
@@ -38,7 +38,7 @@ class Question(BaseModel):
 
 @dataclass
 class Session:
-    """The conversation of one browser, and the reply that it reads at the moment."""
+    """The conversation of one browser, and the stream that it is reading."""
 
     talk: AsyncConversation
     stream: AsyncChatStream | None = None
@@ -66,7 +66,7 @@ async def chat(question: Question, request: Request) -> StreamingResponse:
     """Stream the agent's reply, or return an error status if no reply begins."""
     name, session = session_of(request)
     if session.stream is not None:
-        await session.stream.close()  # the browser has stopped it, or asks again in a second tab
+        await session.stream.close()  # The user pressed Stop, or asks in a second tab.
     session.stream = session.talk.stream(question.text)
     try:
         await session.stream.open()

@@ -2,8 +2,9 @@
 
     MILLIS_API_KEY=... python side_by_side.py questions.txt -OabCdEfGhIjKlMnOpQr new.yaml > table.md
 
-`questions.txt` has one question a line; each question is a chat of its own. A side is an agent id or a config
-file (JSON or YAML; needs the extra `contract`). The output is a Markdown table; words that differ are bold.
+`questions.txt` has one question per line, and each question is a separate chat. A side is an agent id or a
+config file (JSON or YAML; needs the extra `contract`). The output is a Markdown table, with differences in
+bold.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def side(argument: str) -> dict[str, Any]:
 async def ask(
     millis: AsyncMillis, question: str, agent: dict[str, Any], limit: asyncio.Semaphore
 ) -> ChatReply:
-    """Return the reply; one that failed is marked, because it must not look like a short answer."""
+    """Return the reply; mark an incomplete or failed one, so that it does not look like a short reply."""
     async with limit:
         try:
             return await millis.chat.send(question, **agent)
@@ -42,7 +43,7 @@ async def ask(
 
 
 def row(question: str, a: ChatReply, b: ChatReply) -> str:
-    """Return a row of the table, with the words that differ in bold."""
+    """Return a row of the table with the differences in bold."""
     old, new = a.text.split(), b.text.split()
     cells: tuple[list[str], list[str]] = ([], [])
     for kind, *ends in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

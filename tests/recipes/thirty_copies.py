@@ -1,4 +1,4 @@
-"""Make one copy of an agent for each customer: a few at a time, resumable, and never two for one customer.
+"""Duplicate an agent once for each customer: a few at a time, resumable, and never twice for a customer.
 
     MILLIS_API_KEY=... python thirty_copies.py AGENT_ID customers.csv copies.jsonl
 
@@ -8,9 +8,9 @@ are the customer's metadata, which fills the {placeholders} of the agent's promp
     entry = ...  # a line of copies.jsonl with "state": "made"
     millis.chat.send("Hello", agent_id=entry["id"], metadata=entry["metadata"])
 
-`copies.jsonl` gets a line before each request and one after it, so you can restart a run that was killed. A
-customer whose request was sent and whose outcome is unknown is not tried again: check whether the copy
-exists, and add the line with its id yourself.
+The script adds a line to `copies.jsonl` before and after each request, so you can restart a run that was
+killed. It does not retry a customer whose request was sent but whose outcome is unknown: check whether the
+copy exists, and add the line with its id yourself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         *lines, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        if rest:  # the run was killed while it wrote this line, so its request was not sent or has no outcome
+        if (
+            rest
+        ):  # A killed run left this line incomplete: its request was not sent, or its outcome is unknown.
             os.truncate(path, path.stat().st_size - len(rest))
         entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self.states = {entry["customer"]: entry["state"] for entry in entries}
@@ -72,7 +74,7 @@ class Journal:
 async def copy_for(
     millis: AsyncMillis, agent_id: str, customer: str, metadata: dict[str, str], journal: Journal
 ) -> str:
-    """Make one copy, write its outcome down, and return the outcome as a line for people."""
+    """Make one copy, write the outcome to the journal, and return it as a line to print."""
     journal.write(customer, "sent")
     try:
         copy = await millis.agents.duplicate(agent_id)
@@ -86,7 +88,7 @@ async def copy_for(
 
 
 async def main(agent_id: str, customers: dict[str, dict[str, str]], journal: Journal) -> list[str]:
-    """Make the copies that are missing; return the customers without a confirmed copy."""
+    """Make the missing copies; return the customers without a confirmed copy."""
     limit = asyncio.Semaphore(AT_ONCE)
     missing = [customer for customer in customers if journal.states.get(customer) in (None, "not made")]
     finished = 0
