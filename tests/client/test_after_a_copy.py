@@ -1,4 +1,4 @@
-"""After the one request that must not happen twice nothing fragile runs: the copy's id is never lost."""
+"""The id of a copy is not lost, whatever fails in the process after the response has arrived."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def main():
 asyncio.run(main())
 """
 
-# From the moment on that the answer's head is there, nothing can be opened any more: no import either.
+# After the response headers, no file can be opened, so that an import would fail.
 FULL = """
 import os, resource, sys
 import httpcore
@@ -42,8 +42,8 @@ _http.begin_body = full
 
 @pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
 @pytest.mark.parametrize("warnings", [[], ["-W", "error"], ["-OO"]], ids=["", "-W error", "-OO"])
-def test_a_copy_is_handed_over_in_a_fresh_process(code: str, warnings: list[str]) -> None:
-    """No warning of a late import becomes an error between the copy and its id."""
+def test_a_copy_is_returned_in_a_new_process(code: str, warnings: list[str]) -> None:
+    """A warning that a late import issues does not become an error after the request."""
     with Loopback(copied("-Ocopy")) as server:
         command = [sys.executable, *warnings, "-c", code, server.url]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -52,12 +52,12 @@ def test_a_copy_is_handed_over_in_a_fresh_process(code: str, warnings: list[str]
 
 
 @pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
-def test_a_copy_is_handed_over_when_no_file_can_be_opened(code: str) -> None:
-    """With no descriptor left, an import would fail; there is none after the request."""
+def test_a_copy_is_returned_when_no_file_can_be_opened(code: str) -> None:
+    """The client imports nothing after the request, so it needs no file descriptor."""
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3
-    answer = (EXAMPLES / "agent-full.json").read_bytes()
-    agent_id = json.loads(answer)["id"]
-    with Loopback([http(200, answer)]) as server:
+    body = (EXAMPLES / "agent-full.json").read_bytes()
+    agent_id = json.loads(body)["id"]
+    with Loopback([http(200, body)]) as server:
         command = [sys.executable, "-c", FULL + code, server.url]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == f"{agent_id}\n", done.stderr

@@ -24,7 +24,7 @@ from millis_wrapper import (
 
 
 class Cassette(Protocol):
-    """What is looked at of a vcrpy cassette; vcrpy has no types."""
+    """The attributes of a vcrpy cassette that the tests use; vcrpy has no type hints."""
 
     all_played: bool
     play_count: int
@@ -33,7 +33,7 @@ class Cassette(Protocol):
 
 
 CASSETTES = paths.TESTS / "cassettes"
-KEY = "the key of whoever plays it back"
+KEY = "any key"
 
 ERRORS: dict[str, type[APIStatusError]] = {
     "401": AuthenticationError,
@@ -50,7 +50,7 @@ def vcr_cassette_dir() -> str:
 
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
-    # By default vcrpy does not look at the body, and then any chat would do for any other.
+    # By default, vcrpy does not compare bodies, so that any chat would match any other.
     return {
         "record_mode": "none",
         "match_on": ("method", "scheme", "host", "port", "path", "query", "body"),
@@ -70,10 +70,8 @@ played_back = pytest.mark.parametrize(
 @pytest.mark.vcr
 @pytest.mark.block_network
 @played_back
-def test_played_back_sync(scenario: Scenario, vcr: Cassette) -> None:
-    """The sync client sends the recorded requests to the letter, each once, and makes of the answers what
-    is in them.
-    """
+def test_the_sync_client_plays_every_cassette(scenario: Scenario, vcr: Cassette) -> None:
+    """The sync client sends every recorded request once, byte for byte, and returns the recorded result."""
     with Millis(KEY, max_retries=NO_WAITING) as millis:
         _check(scenario, play(scenario, millis), vcr)
 
@@ -82,8 +80,8 @@ def test_played_back_sync(scenario: Scenario, vcr: Cassette) -> None:
 @pytest.mark.vcr
 @pytest.mark.block_network
 @played_back
-async def test_played_back_async(scenario: Scenario, vcr: Cassette) -> None:
-    """The async client does the same with the same cassette."""
+async def test_the_async_client_plays_every_cassette(scenario: Scenario, vcr: Cassette) -> None:
+    """The async client sends the same requests and returns the same result."""
     async with AsyncMillis(KEY, max_retries=NO_WAITING) as millis:
         _check(scenario, await aplay(scenario, millis), vcr)
 
@@ -91,7 +89,7 @@ async def test_played_back_async(scenario: Scenario, vcr: Cassette) -> None:
 def _check(scenario: Scenario, result: Result, cassette: Cassette) -> None:
     assert cassette.all_played
     assert cassette.play_count == len(cassette) == scenario.requests
-    status, body = _last_answer(scenario)
+    status, body = _last_response(scenario)
     if status == 200 and isinstance(scenario.call, Duplicate):
         assert isinstance(result, DuplicatedAgent)
         assert result.raw == json.loads(body)
@@ -107,9 +105,9 @@ def _check(scenario: Scenario, result: Result, cassette: Cassette) -> None:
         assert result.status_code == status == int(scenario.name.rpartition("-")[2])
 
 
-def _last_answer(scenario: Scenario) -> tuple[int, str]:
-    answer = _load(CASSETTES / f"{scenario.name}.yaml")["interactions"][-1]["response"]
-    return answer["status"]["code"], answer["body"]["string"]
+def _last_response(scenario: Scenario) -> tuple[int, str]:
+    response = _load(CASSETTES / f"{scenario.name}.yaml")["interactions"][-1]["response"]
+    return response["status"]["code"], response["body"]["string"]
 
 
 def _text_by_hand(body: str) -> str:
@@ -123,14 +121,14 @@ def _load(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def test_there_is_a_cassette_for_each_scenario_and_no_other() -> None:
-    """No cassette lies about unplayed."""
+def test_every_scenario_has_a_cassette() -> None:
+    """A cassette without a scenario is an error, too."""
     assert {path.stem for path in CASSETTES.glob("*.yaml")} == {scenario.name for scenario in SCENARIOS}
 
 
 @pytest.mark.parametrize("path", sorted(CASSETTES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_no_cassette_holds_anything_like_a_key(path: Path) -> None:
-    """Cassettes are public: no key, no authorization, no telephone number, no address of a machine."""
+def test_no_cassette_contains_a_secret(path: Path) -> None:
+    """Cassettes are public, so they contain no key, phone number or local address."""
     text = path.read_text()
     assert not re.search(r"authorization|bearer|cookie|api.?key", text, re.IGNORECASE)
     assert not re.search(r"(?<![\w-])[A-Za-z0-9]{28,}(?![\w-])", text)
@@ -139,10 +137,8 @@ def test_no_cassette_holds_anything_like_a_key(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CASSETTES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_each_cassette_says_where_it_comes_from(path: Path) -> None:
-    """A reader can tell a recording of the mock from one of the live service, and all are stored under the
-    real host.
-    """
+def test_every_cassette_names_its_source(path: Path) -> None:
+    """The first line names the mock server or the live service; the URLs have the service's real host."""
     first = path.read_text().splitlines()[0]
     assert re.fullmatch(r"# Recorded from the (mock|live service) by scripts/record.*", first)
     for interaction in _load(path)["interactions"]:

@@ -1,4 +1,4 @@
-"""What goes out, through which httpx client, and what is left when the client is closed."""
+"""Requests, HTTP clients, closing, logging and sharing of a client."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
 pytestmark = pytest.mark.anyio
 
 
-async def test_chat_sends_exactly_what_was_said(clients: Clients) -> None:
-    """A chat is one POST of the agent, the messages, and nothing that the caller did not write."""
+async def test_chat_sends_one_request_with_its_arguments(clients: Clients) -> None:
+    """The request contains the agent, the messages, and nothing that the caller did not pass."""
     with Loopback(reply("Hello", " there")) as server:
-        answer = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
-    assert answer.text == "Hello there"
+        result = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+    assert result.text == "Hello there"
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/chat/completions")
     assert request.json == {"agent": {"agent_id": "-Oabc"}, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-async def test_chat_sends_each_argument_in_its_place(clients: Clients) -> None:
-    """Overrides, nulls, metadata and the end of the session go out as they were written."""
+async def test_chat_sends_every_argument_unchanged(clients: Clients) -> None:
+    """Overrides, nulls, metadata and the end of the session are in the documented places."""
     history = [{"role": "user", "content": "é"}, {"role": "assistant", "content": ""}]
     with Loopback(reply("Hello")) as server:
         await clients.client(server.url).chat.send(
@@ -59,7 +59,7 @@ async def test_chat_sends_each_argument_in_its_place(clients: Clients) -> None:
 
 
 async def test_duplicate_sends_the_id_in_the_path_and_no_body(clients: Clients) -> None:
-    """A duplicate is one POST to the agent's address; whatever the id holds stays one part of the path."""
+    """The id is percent-encoded, so that it stays a single segment of the path."""
     with Loopback(copied("-Onew")) as server:
         copy = await clients.client(server.url).agents.duplicate("-O/a?b")
     assert copy.id == "-Onew"
@@ -69,8 +69,8 @@ async def test_duplicate_sends_the_id_in_the_path_and_no_body(clients: Clients) 
 
 
 @OPERATIONS
-async def test_headers_say_what_is_sent_and_what_is_wanted(clients: Clients, operation: str) -> None:
-    """The key goes raw, an event stream is asked for where one comes, and the caller's headers are on top."""
+async def test_every_request_has_the_expected_headers(clients: Clients, operation: str) -> None:
+    """The key is sent without a prefix, and the caller's headers override the defaults."""
     with Loopback(FINE[operation]) as server:
         await call(clients.client(server.url, headers={"X-Team": " blue "}), operation)
         await call(clients.client(server.url, headers={"User-Agent": "mine", "Accept": "*/*"}), operation)
@@ -85,20 +85,16 @@ async def test_headers_say_what_is_sent_and_what_is_wanted(clients: Clients, ope
 
 @pytest.mark.parametrize("name", ["Authorization", "Content-Length", "transfer-encoding"])
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
-def test_headers_that_are_not_the_callers_are_refused(
-    kind: type[Millis] | type[AsyncMillis], name: str
-) -> None:
-    """A header that follows from the key or from the body cannot be set beside them."""
+def test_headers_that_the_client_sets_are_rejected(kind: type[Millis] | type[AsyncMillis], name: str) -> None:
+    """The caller cannot set headers that depend on the key or on the body."""
     with pytest.raises(ConfigurationError, match=rf"headers: .*{name.lower()}"):
         kind(KEY, headers={name: "5"})
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".com", "a..b", "xn--", "999.1.1.1"])
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
-def test_a_host_that_cannot_exist_is_refused_at_once(
-    kind: type[Millis] | type[AsyncMillis], host: str
-) -> None:
-    """A name that no resolver or URL takes is a ConfigurationError, not whatever the socket makes of it."""
+def test_an_invalid_host_is_rejected_at_once(kind: type[Millis] | type[AsyncMillis], host: str) -> None:
+    """An invalid host name raises ConfigurationError when the client is created, not at the first request."""
     with pytest.raises(ConfigurationError, match=r"^base_url or MILLIS_BASE_URL: .*" + re.escape(host)):
         kind(KEY, base_url=f"https://{host}")
 
@@ -107,43 +103,41 @@ def test_a_host_that_cannot_exist_is_refused_at_once(
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("ALL_PROXY", "socks5://127.0.0.1:1"),  # for which httpx wants a package more
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),  # for which httpx needs another package
         ("ALL_PROXY", "gopher://127.0.0.1:1"),
         ("HTTPS_PROXY", "http://a:b:c"),
         ("SSL_CERT_FILE", "/etc/passwd"),
         ("SSL_CERT_FILE", "/not/there.pem"),
     ],
 )
-async def test_an_environment_that_allows_no_client_is_named(
+async def test_an_invalid_environment_variable_is_named(
     clients: Clients, operation: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What httpx raises for the environment's proxies and certificates is an error of ours, too."""
-    # At its first import httpcore finds out, for good, whether there is SOCKS: that may not be in here.
+    """Exceptions of httpx about proxies and certificates become a ConfigurationError."""
+    # httpcore checks for SOCKS support only at its first import, which must not happen in this test.
     importlib.import_module("httpcore")
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=f"cannot create an HTTP client.*{variable}"):
+    with pytest.raises(ConfigurationError, match=f"HTTP client.*{variable}"):
         await call(clients.client("https://millis.invalid"), operation)
 
 
 @pytest.mark.parametrize("kind", ["copy", "raw"])
-async def test_a_whole_copy_in_place_of_its_config_is_refused_in_words(clients: Clients, kind: str) -> None:
-    """Neither the answer of duplicate nor its data is a config; the message says what to pass."""
+async def test_a_copy_instead_of_its_config_is_rejected(clients: Clients, kind: str) -> None:
+    """The message says to pass the config of the copy."""
     with Loopback(copied()) as server:
         client = clients.client(server.url)
         copy = await client.agents.duplicate("-Oabc")
         wrong: Any = copy if kind == "copy" else {**copy.raw, "config": {}}
-        words = "pass its .config" if kind == "copy" else "whole response of duplicate"
-        with pytest.raises(ConfigurationError, match=words):
+        key_word = "pass its .config" if kind == "copy" else "response"
+        with pytest.raises(ConfigurationError, match=key_word):
             await client.chat.send("Hi", agent_config=wrong)
     assert len(server.requests) == 1
 
 
 @OPERATIONS
-async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
-    clients: Clients, operation: str
-) -> None:
-    """Of a client that was handed in, the headers go along; its auth, base URL, and limits do not."""
+async def test_only_the_headers_of_a_custom_client_are_used(clients: Clients, operation: str) -> None:
+    """Its auth, base URL, redirects and timeouts do not apply, and the client does not change."""
     theirs = clients.httpx_client(
         auth=("someone", "else"),
         base_url="http://192.0.2.1/",
@@ -161,8 +155,8 @@ async def test_an_http_client_of_the_callers_keeps_its_own_and_lends_nothing(
 
 
 @OPERATIONS
-async def test_our_own_http_client_keeps_no_cookies(clients: Clients, operation: str) -> None:
-    """A client may speak for many people, and the service keeps nothing between calls."""
+async def test_the_default_client_keeps_no_cookies(clients: Clients, operation: str) -> None:
+    """One client may serve many users, and the service needs no cookies."""
     (answer,) = FINE[operation]
     assert isinstance(answer, bytes)
     with_cookie = answer.replace(b"\r\n", b"\r\nset-cookie: who=ada; path=/\r\n", 1)
@@ -174,10 +168,10 @@ async def test_our_own_http_client_keeps_no_cookies(clients: Clients, operation:
 
 
 @OPERATIONS
-async def test_tools_that_watch_httpx_see_our_own_client(
+async def test_tracing_tools_see_every_request(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tracing tools wrap httpx's `send`: each request goes through it, without the key."""
+    """Tools that wrap httpx's `send` see the request, but not the key."""
     seen: list[httpx.Request] = []
     of_httpx = httpx.Client if clients.kind == "sync" else httpx.AsyncClient
     send = of_httpx.send
@@ -194,8 +188,8 @@ async def test_tools_that_watch_httpx_see_our_own_client(
         assert [(one.method, str(one.url)) for one in seen] == [(arrived.method, server.url + arrived.path)]
 
 
-async def test_an_http_client_of_the_callers_is_not_closed(clients: Clients) -> None:
-    """Closing Millis leaves the caller's httpx client, and its connection, open."""
+async def test_closing_millis_does_not_close_a_custom_client(clients: Clients) -> None:
+    """The custom client and its connection stay open."""
     theirs = clients.httpx_client()
     with Loopback(copied()) as server:
         for _ in range(2):
@@ -207,8 +201,8 @@ async def test_an_http_client_of_the_callers_is_not_closed(clients: Clients) -> 
 
 
 @OPERATIONS
-async def test_a_transport_for_tests_works_as_it_is(clients: Clients, operation: str) -> None:
-    """An httpx.MockTransport is all that a user's test needs."""
+async def test_httpx_mock_transport_works(clients: Clients, operation: str) -> None:
+    """A user's tests can use `httpx.MockTransport`."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=b"data: Hello\n\n" if operation == "chat" else b'{"id": "-Onew"}')
@@ -220,19 +214,19 @@ async def test_a_transport_for_tests_works_as_it_is(clients: Clients, operation:
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
-        (lambda: Millis(KEY, http_client=httpx.AsyncClient()), "httpx.Client, not AsyncClient"),  # type: ignore[arg-type] # the slip that is tested
-        (lambda: AsyncMillis(KEY, http_client=httpx.Client()), 'httpx.AsyncClient or "aiohttp", not Client'),  # type: ignore[arg-type] # the slip that is tested
+        (lambda: Millis(KEY, http_client=httpx.AsyncClient()), "httpx.Client, .*AsyncClient"),  # type: ignore[arg-type] # the mistake under test
+        (lambda: AsyncMillis(KEY, http_client=httpx.Client()), 'httpx.AsyncClient or "aiohttp", .*Client'),  # type: ignore[arg-type] # the mistake under test
     ],
 )
-def test_an_http_client_of_the_wrong_kind_is_refused(make: Callable[[], object], wanted: str) -> None:
-    """The sync client takes no async httpx client, nor the other way round."""
+def test_an_http_client_of_the_wrong_kind_is_rejected(make: Callable[[], object], wanted: str) -> None:
+    """The sync client needs an httpx.Client, and the async client an httpx.AsyncClient."""
     with pytest.raises(ConfigurationError, match=f"http_client: must be an {wanted}"):
         make()
 
 
 @OPERATIONS
-async def test_a_closed_client_says_so(clients: Clients, operation: str) -> None:
-    """After closing, a call is refused before anything is sent, whosever the httpx client is."""
+async def test_a_closed_client_raises_an_error(clients: Clients, operation: str) -> None:
+    """The error is raised before a request is sent, with the default client and with a custom one."""
     with Loopback(FINE[operation]) as server:
         for arguments in ({}, {"http_client": clients.httpx_client()}):
             millis = clients.client(server.url, **arguments)
@@ -244,8 +238,8 @@ async def test_a_closed_client_says_so(clients: Clients, operation: str) -> None
     assert len(server.requests) == 2
 
 
-async def test_a_closed_http_client_of_the_callers_says_so(clients: Clients) -> None:
-    """A client that its owner closed is a ConfigurationError, not httpx's RuntimeError."""
+async def test_a_closed_custom_client_raises_our_error(clients: Clients) -> None:
+    """The error is a ConfigurationError instead of httpx's RuntimeError."""
     theirs = clients.httpx_client()
     if isinstance(theirs, httpx.AsyncClient):
         await theirs.aclose()
@@ -256,10 +250,10 @@ async def test_a_closed_http_client_of_the_callers_says_so(clients: Clients) -> 
 
 
 @OPERATIONS
-async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
+async def test_requests_to_loopback_do_not_use_a_proxy(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key goes to this machine in the clear, so it passes through no proxy on its way."""
+    """The key is sent unencrypted to this machine, so a proxy must not see it."""
     with Loopback(FINE[operation]) as server, Loopback([http(502)]) as proxy:
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -276,7 +270,7 @@ async def test_no_proxy_of_the_environment_sees_what_goes_to_loopback(
 async def test_certificates_are_checked_and_loaded_only_for_https(
     clients: Clients, base_url: str, certificates: bool
 ) -> None:
-    """Loading them takes longer than a call to this machine; without any, no TLS is trusted."""
+    """Loading them takes longer than a local call. Without loaded certificates, no TLS server is trusted."""
     made: list[dict[str, Any]] = []
 
     def note(self: object, **options: Any) -> None:
@@ -296,7 +290,7 @@ async def test_certificates_are_checked_and_loaded_only_for_https(
 async def test_a_certificate_from_the_environment_is_trusted_on_every_host(
     clients: Clients, host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SSL_CERT_FILE counts for a server on this machine, too."""
+    """SSL_CERT_FILE also applies to servers on this machine."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with SecureLoopback(certificate, copied()) as server:
         url = f"https://{host}:{server.address.rpartition(':')[2]}"
@@ -304,10 +298,10 @@ async def test_a_certificate_from_the_environment_is_trusted_on_every_host(
 
 
 @OPERATIONS
-async def test_the_log_has_one_line_for_each_attempt(
+async def test_every_attempt_is_logged(
     clients: Clients, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At DEBUG, method, path, outcome, attempt and milliseconds; no body."""
+    """The DEBUG line has the method, path, status, attempt and duration, but no body."""
     caplog.set_level(logging.DEBUG, "millis_wrapper")
     with Loopback([http(429, "secret reason")], FINE[operation]) as server:
         await call(clients.patient(server.url), operation)
@@ -318,28 +312,28 @@ async def test_the_log_has_one_line_for_each_attempt(
     assert lines == [f"POST {path} -> 429 (attempt 1, 0.0 ms)", f"POST {path} -> 200 (attempt 2, 0.0 ms)"]
 
 
-def test_repr_shows_the_host_and_no_key() -> None:
-    """Which service a client talks to can be seen, and whose key it is only by its last four letters."""
+def test_the_repr_of_a_client_masks_the_key() -> None:
+    """The repr shows the URL and the last four characters of the key."""
     assert repr(Millis(KEY, region="eu")) == "Millis('https://api-eu-west.millis.ai', api_key='****ts99')"
     assert repr(AsyncMillis(KEY)) == "AsyncMillis('https://api-west.millis.ai', api_key='****ts99')"
 
 
 def test_threads_may_share_a_client() -> None:
-    """Calls from many threads at once do not wait for each other, nor mix their answers."""
+    """Concurrent calls do not wait for each other, and every call gets its own response."""
     together = threading.Barrier(8)
-    answers: list[str] = []
+    texts: list[str] = []
     with (
         Loopback([lambda peer: together.wait(5), *reply("Hello")]) as server,
         Millis(KEY, base_url=server.url) as millis,
     ):
 
         def talk(number: int) -> None:
-            answers.append(millis.chat.send(f"{number}", agent_id="-Oabc").text)
+            texts.append(millis.chat.send(f"{number}", agent_id="-Oabc").text)
 
         threads = [threading.Thread(target=talk, args=[number]) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert answers == ["Hello"] * 8
+    assert texts == ["Hello"] * 8
     assert {body["messages"][0]["content"] for body in server.bodies} == set("01234567")

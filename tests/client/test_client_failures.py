@@ -1,4 +1,4 @@
-"""What goes wrong between the client and the service, and how often the service then hears of a call."""
+"""Connection failures: the raised error, and how often the request is sent."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ from millis_wrapper import (
 
 pytestmark = pytest.mark.anyio
 
-MAY_HAVE_HAPPENED = {
-    "chat": "the service may have acted on it",
-    "duplicate": "a copy may exist, check before you retry",
+MAY_BE_PROCESSED = {
+    "chat": "may have acted",
+    "duplicate": "a copy may exist",
 }
 
-NO_ANSWER: dict[str, Answer] = {
+NO_RESPONSE: dict[str, Answer] = {
     "reset": [reset],
     "closed": [close],
     "half a status line": [b"HTTP/1.1 2", close],
     "half the headers": [b"HTTP/1.1 200 OK\r\ncontent-ty", close],
     "reset in the headers": [b"HTTP/1.1 200 OK\r\ncontent-ty", reset],
-    "no HTTP": [b"220 mail.example ESMTP\r\n\r\n", close],
+    "not HTTP": [b"220 mail.example ESMTP\r\n\r\n", close],
     "headers without an end": [b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 300_000, close],
 }
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
-async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
+@pytest.mark.parametrize("answer", NO_RESPONSE.values(), ids=NO_RESPONSE.keys())
+async def test_a_request_without_a_response_is_not_retried(
     clients: Clients, operation: str, answer: Answer
 ) -> None:
-    """Once it is on its way it counts as done: the error says what may have happened."""
+    """Once sent, a request may have been processed, and the error says so."""
     with Loopback(answer, FINE[operation]) as server:
         client = clients.patient(server.url)
-        with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
+        with pytest.raises(APIConnectionError, match=MAY_BE_PROCESSED[operation]) as caught:
             await call(client, operation)
     assert caught.value.maybe_processed
     assert isinstance(caught.value.__cause__, httpx.RequestError)
@@ -70,8 +70,8 @@ async def test_a_request_that_was_sent_and_not_answered_is_not_sent_again(
 
 
 @OPERATIONS
-async def test_a_refused_connection_is_tried_again(clients: Clients, operation: str) -> None:
-    """Where there was no connection nothing was sent, so it is tried again, after waits that double."""
+async def test_a_refused_connection_is_retried(clients: Clients, operation: str) -> None:
+    """Nothing was sent, so the client retries the request with growing delays."""
     client = clients.patient(f"http://{nowhere()}", max_retries=4)
     with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
         await call(client, operation)
@@ -80,10 +80,8 @@ async def test_a_refused_connection_is_tried_again(clients: Clients, operation: 
 
 
 @OPERATIONS
-async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
-    clients: Clients, operation: str
-) -> None:
-    """A handshake that fails has carried no request, so it is tried again, and counted."""
+async def test_a_failed_tls_handshake_is_retried(clients: Clients, operation: str) -> None:
+    """The request is not sent during the handshake."""
     with Loopback(FINE[operation]) as server:
         client = clients.patient(f"https://{server.address}")
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
@@ -111,18 +109,18 @@ async def test_tls_on_a_port_that_speaks_none_is_a_connection_that_was_not_made(
         (httpx.DecodingError, APIConnectionError, True),
     ],
 )
-async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
+async def test_only_failures_before_the_request_is_sent_are_retried(
     clients: Clients,
     operation: str,
     failure: type[httpx.RequestError],
     kind: type[APIConnectionError],
     sent: bool,
 ) -> None:
-    """Each of httpx's failures becomes ours, and only those without a connection are sent again."""
-    asked: list[httpx.Request] = []
+    """Exceptions of httpx become our errors. The client retries only those without a connection."""
+    sent_requests: list[httpx.Request] = []
 
     def fail(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        sent_requests.append(request)
         raise failure("")
 
     theirs = clients.httpx_client(transport=httpx.MockTransport(fail))
@@ -131,7 +129,7 @@ async def test_only_what_httpx_raises_before_it_writes_is_tried_again(
         await call(client, operation)
     assert type(caught.value) is kind
     assert caught.value.maybe_processed is sent
-    assert len(asked) == (1 if sent else 3)
+    assert len(sent_requests) == (1 if sent else 3)
 
 
 HALF = b'{"id": "-Onew", "na'
@@ -144,23 +142,21 @@ CUT: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT.keys())
-async def test_half_an_answer_to_duplicate_is_handed_over_and_not_asked_for_again(
-    clients: Clients, answer: Answer
-) -> None:
-    """The copy may exist, and its id may have come: the error holds what had come."""
+async def test_a_cut_off_response_to_duplicate_is_not_retried(clients: Clients, answer: Answer) -> None:
+    """A copy may exist, and its id may be in the received part, which the error has."""
     with Loopback(answer, copied()) as server:
         client = clients.patient(server.url)
         with pytest.raises(APIConnectionError, match="a copy may exist") as caught:
             await call(client, "duplicate")
     assert caught.value.maybe_processed
-    # What a reset takes back of bytes that were under way is the system's choice.
+    # A reset may discard bytes that have not been read, depending on the operating system.
     assert caught.value.body in (HALF.decode(), "") if reset in answer else caught.value.body == HALF.decode()
     assert (len(server.requests), client.slept) == (1, [])
 
 
 @pytest.mark.parametrize("broken", [close, reset])
-async def test_a_chat_that_breaks_off_is_not_sent_again(clients: Clients, broken: Step) -> None:
-    """After the first byte of a reply there is no second attempt; the text so far is handed over."""
+async def test_a_chat_whose_reply_is_cut_off_is_not_retried(clients: Clients, broken: Step) -> None:
+    """The error has the text received before the cut."""
     rest: Answer = [STREAM + said("Hel"), broken]
     with Loopback(rest, reply("Hello")) as server:
         client = clients.patient(server.url)
@@ -172,10 +168,8 @@ async def test_a_chat_that_breaks_off_is_not_sent_again(clients: Clients, broken
 
 
 @OPERATIONS
-async def test_a_connection_that_the_server_closed_while_idle_is_not_used(
-    clients: Clients, operation: str
-) -> None:
-    """A close that has arrived by the time of the next call costs a new connection, and no error."""
+async def test_a_connection_that_the_server_closed_is_not_reused(clients: Clients, operation: str) -> None:
+    """If the close arrives before the next call, the client opens a new connection without an error."""
     closed = threading.Event()
     with Loopback([*FINE[operation], close, lambda _: closed.set()], FINE[operation]) as server:
         client = clients.patient(server.url)
@@ -187,14 +181,14 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used(
 
 @OPERATIONS
 @pytest.mark.parametrize("broken", [close, reset])
-async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_counts_as_sent(
+async def test_a_connection_that_the_server_closes_during_sending_counts_as_sent(
     clients: Clients, operation: str, broken: Step
 ) -> None:
-    """Nobody can tell whether the service read it, so it is not sent again."""
+    """The client cannot know whether the service read the request, so it does not retry."""
     with Loopback([*FINE[operation], Peer.begins, broken], FINE[operation]) as server:
         client = clients.patient(server.url)
         await call(client, operation)
-        with pytest.raises(APIConnectionError, match=MAY_HAVE_HAPPENED[operation]) as caught:
+        with pytest.raises(APIConnectionError, match=MAY_BE_PROCESSED[operation]) as caught:
             await call(client, operation)
     assert caught.value.maybe_processed
     assert (server.connections, len(server.requests), client.slept) == (1, 1, [])
@@ -202,8 +196,10 @@ async def test_a_connection_that_the_server_closes_at_the_moment_of_sending_coun
 
 @pytest.mark.parametrize("answer", [[http(200)], [http(204)], [STREAM + END], [http(200, "null")]])
 @OPERATIONS
-async def test_an_empty_success_is_an_error(clients: Clients, operation: str, answer: Answer) -> None:
-    """A success that says nothing is an UnexpectedResponseError, and is not asked for again."""
+async def test_an_empty_success_response_is_an_error(
+    clients: Clients, operation: str, answer: Answer
+) -> None:
+    """The client raises UnexpectedResponseError and does not retry."""
     with Loopback(answer, FINE[operation]) as server, pytest.raises(UnexpectedResponseError):
         await call(clients.patient(server.url), operation)
     assert len(server.requests) == 1
@@ -211,14 +207,14 @@ async def test_an_empty_success_is_an_error(clients: Clients, operation: str, an
 
 @pytest.mark.parametrize("ending", [[close], [reset], [until_left]], ids=["closed", "reset", "stalled"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
-async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
+async def test_a_copy_is_returned_if_only_the_end_of_the_body_is_missing(
     clients: Clients, framing: str, ending: Answer
 ) -> None:
-    """A duplicate that worked hands over its id: JSON that can be read came whole."""
-    answer = b'{"config": {"prompt": "%s"}, "id": "-Onew"}' % (b"x" * 5000)
+    """A body that is complete JSON contains the entire copy."""
+    body = b'{"config": {"prompt": "%s"}, "id": "-Onew"}' % (b"x" * 5000)
     head = {
-        "chunked": b"transfer-encoding: chunked\r\n\r\n" + chunk(answer),
-        "length": b"content-length: %d\r\n\r\n" % (len(answer) + 1) + answer,
+        "chunked": b"transfer-encoding: chunked\r\n\r\n" + chunk(body),
+        "length": b"content-length: %d\r\n\r\n" % (len(body) + 1) + body,
     }[framing]
     with Loopback([b"HTTP/1.1 200 OK\r\n" + head, linger(0.05), *ending]) as server:
         made = await clients.client(server.url, timeout=Timeout(idle=1)).agents.duplicate("-Oabc")
@@ -226,17 +222,17 @@ async def test_a_copy_whose_answer_lacks_only_its_ending_is_handed_over(
     assert len(server.requests) == 1
 
 
-async def test_all_that_came_of_an_answer_that_broke_off_is_handed_over(clients: Clients) -> None:
-    """The id of a copy that was made may be anywhere in it."""
-    answer = b'{"config": {"prompt": "%s"}, "id": "-Onew", "name": "' % (b"x" * 5000)
-    cut: Answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + answer, close]
+async def test_the_error_of_a_cut_off_response_has_the_entire_received_part(clients: Clients) -> None:
+    """The id of the copy may be anywhere in it."""
+    body = b'{"config": {"prompt": "%s"}, "id": "-Onew", "name": "' % (b"x" * 5000)
+    cut: Answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + body, close]
     with Loopback(cut) as server, pytest.raises(APIConnectionError) as caught:
         await call(clients.client(server.url), "duplicate")
-    assert caught.value.body == answer.decode()
+    assert caught.value.body == body.decode()
 
 
-async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twice(clients: Clients) -> None:
-    """Its failure says nothing of our request, which was answered."""
+async def test_a_failing_event_hook_does_not_cause_a_second_copy(clients: Clients) -> None:
+    """The service has already responded when the hook's own request fails."""
 
     def report(response: httpx.Response) -> None:
         httpx.post(f"http://{nowhere()}/metrics")
@@ -252,8 +248,8 @@ async def test_a_hook_of_the_callers_that_finds_no_connection_does_not_copy_twic
     assert len(server.requests) == 1
 
 
-async def test_a_hook_of_the_callers_may_take_out_the_key(clients: Clients) -> None:
-    """Whoever logs requests may well do so; the copy is handed over all the same."""
+async def test_an_event_hook_may_remove_the_key(clients: Clients) -> None:
+    """A hook that logs requests may remove the key, and the copy is returned."""
 
     def remove(response: httpx.Response) -> None:
         del response.request.headers["authorization"]
@@ -269,28 +265,24 @@ async def test_a_hook_of_the_callers_may_take_out_the_key(clients: Clients) -> N
 
 
 @OPERATIONS
-async def test_a_hook_of_the_callers_that_reads_the_body_away_is_told_of(
-    clients: Clients, operation: str
-) -> None:
-    """What it took cannot be read twice; that is an error of ours as well."""
+async def test_an_event_hook_that_consumes_the_body_is_an_error(clients: Clients, operation: str) -> None:
+    """The body cannot be read twice; the caller gets one of our errors."""
 
-    def read_away(response: httpx.Response) -> None:
+    def read_body(response: httpx.Response) -> None:
         list(response.iter_raw())
 
-    async def read_away_async(response: httpx.Response) -> None:
-        _ = [piece async for piece in response.aiter_raw()]
+    async def read_body_async(response: httpx.Response) -> None:
+        _ = [chunk async for chunk in response.aiter_raw()]
 
     theirs = clients.httpx_client()
-    theirs.event_hooks = {"response": [read_away_async if clients.kind != "sync" else read_away]}
+    theirs.event_hooks = {"response": [read_body_async if clients.kind != "sync" else read_body]}
     with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
         await call(clients.client(server.url, http_client=theirs), operation)
 
 
 @OPERATIONS
-async def test_a_hook_of_the_callers_that_closes_the_answer_is_told_of(
-    clients: Clients, operation: str
-) -> None:
-    """By then its connection may serve another call, so nothing is read from it."""
+async def test_an_event_hook_that_closes_the_response_is_an_error(clients: Clients, operation: str) -> None:
+    """Its connection may already serve another call, so the client does not read from it."""
 
     async def close_async(response: httpx.Response) -> None:
         await response.aclose()

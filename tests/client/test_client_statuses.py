@@ -1,4 +1,4 @@
-"""What an answer with an error status becomes, and which of them are tried again."""
+"""Error statuses: the raised error, and which statuses are retried."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ BROKEN_CHUNKS = b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(
 
 @OPERATIONS
 @pytest.mark.parametrize("location", ["/elsewhere", "http://a:b/", "mailto:x", "javascript:1", "x" * 70_000])
-async def test_a_redirect_is_an_error_wherever_it_leads(
-    clients: Clients, operation: str, location: str
-) -> None:
-    """No redirect is followed, and an address that is none does not come out as an httpx error."""
+async def test_a_redirect_is_an_error(clients: Clients, operation: str, location: str) -> None:
+    """No redirect is followed, and an invalid location does not raise an httpx error."""
     with (
         Loopback([http(307, "moved", {"location": location})], FINE[operation]) as server,
         pytest.raises(MillisError, match=r"redirect|location header") as caught,
@@ -45,10 +43,10 @@ STATUSES = [302, 400, 401, 403, 404, 408, 409, 418, 422, 425, 429, 500, 502, 503
 @OPERATIONS
 @pytest.mark.parametrize("retry_after", [None, "7"])
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
+async def test_only_429_and_503_with_retry_after_are_retried(
     clients: Clients, operation: str, status: int, retry_after: str | None
 ) -> None:
-    """429 for both, 503 with a Retry-After for chat; any other status is reported at once."""
+    """The client retries both operations after 429, and a chat after 503 with Retry-After."""
     headers = {} if retry_after is None else {"retry-after": retry_after}
     with Loopback([http(status, '{"detail": "no"}', headers)], FINE[operation]) as server:
         client = clients.patient(server.url)
@@ -66,8 +64,8 @@ async def test_a_status_is_tried_again_only_where_the_service_did_no_work(
 
 
 @OPERATIONS
-async def test_a_429_that_stays_is_reported_after_the_last_attempt(clients: Clients, operation: str) -> None:
-    """Two retries by default; then the last answer is the error."""
+async def test_a_repeated_429_is_raised_after_the_last_attempt(clients: Clients, operation: str) -> None:
+    """After two retries, the last response is raised."""
     with Loopback([http(429, "slow down", {"retry-after": "7"})]) as server:
         client = clients.patient(server.url)
         with pytest.raises(RateLimitError, match="slow down") as caught:
@@ -79,17 +77,17 @@ async def test_a_429_that_stays_is_reported_after_the_last_attempt(clients: Clie
 @pytest.mark.parametrize(
     ("retry_after", "slept"),
     [
-        ("25", [25.0, 25.0]),  # a third would end after 60 s
-        ("31", []),  # longer than we wait
+        ("25", [25.0, 25.0]),  # the third delay would end after 60 s
+        ("31", []),  # longer than max_delay
         ("0", [0.0] * 5),
         ("Wed, 21 Oct 2015 07:28:00 GMT", [0.0] * 5),
         ("soon", [0.5, 1.0, 2.0, 4.0, 8.0]),
     ],
 )
-async def test_retry_after_is_obeyed_within_the_bounds(
+async def test_retry_after_is_obeyed_within_the_limits(
     clients: Clients, retry_after: str, slept: list[float]
 ) -> None:
-    """Seconds or a date are waited for, up to the longest wait and the total."""
+    """The client waits for a delay or until a date, up to `max_delay` and `max_elapsed`."""
     with Loopback([http(429, "", {"retry-after": retry_after})]) as server:
         client = clients.patient(server.url, max_retries=5)
         with pytest.raises(RateLimitError):
@@ -99,8 +97,8 @@ async def test_retry_after_is_obeyed_within_the_bounds(
 
 
 @OPERATIONS
-async def test_no_retries_means_one_attempt(clients: Clients, operation: str) -> None:
-    """`max_retries=0` sends once, whatever comes."""
+async def test_max_retries_0_means_one_attempt(clients: Clients, operation: str) -> None:
+    """The request is sent once, whatever the status."""
     with Loopback([http(429, "", {"retry-after": "0"})]) as server, pytest.raises(RateLimitError):
         await call(clients.client(server.url, max_retries=0), operation)
     assert len(server.requests) == 1
@@ -109,13 +107,11 @@ async def test_no_retries_means_one_attempt(clients: Clients, operation: str) ->
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b'"text"', b'["list"]', b"<html>no</html>", b"\xff\xfe", b'{"detail": ', b"[" * 100_000],
-    ids=["empty", "null", "string", "list", "html", "no utf-8", "half a JSON", "deep"],
+    ids=["empty", "null", "string", "list", "html", "not UTF-8", "incomplete JSON", "deep"],
 )
 @OPERATIONS
-async def test_an_error_status_with_any_body_is_the_right_class(
-    clients: Clients, operation: str, body: bytes
-) -> None:
-    """What the body holds cannot hide what the status says."""
+async def test_the_status_decides_the_error_class(clients: Clients, operation: str, body: bytes) -> None:
+    """The body does not matter."""
     with Loopback([http(500, body)]) as server, pytest.raises(InternalServerError) as caught:
         await call(clients.patient(server.url), operation)
     assert caught.value.status_code == 500
@@ -132,17 +128,19 @@ async def test_an_error_status_with_any_body_is_the_right_class(
     ],
     ids=["cut", "reset", "bad chunk", "bad gzip"],
 )
-async def test_an_error_status_whose_body_breaks_off_is_that_error(clients: Clients, answer: Answer) -> None:
-    """The status is the message; the body is a courtesy."""
+async def test_a_cut_off_body_does_not_change_the_error_of_the_status(
+    clients: Clients, answer: Answer
+) -> None:
+    """The error has the part of the body that arrived."""
     with Loopback(answer) as server, pytest.raises(InternalServerError) as caught:
-        # aiohttp does not wake its reader for a bad chunk that comes alone: there the limit ends the wait.
+        # A test that hangs here fails after the timeout.
         await call(clients.patient(server.url), "duplicate", timeout=3)
     assert caught.value.body in ("broken", "")
     assert len(server.requests) == 1
 
 
-async def test_an_endless_error_body_is_not_read_on_and_on(clients: Clients) -> None:
-    """Of an error's body only the start is read."""
+async def test_only_the_start_of_an_error_body_is_read(clients: Clients) -> None:
+    """The client stops reading an endless body and can send the next request."""
     with Loopback([b"HTTP/1.1 500 X\r\n\r\n", flood], copied()) as server:
         client = clients.patient(server.url)
         with pytest.raises(InternalServerError) as caught:
@@ -152,8 +150,8 @@ async def test_an_endless_error_body_is_not_read_on_and_on(clients: Clients) -> 
     assert server.connections == 2
 
 
-async def test_an_endless_answer_to_duplicate_is_not_read_on_and_on(clients: Clients) -> None:
-    """An answer that outgrows every agent is an error that keeps its start and says what may be."""
+async def test_an_endless_response_to_duplicate_is_an_error(clients: Clients) -> None:
+    """The error has the start of the body, and says that a copy may exist."""
     with (
         Loopback([b"HTTP/1.1 200 X\r\n\r\n", flood]) as server,
         pytest.raises(UnexpectedResponseError, match="a copy may exist") as caught,

@@ -1,4 +1,4 @@
-"""An async client and the event loops it is used in: connections belong to the loop that opened them."""
+"""An async client in several event loops. A connection belongs to the loop that opened it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from loopback import FINE, Loopback, copied, reply, until_left
 
 from millis_wrapper import APIConnectionError, AsyncMillis
 
-# Nobody can close a connection when its event loop, or its client, is gone: Python does, and says so.
+# Python closes the connections of an ended event loop or a deleted client, with a ResourceWarning.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("collected")]
 
 
 @pytest.mark.parametrize(
     ("engine", "backends"), [(None, ["asyncio", "asyncio", "trio"]), ("aiohttp", ["asyncio"] * 3)]
 )
-def test_an_async_client_works_in_one_event_loop_after_the_other(engine: Engine, backends: list[str]) -> None:
-    """Each event loop gets connections of its own."""
+def test_an_async_client_works_in_several_event_loops(engine: Engine, backends: list[str]) -> None:
+    """Each event loop gets its own connections."""
     with Loopback(reply("Hello")) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
 
@@ -33,10 +33,10 @@ def test_an_async_client_works_in_one_event_loop_after_the_other(engine: Engine,
 
 
 @OPERATIONS
-def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_was_sent(
+def test_a_request_of_a_custom_client_in_a_second_event_loop_may_have_been_sent(
     operation: str,
 ) -> None:
-    """The idle connection of a loop that is gone carries a request out, and cannot bring the answer."""
+    """The request can be sent on a connection of the ended loop, but the response cannot be read."""
     with Loopback(FINE[operation]) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=httpx.AsyncClient())
 
@@ -52,8 +52,8 @@ def test_a_lent_async_client_in_a_second_event_loop_does_not_claim_that_nothing_
 
 
 @ENGINES
-def test_two_clients_in_one_event_loop_have_nothing_in_common(engine: Engine) -> None:
-    """Closing one leaves the other's connection open."""
+def test_two_clients_in_one_event_loop_are_independent(engine: Engine) -> None:
+    """Closing one client does not close the connection of the other."""
 
     async def use(server: Loopback) -> None:
         first, second = (AsyncMillis(KEY, base_url=server.url, http_client=engine) for _ in range(2))
@@ -69,8 +69,8 @@ def test_two_clients_in_one_event_loop_have_nothing_in_common(engine: Engine) ->
 
 
 @ENGINES
-def test_a_client_that_is_forgotten_takes_its_connections_with_it(engine: Engine) -> None:
-    """In an event loop that lives for ever, clients that nobody closed do not pile up."""
+def test_a_garbage_collected_client_closes_its_connections(engine: Engine) -> None:
+    """Unclosed clients do not accumulate connections in a long-running event loop."""
 
     async def use(server: Loopback) -> None:
         await call(AsyncMillis(KEY, base_url=server.url, http_client=engine), "duplicate")
@@ -82,8 +82,8 @@ def test_a_client_that_is_forgotten_takes_its_connections_with_it(engine: Engine
 
 
 @pytest.mark.parametrize(("engine", "backend"), [(None, "asyncio"), (None, "trio"), ("aiohttp", "asyncio")])
-def test_connections_of_event_loops_that_are_gone_do_not_pile_up(engine: Engine, backend: str) -> None:
-    """One client for the program and one event loop for each call: the next clears the last away."""
+def test_connections_of_ended_event_loops_are_closed(engine: Engine, backend: str) -> None:
+    """A program with one client and one event loop per call does not accumulate connections."""
     with Loopback([*copied(), until_left], copied()) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
         anyio.run(call, millis, "duplicate", backend=backend)

@@ -1,4 +1,4 @@
-"""HTTP/2, with a client that is handed in: what the peer says it did not process may be sent again."""
+"""HTTP/2 with a custom client: a request is retried if the peer reports that it was not processed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ React = Callable[[Connection, int], None]
 
 
 class Service:
-    """Speaks HTTP/2 over TLS; does to each request what its list says, the last again and again."""
+    """An HTTP/2 server over TLS that handles each request with the next reaction; the last one repeats."""
 
     def __init__(self, context: ssl.SSLContext, reactions: list[React]) -> None:
         self._context = context
@@ -63,7 +63,7 @@ class Service:
             thread.join(5)
 
     def _connection(self, accepted: socket.socket) -> None:
-        # After a GOAWAY h2 takes nothing more.
+        # After a GOAWAY frame, h2 rejects further data.
         with (
             suppress(OSError, h2.exceptions.ProtocolError),
             self._context.wrap_socket(accepted, server_side=True) as peer,
@@ -81,10 +81,10 @@ class Service:
                 peer.sendall(connection.data_to_send())
 
 
-def answer(connection: Connection, stream: int) -> None:
+def respond(connection: Connection, stream: int) -> None:
     body = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\ndata: [DONE]\n\n'
     copied = json.dumps({"id": "-Ocopy", "config": {}}).encode()
-    # One answer that both operations can read would not be HTTP: the stream's own path tells them apart.
+    # The body depends on the operation, which the fixture `_operation` sets.
     connection.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
     connection.send_data(stream, body if _CHAT.is_set() else copied, end_stream=True)
 
@@ -96,15 +96,15 @@ def refuse(connection: Connection, stream: int) -> None:
     connection.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
 
 
-def break_off(connection: Connection, stream: int) -> None:
+def reset_stream(connection: Connection, stream: int) -> None:
     connection.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
 
 
-def go_away_below(connection: Connection, stream: int) -> None:
+def goaway_below(connection: Connection, stream: int) -> None:
     connection.close_connection(h2.errors.ErrorCodes.NO_ERROR, last_stream_id=0)
 
 
-def go_away_at(connection: Connection, stream: int) -> None:
+def goaway_at(connection: Connection, stream: int) -> None:
     connection.close_connection(h2.errors.ErrorCodes.NO_ERROR, last_stream_id=stream)
 
 
@@ -132,23 +132,23 @@ def _operation(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @OPERATIONS
-@pytest.mark.parametrize("unprocessed", [refuse, go_away_below])
-async def test_a_request_that_was_not_processed_is_sent_again(
+@pytest.mark.parametrize("unprocessed", [refuse, goaway_below])
+async def test_an_unprocessed_request_is_retried(
     clients: Clients, operation: str, unprocessed: React, certificate: Path
 ) -> None:
-    """RFC 9113, 8.7: REFUSED_STREAM, and GOAWAY below the stream's id, mean that nothing was done."""
-    with service(certificate, unprocessed, answer) as (running, trusted):
+    """REFUSED_STREAM and GOAWAY below the stream's id report an unprocessed request (RFC 9113, 8.7)."""
+    with service(certificate, unprocessed, respond) as (running, trusted):
         http = clients.httpx_client(http2=True, verify=trusted, trust_env=False)
         await call(clients.client(running.url, http_client=http), operation)
         assert running.requests == 2
 
 
 @OPERATIONS
-@pytest.mark.parametrize("broken", [break_off, go_away_at])
-async def test_a_request_that_may_have_been_processed_is_not(
+@pytest.mark.parametrize("broken", [reset_stream, goaway_at])
+async def test_a_request_that_may_have_been_processed_is_not_retried(
     clients: Clients, operation: str, broken: React, certificate: Path
 ) -> None:
-    """Any other end may have come after the work was done."""
+    """After any other end, the service may have processed the request."""
     with service(certificate, broken) as (running, trusted):
         http = clients.httpx_client(http2=True, verify=trusted, trust_env=False)
         with pytest.raises(APIConnectionError) as caught:
@@ -158,11 +158,11 @@ async def test_a_request_that_may_have_been_processed_is_not(
 
 
 @OPERATIONS
-async def test_a_request_that_found_no_free_stream_was_never_written(
+async def test_a_request_without_a_free_stream_was_not_sent(
     clients: Clients, operation: str, certificate: Path
 ) -> None:
-    """httpcore says so in words only, and httpx hands them on."""
-    with service(certificate, answer) as (running, trusted):
+    """httpcore reports this only in the message of its exception."""
+    with service(certificate, respond) as (running, trusted):
         http = clients.httpx_client(http2=True, verify=trusted, trust_env=False)
 
         def full(request: httpx.Request) -> None:

@@ -1,4 +1,4 @@
-"""Conversations over real HTTP: what is sent each turn, and what a turn leaves behind."""
+"""Conversations over real HTTP: the sent history, and the history after each turn."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def histories(server: Loopback) -> list[Any]:
     return [body["messages"] for body in server.bodies]
 
 
-async def test_the_whole_history_is_sent_each_turn(clients: Clients) -> None:
-    """The service keeps none: each turn brings all before it, with the same agent."""
+async def test_every_turn_sends_the_complete_history(clients: Clients) -> None:
+    """The service does not keep a history, so every turn sends all messages and the same agent."""
     with Loopback(reply("Hel", "lo"), reply("Sunny"), reply("Bye")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc", metadata={"name": "Ada"})
         async with talk:
@@ -59,7 +59,7 @@ async def test_the_whole_history_is_sent_each_turn(clients: Clients) -> None:
 
 
 async def test_nothing_is_sent_on_entering_or_leaving_the_block(clients: Clients) -> None:
-    """A conversation costs what its turns cost."""
+    """A conversation sends one request per turn and no other requests."""
     with Loopback(reply("Hello")) as server:
         async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             await talk.send("Hi")
@@ -70,18 +70,18 @@ async def test_nothing_is_sent_on_entering_or_leaving_the_block(clients: Clients
 
 FAILURES: dict[str, tuple[Answer, type[MillisError], str]] = {
     "status": ([http(500)], InternalServerError, ""),
-    "no answer": ([close], APIConnectionError, ""),
-    "no stream": ([http(200, "<html>")], UnexpectedResponseError, ""),
+    "no response": ([close], APIConnectionError, ""),
+    "not a stream": ([http(200, "<html>")], UnexpectedResponseError, ""),
     "cut": ([STREAM + said("Hel"), close], StreamInterruptedError, "Hel"),
     "error": ([STREAM + said("Hel") + event('{"error": "down"}')], StreamFailedError, "Hel"),
 }
 
 
 @pytest.mark.parametrize(("answer", "kind", "text"), FAILURES.values(), ids=FAILURES.keys())
-async def test_a_turn_that_failed_adds_nothing_and_can_be_said_again(
+async def test_a_failed_turn_adds_nothing_and_can_be_repeated(
     clients: Clients, answer: Answer, kind: type[MillisError], text: str
 ) -> None:
-    """Neither the user's message nor half a reply stays; the error has the partial text."""
+    """The history has no message of the failed turn; the error has the partial text."""
     with Loopback(reply("Hello"), answer, reply("Sunny")) as server:
         talk = clients.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
         await talk.send("Hi")
@@ -95,8 +95,8 @@ async def test_a_turn_that_failed_adds_nothing_and_can_be_said_again(
     assert len(talk.messages) == 4
 
 
-async def test_a_reply_left_early_is_kept_as_far_as_it_was_read_and_marked(clients: Clients) -> None:
-    """What the user heard is what the agent is reminded of."""
+async def test_the_read_part_of_a_reply_left_early_is_kept_and_marked(clients: Clients) -> None:
+    """The history contains the text that the user has read."""
     with Loopback([STREAM + said("Once "), until_left], reply("Sunny")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story") as stream:
@@ -109,7 +109,7 @@ async def test_a_reply_left_early_is_kept_as_far_as_it_was_read_and_marked(clien
 
 
 async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients) -> None:
-    """A turn of which nothing was heard is as if it had not been."""
+    """The history contains neither the message nor an empty reply."""
     with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story"):
@@ -119,8 +119,8 @@ async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients)
     assert histories(server)[1] == [user("Hi")]
 
 
-async def test_a_second_turn_is_refused_while_a_stream_is_open(clients: Clients) -> None:
-    """One turn at a time: the second is not sent, and the first goes on."""
+async def test_a_second_turn_is_rejected_while_a_stream_is_open(clients: Clients) -> None:
+    """The second turn is not sent, and the first one continues."""
     with Loopback([STREAM + said("Hel"), said("lo"), END]) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("Hi") as stream:
@@ -138,21 +138,21 @@ async def test_a_second_turn_is_refused_while_a_stream_is_open(clients: Clients)
     assert len(server.requests) == 2
 
 
-async def test_a_stream_that_is_not_opened_yet_is_a_turn_as_long_as_it_is_held(clients: Clients) -> None:
-    """A second one is refused; a stream that was dropped before it was opened is forgotten."""
+async def test_an_unopened_stream_is_a_turn_while_it_is_referenced(clients: Clients) -> None:
+    """A second turn is rejected. An unopened stream that is garbage-collected does not count."""
     with Loopback(reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         stream = talk.stream("Hi")
         with pytest.raises(ConfigurationError, match="not yet"):
             talk.stream("And?")
         assert (await stream.get_final_reply()).text == "Hello"
-        talk.stream("Never said")
+        talk.stream("Never sent")
         await talk.send("And?")
     assert histories(server) == [[user("Hi")], [user("Hi"), agent("Hello"), user("And?")]]
 
 
-async def test_leaving_the_block_closes_the_stream_that_is_open(clients: Clients) -> None:
-    """What was read of it is kept."""
+async def test_leaving_the_block_closes_the_open_stream(clients: Clients) -> None:
+    """The text read before that is kept."""
     with Loopback([STREAM + said("Once "), until_left]) as server:
         async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             stream = talk.stream("A story")
@@ -163,11 +163,11 @@ async def test_leaving_the_block_closes_the_stream_that_is_open(clients: Clients
     assert len(server.requests) == 1
 
 
-async def test_a_stream_that_was_closed_unread_leaves_the_conversation_free(clients: Clients) -> None:
-    """A turn that was prepared and dropped is no turn."""
+async def test_a_stream_that_is_closed_unread_does_not_block_the_conversation(clients: Clients) -> None:
+    """The history does not contain the turn."""
     with Loopback(reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
-        stream = talk.stream("Never said")
+        stream = talk.stream("Never sent")
         await stream.close()
         with pytest.raises(StreamInterruptedError):
             await stream.until_done()
@@ -175,20 +175,20 @@ async def test_a_stream_that_was_closed_unread_leaves_the_conversation_free(clie
     assert histories(server) == [[user("Hi")]]
 
 
-async def test_a_turn_that_cannot_be_sent_leaves_the_conversation_free(clients: Clients) -> None:
-    """A mistake in a turn is a ConfigurationError, and the next turn is not blamed for it."""
+async def test_a_turn_that_cannot_be_sent_does_not_block_the_conversation(clients: Clients) -> None:
+    """An invalid turn raises ConfigurationError, and the next turn works."""
     with Loopback(reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         with pytest.raises(ConfigurationError, match=r"messages\[0\].content"):
             await talk.send("\ud800")
         with pytest.raises(ConfigurationError, match=r"^text: .*list$"):
-            await talk.send(["Hi"])  # type: ignore[arg-type] # the slip that is tested
+            await talk.send(["Hi"])  # type: ignore[arg-type] # the mistake under test
         await talk.send("Hi")
     assert histories(server) == [[user("Hi")]]
 
 
-async def test_a_history_can_be_loaded_and_taken_out(clients: Clients) -> None:
-    """What was loaded is sent as it was then, `messages` is a copy, and a bad history changes nothing."""
+async def test_a_history_can_be_loaded_and_read(clients: Clients) -> None:
+    """The history is copied when it is loaded and when it is read, and an invalid history changes nothing."""
     called = {**agent(""), "tool_calls": [{"id": "1", "new": 1}]}
     loaded = [user("Hi"), called, {"role": "tool", "content": "42", "tool_call_id": "1"}]
     before = copy.deepcopy(loaded)
@@ -206,14 +206,14 @@ async def test_a_history_can_be_loaded_and_taken_out(clients: Clients) -> None:
 
 
 async def test_a_conversation_checks_its_agent_at_once(clients: Clients) -> None:
-    """Without an agent there is no conversation, and nothing is sent to find that out."""
+    """Without an agent, creating a conversation raises an error and sends nothing."""
     with Loopback(reply("Hello")) as server, pytest.raises(ConfigurationError, match="agent_id"):
         clients.client(server.url).chat.conversation()
     assert server.connections == 0
 
 
-async def test_a_turn_that_is_cancelled_while_it_is_read_can_be_said_again() -> None:
-    """A time limit of the caller's is no decision to keep what had come."""
+async def test_a_turn_that_is_canceled_while_it_is_read_can_be_repeated() -> None:
+    """A timeout of the caller does not add the partial reply to the history."""
     with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             talk = millis.chat.conversation(agent_id="-Oabc")
@@ -226,8 +226,8 @@ async def test_a_turn_that_is_cancelled_while_it_is_read_can_be_said_again() -> 
     assert talk.messages == [user("A story"), agent("Hello")]
 
 
-def test_a_turn_that_ctrl_c_ends_while_it_is_read_can_be_said_again() -> None:
-    """So it is with Ctrl-C, which comes while the next piece is waited for."""
+def test_a_turn_that_ctrl_c_stops_while_it_is_read_can_be_repeated() -> None:
+    """Ctrl-C arrives while the client waits for the next event. The history does not change."""
 
     class Body(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:

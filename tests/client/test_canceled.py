@@ -1,4 +1,4 @@
-"""Promise 8 for cancelled calls: connections and slots of the pool come back, however often and whenever."""
+"""Canceled calls release their connections and their slots in the pool (promise 8 of the design)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ pytestmark = [
 
 
 def sockets() -> int:
-    """Return how many sockets this process has open."""
+    """Return the number of open sockets of this process."""
     gc.collect()
     links: list[str] = []
     for descriptor in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the one that lists them
+        with suppress(OSError):  # the descriptor of the directory itself
             links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
     return sum(link.startswith("socket:") for link in links)
 
@@ -42,8 +42,8 @@ def was_asked(server: Loopback, times: int) -> bool:
 
 
 @ENGINES
-async def test_a_call_that_is_cancelled_twice_gives_its_connection_back(engine: Engine) -> None:
-    """The second cancel comes while the first one is closing the connection."""
+async def test_a_call_that_is_canceled_twice_releases_its_connection(engine: Engine) -> None:
+    """The second cancellation arrives while the first one is closing the connection."""
     stalled: list[Answer] = [[HEAD + said("Hel"), until_left]] * 10
     with Loopback(*stalled, reply("again")) as server:
         async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
@@ -56,14 +56,14 @@ async def test_a_call_that_is_cancelled_twice_gives_its_connection_back(engine: 
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            # The server keeps its ends, which count as well, until it has seen ours go.
+            # The server's sockets count, too, until it has noticed that the client closed its own.
             await until(lambda: sockets() <= before)
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
 
 
 @ENGINES
-async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open(engine: Engine) -> None:
-    """While waiting for a connection, right after it was made, while sending, while reading."""
+async def test_calls_that_are_canceled_at_any_moment_leave_no_socket_open(engine: Engine) -> None:
+    """The moments include waiting for a connection, connecting, sending and reading."""
     moments = random.Random(5)
     clock = asyncio.get_running_loop().time
     with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
@@ -80,12 +80,12 @@ async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open(engin
                         await millis.chat.send("Hi", agent_id="-Oabc")
 
             await first_text()
-            began = clock()
+            started = clock()
             await asyncio.gather(*(first_text() for _ in range(30)))
-            longest = 2 * (clock() - began)  # what such calls need on this machine to get that far, and more
+            longest = 2 * (clock() - started)  # longer than such calls take on this machine
             for _ in range(10):
                 await asyncio.gather(*(one(longest) for _ in range(30)))
-            # Connections that are kept for the next call are no leak.
+            # Idle connections that are kept for the next call do not count as leaks.
             kept = 2 * 100
             await until(lambda: sockets() <= before + kept)
         await until(lambda: sockets() <= before)
@@ -93,8 +93,8 @@ async def test_calls_that_are_cancelled_at_any_moment_leave_no_socket_open(engin
 
 
 @ENGINES
-async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back(engine: Engine) -> None:
-    """The other side does not even accept; a hundred of those, and the client still works."""
+async def test_a_call_that_is_canceled_while_it_connects_releases_its_slot(engine: Engine) -> None:
+    """After a hundred canceled connection attempts, the client still works."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, Loopback(reply("again")) as server:
         address = full.getsockname()
         fillers = [socket.socket() for _ in range(3)]
@@ -116,19 +116,19 @@ async def test_a_call_that_is_cancelled_while_it_connects_gives_its_slot_back(en
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
 
 
-def no_tls(peer: Peer) -> None:
-    """Answer the client's hello with something that is not TLS."""
+def not_tls(peer: Peer) -> None:
+    """Reply to the TLS handshake with data that is not TLS."""
     peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
     peer.begins()
     peer.send(b"this is not TLS\r\n\r\n")
     peer.close()
 
 
-async def test_tls_failures_behind_a_proxy_hold_no_slot(
+async def test_tls_failures_behind_a_proxy_leave_no_socket_open(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """httpcore keeps the connection of each; the client's own pool is replaced."""
-    with Loopback([no_tls]) as proxy:
+    """httpcore keeps these connections, so the client replaces its pool."""
+    with Loopback([not_tls]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("https_proxy", proxy.url)
         millis = clients.client("https://millis.invalid", max_retries=0)
@@ -142,7 +142,7 @@ async def test_tls_failures_behind_a_proxy_hold_no_slot(
 
 
 def pools_of(millis: AsyncMillis) -> list[Pool]:
-    """Return the pools of a client that are not closed."""
+    """Return the open pools of a client."""
     by_loop = millis._transport._pools.values()  # pyright: ignore[reportPrivateUsage]
     return [pool for pools in by_loop for pool in pools if not pool.client.is_closed]
 
@@ -152,20 +152,20 @@ def retired_pools(millis: AsyncMillis) -> list[Pool]:
 
 
 def slots_in_use(millis: AsyncMillis) -> int:
-    """Return how many connections the pools hold that nobody uses and nobody can use again."""
+    """Return the number of connections in the pools that are neither idle nor closed."""
     used = 0
     for pool in pools_of(millis):
-        client: Any = pool.client  # Any: nothing public shows its pools
+        client: Any = pool.client  # Any, because the pools of httpx are private
         for transport in (client._transport, *filter(None, client._mounts.values())):
             used += sum(not (one.is_idle() or one.is_closed()) for one in transport._pool.connections)
     return used
 
 
-async def test_a_tls_failure_behind_a_proxy_keeps_no_slot_of_the_pool(
+async def test_a_tls_failure_behind_a_proxy_releases_its_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """httpcore counts such a connection for ever, so the pool that holds it is not used again."""
-    with Loopback([no_tls]) as proxy:
+    """httpcore never releases the slot, so the client does not use that pool again."""
+    with Loopback([not_tls]) as proxy:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, proxy.url)
         async with AsyncMillis(KEY, base_url="https://millis.invalid", max_retries=0) as millis:
@@ -175,12 +175,12 @@ async def test_a_tls_failure_behind_a_proxy_keeps_no_slot_of_the_pool(
             await until(lambda: slots_in_use(millis) == 0)
 
 
-# A third cancel breaks into the closing of a connection: Python closes it when it is collected, and says so.
+# A third cancellation interrupts the closing of a connection, which Python then closes with a warning.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("longest", [0.002, 0.02])
-async def test_no_cancelled_call_keeps_a_slot_of_the_pool(longest: float) -> None:
-    """Whether it waited, connected, sent or read: the pool in use has as many free slots as before."""
+async def test_a_canceled_call_releases_its_slot_of_the_pool(longest: float) -> None:
+    """After cancellations while waiting, connecting, sending and reading, all slots are free."""
     moments = random.Random(7)
     with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
@@ -200,8 +200,8 @@ async def test_no_cancelled_call_keeps_a_slot_of_the_pool(longest: float) -> Non
             await until(lambda: not retired_pools(millis))
 
 
-async def test_a_lent_client_is_left_to_its_owner(clients: Clients) -> None:
-    """What happens to calls on it closes it in no case."""
+async def test_a_custom_client_is_not_closed(clients: Clients) -> None:
+    """A failed call on a custom client does not close it."""
     theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
     with Loopback([until_left], reply("again")) as server:
         millis = clients.client(server.url, http_client=theirs)
