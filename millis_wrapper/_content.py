@@ -197,11 +197,11 @@ class Content:
             self.note_not_understood(write_json(chunk.data))
         if isinstance(choice, str):
             return empty
-        text = choice.text
-        if choice.complete_text and not self.text:
-            text = choice.complete_text
-        elif choice.complete_text and choice.complete_text != self.text.join():
-            # A service may send the complete text once more after its deltas, but not another text.
+        text, complete_text = choice.text, choice.complete_text
+        if complete_text and not (self.text or text):
+            text = complete_text
+        elif complete_text and complete_text not in (text, self.text.join() + text):
+            # A service may send the complete text once more beside or after its deltas, but not another text.
             self.note_not_understood(write_json(chunk.data))
         if choice.tool_calls:
             self._calls = self._calls or ToolCalls()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ._json import is_array, is_object, read_json, read_json_row, write_json
+from ._json import is_array, is_object, read_json, read_json_row, repeats_key, write_json
 from ._meanings import (
     Choice,
     Chunk,
@@ -41,7 +41,14 @@ _SESSION_KEYS = frozenset(
 # Plain text hardly ever contains these keys; a chunk that lost its beginning, or was encoded twice, does.
 CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)\\*"\s*:')
 # Keys under which other chunks and other APIs send text.
-_TEXT_KEYS = ("content", "delta", "message", "output", "output_text", "refusal", "response", "text")
+_TEXT_KEYS = frozenset(
+    {"answer", "content", "delta", "generated_text", "message", "output", "output_text", "refusal"}
+    | {"response", "text", "token", "transcript"}
+)
+# Keys whose repetition in one object would hide a part of the reply: a JSON parser keeps only the last one.
+_UNIQUE_KEYS = ("choices", "delta", "content")
+# The roles of messages that the agent does not speak. Other roles are open, as the contract says.
+_OTHER_ROLES = ("developer", "function", "system", "tool", "user")
 # Keys that hold no text of the reply. An unknown key in a choice without text may hold the text.
 _CHOICE_KEYS = frozenset(
     {"content_filter_offsets", "content_filter_results", "delta", "error", "finish_reason", "index"}
@@ -55,8 +62,15 @@ _DELTA_KEYS = frozenset(
 
 def read_event(event: ServerSentEvent) -> Meaning:
     """Return what `event` means."""
-    value = read_json(event.data)
+    source = event.data
+    value = read_json(source)
     if value.__class__ is dict:
+        # Written out, because this runs for each event.
+        is_suspicious = (
+            source.count('"content"') > 1 or source.count('"delta"') > 1 or source.count('"choices"') > 1
+        )
+        if is_suspicious and repeats_key(source, _UNIQUE_KEYS):
+            return NotUnderstood(value, event.event, source[:_SOURCE])
         return _read_common(value, event.event) or read_object(value, event.event)
     return _read_other(event, value)
 
@@ -72,12 +86,14 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Reporte
         if _is_keep_alive(data, event):
             return KeepAlive(data, event)
     elif not choices and (choices is None or is_array(choices)):
-        read = None if any(data.get(key) for key in _TEXT_KEYS) else []
+        read = []
     elif is_array(choices):
         read = [_read_choice(choice, has_usage=is_object(usage)) for choice in choices]
-    if read is None or None in read:
+    understood = tuple(choice for choice in read or () if choice is not None)
+    if read is None or len(understood) < len(read):
         return NotUnderstood(data, event, write_json(data)[:_SOURCE])
-    understood = tuple(choice for choice in read if choice is not None)
+    if not any(choice.says_something for choice in understood) and any(map(data.get, _TEXT_KEYS)):
+        return NotUnderstood(data, event, write_json(data)[:_SOURCE])
     return Chunk(data, event, understood, usage if is_object(usage) else None)
 
 
@@ -87,6 +103,8 @@ def reports_error(data: dict[str, Any]) -> bool:
     for choice in choices if is_array(choices) else ():
         if is_object(choice) and (choice.get("error") or choice.get("finish_reason") == "error"):
             return True
+    if data.get("errors"):
+        return True
     # Some services send {"error": null} beside choices when there is no error.
     if "error" in data:
         return bool(data["error"]) or "choices" not in data
@@ -122,9 +140,11 @@ def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
         and (text.isascii() or not holds_surrogate(text))
         and not choice.get("index")
         and choice.get("finish_reason") is None
-        and "usage" not in data
+        and data.get("usage") is None
         and "error" not in data
         and "error" not in choice
+        and "message" not in choice
+        and "text" not in choice
         and event != "error"
     ):
         return ChatChunk(text, data, event)
@@ -147,7 +167,10 @@ def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
             return None
         content = _read_content(part.get("content"))
         part_calls: Any = part.get("tool_calls") or []
-        if content is None or part.get("refusal") or part.get("function_call"):
+        if content is None or part.get("function_call") or part.get("role") in _OTHER_ROLES:
+            return None
+        # Another key may repeat the text; any other text beside it would be lost.
+        if any(part.get(key) not in (None, "", content) for key in _TEXT_KEYS & part.keys() - {"content"}):
             return None
         if not is_array(part_calls) or not all(_is_tool_call(call) for call in part_calls):
             return None
@@ -168,7 +191,7 @@ def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
     return Choice(
         None if index is None else str(index).removesuffix(".0"),
         text,
-        None if message is None or text else complete_text,
+        None if message is None else complete_text,
         calls,
         reason if isinstance(reason, str) and reason else None,
     )
@@ -220,7 +243,7 @@ def _is_keep_alive(data: dict[str, Any], event: str) -> bool:
         return True
     if not data or any(isinstance(value, list | dict) for value in data.values()):
         return False
-    if event != "message" and not any(key in data for key in _TEXT_KEYS):
+    if event not in ("message", *_TEXT_KEYS) and not _TEXT_KEYS & data.keys():
         return not _has_unknown_text(data, frozenset())  # an unknown event, with numbers at most
     names = (data.get("type"), data.get("object"), data.get("event"))
     if any(isinstance(name, str) and _KEEP_ALIVE.fullmatch(name) for name in names):

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeGuard
 
@@ -73,6 +73,19 @@ def read_json_row(text: str) -> tuple[list[Any], str]:
         while position < len(text) and text[position] in _BLANKS:
             position += 1
     return values, text[position:]
+
+
+def repeats_key(text: str, keys: Iterable[str]) -> bool:
+    """Return whether an object in a JSON text has one of `keys` more than once."""
+    found: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        found.extend(key for key in keys if names.count(key) > 1)
+        return dict(pairs)
+
+    json.JSONDecoder(object_pairs_hook=note, parse_int=_int_or_float, strict=False).decode(text)
+    return bool(found)
 
 
 def write_json(value: Any) -> str:

@@ -26,7 +26,12 @@ class Choice:
     tool_calls: list[dict[str, Any]]
     """Its tool-call deltas."""
     finish_reason: str | None
-    """Why the reply ends here, in the service's word."""
+    """Why the reply ends here, as the service puts it."""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it adds text or tool calls to the reply."""
+        return bool(self.text or self.complete_text or self.tool_calls)
 
 
 class Chunk(NamedTuple):

@@ -110,3 +110,13 @@ def test_a_changed_value_never_makes_a_complete_reply_with_less_text(name: str) 
             lost.add((where, how))
     assert not lost
     assert len(tried) >= 20
+
+
+ODD_STREAMS: list[dict[str, Any]] = json.loads((paths.CORPUS / "odd_streams.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", ODD_STREAMS, ids=[case["name"] for case in ODD_STREAMS])
+def test_a_stream_of_another_form_is_understood_completely_or_fails(case: dict[str, Any]) -> None:
+    """The reply has the complete text of the stream or fails; with `text: null` it has to fail."""
+    outcome = play([case["stream"].encode("utf-8", "surrogatepass")])
+    assert outcome.reply is None or outcome.reply.text == case["text"]
