@@ -65,13 +65,13 @@ def read_event(event: ServerSentEvent) -> Meaning:
     source = event.data
     value = read_json(source)
     if value.__class__ is dict:
-        # Written out, because this runs for each event.
-        is_suspicious = (
-            source.count('"content"') > 1 or source.count('"delta"') > 1 or source.count('"choices"') > 1
-        )
-        if is_suspicious and repeats_key(source, _UNIQUE_KEYS):
+        # Text that a repeated key hides has a "content" of its own, so the common form needs only one look.
+        chunk = _read_common(value, event.event) if source.count('"content"') == 1 else None
+        if chunk is not None:
+            return chunk
+        if any(source.count(key) > 1 for key in _UNIQUE_KEYS) and repeats_key(source, _UNIQUE_KEYS):
             return NotUnderstood(value, event.event, source[:_SOURCE])
-        return _read_common(value, event.event) or read_object(value, event.event)
+        return read_object(value, event.event)
     return _read_other(event, value)
 
 
