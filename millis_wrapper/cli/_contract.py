@@ -109,10 +109,8 @@ def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]
     if field.unit:
         yield "unit", field.unit
     yield "required", _required(field, in_override)
-    yield (
-        "default",
-        "none known" if field.default is None else f"{json.dumps(field.default)}, set by the service",
-    )
+    if not field.required:
+        yield "default", _default(field)
     if field.known:
         others = (
             "the service probably refuses others" if field.closed_in_requests else "others are valid, too"
@@ -127,6 +125,14 @@ def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]
             yield "example", shown
     elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
     yield "origin", "; ".join([", ".join(field.origin) or "not recorded", *elsewhere])
+
+
+def _default(field: Field) -> str:
+    if not field.has_known_default:
+        return "not known"
+    if field.default is None:
+        return "none; without the key, nothing is set"
+    return f"{json.dumps(field.default)}, set by the service"
 
 
 def _required(field: Field, in_override: Field | None) -> str:

@@ -30,7 +30,7 @@ def test_a_field_is_shown_with_its_description_and_facts(cli: Cli) -> None:
         "type": "integer or ResponseDelay, or null",
         "unit": "milliseconds",
         "required": "no",
-        "default": "none known",
+        "default": "not known",
         "holds": "generic_delay, number_input_delay",
         "example": "400",
         "origin": "chat-page, duplicate-page, published-schema",
@@ -42,6 +42,8 @@ def test_a_field_is_shown_with_its_description_and_facts(cli: Cli) -> None:
     [
         ("language", '"en-US", set by the service'),
         ("call_settings.enable_recording", "false, set by the service"),
+        ("first_message", "none; without the key"),
+        ("include_metadata_in_prompt", "not known"),
         ("voice.provider", "elevenlabs, openai, cartesia,"),
         ("voice.voice_id", "yes, in Voice"),
         ("prompt", "in the config of a saved agent"),
