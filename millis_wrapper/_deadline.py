@@ -27,6 +27,10 @@ class Deadline:
         self._phase = "first_byte"
         self._phase_ends = math.inf
 
+    def start_proxy(self) -> None:
+        """Start the timeout for a proxy's response to CONNECT, which is part of connecting."""
+        self._phase, self._phase_ends = "connect", self._clock() + self.timeout.connect
+
     def start_head(self) -> None:
         """Start the timeout for the response headers."""
         self.sent_at = self._clock()
@@ -57,7 +61,7 @@ class Deadline:
 
     @property
     def phase(self) -> str:
-        """The current phase: "first_byte", "idle", "finish" or "drain"."""
+        """The current phase: "connect", "first_byte", "idle", "finish" or "drain"."""
         return self._phase
 
     @property

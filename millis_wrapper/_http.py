@@ -230,7 +230,10 @@ class Trace:
         """Take note of one event of httpcore."""
         step = event.partition(".")[2]
         if step == "receive_response_headers.started":
-            self._deadline.start_head()
+            if self.request_began:
+                self._deadline.start_head()
+            else:
+                self._deadline.start_proxy()
         elif step == "send_request_headers.started":
             self.is_used = True
             self.request_began = info["request"].method != b"CONNECT"

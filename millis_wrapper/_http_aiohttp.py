@@ -1,7 +1,7 @@
-"""httpx on aiohttp's engine, for many streams at once: `http_client="aiohttp"` of the async client.
+"""An httpx transport on aiohttp, for many streams at once: `http_client="aiohttp"` of the async client.
 
-httpx-aiohttp's own transport is not used: it reports a connection that broke after the request had been
-sent as one that was never made, ignores the write limit, and leaves the key in the answer.
+The transport of httpx-aiohttp is not used: it reports a connection that broke after the request was sent as
+one that was never made, ignores the write timeout, and leaves the key in the response.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -23,20 +23,25 @@ from ._deadline import DeadlineSeconds
 from ._http import Trace
 from .errors import ConfigurationError
 
-_HEADER_BYTES = 100 * 1024  # of an answer's status line, and of each header
-_PIECE_BYTES = 64 * 1024  # of a request; aiohttp hands up to so many over without waiting
+_HEADER_BYTES = 100 * 1024  # maximum size of a status line, and of a response header
+_PART_BYTES = 64 * 1024  # of a request body; aiohttp passes this much to the socket without a wait
+_TURNS = 10  # of the event loop; an event that happened may need as many to reach the task that waits for it
 
-_TURNS = 10  # of the event loop, which an event that has happened may need until its task knows
-
+_TIMEOUTS: dict[str, type[httpx.TimeoutException]] = {
+    "pool": httpx.PoolTimeout,
+    "connect": httpx.ConnectTimeout,
+    "write": httpx.WriteTimeout,
+    "read": httpx.ReadTimeout,
+}
 _url = lru_cache(maxsize=64)(URL)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends the requests of this library through an aiohttp session, which is made at the first one.
+    """Sends requests through an aiohttp session, which the first request creates.
 
     Args:
         verify: The TLS context.
-        limits: How many connections it may have.
+        limits: The maximum number of connections.
         proxy: The proxy for all requests.
     """
 
@@ -45,7 +50,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise ConfigurationError(
-                f'http_client="aiohttp" cannot use a {proxy.url.scheme} proxy; without it, the client can'
+                f'http_client: "aiohttp" does not support {proxy.url.scheme} proxies; leave it out'
             )
         self._tls = verify
         self._limits = limits
@@ -53,22 +58,25 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and return its answer with the body unread.
+        """Send a request and return the response, with the body unread.
 
         Raises:
-            httpx.TimeoutException: a limit passed; its class says which.
-            aiohttp.ClientError: anything else.
+            httpx.TimeoutException: A timeout passed; the class shows which one.
+            httpx.RemoteProtocolError: The server switched to another protocol.
+            aiohttp.ClientError: The request failed for any other reason.
         """
         sending = _Sending(request, self._proxy)
         try:
-            async with sending.limit:
+            async with sending.scope:
                 response = await self._request(request, sending)
         except TimeoutError:
-            raise sending.limit_passed() from None
+            raise sending.timeout_error() from None
         finally:
             sending.end()
-        reason = (response.reason or "").encode("utf-8", "surrogateescape")
-        body = _Body(response, sending)
+        if response.status == 101:
+            response.close()
+            raise httpx.RemoteProtocolError("the server switched to another protocol")
+        body, reason = _Body(response, sending), (response.reason or "").encode("utf-8", "surrogateescape")
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
@@ -82,7 +90,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def __del__(self) -> None:
-        # Nobody can close the session of an event loop that has ended, and aiohttp would log it as unclosed.
+        # No call can close the session of an event loop that has ended, and aiohttp would log it as unclosed.
         session: aiohttp.ClientSession | None = getattr(self, "_session", None)
         connector = session.connector if session is not None else None
         if session is not None and connector is not None:
@@ -92,7 +100,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def _request(self, request: httpx.Request, sending: _Sending) -> aiohttp.ClientResponse:
         session = self._session = self._session or self._new_session()
-        # A kept connection that the server has closed shows it only after the event loop has looked at it.
+        # The event loop needs a turn to notice that the server has closed a kept connection.
         for _ in range(2):
             await asyncio.sleep(0)
         proxy = self._proxy
@@ -109,15 +117,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _new_session(self) -> aiohttp.ClientSession:
         steps = aiohttp.TraceConfig()
-        steps.on_connection_create_start.append(_connecting)
-        steps.on_request_headers_sent.append(_headers_are_next)
+        steps.on_connection_create_start.append(_note_connecting)
+        steps.on_request_headers_sent.append(_note_headers)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._limits.max_connections or 0,
                 keepalive_timeout=self._limits.keepalive_expiry,
                 ssl=self._tls,
             ),
-            # As on httpx's engine there are no cookies, and each limit is ours.
+            # As with httpx, there are no cookies, and all timeouts are our own.
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             auto_decompress=False,
@@ -130,49 +138,49 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 def _proxy_headers(proxy: httpx.Proxy) -> dict[str, str]:
     headers = dict(proxy.headers)
     if proxy.auth is not None:
-        # aiohttp makes it the Proxy-Authorization of the request that the proxy reads.
+        # aiohttp sends it as Proxy-Authorization.
         headers["authorization"] = "Basic " + b64encode(":".join(proxy.auth).encode()).decode()
     return headers
 
 
 class _Sending:
-    """How far one request got, and the limit of each step, from `pool` to `first_byte`."""
+    """How far one request got, and the timeout of each step, from `pool` to `first_byte`."""
 
     def __init__(self, request: httpx.Request, proxy: httpx.Proxy | None) -> None:
         self._request = request
         self._peer = (proxy or request).url
-        self._limits: dict[str, float | None] = request.extensions["timeout"]
+        self._timeouts: dict[str, float | None] = request.extensions["timeout"]
         self._trace: Trace = request.extensions["trace"]
+        self._loop = asyncio.get_running_loop()
         self._step = "pool"
         self._headers: Any = None
         self._is_over = False
         self._timer: asyncio.Handle | None = None
         self.is_written = False
-        self.limit = asyncio.timeout(None)
+        self.scope = asyncio.timeout(None)
         self._begin("pool")
 
     def seconds(self, step: str) -> float | None:
-        limit = self._limits[step]
-        if isinstance(limit, DeadlineSeconds):
-            limit = limit.deadline.seconds_left()
-        return None if limit == math.inf else limit
+        timeout = self._timeouts[step]
+        if isinstance(timeout, DeadlineSeconds):
+            timeout = timeout.deadline.seconds_left()
+        return None if timeout == math.inf else timeout
 
     def end(self) -> None:
         self._is_over = True
         self._stop_timer()
         if self._headers is not None:
-            # aiohttp keeps them with the answer; the key does not belong there.
+            # aiohttp keeps the request headers with the response, where the key must not stay.
             self._headers.pop("authorization", None)
 
     def _begin(self, step: str) -> None:
         self._step = step
         self._stop_timer()
-        # An early response is there while the request is being written.
-        if not (self._is_over or self.limit.expired()):
+        # A response can arrive while the request is still being written.
+        if not (self._is_over or self.scope.expired()):
             seconds = self.seconds(step)
             if seconds is not None:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(max(seconds, 0), self._expire, _TURNS)
+                self._timer = self._loop.call_later(max(seconds, 0), self._expire, _TURNS)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -180,25 +188,18 @@ class _Sending:
             self._timer = None
 
     def _expire(self, turns: int) -> None:
-        """Let the timeout pass, after some turns of the event loop.
+        """Let the timeout pass after `turns` turns of the event loop.
 
-        After a pause of the loop, data that arrived in time and the timeout come together.
+        After a pause of the loop, the timeout and data that arrived in time are due in the same turn.
         """
-        loop = asyncio.get_running_loop()
         if turns > 0:
-            self._timer = loop.call_soon(self._expire, turns - 1)
+            self._timer = self._loop.call_soon(self._expire, turns - 1)
         else:
             self._timer = None
-            self.limit.reschedule(loop.time())
+            self.scope.reschedule(self._loop.time())
 
-    def limit_passed(self) -> httpx.TimeoutException:
-        kinds: dict[str, type[httpx.TimeoutException]] = {
-            "pool": httpx.PoolTimeout,
-            "connect": httpx.ConnectTimeout,
-            "write": httpx.WriteTimeout,
-            "read": httpx.ReadTimeout,
-        }
-        return kinds[self._step]("")
+    def timeout_error(self) -> httpx.TimeoutException:
+        return _TIMEOUTS[self._step]("")
 
     def connecting(self) -> None:
         self._begin("connect")
@@ -208,18 +209,18 @@ class _Sending:
     def headers_are_next(self, headers: Any) -> None:
         self._headers = headers
         self._trace.note("aiohttp.send_request_headers.started", {"request": self._request})
-        if len(self._request.content) <= _PIECE_BYTES:
+        if len(self._request.content) <= _PART_BYTES:
             self._written()
         else:
             self._begin("write")
 
     def body(self) -> bytes | AsyncIterator[bytes] | None:
         content = self._request.content
-        return (content or None) if len(content) <= _PIECE_BYTES else self._pieces(content)
+        return (content or None) if len(content) <= _PART_BYTES else self._parts(content)
 
-    async def _pieces(self, content: bytes) -> AsyncIterator[bytes]:
-        for start in range(0, len(content), _PIECE_BYTES):
-            yield content[start : start + _PIECE_BYTES]
+    async def _parts(self, content: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(content), _PART_BYTES):
+            yield content[start : start + _PART_BYTES]
             self._begin("write")
         self._written()
 
@@ -229,15 +230,15 @@ class _Sending:
         self._begin("read")
 
 
-async def _connecting(session: object, context: SimpleNamespace, params: object) -> None:
+async def _note_connecting(session: object, context: SimpleNamespace, params: object) -> None:
     sending: _Sending = context.trace_request_ctx
     sending.connecting()
 
 
-async def _headers_are_next(
+async def _note_headers(
     session: object, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
-    """Take note that the head is about to be written: aiohttp calls this before it does."""
+    """Note that aiohttp is about to write the request headers."""
     sending: _Sending = context.trace_request_ctx
     sending.headers_are_next(params.headers)
 
@@ -249,7 +250,7 @@ def _retrieve(closed: asyncio.Future[None]) -> None:
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of a response, and what httpx's `network_stream` extension is asked for."""
+    """The body of a response, which also serves as httpx's `network_stream` extension."""
 
     def __init__(self, response: aiohttp.ClientResponse, sending: _Sending) -> None:
         self._response = response
@@ -267,7 +268,7 @@ class _Body(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content, sending = self._response.content, self._sending
         while True:
-            chunk = self._received()  # needs no timeout
+            chunk = self._received()
             if not chunk:
                 if self._failure is not None:
                     raise self._failure
@@ -277,7 +278,7 @@ class _Body(httpx.AsyncByteStream):
                     async with asyncio.timeout(sending.seconds("read")):
                         chunk = await content.readany()
                 except TimeoutError:
-                    # After a pause of the event loop, data that arrived in time and the timeout coincide.
+                    # After a pause of the event loop, data may have arrived in time all the same.
                     await asyncio.sleep(0)
                     chunk = self._received()
                     if not (chunk or self._failure or content.at_eof()):
@@ -286,20 +287,19 @@ class _Body(httpx.AsyncByteStream):
                 yield chunk
 
     def _received(self) -> bytes:
-        """Return what has arrived and was not read yet."""
+        """Return the bytes that have arrived and were not read yet."""
         content = self._response.content
         if self._protocol is None or not self._protocol.connected:
             self._end(None)
         failure = content.exception()
         if failure is not None:
             self._failure = failure
-            # With an exception, aiohttp no longer returns the data that arrived before it.
-            nothing: Any = None
-            content.set_exception(nothing)
+            # While an exception is set, aiohttp does not return the data that arrived before it.
+            content.set_exception(cast("BaseException", None))
         return content.read_nowait()
 
     def _end(self, closed: object) -> None:
-        """End the body with its connection: aiohttp does not, after a malformed chunk that comes alone."""
+        """End the body when its connection ends; aiohttp does not if a malformed chunk closed it."""
         content = self._response.content
         if not content.is_eof() and content.exception() is None and self._failure is None:
             content.set_exception(aiohttp.ClientPayloadError("the body is malformed"))
@@ -307,7 +307,7 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         if self._closed is not None:
             self._closed.remove_done_callback(self._end)
-        # Neither waits for anything, so no canceled task leaves its connection behind.
+        # Neither call waits, so a canceled task cannot leave its connection behind.
         if self._response.content.at_eof() and self._failure is None and self._sending.is_written:
             self._response.release()
         else:

@@ -180,6 +180,8 @@ def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline
     proxy = trace.peer if trace.peer not in (None, options.host) else None
     where = f"{options.base_url} through the proxy {proxy}" if proxy else options.base_url
     kind = APITimeoutError if _is_timeout(error) else APIConnectionError
+    if isinstance(error, httpx.ReadTimeout):  # of a proxy's handshake
+        error = httpx.ConnectTimeout(str(error))
     waited = f" ({_limit_of(error, deadline)})" if kind is APITimeoutError else ""
     words = _words(error)
     distrusted = isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in words

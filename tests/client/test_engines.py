@@ -37,6 +37,7 @@ from loopback import (
 )
 
 from millis_wrapper import (
+    APIConnectionError,
     APIStatusError,
     AsyncMillis,
     AuthenticationError,
@@ -354,3 +355,13 @@ async def test_a_malformed_body_chunk_right_after_the_head_is_one_of_our_errors(
             with pytest.raises(MillisError) as caught:
                 await call(client, operation)
             assert caught.value.maybe_processed is True
+
+
+@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+async def test_a_switch_to_another_protocol_is_a_broken_connection(clients: Clients, operation: str) -> None:
+    """The client asks for no upgrade, so a 101 is no response to its request."""
+    with Loopback([http(101, headers={"upgrade": "x", "connection": "upgrade"}), until_left]) as server:
+        with pytest.raises(APIConnectionError) as caught:
+            await call(clients.client(server.url), operation)
+        assert len(server.requests) == 1
+    assert caught.value.maybe_processed is True
