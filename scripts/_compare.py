@@ -1,13 +1,13 @@
-"""What `scripts/compare` does: an OpenAPI file of the service, held against openapi/millis.yaml.
+"""Compare an OpenAPI file of the service with openapi/millis.yaml, for `scripts/compare`.
 
-The file is OpenAPI 3.0, 3.1 or 3.2, in JSON or YAML. Only the endpoints of the contract are read in it. They
-are found by method and path, and fields by the path to them, so the names of components and of path
-parameters do not matter. These things are compared:
+The file is OpenAPI 3.0, 3.1 or 3.2, in JSON or YAML. The script reads only the endpoints that the contract
+has. It finds them by method and path, and fields by their path, so the names of components and of path
+parameters do not matter. It compares:
 
-- which fields there are, and type, null, required, default, value set and deprecation of each;
+- the fields, and the type, null, required, default, value set and deprecation of each;
 - the hosts and the key of each endpoint, where the file names them.
 
-Descriptions, examples, formats, ranges and the headers of responses are not compared.
+It does not compare descriptions, examples, formats, ranges and response headers.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
 
 
 class Difference(NamedTuple):
-    """One thing about one place on which the contract and the file do not agree.
+    """One difference between the contract and the file at one place.
 
-    A value set holds what only that side lists; None stands for any value, no default, or no such place.
+    A value set contains the values that only that side lists. None means any value, no default or no such
+    place.
     """
 
     endpoint: str
@@ -64,10 +65,10 @@ def _words(place: Place | None) -> str | None:
 
 
 def differences(contract: Document, other: Document) -> Iterator[Difference]:
-    """Yield each difference, in the contract's order.
+    """Yield the differences, in the contract's order.
 
     Raises:
-        CompareError: the other document has no endpoint of the contract, or is not valid OpenAPI.
+        CompareError: The other document has no endpoint of the contract, or is not valid OpenAPI.
     """
     contract.compares_events = other.compares_events = contract.has_events and other.has_events
     endpoints = {
@@ -96,14 +97,14 @@ def _differences(
 ) -> Iterator[tuple[str, str, Any, Any]]:
     yield from ((path, *change) for change in _changes(*places, path.startswith("request")))
     here = json.dumps([place.schemas for place in places])
-    if here in above:  # an object that can hold itself: the same two were compared further up
+    if here in above:  # an object that can contain itself was compared further up
         return
     ours, theirs = (document.children(place) for document, place in zip(documents, places, strict=True))
     for step in {**ours, **theirs}:
         below, one, two = f"{path}{step}".lstrip("."), ours.get(step), theirs.get(step)
         if one and two:
             yield from _differences(documents, below, (one, two), (*above, here))
-        else:  # one line for all that is below it
+        else:  # one line covers all fields below it
             yield below, "removed" if one else "added", _words(one), _words(two)
 
 
@@ -114,8 +115,8 @@ def _changes(ours: Place, theirs: Place, in_request: bool) -> Iterator[tuple[str
             yield kind, fact, facts[kind]
     one, two = ours.values(), theirs.values()
     closed = ours.is_closed(in_request), theirs.is_closed(in_request)
-    # That the contract lists values which the file does not is no difference as long as others are valid too,
-    # nor is it that a file closes a set of an answer: reading is open everywhere.
+    # Known values that only the contract lists are no difference while other values are valid, too. Neither
+    # is a closed set in a response, because the client reads every value.
     if two and one != two:
         only, more = ([json.loads(value) for value in sorted(rest)] for rest in (one - two, two - one))
         yield "value set", only if one else None, more
@@ -128,39 +129,39 @@ def read(file: Path) -> Any:
     """Return the data of a JSON or YAML file.
 
     Raises:
-        CompareError: it cannot be read.
+        CompareError: The file cannot be read or parsed.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
-        # PyYAML reads JSON too, but takes a minute for ten megabytes.
+        # PyYAML parses JSON, too, but takes a minute for ten megabytes.
         return (parse_json if text.lstrip().startswith(("{", "[")) else parse_yaml)(text)
     except OSError as error:
         raise CompareError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CompareError("cannot be read: it is not UTF-8 text") from None
+        raise CompareError("cannot be decoded: not UTF-8 text") from None
     except ParseError as error:
         raise CompareError(f"line {error.line}: {error}" if error.line else str(error)) from None
 
 
 def _reasons(entries: Any) -> dict[str, str]:
-    """Return the lines of openapi/differences.yaml with the reason of each."""
+    """Return the lines of openapi/differences.yaml, each with its reason."""
     reasons: dict[str, str] = {}
     for one in entries if is_array(entries) else [entries]:
         if not is_object(one) or [type(one.get(key)) for key in ("reason", "lines")] != [str, str]:
-            raise CompareError("it is a list of objects with the texts `reason` and `lines`")
+            raise CompareError("must be a list of objects with the strings `reason` and `lines`")
         reasons |= dict.fromkeys(one["lines"].splitlines(), one["reason"])
     return reasons
 
 
 def report(found: Iterable[Difference], reasons: dict[str, str]) -> Iterator[str]:
-    """Yield the lines to show: differences by endpoint, known ones by reason, stale reasons, the count."""
+    """Yield the report's lines: differences by endpoint, known ones by reason, stale reasons, the counts."""
     lines = {str(one) for one in found}
     new = [one for one in found if str(one) not in reasons]
     known = [line for line in reasons if line in lines]
     stale = [line for line in reasons if line not in lines]
     rows = [(f"{one.endpoint}  (contract -> file)", str(one)) for one in new]
     rows += [(f"known: {reasons[line]}", line) for line in known]
-    rows += [("stale, to be removed from openapi/differences.yaml:", line) for line in stale]
+    rows += [("stale, remove from openapi/differences.yaml:", line) for line in stale]
     for number, (heading, line) in enumerate(rows):
         if not number or heading != rows[number - 1][0]:
             yield heading
@@ -169,12 +170,12 @@ def report(found: Iterable[Difference], reasons: dict[str, str]) -> Iterator[str
 
 
 def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int:
-    """Compare; return 0 when both say the same, 1 when they differ, 2 when the file cannot be compared."""
+    """Run the command; return 0 without differences, 1 with differences, 2 if the file cannot be compared."""
     parser = argparse.ArgumentParser(
         prog="scripts/compare",
-        description="Hold an OpenAPI file of the service against the contract, field by field.",
-        epilog="What openapi/differences.yaml lists is kept on purpose: it is shown with its reason and not"
-        " counted. Exit status: 0 no difference; 1 differences; 2 the file cannot be compared.",
+        description="Compare an OpenAPI file of the service with the contract, field by field.",
+        epilog="The report shows the known differences of openapi/differences.yaml with their reasons, but"
+        " does not count them. Exit status: 0 no differences; 1 differences; 2 the file cannot be compared.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="OpenAPI 3.0, 3.1 or 3.2, JSON or YAML")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
@@ -183,11 +184,11 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
     try:
         reasons = _reasons(read(where))
         contract = Document(read(where := openapi / "millis.yaml"))
-        list(differences(contract, contract))  # an error of its own is not the file's
+        list(differences(contract, contract))  # an error in the contract is not reported as the file's
         found = list(differences(contract, Document(read(where := given.file))))
     except (CompareError, RecursionError, ValueError) as error:
-        # ValueError: the aliases of YAML form a circle.
-        why = error if isinstance(error, CompareError) else "holds itself, or is nested too deeply"
+        # YAML aliases that form a circle raise ValueError.
+        why = error if isinstance(error, CompareError) else "contains itself, or is nested too deeply"
         print(f"scripts/compare: {shorten(f'{where}: {why}', 500)}", file=sys.stderr)
         return 2
     if given.json:

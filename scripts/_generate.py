@@ -1,12 +1,12 @@
-"""What `scripts/regenerate` does: makes the code of the contract, and the sync client from the async one.
+"""Generate code and documents from the contract, and the sync client from the async one.
 
-    scripts/regenerate            writes generated/millis_api (whole, so that nothing stale stays),
+    scripts/regenerate            writes generated/millis_api (and removes stale files in it),
                                   openapi/REFERENCE.md, openapi/editions, the examples and the table of
-                                  fields in tests/corpus, and millis_wrapper/_sync but for its io.py
-    scripts/regenerate --check    changes nothing; shows how the files there differ from what would be
-                                  written, and fails if they do
+                                  fields in tests/corpus, and millis_wrapper/_sync except io.py
+    scripts/regenerate --check    changes nothing; shows how the committed files differ from the generated
+                                  ones, and fails if they do
 
-All is made in a temporary folder first, so a failure leaves the project as it was.
+The script first writes everything to a temporary folder, so a failure leaves the project unchanged.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ _EDITION_HEADER = """\
 
 
 class RegenerateError(Exception):
-    """Why nothing could be made; the message is for the person at the terminal."""
+    """Nothing was generated; the message is shown in the terminal."""
 
 
 def make(project: Path, target: Path) -> None:
-    """Make all files from the contract of `project` into the same places below the empty folder `target`."""
+    """Write all files generated from `project` to the same paths below the empty folder `target`."""
     openapi = project / "openapi"
     contract = _supported.load(openapi)
     package = target / PACKAGE
@@ -73,7 +73,7 @@ def make(project: Path, target: Path) -> None:
     header = HEADER.format(version=version("openapi-python-client"))
     for file in package.rglob("*.py"):
         _write(file, header + file.read_text("utf-8"))
-    _write(package / "py.typed", "")  # `--meta none` leaves it out
+    _write(package / "py.typed", "")  # `--meta none` does not write it
     (package / "contract").mkdir()
     shutil.copyfile(openapi / "millis.yaml", package / "contract" / "millis.yaml")
     as_json = json.dumps(contract, ensure_ascii=False, indent=1) + "\n"
@@ -107,7 +107,7 @@ def make(project: Path, target: Path) -> None:
     _sync.make(project, target)
 
 
-# A module and not the file beside it, because tools that freeze programs (PyInstaller) leave data files out.
+# The client reads the module, because tools that freeze programs (PyInstaller) omit data files.
 _CONTRACT_MODULE = '''\
 """The contract, openapi/millis.yaml, as JSON text."""
 
@@ -124,7 +124,7 @@ def _masking(contract: dict[str, Any], openapi: Path) -> str:
 
 _DICT = re.compile(r"^(?:class )?(\w+Dict)(?:\(TypedDict|: TypeAlias)", re.MULTILINE)
 _DICTS = '''\
-"""A TypedDict for each model: with it as annotation, type checkers know the keys of a plain dict."""
+"""A TypedDict for each model, so that type checkers know the keys of plain dicts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _add_dicts(package: Path) -> None:
-    """Name the TypedDicts in models/__init__.py, whose template does not know them, and in dicts.py."""
+    """Add the TypedDicts to models/__init__.py, whose template does not list them, and to dicts.py."""
     init = package / "models" / "__init__.py"
     text = init.read_text("utf-8")
     names: list[str] = []
@@ -160,7 +160,7 @@ def _add_dicts(package: Path) -> None:
                 (f'    "{model}": ".{module}",\n', '    "{name}": ".{module}",\n'),
             ):
                 if text.count(line) != 1:
-                    raise RegenerateError(f"models/__init__.py: {line.strip()!r} is not there once")
+                    raise RegenerateError(f"models/__init__.py: {line.strip()!r} must appear exactly once")
                 text = text.replace(line, line + pattern.format(module=module, name=name))
     _write(init, text)
     imports = "\n".join(f"    from .models import {name} as {name}" for name in sorted(names))
@@ -169,10 +169,12 @@ def _add_dicts(package: Path) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as it reads."""
+    """Writes strings of several lines as literal blocks."""
 
 
-def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:  # Any: PyYAML's published types are partial
+def _represent_text(
+    dumper: Any, text: str
+) -> yaml.ScalarNode:  # PyYAML's published types are partial, hence Any
     node: yaml.ScalarNode = dumper.represent_scalar(
         "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
     )
@@ -197,14 +199,14 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     _write(document, json.dumps(contract))
     templates = scratch / "templates"
     shutil.copytree(openapi / "templates", templates)
-    # Under `upstream/` an override finds the generator's own template, and need not repeat it.
+    # An override can extend the generator's own template under `upstream/` instead of repeating it.
     shutil.copytree(generator_templates(), templates / "upstream")
     facts = _document.facts(contract)
     _write(
         templates / "facts.jinja",
         "\n".join(f"{{% set {name} = {value!r} %}}" for name, value in facts.items()),
     )
-    # The ruff of the post hooks is the one beside this Python, whatever else is on the PATH.
+    # The post hooks must run the ruff of this environment, not another one on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
         [
@@ -229,7 +231,7 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         if "Traceback" in done.stdout or len(lines) > 5:
-            # The generator's own advice to open an issue, and its frames, help nobody here.
+            # Leave out the generator's traceback and its advice to open an issue.
             lines = [shorten(line, 200) for line in lines if not line.startswith((" ", "╭", "│", "╰"))][:5]
         raise RegenerateError("\n".join(["the generator failed:", *lines]))
 
@@ -242,7 +244,7 @@ for module in pkgutil.walk_packages(millis_api.__path__, "millis_api."):
 
 
 def import_all(package: Path) -> None:
-    """Raise unless every generated module can be imported: the generator does not notice a missing name."""
+    """Raise unless every generated module can be imported; the generator does not notice missing names."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", _IMPORT_ALL],
         env={**os.environ, "PYTHONPATH": str(package.parent)},
@@ -263,18 +265,18 @@ def generator_templates() -> Path:
 
 
 def check_tools(project: Path) -> None:
-    """Raise unless generator and ruff are the versions pinned in pyproject.toml: others write other code."""
+    """Raise unless the generator and ruff have the versions pinned in pyproject.toml."""
     groups = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     for tool in ("openapi-python-client", "ruff"):
         pins = [line.partition("==")[2] for line in groups["dev"] if line.startswith(f"{tool}==")]
         if pins != [version(tool)]:
             raise RegenerateError(
-                f"{tool} {version(tool)} is installed, and pyproject.toml pins {pins}; run scripts/regenerate"
+                f"{tool} {version(tool)} is installed, but pyproject.toml pins {pins}; run scripts/regenerate"
             )
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """The made files below `root`, by path; Python's caches do not count."""
+    """Return the generated files below `root`, by path, without Python's caches."""
     found = [file for file in (root / PACKAGE).rglob("*") if "__pycache__" not in file.parts]
     found += (root / EXAMPLES).glob("*")
     found += [file for file in (root / _sync.TARGET).glob("*.py") if file.name not in _sync.BY_HAND]
@@ -283,13 +285,13 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def differences(there: dict[str, bytes], made: dict[str, bytes]) -> Iterator[str]:
-    """Yield how the files that are there differ from those that the contract makes, line by line."""
+    """Yield the differences between the committed and the generated files, line by line."""
     for path in sorted(there.keys() | made.keys()):
         old, new = there.get(path), made.get(path)
         if old != new:
             yield f"{path}: {'is missing' if old is None else 'is stale' if new is None else 'differs'}"
             yield from difflib.unified_diff(
-                _lines(old), _lines(new), f"there/{path}", f"made/{path}", lineterm=""
+                _lines(old), _lines(new), f"committed/{path}", f"generated/{path}", lineterm=""
             )
 
 
@@ -298,7 +300,7 @@ def _lines(content: bytes | None) -> list[str]:
 
 
 def replace(project: Path, made: Path) -> None:
-    """Put what was made in the place of what is there."""
+    """Replace the committed files with the generated ones."""
     for folder in (PACKAGE, EXAMPLES):
         shutil.rmtree(project / folder, ignore_errors=True)
         shutil.copytree(made / folder, project / folder)
@@ -311,7 +313,7 @@ def replace(project: Path, made: Path) -> None:
 
 def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/regenerate", description="Make the code from openapi/millis.yaml."
+        prog="scripts/regenerate", description="Generate the code from openapi/millis.yaml."
     )
     parser.add_argument(
         "--check", action="store_true", help="change nothing; fail if the committed files differ"
@@ -325,10 +327,10 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         except (RegenerateError, _supported.DocumentError) as error:
             print(f"scripts/regenerate: {error}", file=sys.stderr)
             return 1
-        except Exception as error:  # whatever a new form of contract makes fail in a library or a template
-            words = shorten(" ".join(str(error).split()), 300)
+        except Exception as error:  # a library or a template fails on an unforeseen contract
+            reason = shorten(" ".join(str(error).split()), 300)
             print(
-                f"scripts/regenerate: no code can be generated: {type(error).__name__}: {words}",
+                f"scripts/regenerate: no code can be generated: {type(error).__name__}: {reason}",
                 file=sys.stderr,
             )
             return 1
@@ -339,7 +341,7 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
     if drift:
         print("\n".join(drift))
         print(
-            "scripts/regenerate: contract and code have drifted apart; run scripts/regenerate",
+            "scripts/regenerate: the generated files do not match the contract; run scripts/regenerate",
             file=sys.stderr,
         )
     return 1 if drift else 0

@@ -12,7 +12,7 @@ from millis_wrapper._json import is_array, is_object
 
 # OpenAPI ignores the first two as parameters; the key is compared as part of the endpoint.
 IGNORED_HEADERS = ("accept", "content-type", "authorization")
-MAX_SCHEMAS = 100_000  # that a document may unfold to: references can multiply without end
+MAX_SCHEMAS = 100_000  # limit for one document, because nested references can multiply
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -27,22 +27,22 @@ class Endpoint(NamedTuple):
     hosts: list[str] | None
     """The URLs of its servers; None if the document names none."""
     key: list[str] | None
-    """The ways in which a request may carry the key; None if the document does not say."""
+    """The ways in which a request may carry the key; None if the document does not define it."""
     deprecated: bool
 
 
 class Place(NamedTuple):
-    """What a document says about one place: plain schemas, one of which a value has to fit."""
+    """One place of a document: plain schemas, one of which a value must match."""
 
     schemas: list[Schema]
     is_required: bool
 
     def facts(self, in_request: bool) -> dict[str, Any]:
-        """Return what can be compared as it is, by kind."""
+        """Return the facts that can be compared directly, by kind."""
         default = None
         for one in self.schemas:
             said = one.get("x-service-default", one.get("default"))
-            if said is not None and [said] != _listed(one):  # a constant is no choice of the service
+            if said is not None and [said] != _listed(one):  # a constant is not a default of the service
                 default = said
         closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
         return {
@@ -62,11 +62,11 @@ class Place(NamedTuple):
         return names - {"integer"} if "number" in names else names
 
     def values(self) -> set[str]:
-        """Return the values that are listed, null apart, each as JSON."""
+        """Return the listed values except null, each as JSON."""
         return {json.dumps(value) for one in self.schemas for value in _listed(one) if value is not None}
 
     def is_closed(self, in_request: bool) -> bool:
-        """Return whether values are listed, and only they are valid."""
+        """Return whether only the listed values are valid."""
         said = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
         listed = all(_listed(one) or _types(one) == {"null"} for one in self.schemas)
         return bool(self.values()) and (said or listed)
@@ -88,7 +88,7 @@ class Document:
         self._count = 0
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
-        """Return where and how a request to one operation is sent; names in braces do not matter."""
+        """Return where and how a request to one operation is sent, ignoring the names of path parameters."""
         for written, item in _object(self.data, "paths").items():
             if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
                 operation = _object(item, method)
@@ -103,7 +103,7 @@ class Document:
         return None
 
     def _key(self, operation: Schema, parameters: list[Schema]) -> list[str] | None:
-        """Return the ways in which a request carries the key, or None if the document does not say."""
+        """Return the ways in which a request carries the key, or None if the document does not define it."""
         for holder in (operation, self.data):
             if "security" in holder:
                 found = {self._ways(_object({"": one}, "")) for one in _list(holder, "security")}
@@ -117,7 +117,7 @@ class Document:
         return " and ".join(ways) or "without a key"
 
     def operation(self, method: str, path: str) -> Place | None:
-        """Return one operation as an object with all its fields below it; names in braces do not matter."""
+        """Return one operation as an object with all its fields, ignoring the names of path parameters."""
         for written, item in _object(self.data, "paths").items():
             if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
                 return self._operation(written, item, _object(item, method))
@@ -126,11 +126,11 @@ class Document:
     def _operation(self, path: str, item: Schema, operation: Schema) -> Place:
         request: dict[str, Schema] = {name: _object_of({}) for name in ("path", "query", "header", "cookie")}
         names = re.findall("{([^}]*)}", path)
-        # The operation's own parameters come last, and replace those of the path item.
+        # The operation's own parameters come last, so they replace those of the path item.
         for one in map(self._resolve, [*_list(item, "parameters"), *_list(operation, "parameters")]):
             group, name = str(one.get("in")), str(one.get("name"))
             if group == "path" and name in names:
-                name = str(names.index(name) + 1)  # what it is called is the document's own choice
+                name = str(names.index(name) + 1)  # each document names the path parameter as it likes
             if group in request and not (group == "header" and name.lower() in IGNORED_HEADERS):
                 schema = one.get("schema")
                 if one.get("deprecated") is True and is_object(schema):
@@ -159,7 +159,7 @@ class Document:
         return _object_of(properties, "response")
 
     def _events(self, media: Schema) -> list[Any]:
-        """Return the schemas of the JSON data of a stream's events, which 3.1 has no keyword for."""
+        """Return the schemas of the JSON data of a stream's events; OpenAPI 3.1 has no keyword for them."""
         stream = _object(media, "x-event-stream")
         data = _object(_object(_object(media, "itemSchema"), "properties"), "data")
         forms = [data, *_list(data, "anyOf"), *_list(data, "oneOf")]
@@ -167,7 +167,7 @@ class Document:
         return [stream[kind] for kind in ("chunk", "error") if kind in stream] or found
 
     def children(self, place: Place) -> dict[str, Place]:
-        """Return the places just below `place`, by what they add to its path."""
+        """Return the direct children of `place`, by the step that each adds to the path."""
         found: dict[str, Place] = {}
         objects = [one for one in place.schemas if "properties" in one]
         for label, one in self._labels(objects).items():
@@ -183,7 +183,7 @@ class Document:
         return found
 
     def _labels(self, objects: Sequence[Schema]) -> dict[str, Schema]:
-        """Name each of several objects by the constant that tells it from the others: `(role=user)`."""
+        """Name each of several objects by the constant that distinguishes it, such as `(role=user)`."""
         for key in objects[0]["properties"] if len(objects) > 1 else ():
             constants = [self.place([one["properties"].get(key)], True).values() for one in objects]
             if all(len(one) == 1 for one in constants):
@@ -193,12 +193,12 @@ class Document:
         return {}
 
     def place(self, schemas: Iterable[Any], is_required: bool) -> Place:
-        """Return the place whose value has to fit one of `schemas`, which may hold references and unions."""
+        """Return the place whose value must match one of `schemas`, with references and unions resolved."""
         return Place([plain for one in schemas for plain in self._unfold(one, ())], is_required)
 
     def _unfold(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
         if not is_object(schema):
-            return [{}]  # none, true and false tell nothing about fields
+            return [{}]  # none, true and false describe no fields
         own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
         _object(own, "properties")
         _list(own, "enum")
@@ -207,7 +207,7 @@ class Document:
         if "$ref" in schema:
             reference = str(schema["$ref"])
             if reference in above:
-                return []  # a schema that is one of its own alternatives adds none
+                return []  # a schema that is one of its own alternatives adds nothing
             parts.append(self._unfold(self._target(reference), (*above, reference)))
         for union in (_list(schema, "anyOf"), _list(schema, "oneOf")):
             parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []
@@ -224,21 +224,21 @@ class Document:
         while is_object(value) and "$ref" in value:
             reference = str(value["$ref"])
             if reference in seen:
-                raise CompareError(f"the reference {reference} leads to itself")
+                raise CompareError(f"the reference {reference} refers to itself")
             seen.add(reference)
             value = self._target(reference)
         return _object({"part": value}, "part")
 
     def _target(self, reference: str) -> Any:
         if not reference.startswith("#/"):
-            raise CompareError(f"the reference {reference} leads out of the file; bundle it first")
+            raise CompareError(f"the reference {reference} points outside the file; bundle the file first")
         value: Any = self.data
         for step in reference[2:].split("/"):
             key = unquote(step).replace("~1", "/").replace("~0", "~")
             if is_array(value):
                 value = dict(zip(map(str, range(len(value))), value, strict=True))
             if not is_object(value) or key not in value:
-                raise CompareError(f"the reference {reference} leads nowhere")
+                raise CompareError(f"the reference {reference} does not exist in the file")
             value = value[key]
         return value
 
@@ -279,7 +279,7 @@ def _object_of(properties: Schema, kind: str = "object") -> Schema:
 
 
 def _both(one: Schema, two: Schema) -> Schema | None:
-    """Return the plain schema of what fits both; None if nothing does."""
+    """Return the plain schema of the values that match both; None if no value does."""
     merged = {**two, **one, "required": [*one.get("required", ()), *two.get("required", ())]}
     if "properties" in one and "properties" in two:
         ours, theirs = one["properties"], two["properties"]
@@ -291,7 +291,7 @@ def _both(one: Schema, two: Schema) -> Schema | None:
             return None
     if "enum" in one and "enum" in two:
         merged["enum"] = [value for value in one["enum"] if value in two["enum"]]
-    # Strictly, the `nullable` of 3.0 counts beside `type` alone; beside `allOf` it is meant all the same.
+    # By the standard, 3.0's `nullable` counts only beside `type`, but documents use it beside `allOf`, too.
     merged["nullable"] = one.get("nullable") is True or two.get("nullable") is True
     return merged
 
@@ -306,7 +306,7 @@ def _types(schema: Schema) -> set[str]:
 def _names(schema: Schema) -> set[str]:
     said = schema.get("type", [])
     names = {_name(str(one)) for one in (said if is_array(said) else [said])}
-    return names | {"integer"} if "number" in names else names  # which is a number too
+    return names | {"integer"} if "number" in names else names  # every integer is a number
 
 
 def _type_of(value: object) -> str:

@@ -19,28 +19,28 @@ from millis_wrapper._text import shorten
 
 from ._document import is_map_of_names, nodes, operations, python_name, resolve, schemas_of
 
-# What to write in place of a keyword that the made code and the reference cannot show.
+# Keywords that the generated code and the reference do not support, and what to write in their place.
 UNSUPPORTED = {
     "$dynamicRef": "write $ref",
     "allOf": "list all fields in the component itself",
-    "contentEncoding": "say it in the description",
-    "contentMediaType": "say it in the description",
-    "contentSchema": "say it in the description",
-    "dependentRequired": "say it in the description",
-    "dependentSchemas": "say it in the description",
-    "if": "say it in the description",
-    "not": "say it in the description",
+    "contentEncoding": "state it in the description",
+    "contentMediaType": "state it in the description",
+    "contentSchema": "state it in the description",
+    "dependentRequired": "state it in the description",
+    "dependentSchemas": "state it in the description",
+    "if": "state it in the description",
+    "not": "state it in the description",
     "patternProperties": "write additionalProperties",
     "prefixItems": "write items",
-    "propertyNames": "say it in the description",
-    "readOnly": "say it in the description",
+    "propertyNames": "state it in the description",
+    "readOnly": "state it in the description",
     "unevaluatedProperties": "write additionalProperties",
-    "writeOnly": "say it in the description",
+    "writeOnly": "state it in the description",
 }
-# Formats whose Python value is not the JSON value: the models keep what came as it came.
+# The models keep each JSON value unchanged, so they cannot hold the Python values of these formats.
 CONVERTED = ("date", "date-time", "time", "uuid", "binary", "byte")
 
-# Other code uses these components by name.
+# The wrapper uses these components by name.
 NAMED = (
     "AgentConfig",
     "AgentConfigOverride",
@@ -50,25 +50,25 @@ NAMED = (
 )
 KEY_HEADER = "authorization"
 READABLE = ("application/json", "text/plain", "text/html", "text/event-stream")
-MOST = 5  # lines of one refusal, under its headline
+MOST = 5  # lines under the headline of one refusal
 
 
 class DocumentError(Exception):
-    """Why nothing can be made of the contract; the message is for the person at the terminal."""
+    """The contract cannot be used; the message is shown in the terminal."""
 
 
 def load(openapi: Path) -> dict[str, Any]:
     """Return openapi/millis.yaml as data.
 
     Raises:
-        DocumentError: it is not YAML, or has what cannot be made into code or shown in the reference.
+        DocumentError: The file is not YAML, or has a part that the code or the reference does not support.
     """
-    parser: Any = YAML(typ="safe")  # unlike PyYAML it refuses a key that is given twice
+    parser: Any = YAML(typ="safe")  # unlike PyYAML, it rejects duplicate keys
     try:
         document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
     except YAMLError as error:
-        words = shorten(" ".join(str(error).split()), 300)
-        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {words}") from None
+        reason = shorten(" ".join(str(error).split()), 300)
+        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {reason}") from None
     if not is_object(document):
         raise DocumentError("openapi/millis.yaml: must be one OpenAPI document, an object")
     if found := problems(document):
@@ -79,17 +79,17 @@ def load(openapi: Path) -> dict[str, Any]:
 
 
 def problems(document: Mapping[str, Any]) -> list[str]:
-    """Return, a line each, what the generator or the reference would get wrong, and what to write instead."""
-    # What follows relies on what comes before it: on references that lead somewhere, and on valid OpenAPI.
+    """Return a line for each part that the generator or the reference does not support, with a fix."""
+    # Each check relies on the ones before it: on references that resolve, and on valid OpenAPI.
     for find in (_in_references, _in_openapi):
         if found := list(find(document)):
             return found
-    rest = (_in_service, _in_operations, _in_what_is_supported, _in_names)
+    rest = (_in_service, _in_operations, _in_schemas, _in_names)
     return list(chain.from_iterable(find(document) for find in rest))
 
 
 def _in_openapi(document: Mapping[str, Any]) -> Iterator[str]:
-    # Only the first: the validator itself stumbles over what follows from some errors.
+    # Report only the first error: after some errors, the validator itself fails.
     if (error := next(OpenAPIV31SpecValidator(dict(document)).iter_errors(), None)) is not None:
         path = ".".join(map(str, error.absolute_path)) or "the document"
         yield f"{path}: not valid OpenAPI 3.1: {shorten(error.message.partition(chr(10))[0], 200)}"
@@ -105,12 +105,12 @@ def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}: {key} is not a known extension{hint}"
         ref = node.get("$ref")
         if isinstance(ref, str) and not ref.startswith("#/"):
-            yield f"{path}: a reference must stay in this file and begin with #/, not be {ref}"
+            yield f"{path}: a reference must stay in this file and begin with #/, got {ref}"
         elif isinstance(ref, str) and not _is_there(document, ref):
-            yield f"{path}: there is no {ref}"
+            yield f"{path}: {ref} does not exist"
 
 
-def _in_what_is_supported(document: Mapping[str, Any]) -> Iterator[str]:
+def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
     for method, path, operation, _ in operations(document):
         if len(resolve(document, operation.get("requestBody", {})).get("content", {})) > 1:
             yield f"paths.{path}.{method}.requestBody: several media types are not supported; keep one"
@@ -131,8 +131,8 @@ def _in_what_is_supported(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path}.additionalProperties: a map of objects is not supported; list the keys"
         if schema.get("format") in CONVERTED:
             yield (
-                f"{path}: format {schema['format']} is not supported, since models keep JSON values as they "
-                "come; leave it out, and give the form in the description"
+                f"{path}: format {schema['format']} is not supported, since models keep JSON values "
+                "unchanged; leave it out, and state the form in the description"
             )
         if not re.fullmatch(r"components\.schemas\.\w+", path):
             if "properties" in schema or "object" in schema.get("type", ()):
@@ -164,9 +164,9 @@ def _in_service(document: Mapping[str, Any]) -> Iterator[str]:
         if scheme.get("type") != "apiKey":
             yield f"{place}: type {scheme.get('type')} is not supported; use apiKey in a header"
         elif scheme.get("in") != "header":
-            yield f"{place}: the key must be in a header, not in the {scheme.get('in')}, where logs show it"
+            yield f"{place}: the key must be in a header, got {scheme.get('in')}, which logs show"
         elif scheme.get("name", "").lower() != KEY_HEADER:
-            yield f"{place}: the clients send the key in the header {KEY_HEADER}, not in {scheme.get('name')}"
+            yield f"{place}: the clients send the key in the header {KEY_HEADER}, got {scheme.get('name')}"
     if len(schemes) != 1:
         yield f"components.securitySchemes: must have one scheme, got {len(schemes)}"
     elif document.get("security") != [{name: [] for name in schemes}]:
@@ -176,7 +176,7 @@ def _in_service(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"components.schemas: {name} is missing; the wrapper uses this name, so do not rename it"
     for name in ("webhooks", "callbacks", "links", "pathItems"):
         if document.get(name) or components.get(name):
-            yield f"{name}: not supported in code or reference; describe them in words"
+            yield f"{name}: not supported in code or reference; describe them in a description"
 
 
 def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
@@ -190,7 +190,7 @@ def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
         for name, why in (
             ("servers", "the clients use one host for all operations"),
             ("security", "the clients send the key with each request"),
-            ("callbacks", "neither the code nor the reference shows them"),
+            ("callbacks", "the code and the reference do not show them"),
         ):
             if name in operation:
                 yield f"{place}.{name}: not supported; {why}"
@@ -209,7 +209,7 @@ def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
         for status, response in operation.get("responses", {}).items():
             response = resolve(document, response)
             if "links" in response:
-                yield f"{place}.responses.{status}.links: not supported; describe them in words"
+                yield f"{place}.responses.{status}.links: not supported; describe them in a description"
             for media in response.get("content", {}):
                 if media not in READABLE:
                     yield f"{place}.responses.{status}: {media} is not supported; use JSON, text or events"
@@ -239,7 +239,7 @@ def _in_names(document: Mapping[str, Any]) -> Iterator[str]:
             elif name in found:
                 yield f"{path}.properties.{key}: {key} and {found[name]} would both be the field {name}"
             elif name in ("additional_properties", "field_names", "is_secret", "secret_keys"):
-                yield f"{path}.properties.{key}: each model has an attribute {name} of its own"
+                yield f"{path}.properties.{key}: every model has an attribute {name}; rename the property"
             found.setdefault(name, key)
 
 

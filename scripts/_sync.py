@@ -1,7 +1,7 @@
-"""Makes the modules of millis_wrapper/_sync from those of millis_wrapper/_async.
+"""Generate the modules of millis_wrapper/_sync from those of millis_wrapper/_async.
 
-A table of substitutions, the formatter, and nothing else: what cannot be had by substitution is in the two
-`io.py`, which are written by hand.
+The generator is a table of substitutions and a formatter. Code that substitutions cannot translate is in the
+two `io.py`, which are written by hand.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ TARGET = Path("millis_wrapper/_sync")
 BY_HAND = {"__init__.py", "io.py"}
 
 HEADER = """\
-# Made from {source} by scripts/regenerate: edit that file, not this one.
+# Generated from {source} by scripts/regenerate: edit that file, not this one.
 
 """
 
-# In this order. Words of prose are among them, so that the docstrings are true on both sides.
+# The order matters. Some substitutions change prose, so that the docstrings are true on both sides.
 SUBSTITUTIONS = [
     (r"(?m)^        >>> (async def main\(\):|asyncio\.run\(main\(\)\))\n", ""),
     (r"(?m)^        \.\.\.     return (.*)$", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (async with)", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (    .*)$", r"        ... \1"),
-    # The other engine, which only async code has.
+    # Only async code has a second engine.
     (r' \| Literal\["aiohttp"\]|Literal\["aiohttp"\] \| ', ""),
     (r'(?m)^            Or "aiohttp"(?:.*\n)+?(?=        headers:)', ""),
     (
@@ -59,7 +59,7 @@ def to_sync(text: str) -> str:
 
 
 def make(project: Path, target: Path) -> list[Path]:
-    """Make the modules from those of `project` into the same places below `target`.
+    """Write the modules generated from `project` to the same paths below `target`.
 
     Args:
         project: the checkout.

@@ -1,4 +1,4 @@
-// What a person does on the page of tests/recipes/relay.py, in a real browser. Called by scripts/_try_relay.py.
+// Uses the page of tests/recipes/relay.py in a real browser, as a person would. Run by scripts/_try_relay.py.
 import puppeteer from "puppeteer-core";
 
 const [url, executablePath] = process.argv.slice(2);
@@ -23,7 +23,7 @@ await ready();
 seen.reply = await last(".agent");
 
 await say("count without end");
-await shows(".agent", "1 2 ");  // the text is shown while the reply goes on
+await shows(".agent", "1 2 ");  // the page shows the text while the reply continues
 await page.click("#stop");
 await ready();
 seen.stopped = [await last(".agent"), await last(".note")];

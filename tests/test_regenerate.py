@@ -301,7 +301,7 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
         (
             "paths /chat/completions post parameters",
             [{"$ref": "#/components/parameters/Region"}],
-            "paths./chat/completions.post.parameters[0]: there is no #/components/parameters/Region",
+            "paths./chat/completions.post.parameters[0]: #/components/parameters/Region does not exist",
         ),
         ("paths /chat/completions post responses", 1, "paths./chat/completions.post"),
         ("info", {}, "info: not valid OpenAPI 3.1: "),
@@ -322,7 +322,11 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
         ),
         (ACCENT, {"allOf": [{"type": "string"}]}, f"{SPOKEN}: allOf is not supported; list all fields"),
         (ACCENT, {"type": "string", "format": "date-time"}, f"{SPOKEN}: format date-time is not supported"),
-        (ACCENT, {"$ref": "#/components/schemas/Voise"}, f"{SPOKEN}: there is no #/components/schemas/Voise"),
+        (
+            ACCENT,
+            {"$ref": "#/components/schemas/Voise"},
+            f"{SPOKEN}: #/components/schemas/Voise does not exist",
+        ),
         (ACCENT, {"$ref": "other.yaml#/Voice"}, f"{SPOKEN}: a reference must stay in this file"),
         (
             f"{VOICE} model x-orgin",

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/agents.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/agents.py by scripts/regenerate: edit that file, not this one.
 
 """Saved agents: `millis.agents`."""
 

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/client.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/client.py by scripts/regenerate: edit that file, not this one.
 
 """The client: arguments in, replies and copies out."""
 

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/conversation.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/conversation.py by scripts/regenerate: edit that file, not this one.
 
 """A conversation: the history that the service does not keep, sent whole with each turn."""
 

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/response.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/response.py by scripts/regenerate: edit that file, not this one.
 
 """An open response, which reads, drains and closes itself, and the connection pool that it came from."""
 

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/stream.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/stream.py by scripts/regenerate: edit that file, not this one.
 
 """The stream of one reply: a thin shell around `ReplyBuilder`."""
 

@@ -1,4 +1,4 @@
-# Made from millis_wrapper/_async/transport.py by scripts/regenerate: edit that file, not this one.
+# Generated from millis_wrapper/_async/transport.py by scripts/regenerate: edit that file, not this one.
 
 """Sends requests: once, or again where that is safe."""
 
