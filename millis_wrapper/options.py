@@ -216,7 +216,7 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
         raise ConfigurationError(f"{example}, got {type(url).__name__}")
     if "@" in url:  # The message does not show the URL, which may contain a password.
         raise ConfigurationError(
-            f"{source}: must not contain a user name or password; pass the key as api_key"
+            f"{source}: must not contain a user name or password; pass api_key= or set MILLIS_API_KEY"
         )
     url = url.strip()
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
@@ -269,7 +269,7 @@ def _problem_with_header(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         return f"{short_repr(name, 60)} is not a valid header name"
     if name.lower() == "authorization":
-        return "must not contain authorization; pass the key as api_key"
+        return "must not contain authorization; pass api_key= or set MILLIS_API_KEY"
     if name.lower() in ("content-length", "transfer-encoding"):
         return f"must not contain {name.lower()}; the client sets it"
     if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):

@@ -32,7 +32,7 @@ _MAX_DEPTH = 90
 
 def is_secret_key(key: str) -> bool:
     """Return whether a key that the contract does not list holds a secret, judged by its name."""
-    return key in SECRET_KEYS or _SECRET_NAME.search(key) is not None
+    return key.lower() in SECRET_KEYS or _SECRET_NAME.search(key) is not None
 
 
 def mask_urls(text: str) -> str:

@@ -76,7 +76,7 @@ def _new_file(path: Path | None) -> Generator[Callable[[str], None]]:
         # backslashreplace writes half a surrogate pair as an escape of JSON and YAML.
         file = open(path, "x", encoding="utf-8", errors="backslashreplace", opener=_open_private)  # noqa: SIM115
     except OSError as error:
-        raise ConfigurationError(f"--save: {path}: {error.strerror}") from error
+        raise ConfigurationError(f"--save: {path}: {error.strerror}; choose another file name") from error
     is_written = False
 
     def write_file(text: str) -> None:

@@ -188,5 +188,6 @@ def _usage_error(error: BaseException) -> str | None:
     if format_message is None:
         return None
     command = getattr(getattr(error, "ctx", None), "command_path", "millis")
-    problem = one_line(format_message()).rstrip(".")
-    return f"{command}: {problem[:1].lower()}{problem[1:]}; see {command} --help"
+    problem = one_line(format_message()).rstrip(".").replace(". Did you", "; did you")
+    reference = f" (see {command} --help)" if problem.endswith("?") else f"; see {command} --help"
+    return f"{command}: {problem[:1].lower()}{problem[1:]}{reference}"

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper._paths import format_path, join_path
+from millis_wrapper._paths import closest_key, format_path, join_path
 from millis_wrapper._text import shorten
 from millis_wrapper.contract import UnknownKey, mask_secrets, unknown_keys
 from millis_wrapper.contract._validation import Path, Violation, violations
@@ -17,7 +17,14 @@ from millis_wrapper.request import is_duplicate_response
 
 from ._data import copy_as_json, describe_type
 from ._finding import Finding, Level
-from ._fixes import candidates, config_fields, describe_fix, describe_removal, field_path
+from ._fixes import (
+    candidates,
+    config_fields,
+    describe_fix,
+    describe_removal,
+    field_path,
+    fields_by_key,
+)
 from ._rules import (
     between_fields,
     quoted,
@@ -92,36 +99,45 @@ def _with_unique_matches(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
 
 def _unknown_key(level: Level, message: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
     near = key.closest_match
-    fix = _renamed(key, data, level) or (None if near else _moved(key, data))
+    fix = _renamed(key, data, level) or _moved(key, data)
     if near and not fix:
         message += f"; it looks like {quoted(near)}"
     return Finding(key.path, level, message, fix or (None if near or level != "error" else "remove it"))
 
 
 def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
-    """Return the fix for a key at the top level that belongs to another object, if there is only one."""
-    known = config_fields()
-    places = [
-        path for path in known if path.rpartition(".")[2] == key.key and "[]" not in path and "." in path
-    ]
-    if len(key.steps) > 1 or len(places) != 1:
+    """Return the fix for a key that belongs to another object, if there is only one such object."""
+    places = fields_by_key().get(key.key, ())
+    if len(places) != 1 or _has_similar_sibling(key, data):
         return None
     (place,) = places
     parent = place.rpartition(".")[0]
     target, empty = data, dict[str, Any]()
-    for step in parent.split("."):
+    for step in parent.split(".") if parent else ():
         child = target.get(step)
         target = child if is_object(child) else empty
     if key.key in target:
         return f"remove it; {place} is already set"
     others = [
         field.path.rpartition(".")[2]
-        for field in known.values()
+        for field in config_fields().values()
         if field.required and field.path.rpartition(".")[0] == parent and field.path != place
     ]
-    if target or not others:
+    if target or not parent or not others:
         return f"move it to {place}"
     return f"write {parent}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
+
+
+def _has_similar_sibling(key: UnknownKey, data: Any) -> bool:
+    """Return whether the object of an unknown key has a similar known key, which may be the one to keep."""
+    for step in key.steps[:-1]:
+        data = data[step]
+    parent = field_path(key.steps[:-1])
+    paths = (path.rpartition(".") for path in config_fields())
+    return (
+        closest_key(key.key, [name for above, _, name in paths if above == parent and name in data])
+        is not None
+    )
 
 
 def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:

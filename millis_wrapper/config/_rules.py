@@ -212,7 +212,7 @@ def _check_phone(may_be_blank: bool, value: Any) -> Finding | None:
 def _check_function_name(value: Any) -> Finding | None:
     if not isinstance(value, str) or _FUNCTION_NAME.fullmatch(value):
         return None
-    near = re.sub(r"[^a-zA-Z0-9_-]+", "_", value).strip("_-")
+    near = re.sub(r"[^a-zA-Z0-9_-]+", "_", mask_urls(value)).strip("_-")
     near = f"_{near}" if near[:1].isdigit() or near[:1] == "-" else near
     message = f"{quoted(value)} is not a name that language models accept" if value else "is empty"
     fix = f"write {json.dumps(near)}" if near and len(near) <= 64 else "write a name"

@@ -14,7 +14,6 @@ from collections.abc import Hashable
 from typing import Any
 
 import yaml
-from yaml.composer import ComposerError
 
 from millis_wrapper._paths import join_path
 
@@ -28,6 +27,7 @@ _PLAIN = (
     ("float", tuple("-0123456789"), _NUMBER),
 )
 _TAG = "tag:yaml.org,2002:"
+_QUOTED_NAME = re.compile(r" '(?!<)[^']{2,}'")
 
 
 def parse_yaml(text: str) -> Any:
@@ -71,10 +71,8 @@ def yaml_lines(text: str) -> dict[str, int]:
 
 
 def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
-    message = error.problem or error.context or "not valid YAML"
-    if isinstance(error, ComposerError):
-        # The name of an alias may be a secret that begins with `*` and is not quoted.
-        message = message.partition(" '")[0]
+    # PyYAML quotes the names of aliases and tags, which may be unquoted secrets that begin with `*` or `!`.
+    message = _QUOTED_NAME.sub("", error.problem or error.context or "not valid YAML")
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return ParseError(message)
@@ -127,8 +125,9 @@ class _Loader(yaml.SafeLoader):
         """Construct null."""
 
     def reject(self, node: yaml.Node) -> Any:
-        tag = node.tag.replace(_TAG, "!!")
-        raise _error(f"the tag {tag} is not supported; remove it", node)
+        if node.tag.startswith(_TAG):
+            raise _error(f"the tag {node.tag.replace(_TAG, '!!')} is not supported; remove it", node)
+        raise _error("tags are not supported; if this is text that begins with !, put it in quotes", node)
 
 
 def _error(message: str, node: yaml.Node) -> yaml.constructor.ConstructorError:

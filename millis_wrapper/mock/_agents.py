@@ -14,8 +14,7 @@ from typing import Any
 import attrs
 
 from millis_wrapper._json import is_object
-from millis_wrapper._paths import format_path
-from millis_wrapper.contract._validation import violations
+from millis_wrapper.config import check_config
 from millis_wrapper.errors import ConfigurationError
 
 from ._files import load_list
@@ -127,9 +126,8 @@ def _complete_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]
         raise ConfigurationError(
             f"agent {agent_id}: config: cannot be encoded as a JSON object: {error}"
         ) from error
-    wrong = [
-        f"{format_path(violation.path)}: {violation.words}" for violation in violations(saved, "AgentConfig")
-    ]
-    if wrong:
-        raise ConfigurationError(f"agent {agent_id}: config: {'; '.join(wrong)}")
+    errors = [finding for finding in check_config(saved) if finding.level == "error"]
+    if errors:
+        problems = "; ".join(f"{finding.path}: {finding.message}" for finding in errors)
+        raise ConfigurationError(f"agent {agent_id}: config: {problems}")
     return saved

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.errors import MillisError
+from millis_wrapper.errors import MillisError, plain_message
 
 if TYPE_CHECKING:
     from millis_wrapper import Millis
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         run_demo(arguments[0] if arguments else None)
     except MillisError as error:
-        print(f"\ndemo: {error}", file=sys.stderr)
+        print(f"demo: {plain_message(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         discard_stdout()
         if not isinstance(error, BrokenPipeError):  # `| head` closes the pipe early
-            print(f"\ndemo: could not write to stdout: {error.strerror}", file=sys.stderr)
+            print(f"demo: could not write to stdout: {error.strerror}", file=sys.stderr)
             return 1
     return 0
 
@@ -72,11 +72,15 @@ def run_demo(agent_id: str | None, *, allow_http: bool = False) -> None:
 
 
 def _chat_and_duplicate(millis: Millis, agent_id: str) -> None:
-    print(f"You:   {QUESTION}\nAgent: ", end="", flush=True)
+    print(f"You:   {QUESTION}", flush=True)
     with millis.chat.stream(QUESTION, agent_id=agent_id) as stream:
-        for text in stream.text_stream:
-            print(escape_control_characters(text), end="", flush=True)
-    print(f"\n\nDuplicating the agent {agent_id} ...", flush=True)
+        print("Agent: ", end="", flush=True)
+        try:
+            for text in stream.text_stream:
+                print(escape_control_characters(text), end="", flush=True)
+        finally:
+            print(flush=True)
+    print(f"\nDuplicating the agent {agent_id} ...", flush=True)
     copy = millis.agents.duplicate(agent_id)
     print(f"The copy's id is {shorten(copy.id, 200)}.", flush=True)
 

@@ -85,6 +85,7 @@ def test_options_become_fields_of_the_request(cli: Cli, millis_mock: MockMillis,
         (["--metadata", "n=1", "--metadata", "n:=1"], '--metadata: the name "n" is given twice'),
         (["--config", "no/such/file.json"], "no/such/file.json: cannot be read"),
         (["--region", "mars"], "'mars' is not one of 'us', 'eu'"),
+        (["--jsno"], "no such option: --jsno"),
         (["--frobnicate"], "millis chat: no such option: --frobnicate; see millis chat --help"),
         (["--api-key", "x"], "no such option: --api-key"),
         (["-Oshort"], "-Oshort is not an option"),
@@ -100,6 +101,31 @@ def test_an_invalid_option_is_reported_in_one_line(
     assert (ran.code, ran.out) == (2, "")
     assert words in ran.error
     assert not millis_mock.requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["cht"], "? (see millis --help)"),
+        (["nonsense"], "; see millis --help"),
+        (["chat", "--region"], "; see millis chat --help"),
+    ],
+)
+def test_usage_errors_refer_to_the_help(cli: Cli, arguments: list[str], end: str) -> None:
+    """The line has no period, and a suggestion ends with a question mark."""
+    ran = cli(*arguments)
+    assert ran.code == 2
+    assert ran.error.endswith(end)
+    assert ". " not in ran.error
+
+
+def test_credentials_in_the_base_url_are_rejected(cli: Cli) -> None:
+    """The message names the environment variables and does not show the password."""
+    ran = cli.asking("https://ada:s3cret@example.com")("chat", AGENT, "Hello")
+    assert ran.code == 2
+    assert "MILLIS_API_KEY" in ran.error
+    assert "api_key" not in ran.error
+    assert "s3cret" not in ran.error
 
 
 def test_a_missing_key_is_reported_in_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

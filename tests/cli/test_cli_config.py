@@ -271,6 +271,14 @@ def test_diff_masks_secrets_but_lists_their_changes(cli: Cli, tmp_path: Path, fl
     assert cli("config", "diff", a, a).code == 0
 
 
+def test_diff_masks_secrets_under_keys_of_another_case(cli: Cli, tmp_path: Path) -> None:
+    """An unknown key such as `Header` may contain the same secrets as the key in the contract."""
+    tool = {"name": "a", "description": "b", "Header": {"X-Key": SECRET}}
+    ran = cli("config", "diff", saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "tools": [tool]}, "b.json"))
+    assert SECRET not in ran.out
+    assert "****" in ran.out
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--override"]])
 @pytest.mark.parametrize(
     "change",
@@ -284,6 +292,7 @@ def test_diff_masks_secrets_but_lists_their_changes(cli: Cli, tmp_path: Path, fl
         {"session_data_webhook": {"url": "https://example.com", "headers": SECRET}},
         {"custom_llm_websocket": f"https://example.com/?token={SECRET}"},
         {"app_credentials": SECRET, "voice": f"https://:{SECRET}@example.com"},
+        {"tools": [{"name": f"https://ada:{SECRET}@example.com", "description": "b"}]},
         {"voice": {"provider": "openai", "voice_id": ["x"], "api_key": SECRET}},
     ],
 )

@@ -87,9 +87,11 @@ def test_demo_accepts_an_agent_of_the_service(cli: Cli, millis_mock: MockMillis)
     """An id that begins with `-` works, and a refused request is reported in one line."""
     ran = cli.asking(millis_mock.url)("demo", AGENT)
     assert (ran.code, [request.operation for request in millis_mock.requests]) == (0, ["chat", "duplicate"])
-    ran = cli("demo", "-mock-401-----------")
-    assert ran.code == 1
-    assert ran.error.startswith("millis: [401 Unauthorized]")
+    for agent_id in ("-mock-401-----------", "-mock-cut-----------", "not an id"):
+        ran = cli("demo", agent_id)
+        assert ran.code != 0
+        assert ran.out.endswith("\n")
+        assert ran.error.startswith("millis: ")
 
 
 def test_demo_exits_silently_if_the_reader_closes_the_pipe(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_an_empty_document_is_null() -> None:
         ("a: !!binary aGk=", "the tag !!binary", 1),
         ("a: !!set {b}", "the tag !!set", 1),
         ("a: !!omap [b: 1]", "the tag !!omap", 1),
-        ("a: !mine x", "the tag !mine", 1),
+        ("a: !mine x", "quotes", 1),
         ("a: " + "1" * 5000, "digits", 1),
         ("a: " + "[" * 5000, "nested", None),
     ],
@@ -128,6 +128,16 @@ def test_an_error_has_its_line(text: str, words: str, line: int | None) -> None:
     with pytest.raises(ParseError, match=words) as caught:
         parse_yaml(text)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "text", ["a: *{}", "a: !{} x", "a: !{}!x y", "a: &{0} 1\nb: &{0} 2", "a: @{}", 'a: "\\{}"', "a: |{}"]
+)
+def test_an_error_does_not_show_unquoted_secrets(text: str) -> None:
+    """A secret that begins with a character such as `!` is not part of the message."""
+    with pytest.raises(ParseError) as caught:
+        parse_yaml(text.format("k-4711"))
+    assert "4711" not in str(caught.value)
 
 
 def test_a_quoted_merge_key_is_an_ordinary_key() -> None:

@@ -91,6 +91,22 @@ def test_an_agent_needs_a_new_and_valid_id(mock: MockMillis, agent_id: str) -> N
         mock.add_agent(agent_id)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"tools": [{"name": "a", "description": "b", "header": {"X-Key": ["s3cret"]}}]},
+        {"tools": [{"name": "a", "description": "b", "header": "s3cret"}]},
+        {"session_data_webhook": ["https://ada:s3cret@example.com"]},
+        {"session_data_webhook": {"url": 5, "headers": "s3cret"}},
+    ],
+)
+def test_an_error_about_a_config_does_not_show_secrets(mock: MockMillis, config: Any) -> None:
+    """The error names the field and masks its value."""
+    with pytest.raises(ConfigurationError, match=next(iter(config))) as caught:
+        mock.add_agent(config=config)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("config", [{"voice": "v"}, {"prompt": {1}}, {"vad_threshold": float("nan")}, 7])
 def test_an_agent_needs_a_valid_config(mock: MockMillis, config: Any) -> None:
     """A config that does not match the contract, or that JSON cannot encode, is rejected when it is added."""
