@@ -38,6 +38,7 @@ from millis_wrapper.contract._validation import violations
 from scripts import _try_contract
 from scripts._try_faults import wrong_with_faults
 from scripts._try_gateway import wrong_with_promptfoo, wrong_with_python_tools
+from scripts._try_pools import canceled_calls, threads_behind_a_dead_proxy
 from scripts._try_relay import wrong_on_the_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -185,8 +186,9 @@ def report(wrong: list[str]) -> None:
 
 
 def faults(_: Path) -> None:
-    """Make 2,000 random faulty calls on each kind of client; this check needs no package of Node."""
-    if wrong := wrong_with_faults(2000):
+    """Make random faulty calls on each kind of client; this check needs no package of Node."""
+    wrong = wrong_with_faults(2000) + threads_behind_a_dead_proxy(16, 240)
+    if wrong := wrong + canceled_calls(None, 4000) + canceled_calls("aiohttp", 4000):
         raise ToolError("\n".join(wrong[:50]))
 
 

@@ -155,16 +155,21 @@ class AsyncTransport:
         new = Pool(client, is_own=True, loses_slots=self._engine is None)
         for old in pools[:]:
             if old.client.is_closed:
-                pools.remove(old)
+                with suppress(ValueError):  # another thread has removed it
+                    pools.remove(old)
         pools.append(new)
         # Of two threads that get here at once, both use the pool of the first.
         return _usable(pools) or new
 
     def _enter_pool(self, call: object) -> Pool:
         while True:
+            _http.ensure_open(self._closed)
             pool = self._pool()
-            _http.ensure_open(self._closed or pool.client.is_closed)
+            # In this order: a retired pool that another thread closes meanwhile is replaced.
             if pool.enter(call):
+                if pool.client.is_closed:
+                    pool.leave(call)
+                _http.ensure_open(pool.client.is_closed)
                 return pool
 
     async def _open_once(
@@ -189,6 +194,8 @@ class AsyncTransport:
             is_open = True
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
+                # Another thread or task closed the client at this moment; httpx raises a RuntimeError.
+                _http.ensure_open(isinstance(error, RuntimeError) and pool.client.is_closed)
                 raise
             refusal = self._refused_by_hook(error, prepared, deadline, attempt)
             outcome = refusal or _http_errors.sending_failure(error, trace, self.options, prepared, deadline)

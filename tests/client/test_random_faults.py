@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from clients import ENGINES, Engine
 
 from scripts._try_faults import KINDS, Kind, campaign
+from scripts._try_pools import canceled_calls, threads_behind_a_dead_proxy
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -16,3 +18,14 @@ def test_calls_with_random_faults_are_sent_once_and_leave_nothing_behind(kind: K
     wrong, outcomes = campaign(kind, range(first, first + 100))
     assert wrong == []
     assert outcomes["complete"] > 0
+
+
+def test_threads_that_share_a_client_behind_a_dead_proxy_get_our_errors() -> None:
+    """The failure in one thread replaces the connection pool that the other threads use."""
+    assert threads_behind_a_dead_proxy(16, 40) == []
+
+
+@ENGINES
+def test_hundreds_of_canceled_calls_on_one_client_log_nothing(engine: Engine) -> None:
+    """A cancel may replace the connection pool of the client."""
+    assert canceled_calls(engine, 400) == []
