@@ -270,7 +270,7 @@ def test_the_documentation_of_a_function_is_wrapped_once() -> None:
     """Only the last line of a paragraph is short: the contract's own line ends are not kept."""
     for function in (duplicate_agent.sync, create_chat_completion.asyncio_detailed):
         text = inspect.getdoc(function) or ""
-        assert text.startswith(("Copy a saved agent.", "Stream an agent's reply."))
+        assert text.startswith(("Duplicate a saved agent.", "Stream an agent's reply."))
         _, paragraph, *_ = text.split("\n\n")
         *lines, _ = paragraph.splitlines()
         assert lines

@@ -8,8 +8,8 @@ TEXT = r"""{
  "info": {
   "title": "Millis AI",
   "version": "1.1.0",
-  "summary": "Talk to a voice agent by text, and copy an agent.",
-  "description": "An agent of Millis AI answers and makes telephone calls, and talks in the browser. One configuration describes it: a\nprompt that says what it is and what it should do, a voice to speak with, a language model to think with, a flow that\nsettles who speaks when and how a call ends, and tools that it can call over HTTP.\n\nThis contract covers two endpoints of the service. One talks to an agent by text and streams the reply as it is\nwritten; the other copies a saved agent.\n\nIt is not published by the vendor. It is put together from two pages of the vendor's documentation, from the service's\nown published schema, and from other public material. The two pages show names and examples only; types, nulls, units,\ndefaults and meanings come from the published schema unless a field says otherwise. Each field names its sources.\n\nThe name and the licence below are those of this document and its authors, not of Millis AI.\n",
+  "summary": "Chat with a voice agent by text, and duplicate an agent.",
+  "description": "A Millis AI agent makes and takes telephone calls and talks in the browser. One config describes it: a prompt with its\ninstructions, a voice, a language model, a flow that controls turns and the end of a call, and tools that the agent can\ncall over HTTP.\n\nThis contract covers two operations of the service. One chats with an agent by text and streams the reply while the\nagent writes it. The other duplicates a saved agent.\n\nThe vendor did not publish this contract. Its sources are two pages of the vendor's documentation, the schema that the\nservice published, and other public material. The two pages show names and examples only. Types, nulls, units, defaults\nand meanings come from the published schema unless a field names another source. Each field lists its sources.\n\nThe name and the license below are those of this document and its authors, not of Millis AI.\n",
   "contact": {
    "name": "The authors of millis-wrapper, who are not Millis AI"
   },
@@ -40,7 +40,7 @@ TEXT = r"""{
  "tags": [
   {
    "name": "chat",
-   "description": "Talk to an agent by text."
+   "description": "Chat with an agent by text."
   },
   {
    "name": "agents",
@@ -55,10 +55,10 @@ TEXT = r"""{
      "chat"
     ],
     "summary": "Stream an agent's reply",
-    "description": "Sends the whole conversation and streams the agent's next reply. The service keeps no history of a text chat:\neach call carries all messages so far. With both a saved agent and a config, the config overrides settings of the\nsaved agent for this call only: probably each top-level key that it holds, whole.\n",
+    "description": "Sends the complete conversation and streams the agent's next reply. The service does not store the history of a\ntext chat, so each request contains all messages. If a request has both a saved agent and a config, the config\noverrides settings of the saved agent for this request only. Each top-level key of the config is assumed to\nreplace the saved key completely.\n",
     "requestBody": {
      "required": true,
-     "description": "The agent to talk to and the conversation so far.",
+     "description": "The agent and the conversation up to now.",
      "content": {
       "application/json": {
        "schema": {
@@ -66,7 +66,7 @@ TEXT = r"""{
        },
        "examples": {
         "chat-request-minimal": {
-         "summary": "A first turn with a saved agent, whose prompt uses `{name}`",
+         "summary": "A first turn with a saved agent",
          "value": {
           "agent": {
            "agent_id": "-OabCdEfGhIjKlMnOpQr"
@@ -80,7 +80,7 @@ TEXT = r"""{
          }
         },
         "chat-request-second-turn": {
-         "summary": "A second turn with an agent that is described on the spot",
+         "summary": "A second turn with an agent that the request describes",
          "value": {
           "agent": {
            "agent_config": {
@@ -107,7 +107,7 @@ TEXT = r"""{
          }
         },
         "chat-request-full": {
-         "summary": "Every field that the vendor's page shows",
+         "summary": "All fields on the vendor's page",
          "value": {
           "agent": {
            "agent_id": "<string>",
@@ -273,7 +273,7 @@ TEXT = r"""{
          }
         },
         "chat-request-other-forms": {
-         "summary": "The other form of every union, and fields that the vendor's page does not show",
+         "summary": "The other form of each union, and fields that the vendor's page does not show",
          "value": {
           "agent": {
            "agent_id": null,
@@ -476,12 +476,12 @@ TEXT = r"""{
     },
     "responses": {
      "200": {
-      "description": "The reply as server-sent events. The `data` of each event is one JSON object (`ChatCompletionChunk`), whose\n`choices[0].delta.content` is the next piece of text. The stream may close with an event whose data is\n`[DONE]` (`ChatStreamEnd`); a reader must not insist on it. A failure in mid-stream may come as `ChatStreamError`,\nor as an event of the type `error`. Comment lines, should any come, mean nothing.\n",
+      "description": "The reply as server-sent events. The `data` of each event is a JSON object (`ChatCompletionChunk`) with the\nnext text of the reply in `choices[0].delta.content`. The stream may end with an event whose data is\n`[DONE]` (`ChatStreamEnd`), but a client must not require it. The service may report an error during the\nstream as `ChatStreamError` or as an event of the type `error`. Clients ignore comment lines.\n",
       "content": {
        "text/event-stream": {
         "schema": {
          "type": "string",
-         "description": "Server-sent events in UTF-8, as the HTML standard defines them.",
+         "description": "Server-sent events in UTF-8, as defined by the HTML standard.",
          "examples": [
           "data: {\"choices\":[{\"delta\":{\"content\":\"Until eleven.\"}}]}\n\ndata: [DONE]\n\n"
          ]
@@ -500,11 +500,11 @@ TEXT = r"""{
         },
         "examples": {
          "stream": {
-          "summary": "A whole reply, with all that a reader has to accept",
+          "summary": "A complete reply with all kinds of events that a client must accept",
           "value": ": a comment keeps the connection alive\n\ndata: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1735689600,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":null}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":null}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"evening\"}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\".\"}},{\"index\":1,\"delta\":{\"content\":\"another choice\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"check_room\",\"arguments\":\"{\\\"nig\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"hts\\\": 1}\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3,\"total_tokens\":15}}\n\ndata: [DONE]\n\n"
          },
          "stream-error": {
-          "summary": "A reply that fails in the middle",
+          "summary": "A reply that fails during the stream",
           "value": "data: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\nevent: error\ndata: {\"error\":{\"message\":\"the language model did not answer\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n"
          }
         }
@@ -547,14 +547,14 @@ TEXT = r"""{
     "tags": [
      "agents"
     ],
-    "summary": "Copy a saved agent",
-    "description": "Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the copy. The call\nis not idempotent: sent twice, it makes two copies.\n",
+    "summary": "Duplicate a saved agent",
+    "description": "Creates a copy of a saved agent and returns it. The request does not have a body, and it cannot name or change the\ncopy. The operation is not idempotent: every request creates another copy.\n",
     "parameters": [
      {
       "name": "agent_id",
       "in": "path",
       "required": true,
-      "description": "The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with `-`.",
+      "description": "ID of the agent to duplicate: about 20 letters, digits, `-` and `_`. IDs usually start with `-`.",
       "schema": {
        "type": "string",
        "minLength": 1
@@ -579,7 +579,7 @@ TEXT = r"""{
         },
         "examples": {
          "agent-minimal": {
-          "summary": "The copy of a small agent, with only what is always there",
+          "summary": "The copy of a small agent, with the required keys only",
           "value": {
            "id": "-OabCdEfGhIjKlMnOpQs",
            "name": "Front desk (copy)",
@@ -594,7 +594,7 @@ TEXT = r"""{
           }
          },
          "agent-full": {
-          "summary": "Every field that the vendor's page shows",
+          "summary": "All fields on the vendor's page",
           "value": {
            "id": "<string>",
            "name": "<string>",
@@ -764,7 +764,7 @@ TEXT = r"""{
           }
          },
          "agent-nulls": {
-          "summary": "A copy with null for all that is not set",
+          "summary": "A copy with null for each key without a value",
           "value": {
            "id": "-OabCdEfGhIjKlMnOpQt",
            "name": "Front desk (copy)",
@@ -840,7 +840,7 @@ TEXT = r"""{
       "$ref": "#/components/responses/Forbidden"
      },
      "404": {
-      "description": "There is no such agent. The answer has no body.",
+      "description": "The agent does not exist. The response body is empty.",
       "x-origin": [
        "published-schema"
       ]
@@ -876,7 +876,7 @@ TEXT = r"""{
     "type": "apiKey",
     "in": "header",
     "name": "authorization",
-    "description": "The private key as it is, without `Bearer` or any other word before it. The service declares the header as optional, so a missing key is refused by the endpoint itself; with which status is not known.",
+    "description": "The private key alone, without a prefix such as `Bearer`. The service declares the header as optional, so the endpoint itself refuses a request without a key. The status code of that refusal is not known.",
     "x-origin": [
      "chat-page",
      "duplicate-page",
@@ -889,7 +889,7 @@ TEXT = r"""{
   },
   "responses": {
    "Unauthorized": {
-    "description": "The key is missing or wrong. The vendor documents this status for another endpoint, and for none of these two.",
+    "description": "The key is missing or wrong. The vendor documents this status code for another endpoint, but not for these two.",
     "content": {
      "application/json": {
       "schema": {
@@ -904,7 +904,7 @@ TEXT = r"""{
      "text/plain": {
       "schema": {
        "type": "string",
-       "description": "What went wrong, in words and without JSON."
+       "description": "The error message as plain text."
       },
       "examples": {
        "plain-text": {
@@ -915,7 +915,7 @@ TEXT = r"""{
      "text/html": {
       "schema": {
        "type": "string",
-       "description": "The error page of a gateway in front of the service."
+       "description": "An HTML error page of a gateway in front of the service."
       },
       "examples": {
        "gateway-page": {
@@ -929,7 +929,7 @@ TEXT = r"""{
     ]
    },
    "Forbidden": {
-    "description": "The key may not do this. No page of the vendor names this status; services of this kind answer so.",
+    "description": "The key is not allowed to do this. The vendor does not document this status code; similar services use it.",
     "content": {
      "application/json": {
       "schema": {
@@ -944,7 +944,7 @@ TEXT = r"""{
      "text/plain": {
       "schema": {
        "type": "string",
-       "description": "What went wrong, in words and without JSON."
+       "description": "The error message as plain text."
       },
       "examples": {
        "plain-text": {
@@ -955,7 +955,7 @@ TEXT = r"""{
      "text/html": {
       "schema": {
        "type": "string",
-       "description": "The error page of a gateway in front of the service."
+       "description": "An HTML error page of a gateway in front of the service."
       },
       "examples": {
        "gateway-page": {
@@ -969,7 +969,7 @@ TEXT = r"""{
     ]
    },
    "Unprocessable": {
-    "description": "The request does not fit the service's schema; `detail` names each place that is wrong.",
+    "description": "The request does not match the service's schema. `detail` lists each violation.",
     "content": {
      "application/json": {
       "schema": {
@@ -977,7 +977,7 @@ TEXT = r"""{
       },
       "examples": {
        "validation-error": {
-        "summary": "A fraction where the service takes whole milliseconds",
+        "summary": "A fraction in a field that accepts integer milliseconds only",
         "value": {
          "detail": [
           {
@@ -1020,10 +1020,10 @@ TEXT = r"""{
     ]
    },
    "TooManyRequests": {
-    "description": "Too many requests. No page of the vendor names a limit or this status; services of this kind answer so.",
+    "description": "Too many requests. The vendor documents neither a limit nor this status code; similar services use it.",
     "headers": {
      "Retry-After": {
-      "description": "When to try again, in seconds or as an HTTP date, if the service says so.",
+      "description": "When to retry, as a number of seconds or as an HTTP date. Optional.",
       "schema": {
        "type": "string"
       },
@@ -1047,7 +1047,7 @@ TEXT = r"""{
      "text/plain": {
       "schema": {
        "type": "string",
-       "description": "What went wrong, in words and without JSON."
+       "description": "The error message as plain text."
       },
       "examples": {
        "plain-text": {
@@ -1058,7 +1058,7 @@ TEXT = r"""{
      "text/html": {
       "schema": {
        "type": "string",
-       "description": "The error page of a gateway in front of the service."
+       "description": "An HTML error page of a gateway in front of the service."
       },
       "examples": {
        "gateway-page": {
@@ -1072,7 +1072,7 @@ TEXT = r"""{
     ]
    },
    "ServerError": {
-    "description": "The service or a gateway in front of it failed. Whether the request was carried out is not known.",
+    "description": "The service or a gateway in front of it failed. The service may have processed the request.",
     "content": {
      "application/json": {
       "schema": {
@@ -1087,7 +1087,7 @@ TEXT = r"""{
      "text/plain": {
       "schema": {
        "type": "string",
-       "description": "What went wrong, in words and without JSON."
+       "description": "The error message as plain text."
       },
       "examples": {
        "plain-text": {
@@ -1098,7 +1098,7 @@ TEXT = r"""{
      "text/html": {
       "schema": {
        "type": "string",
-       "description": "The error page of a gateway in front of the service."
+       "description": "An HTML error page of a gateway in front of the service."
       },
       "examples": {
        "gateway-page": {
@@ -1112,7 +1112,7 @@ TEXT = r"""{
     ]
    },
    "Failure": {
-    "description": "Any other failure. The body is usually `ErrorResponse`; a bare JSON string, plain text, the HTML page of a gateway and no body at all occur too.",
+    "description": "Any other error. The body is usually `ErrorResponse`; it can also be a JSON string, plain text, an HTML page of a gateway, or empty.",
     "content": {
      "application/json": {
       "schema": {
@@ -1130,7 +1130,7 @@ TEXT = r"""{
      "text/plain": {
       "schema": {
        "type": "string",
-       "description": "What went wrong, in words and without JSON."
+       "description": "The error message as plain text."
       },
       "examples": {
        "plain-text": {
@@ -1141,7 +1141,7 @@ TEXT = r"""{
      "text/html": {
       "schema": {
        "type": "string",
-       "description": "The error page of a gateway in front of the service."
+       "description": "An HTML error page of a gateway in front of the service."
       },
       "examples": {
        "gateway-page": {
@@ -1157,33 +1157,33 @@ TEXT = r"""{
   },
   "examples": {
    "wrong-key": {
-    "summary": "The usual form; the words are made up",
+    "summary": "The usual form; the message is made up",
     "value": {
      "detail": "Invalid API key"
     }
    },
    "refused": {
-    "summary": "The usual form; the words are made up",
+    "summary": "The usual form; the message is made up",
     "value": {
      "detail": "Not allowed"
     }
    },
    "too-many": {
-    "summary": "The usual form; the words are made up",
+    "summary": "The usual form; the message is made up",
     "value": {
      "detail": "Too many requests"
     }
    },
    "broken": {
-    "summary": "A bare JSON string",
+    "summary": "A JSON string",
     "value": "Internal Server Error"
    },
    "plain-text": {
-    "summary": "Words without JSON",
+    "summary": "Plain text",
     "value": "Internal Server Error"
    },
    "gateway-page": {
-    "summary": "The page of a gateway",
+    "summary": "An error page of a gateway",
     "value": "<html><head><title>502 Bad Gateway</title></head></html>"
    }
   },
@@ -1200,7 +1200,7 @@ TEXT = r"""{
     "properties": {
      "agent": {
       "$ref": "#/components/schemas/ChatAgent",
-      "description": "Which agent answers, and with what settings and data.",
+      "description": "The agent that replies, with its settings and data.",
       "x-origin": [
        "chat-page",
        "published-schema"
@@ -1211,7 +1211,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ChatMessage"
       },
-      "description": "The whole conversation so far, oldest message first. The service keeps none of it between calls.",
+      "description": "The complete conversation up to now, oldest message first. The service does not store it between requests.",
       "x-origin": [
        "chat-page",
        "published-schema"
@@ -1222,7 +1222,7 @@ TEXT = r"""{
      },
      "end_of_session": {
       "type": "boolean",
-      "description": "Says that this is the last turn. What the service then does is not documented; probably it closes and logs the session and calls `session_data_webhook`. Default: `false`.",
+      "description": "Marks the last turn of the conversation. The effect is not documented; the service is assumed to close and log the session and to call `session_data_webhook`. Default: `false`.",
       "examples": [
        true
       ],
@@ -1240,7 +1240,7 @@ TEXT = r"""{
    "ChatAgent": {
     "type": "object",
     "title": "ChatAgent",
-    "description": "The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one with parts of its config replaced.",
+    "description": "The agent that replies: a saved agent, named by its id; an agent that a config describes in this request; or a saved agent with some settings overridden.",
     "additionalProperties": true,
     "properties": {
      "agent_id": {
@@ -1248,7 +1248,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The id of a saved agent, usually beginning with `-`.",
+      "description": "ID of a saved agent. IDs usually start with `-`.",
       "examples": [
        "-OabCdEfGhIjKlMnOpQr"
       ],
@@ -1270,7 +1270,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved agent: each top-level key given here probably replaces that key whole, and each absent key keeps its saved value.",
+      "description": "A partial config. Without `agent_id`, it describes the agent. With `agent_id`, it overrides settings of the saved agent: each top-level key is assumed to replace the saved key completely, and each absent key keeps its saved value.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1289,7 +1289,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages.",
+      "description": "Data about this conversation. It also fills in `{name}` placeholders in prompts and messages.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1304,7 +1304,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the metadata is also shown to the language model as part of the prompt.",
+      "description": "Whether the service adds the metadata to the prompt, so that the language model can use it.",
       "examples": [
        true
       ],
@@ -1321,7 +1321,7 @@ TEXT = r"""{
    "Metadata": {
     "type": "object",
     "title": "Metadata",
-    "description": "Free-form data about a conversation; any keys, any JSON values.",
+    "description": "Free-form data about a conversation: any keys with any JSON values.",
     "additionalProperties": true,
     "examples": [
      {
@@ -1331,7 +1331,7 @@ TEXT = r"""{
    },
    "ChatMessage": {
     "title": "ChatMessage",
-    "description": "One message of the conversation. There is no `system` role; the prompt is part of the agent.",
+    "description": "One message of the conversation. The role `system` does not exist, because the prompt belongs to the agent.",
     "oneOf": [
      {
       "$ref": "#/components/schemas/UserMessage"
@@ -1355,7 +1355,7 @@ TEXT = r"""{
    "UserMessage": {
     "type": "object",
     "title": "UserMessage",
-    "description": "A message of the person who talks to the agent.",
+    "description": "A message from the person who talks to the agent.",
     "additionalProperties": true,
     "required": [
      "role",
@@ -1366,7 +1366,7 @@ TEXT = r"""{
       "const": "user",
       "type": "string",
       "default": "user",
-      "description": "Who speaks, here the person.",
+      "description": "The role of the person: `user`.",
       "examples": [
        "user"
       ],
@@ -1377,7 +1377,7 @@ TEXT = r"""{
      },
      "content": {
       "type": "string",
-      "description": "What the person says, as text.",
+      "description": "The person's message as text.",
       "examples": [
        "Is breakfast included?"
       ],
@@ -1391,7 +1391,7 @@ TEXT = r"""{
    "AssistantMessage": {
     "type": "object",
     "title": "AssistantMessage",
-    "description": "A message of the agent, or the tools that it asked to have called.",
+    "description": "A message from the agent, or the tool calls that it requested.",
     "additionalProperties": true,
     "required": [
      "role",
@@ -1402,7 +1402,7 @@ TEXT = r"""{
       "const": "assistant",
       "type": "string",
       "default": "assistant",
-      "description": "Who speaks, here the agent.",
+      "description": "The role of the agent: `assistant`.",
       "examples": [
        "assistant"
       ],
@@ -1412,7 +1412,7 @@ TEXT = r"""{
      },
      "content": {
       "type": "string",
-      "description": "What the agent said, as text; an empty string when it only called tools.",
+      "description": "The agent's message as text. It is an empty string if the agent only called tools.",
       "examples": [
        "Yes, from seven to ten."
       ],
@@ -1442,7 +1442,7 @@ TEXT = r"""{
    "ToolMessage": {
     "type": "object",
     "title": "ToolMessage",
-    "description": "What a tool answered to a call of the agent.",
+    "description": "The result of a tool call.",
     "additionalProperties": true,
     "required": [
      "role",
@@ -1454,7 +1454,7 @@ TEXT = r"""{
       "const": "tool",
       "type": "string",
       "default": "tool",
-      "description": "Who speaks, here a tool.",
+      "description": "The role of a tool: `tool`.",
       "examples": [
        "tool"
       ],
@@ -1474,7 +1474,7 @@ TEXT = r"""{
      },
      "tool_call_id": {
       "type": "string",
-      "description": "The `id` of the tool call that this answers.",
+      "description": "The `id` of the tool call that produced this result.",
       "examples": [
        "call_1"
       ],
@@ -1487,7 +1487,7 @@ TEXT = r"""{
    "ToolCall": {
     "type": "object",
     "title": "ToolCall",
-    "description": "One call of a tool, asked for by the agent.",
+    "description": "A tool call that the agent requested.",
     "additionalProperties": true,
     "required": [
      "id",
@@ -1497,7 +1497,7 @@ TEXT = r"""{
     "properties": {
      "id": {
       "type": "string",
-      "description": "Names this call; the tool's answer repeats it as `tool_call_id`.",
+      "description": "ID of this call. The tool message with the result repeats it as `tool_call_id`.",
       "examples": [
        "call_1"
       ],
@@ -1507,7 +1507,7 @@ TEXT = r"""{
      },
      "type": {
       "type": "string",
-      "description": "The kind of call, `function` in messages of this form.",
+      "description": "The kind of call. Messages of this form use `function`.",
       "examples": [
        "function"
       ],
@@ -1520,7 +1520,7 @@ TEXT = r"""{
      },
      "function": {
       "$ref": "#/components/schemas/ToolCallFunction",
-      "description": "Which function is called, and with what arguments.",
+      "description": "The function to call and its arguments.",
       "x-origin": [
        "published-schema"
       ]
@@ -1530,7 +1530,7 @@ TEXT = r"""{
    "ToolCallFunction": {
     "type": "object",
     "title": "ToolCallFunction",
-    "description": "The function that a tool call names.",
+    "description": "The function in a tool call.",
     "additionalProperties": true,
     "required": [
      "name",
@@ -1539,7 +1539,7 @@ TEXT = r"""{
     "properties": {
      "name": {
       "type": "string",
-      "description": "The name of the tool that is called.",
+      "description": "The name of the tool.",
       "examples": [
        "find_room"
       ],
@@ -1549,7 +1549,7 @@ TEXT = r"""{
      },
      "arguments": {
       "type": "string",
-      "description": "The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON.",
+      "description": "The arguments as JSON text, exactly as the model wrote them. The text may be invalid JSON.",
       "examples": [
        "{\"nights\": 2}"
       ],
@@ -1565,7 +1565,7 @@ TEXT = r"""{
    "AgentConfigOverride": {
     "type": "object",
     "title": "AgentConfigOverride",
-    "description": "A partial agent config, as a chat request takes it. No key is required. A top-level key that is not listed here is refused with status 422; an unknown key further down is most likely ignored without a word.",
+    "description": "A partial agent config for a chat request. All keys are optional. The service refuses an unknown top-level key with status 422, and most likely ignores an unknown key at a deeper level without an error.",
     "additionalProperties": false,
     "x-origin": [
      "published-schema"
@@ -1576,7 +1576,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The instructions that make the agent what it is: who it is, what it should do, how it should speak. `{name}` is filled in from the metadata.",
+      "description": "The instructions for the agent: its identity, its task and its manner of speaking. The service replaces `{name}` with the value from the metadata.",
       "examples": [
        "You answer the telephone of a small hotel. Be brief."
       ],
@@ -1598,7 +1598,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which voice speaks, and how it is set.",
+      "description": "The agent's voice and its settings.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1614,7 +1614,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Who speaks first, how quickly the agent answers, and how a call is ended or passed on.",
+      "description": "The course of the conversation: who speaks first, how fast the agent responds, and how it ends or transfers a call.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1626,7 +1626,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "What the agent says first. `{name}` is filled in from the metadata. An empty string means that there is no first message.",
+      "description": "The agent's opening message. The service replaces `{name}` with the value from the metadata. An empty string turns the message off.",
       "examples": [
        "Hello {name}, this is the front desk."
       ],
@@ -1648,7 +1648,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/Tool"
       },
-      "description": "Your own functions that the agent can call over HTTP. Their names differ from each other.",
+      "description": "Your own functions that the agent can call over HTTP. Each name must be unique.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1667,7 +1667,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/MillisFunction"
       },
-      "description": "Functions that the vendor's own clients provide, such as a form shown in the browser.",
+      "description": "Functions that the vendor's own clients provide, such as a form in the browser.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1696,7 +1696,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The `ws` or `wss` URL of a language model of your own, which then writes the replies.",
+      "description": "WebSocket URL (`ws` or `wss`) of your own language model, which then writes the replies.",
       "examples": [
        "wss://llm.example.com/chat"
       ],
@@ -1722,7 +1722,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The language that the agent speaks and hears unless it switches; `multi` for several at once. Default: `en-US`.",
+      "description": "The language that the agent speaks and understands until it switches; `multi` allows several languages in one session. Default: `en-US`.",
       "examples": [
        "en-GB"
       ],
@@ -1741,7 +1741,7 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "description": "How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1. The vendor's own editor begins at 0.65.",
+      "description": "Confidence that voice activity detection needs before it treats sound as speech, as a probability from 0 to 1. The vendor's editor starts at 0.65.",
       "examples": [
        0.65
       ],
@@ -1764,7 +1764,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which language model writes the replies. A bare model name, an older form, is refused.",
+      "description": "The language model that writes the replies. The service refuses the older form, a string with the name of the model.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1783,7 +1783,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How long a session and a silence in it may last.",
+      "description": "Limits on the length of a session and on silence during it.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1802,7 +1802,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An empty string means none.",
+      "description": "Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/session-ended"
       ],
@@ -1826,7 +1826,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What data is kept, and whether people can ask not to be called again.",
+      "description": "Which data the service keeps, and whether the agent notices people who do not want to be called.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1842,7 +1842,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Names and rare words that speech recognition should hear correctly.",
+      "description": "Names and rare terms that speech recognition should recognize.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1862,7 +1862,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An empty string means none.",
+      "description": "Webhook that the service calls at the start of a session to get more prompt text and metadata: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/caller"
       ],
@@ -1886,7 +1886,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Lets the agent change its language in the middle of a session.",
+      "description": "Lets the agent change its language during a session.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1903,7 +1903,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The files that the agent uses as a source of knowledge.",
+      "description": "Files that the agent uses as a source of knowledge.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -1920,7 +1920,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Who turns speech into text, and with which model.",
+      "description": "The provider and the model that turn speech into text.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1936,7 +1936,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether calls are recorded, and what sound plays behind the voice.",
+      "description": "Whether the service records calls, and which sound plays in the background.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -1952,7 +1952,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How the agent continues earlier sessions with the same person. The chat page does not show it; a chat request takes it all the same.",
+      "description": "Memory of earlier sessions with the same person. The chat page does not show this key, but the service accepts it in a chat request.",
       "x-service-default": null,
       "x-origin": [
        "duplicate-page",
@@ -1964,7 +1964,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`.",
+      "description": "IANA name of the agent's time zone, such as `Europe/Berlin`.",
       "examples": [
        "Europe/Berlin"
       ],
@@ -1982,7 +1982,7 @@ TEXT = r"""{
    "AgentConfig": {
     "type": "object",
     "title": "AgentConfig",
-    "description": "The config of a saved agent, as the service answers with it. Keys that are not set are absent or null, and keys that nobody has seen yet may be present at every depth.",
+    "description": "The config of a saved agent in a response. Keys without a value are absent or null. Unknown keys can occur at every level.",
     "additionalProperties": true,
     "required": [
      "prompt",
@@ -1991,7 +1991,7 @@ TEXT = r"""{
     "properties": {
      "prompt": {
       "type": "string",
-      "description": "The instructions that make the agent what it is: who it is, what it should do, how it should speak. `{name}` is filled in from the metadata.",
+      "description": "The instructions for the agent: its identity, its task and its manner of speaking. The service replaces `{name}` with the value from the metadata.",
       "examples": [
        "You answer the telephone of a small hotel. Be brief."
       ],
@@ -2006,7 +2006,7 @@ TEXT = r"""{
      },
      "voice": {
       "$ref": "#/components/schemas/Voice",
-      "description": "Which voice speaks, and how it is set.",
+      "description": "The agent's voice and its settings.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2022,7 +2022,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Who speaks first, how quickly the agent answers, and how a call is ended or passed on.",
+      "description": "The course of the conversation: who speaks first, how fast the agent responds, and how it ends or transfers a call.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2034,7 +2034,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "What the agent says first. `{name}` is filled in from the metadata. An empty string means that there is no first message.",
+      "description": "The agent's opening message. The service replaces `{name}` with the value from the metadata. An empty string turns the message off.",
       "examples": [
        "Hello {name}, this is the front desk."
       ],
@@ -2056,7 +2056,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/Tool"
       },
-      "description": "Your own functions that the agent can call over HTTP. Their names differ from each other.",
+      "description": "Your own functions that the agent can call over HTTP. Each name must be unique.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2075,7 +2075,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/MillisFunction"
       },
-      "description": "Functions that the vendor's own clients provide, such as a form shown in the browser.",
+      "description": "Functions that the vendor's own clients provide, such as a form in the browser.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2104,7 +2104,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The `ws` or `wss` URL of a language model of your own, which then writes the replies.",
+      "description": "WebSocket URL (`ws` or `wss`) of your own language model, which then writes the replies.",
       "examples": [
        "wss://llm.example.com/chat"
       ],
@@ -2130,7 +2130,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The language that the agent speaks and hears unless it switches; `multi` for several at once. Default: `en-US`.",
+      "description": "The language that the agent speaks and understands until it switches; `multi` allows several languages in one session. Default: `en-US`.",
       "examples": [
        "en-GB"
       ],
@@ -2149,7 +2149,7 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "description": "How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1. The vendor's own editor begins at 0.65.",
+      "description": "Confidence that voice activity detection needs before it treats sound as speech, as a probability from 0 to 1. The vendor's editor starts at 0.65.",
       "examples": [
        0.65
       ],
@@ -2172,7 +2172,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which language model writes the replies. A bare model name, an older form, is refused.",
+      "description": "The language model that writes the replies. The service refuses the older form, a string with the name of the model.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2191,7 +2191,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How long a session and a silence in it may last.",
+      "description": "Limits on the length of a session and on silence during it.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2210,7 +2210,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An empty string means none.",
+      "description": "Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/session-ended"
       ],
@@ -2234,7 +2234,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What data is kept, and whether people can ask not to be called again.",
+      "description": "Which data the service keeps, and whether the agent notices people who do not want to be called.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2250,7 +2250,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Names and rare words that speech recognition should hear correctly.",
+      "description": "Names and rare terms that speech recognition should recognize.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2270,7 +2270,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An empty string means none.",
+      "description": "Webhook that the service calls at the start of a session to get more prompt text and metadata: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/caller"
       ],
@@ -2294,7 +2294,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Lets the agent change its language in the middle of a session.",
+      "description": "Lets the agent change its language during a session.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2311,7 +2311,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The files that the agent uses as a source of knowledge.",
+      "description": "Files that the agent uses as a source of knowledge.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2328,7 +2328,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Who turns speech into text, and with which model.",
+      "description": "The provider and the model that turn speech into text.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2344,7 +2344,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether calls are recorded, and what sound plays behind the voice.",
+      "description": "Whether the service records calls, and which sound plays in the background.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2360,7 +2360,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How the agent continues earlier sessions with the same person. The chat page does not show it; a chat request takes it all the same.",
+      "description": "Memory of earlier sessions with the same person. The chat page does not show this key, but the service accepts it in a chat request.",
       "x-service-default": null,
       "x-origin": [
        "duplicate-page",
@@ -2372,7 +2372,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`.",
+      "description": "IANA name of the agent's time zone, such as `Europe/Berlin`.",
       "examples": [
        "Europe/Berlin"
       ],
@@ -2390,7 +2390,7 @@ TEXT = r"""{
    "Voice": {
     "type": "object",
     "title": "Voice",
-    "description": "A voice that the agent speaks with: the company that makes it, and its id there.",
+    "description": "A voice, identified by its provider and an ID.",
     "additionalProperties": true,
     "required": [
      "provider",
@@ -2406,7 +2406,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The company that makes the voice. In a request only the known values are accepted.",
+      "description": "The provider of the voice. The service accepts only the known values in a request.",
       "examples": [
        "elevenlabs"
       ],
@@ -2418,7 +2418,7 @@ TEXT = r"""{
      },
      "voice_id": {
       "type": "string",
-      "description": "The id of the voice at its provider.",
+      "description": "ID of the voice at its provider.",
       "examples": [
        "EXAVITQu4vr4xnSDxMaL"
       ],
@@ -2433,7 +2433,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The provider's speech model, where it has several; for ElevenLabs one like `eleven_turbo_v2_5`.",
+      "description": "The provider's speech model, if there are several, such as `eleven_turbo_v2_5` for ElevenLabs.",
       "examples": [
        "eleven_turbo_v2_5"
       ],
@@ -2452,7 +2452,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How the voice is tuned, in the provider's own words.",
+      "description": "Fine-tuning of the voice, with the keys that the provider defines.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2464,7 +2464,7 @@ TEXT = r"""{
    "VoiceSettings": {
     "type": "object",
     "title": "VoiceSettings",
-    "description": "Fine tuning of a voice, in the provider's own terms: any keys, any JSON values. ElevenLabs has for example `stability` and `similarity_boost`.",
+    "description": "Fine-tuning of a voice, with the keys that the provider defines and any JSON values. ElevenLabs, for example, has `stability` and `similarity_boost`.",
     "additionalProperties": true,
     "examples": [
      {
@@ -2476,7 +2476,7 @@ TEXT = r"""{
    "Flow": {
     "type": "object",
     "title": "Flow",
-    "description": "How the conversation runs, from who speaks first to how it ends.",
+    "description": "The course of a conversation, from the first speaker to the end of the call.",
     "additionalProperties": true,
     "properties": {
      "user_start_first": {
@@ -2523,7 +2523,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How long the agent waits after the person has stopped speaking, in milliseconds: one whole number, or one for each situation. A number with a fraction is refused.",
+      "description": "How long the agent waits after the person stopped speaking, in milliseconds: one integer, or one integer for each situation. The service refuses a number with a fraction.",
       "examples": [
        400
       ],
@@ -2543,7 +2543,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What the agent says when its reply takes long.",
+      "description": "Short phrases that the agent speaks while a reply is slow.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2560,7 +2560,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether the agent may end the call by itself, and when.",
+      "description": "Whether and when the agent may end the call.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2576,7 +2576,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether the agent hangs up or leaves a message when a machine answers.",
+      "description": "Whether the agent hangs up or leaves a message on an answering machine.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2592,7 +2592,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The people to whom the agent may hand the call over.",
+      "description": "The numbers to which the agent may transfer the call.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2609,7 +2609,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What the agent says when the person has been silent.",
+      "description": "How the agent reacts if the person is silent.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2626,7 +2626,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether the agent may press keys to get through a telephone menu.",
+      "description": "Whether the agent may press keys to navigate a telephone menu.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -2639,7 +2639,7 @@ TEXT = r"""{
    "Interruption": {
     "type": "object",
     "title": "Interruption",
-    "description": "What happens when the person speaks while the agent speaks.",
+    "description": "How the agent behaves if the person interrupts it.",
     "additionalProperties": true,
     "properties": {
      "allowed": {
@@ -2662,7 +2662,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the agent's message that was interrupted stays in the conversation.",
+      "description": "Whether an interrupted message of the agent stays in the conversation.",
       "examples": [
        true
       ],
@@ -2680,7 +2680,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the first message can be interrupted too. The service spells this key with three s; `first_message` here is not this setting.",
+      "description": "Whether the person can also interrupt the first message. The service spells this key with three s; do not write `first_message`.",
       "examples": [
        true
       ],
@@ -2695,7 +2695,7 @@ TEXT = r"""{
    "ResponseDelay": {
     "type": "object",
     "title": "ResponseDelay",
-    "description": "How long the agent waits before it answers, by situation, in milliseconds.",
+    "description": "How long the agent waits before it replies, for each situation, in milliseconds.",
     "additionalProperties": true,
     "properties": {
      "generic_delay": {
@@ -2704,7 +2704,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "How long it waits after ordinary speech, in milliseconds.",
+      "description": "The wait after ordinary speech, in milliseconds.",
       "examples": [
        400
       ],
@@ -2719,7 +2719,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "How long it waits while the person is saying a number, in milliseconds; pauses are usual there.",
+      "description": "The wait while the person speaks a number, in milliseconds. People often pause between digits.",
       "examples": [
        1500
       ],
@@ -2733,7 +2733,7 @@ TEXT = r"""{
    "AutoFillResponses": {
     "type": "object",
     "title": "AutoFillResponses",
-    "description": "Short phrases that the agent says while its reply is not there yet.",
+    "description": "Short phrases that the agent speaks until its reply is ready.",
     "additionalProperties": true,
     "required": [
      "response_gap_threshold",
@@ -2743,7 +2743,7 @@ TEXT = r"""{
      "response_gap_threshold": {
       "type": "integer",
       "format": "int32",
-      "description": "How long the person must have waited before a phrase is spoken, in milliseconds.",
+      "description": "How long the person has to wait before the agent speaks a phrase, in milliseconds.",
       "examples": [
        1500
       ],
@@ -2777,7 +2777,7 @@ TEXT = r"""{
    "AgentTerminateCall": {
     "type": "object",
     "title": "AgentTerminateCall",
-    "description": "Whether the agent may end the call, when, and with which words.",
+    "description": "Whether and when the agent may end the call, and its last message.",
     "additionalProperties": true,
     "required": [
      "enabled"
@@ -2785,7 +2785,7 @@ TEXT = r"""{
     "properties": {
      "enabled": {
       "type": "boolean",
-      "description": "Whether the agent may end the call by itself.",
+      "description": "Whether the agent may end the call.",
       "examples": [
        true
       ],
@@ -2800,7 +2800,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "When it should do so, in plain words for the language model.",
+      "description": "When to end the call, in plain language for the language model.",
       "examples": [
        "When the guest says goodbye."
       ],
@@ -2819,7 +2819,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "What the agent may say before it hangs up.",
+      "description": "Messages that the agent may speak before it hangs up.",
       "examples": [
        [
         "Goodbye."
@@ -2837,7 +2837,7 @@ TEXT = r"""{
    "Voicemail": {
     "type": "object",
     "title": "Voicemail",
-    "description": "What the agent does when an answering machine takes the call.",
+    "description": "How the agent treats an answering machine.",
     "additionalProperties": true,
     "required": [
      "action"
@@ -2852,7 +2852,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "Whether the agent hangs up or leaves `message`. In a request only the known values are accepted.",
+      "description": "Whether the agent hangs up or leaves `message`. The service accepts only the known values in a request.",
       "examples": [
        "message"
       ],
@@ -2883,7 +2883,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the conversation goes on after all when somebody begins to speak.",
+      "description": "Whether the agent continues the conversation if a person starts to speak.",
       "examples": [
        true
       ],
@@ -2901,7 +2901,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older than this key.",
+      "description": "Phrases that identify an answering machine. The published schema of 2025-09 is older than this key and does not contain it.",
       "examples": [
        [
         "leave a message after the tone"
@@ -2916,7 +2916,7 @@ TEXT = r"""{
    "CallTransfer": {
     "type": "object",
     "title": "CallTransfer",
-    "description": "The numbers to which the agent may hand the call over, and when.",
+    "description": "The numbers to which the agent may transfer the call, and when.",
     "additionalProperties": true,
     "properties": {
      "phone": {
@@ -2924,7 +2924,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead, the newer form.",
+      "description": "The number to which the call is transferred, in E.164 form such as `+14155550100`. Use the newer `phones` instead.",
       "deprecated": true,
       "examples": [
        "+14155550100"
@@ -2947,7 +2947,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/TransferOption"
       },
-      "description": "The numbers to choose from. The chat page does not show it; a chat request takes it all the same.",
+      "description": "The numbers to choose from. The chat page does not show this key, but the service accepts it in a chat request.",
       "x-service-default": null,
       "x-origin": [
        "duplicate-page",
@@ -2959,7 +2959,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "When and how to transfer, in plain words for the language model.",
+      "description": "When and how to transfer the call, in plain language for the language model.",
       "examples": [
        "When the guest asks for a person."
       ],
@@ -2978,7 +2978,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "What the agent may say before it transfers the call.",
+      "description": "Messages that the agent may speak before it transfers the call.",
       "examples": [
        [
         "I am putting you through."
@@ -2996,7 +2996,7 @@ TEXT = r"""{
    "TransferOption": {
     "type": "object",
     "title": "TransferOption",
-    "description": "One number to which a call can be transferred.",
+    "description": "A number to which the agent can transfer a call.",
     "additionalProperties": true,
     "required": [
      "phone"
@@ -3021,7 +3021,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "When to choose this number, in plain words for the language model.",
+      "description": "When to choose this number, in plain language for the language model.",
       "examples": [
        "The night porter; from ten in the evening"
       ],
@@ -3036,7 +3036,7 @@ TEXT = r"""{
    "InactivityHandling": {
     "type": "object",
     "title": "InactivityHandling",
-    "description": "What the agent says when nobody has spoken for a while.",
+    "description": "How the agent reacts to a silent person.",
     "additionalProperties": true,
     "required": [
      "idle_time",
@@ -3045,7 +3045,7 @@ TEXT = r"""{
     "properties": {
      "idle_time": {
       "type": "number",
-      "description": "How long the person must have been silent, in seconds (not milliseconds).",
+      "description": "How long the person has to be silent, in seconds (not milliseconds).",
       "examples": [
        10
       ],
@@ -3058,7 +3058,7 @@ TEXT = r"""{
      },
      "message": {
       "type": "string",
-      "description": "What the agent then says.",
+      "description": "The message that the agent speaks then.",
       "examples": [
        "Are you still there?"
       ],
@@ -3073,7 +3073,7 @@ TEXT = r"""{
    "DtmfDial": {
     "type": "object",
     "title": "DtmfDial",
-    "description": "Whether the agent may press the keys of the telephone, and which.",
+    "description": "Whether and when the agent may press telephone keys.",
     "additionalProperties": true,
     "properties": {
      "enabled": {
@@ -3094,7 +3094,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "When to press which keys, in plain words for the language model.",
+      "description": "Which keys to press and when, in plain language for the language model.",
       "examples": [
        "Press 1 for English."
       ],
@@ -3110,7 +3110,7 @@ TEXT = r"""{
    "Tool": {
     "type": "object",
     "title": "Tool",
-    "description": "A function of your own that the agent can call over HTTP.",
+    "description": "One of your own functions that the agent can call over HTTP.",
     "additionalProperties": true,
     "required": [
      "name",
@@ -3119,7 +3119,7 @@ TEXT = r"""{
     "properties": {
      "name": {
       "type": "string",
-      "description": "The name by which the language model calls the function: a letter or `_`, then letters, digits and `_`. No two functions of an agent have the same name.",
+      "description": "The name that the language model uses to call the function: a letter or `_`, then letters, digits and `_`. It must be unique within an agent.",
       "examples": [
        "find_room"
       ],
@@ -3140,7 +3140,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ToolParam"
       },
-      "description": "The values that the agent has to find out and pass along.",
+      "description": "The values that the agent has to collect and pass to the function.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -3150,7 +3150,7 @@ TEXT = r"""{
      },
      "description": {
       "type": "string",
-      "description": "What the function does and when to use it, in plain words for the language model.",
+      "description": "Purpose of the function and when to use it, in plain language for the language model.",
       "examples": [
        "Find a free room for the given nights."
       ],
@@ -3165,7 +3165,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own browser client is told.",
+      "description": "The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies the vendor's own browser client.",
       "examples": [
        "https://example.com/find-room"
       ],
@@ -3188,7 +3188,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "HTTP headers to send with the call, such as an API key of your own. Their values are secret.",
+      "description": "HTTP headers of the request to your webhook, such as your own API key. Their values are secret.",
       "x-secret": true,
       "x-service-default": null,
       "x-origin": [
@@ -3209,7 +3209,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The HTTP method of the call.",
+      "description": "The HTTP method of the request to your webhook.",
       "examples": [
        "POST"
       ],
@@ -3228,7 +3228,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "How long the service waits for the response of your webhook, in whole seconds (not milliseconds). Default: `5`.",
+      "description": "How long the service waits for the response from your webhook, in seconds (an integer, not milliseconds). Default: `5`.",
       "examples": [
        5
       ],
@@ -3248,7 +3248,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the function is called after the session has ended rather than during it.",
+      "description": "Whether the service calls the function after the session ended instead of during it.",
       "examples": [
        false
       ],
@@ -3266,7 +3266,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "What the agent may say while the function runs.",
+      "description": "Messages that the agent may speak while the function runs.",
       "examples": [
        [
         "I am looking for a room."
@@ -3291,7 +3291,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the language model word them.",
+      "description": "How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`, the language model may rephrase them.",
       "examples": [
        "strict"
       ],
@@ -3309,7 +3309,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the function is called only after the agent has said its message to the end.",
+      "description": "Whether the service waits until the agent has finished its message before it calls the function.",
       "examples": [
        false
       ],
@@ -3324,7 +3324,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the session's id is left out of what is sent to your webhook.",
+      "description": "Whether the request to your webhook omits the ID of the session.",
       "examples": [
        false
       ],
@@ -3339,7 +3339,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether the session's metadata is sent to your webhook as well.",
+      "description": "Whether the request to your webhook includes the session's metadata.",
       "examples": [
        true
       ],
@@ -3352,7 +3352,7 @@ TEXT = r"""{
    "ToolParam": {
     "type": "object",
     "title": "ToolParam",
-    "description": "One value that a function takes.",
+    "description": "A parameter of a function.",
     "additionalProperties": true,
     "required": [
      "name",
@@ -3363,7 +3363,7 @@ TEXT = r"""{
     "properties": {
      "name": {
       "type": "string",
-      "description": "The key under which the value is passed.",
+      "description": "The name of the parameter.",
       "examples": [
        "nights"
       ],
@@ -3375,7 +3375,7 @@ TEXT = r"""{
      },
      "required": {
       "type": "boolean",
-      "description": "Whether the function cannot be called without the value.",
+      "description": "Whether the function requires the value.",
       "examples": [
        true
       ],
@@ -3394,7 +3394,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The kind of value; in a web form also `email`.",
+      "description": "The type of the value. A web form also accepts `email`.",
       "examples": [
        "number"
       ],
@@ -3409,7 +3409,7 @@ TEXT = r"""{
      },
      "description": {
       "type": "string",
-      "description": "What the value is, in plain words for the language model.",
+      "description": "Meaning of the value, in plain language for the language model.",
       "examples": [
        "How many nights the guest stays."
       ],
@@ -3424,7 +3424,7 @@ TEXT = r"""{
    "HeaderMap": {
     "type": "object",
     "title": "HeaderMap",
-    "description": "HTTP headers, name to value.",
+    "description": "HTTP headers by name.",
     "x-secret": true,
     "additionalProperties": {
      "type": "string"
@@ -3449,7 +3449,7 @@ TEXT = r"""{
     "properties": {
      "name": {
       "type": "string",
-      "description": "The name by which the language model calls the function.",
+      "description": "The name that the language model uses to call the function.",
       "examples": [
        "ask_email"
       ],
@@ -3461,7 +3461,7 @@ TEXT = r"""{
      },
      "description": {
       "type": "string",
-      "description": "What the function does and when to use it, in plain words for the language model.",
+      "description": "Purpose of the function and when to use it, in plain language for the language model.",
       "examples": [
        "Ask for the guest's e-mail address."
       ],
@@ -3473,7 +3473,7 @@ TEXT = r"""{
      },
      "data": {
       "$ref": "#/components/schemas/MillisFunctionData",
-      "description": "The value that the function asks for.",
+      "description": "The value that the function requests.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3489,7 +3489,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind `webhook`, whose use is not documented.",
+      "description": "The kind of function. `web_form` is a form in the browser. The published schema also mentions `webhook`, but its use is not documented.",
       "examples": [
        "web_form"
       ],
@@ -3510,7 +3510,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ToolParam"
       },
-      "description": "Further values that the agent passes along.",
+      "description": "Further values that the agent passes to the function.",
       "x-service-default": null,
       "x-origin": [
        "published-schema"
@@ -3524,7 +3524,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "What the agent may say while the function runs.",
+      "description": "Messages that the agent may speak while the function runs.",
       "examples": [
        [
         "Please type your address."
@@ -3549,7 +3549,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the language model word them.",
+      "description": "How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`, the language model may rephrase them.",
       "examples": [
        "flexible"
       ],
@@ -3567,7 +3567,7 @@ TEXT = r"""{
    "MillisFunctionData": {
     "type": "object",
     "title": "MillisFunctionData",
-    "description": "What a function of the vendor's clients asks the person for.",
+    "description": "The input that a function of the vendor's clients requests from the person.",
     "additionalProperties": true,
     "required": [
      "param"
@@ -3575,7 +3575,7 @@ TEXT = r"""{
     "properties": {
      "param": {
       "$ref": "#/components/schemas/ToolParam",
-      "description": "The one value that the function asks for.",
+      "description": "The value that the function requests.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3602,7 +3602,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The name of the function, one of those that the app has.",
+      "description": "The name of a function of the app.",
       "examples": [
        "book_meeting_slot"
       ],
@@ -3624,7 +3624,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking also `contact_method`.",
+      "description": "Credentials for the app. The calendar uses `api_key` and `event_type_id`; booking also uses `contact_method`.",
       "x-secret": true,
       "x-service-default": null,
       "x-origin": [
@@ -3641,7 +3641,7 @@ TEXT = r"""{
    "Credentials": {
     "type": "object",
     "title": "Credentials",
-    "description": "Secrets of a connected app, name to value.",
+    "description": "Secrets of a connected app by name.",
     "x-secret": true,
     "additionalProperties": {
      "type": "string"
@@ -3656,7 +3656,7 @@ TEXT = r"""{
    "LLM": {
     "type": "object",
     "title": "LLM",
-    "description": "The language model that writes the replies, and how it is used.",
+    "description": "The language model that writes the replies, and its settings.",
     "additionalProperties": true,
     "required": [
      "model"
@@ -3671,7 +3671,7 @@ TEXT = r"""{
         "type": "string"
        }
       ],
-      "description": "The name of the language model. In a request only the known values are accepted.",
+      "description": "The name of the language model. The service accepts only the known values in a request.",
       "examples": [
        "gpt-4o"
       ],
@@ -3683,7 +3683,7 @@ TEXT = r"""{
      },
      "temperature": {
       "type": "number",
-      "description": "How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1. Default: `0`.",
+      "description": "Sampling temperature; 0 gives the most consistent replies. The vendor's editor allows values up to 1. Default: `0`.",
       "examples": [
        0.2
       ],
@@ -3706,7 +3706,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What part of the conversation the model is shown.",
+      "description": "How much of the conversation the service passes to the model.",
       "x-service-default": null,
       "x-origin": [
        "chat-page",
@@ -3719,7 +3719,7 @@ TEXT = r"""{
    "HistorySettings": {
     "type": "object",
     "title": "HistorySettings",
-    "description": "How much of the conversation the language model is shown; less costs less.",
+    "description": "How much of the conversation the service passes to the language model. A shorter history costs less.",
     "additionalProperties": true,
     "properties": {
      "history_message_limit": {
@@ -3728,7 +3728,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "How many of the latest messages the model is shown. Without it, or with null, it is shown all.",
+      "description": "How many of the latest messages the service passes to the model. If it is absent or null, the model gets all messages.",
       "examples": [
        20
       ],
@@ -3746,7 +3746,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "The model is shown the result of a tool only while it is among this many of the latest messages.",
+      "description": "How many of the latest messages may contain tool results. The service omits tool results from older messages.",
       "examples": [
        10
       ],
@@ -3762,7 +3762,7 @@ TEXT = r"""{
    "SessionTimeout": {
     "type": "object",
     "title": "SessionTimeout",
-    "description": "When the service ends a session by itself.",
+    "description": "When the service ends a session automatically.",
     "additionalProperties": true,
     "properties": {
      "max_duration": {
@@ -3770,7 +3770,7 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "description": "The longest that a session may last, in seconds (not milliseconds); at most 24 hours.",
+      "description": "Maximum length of a session, in seconds (not milliseconds). The service allows up to 24 hours.",
       "examples": [
        600
       ],
@@ -3789,7 +3789,7 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "description": "The longest that the person may be silent, in seconds (not milliseconds).",
+      "description": "Maximum silence of the person, in seconds (not milliseconds).",
       "examples": [
        60
       ],
@@ -3805,7 +3805,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "What the agent says before the session ends.",
+      "description": "The message that the agent speaks before the session ends.",
       "examples": [
        "I have to end the call now."
       ],
@@ -3821,7 +3821,7 @@ TEXT = r"""{
    "Webhook": {
     "type": "object",
     "title": "Webhook",
-    "description": "A URL that the service calls, with HTTP headers.",
+    "description": "A URL that the service calls, with optional HTTP headers.",
     "additionalProperties": true,
     "required": [
      "url"
@@ -3846,7 +3846,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "HTTP headers to send with the call. Their values are secret.",
+      "description": "HTTP headers of the request. Their values are secret.",
       "x-secret": true,
       "x-service-default": null,
       "x-origin": [
@@ -3858,7 +3858,7 @@ TEXT = r"""{
    "PrivacySettings": {
     "type": "object",
     "title": "PrivacySettings",
-    "description": "What is kept about a call, and whom the agent may not call.",
+    "description": "Data that the service keeps, and requests not to be called.",
     "additionalProperties": true,
     "required": [
      "opt_out_data_collection"
@@ -3866,7 +3866,7 @@ TEXT = r"""{
     "properties": {
      "opt_out_data_collection": {
       "type": "boolean",
-      "description": "Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`.",
+      "description": "Whether the service discards the data of sessions. Memory of earlier sessions requires `false`.",
       "examples": [
        false
       ],
@@ -3881,7 +3881,7 @@ TEXT = r"""{
      },
      "do_not_call_detection": {
       "type": "boolean",
-      "description": "Whether the agent notices when a person asks not to be called again. Default: `false`.",
+      "description": "Whether the agent detects that a person does not want to be called again. Default: `false`.",
       "examples": [
        true
       ],
@@ -3897,7 +3897,7 @@ TEXT = r"""{
    "CustomVocabulary": {
     "type": "object",
     "title": "CustomVocabulary",
-    "description": "Words that speech recognition should listen for.",
+    "description": "Terms that speech recognition should recognize.",
     "additionalProperties": true,
     "required": [
      "keywords"
@@ -3905,7 +3905,7 @@ TEXT = r"""{
     "properties": {
      "keywords": {
       "$ref": "#/components/schemas/KeywordWeights",
-      "description": "The words, each with its weight.",
+      "description": "The terms with their weights.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -3917,7 +3917,7 @@ TEXT = r"""{
    "KeywordWeights": {
     "type": "object",
     "title": "KeywordWeights",
-    "description": "Word to weight; the greater the number, the more readily the word is heard.",
+    "description": "Weights by term. A term with a greater weight is recognized more readily.",
     "additionalProperties": {
      "type": "integer",
      "format": "int32"
@@ -3931,7 +3931,7 @@ TEXT = r"""{
    "SwitchLanguage": {
     "type": "object",
     "title": "SwitchLanguage",
-    "description": "The languages between which the agent may change during a session.",
+    "description": "The languages that the agent may switch between during a session.",
     "additionalProperties": true,
     "required": [
      "languages"
@@ -3942,7 +3942,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "Language codes, as `language` takes them.",
+      "description": "Language codes; `language` accepts the same values.",
       "examples": [
        [
         "en-US",
@@ -3960,7 +3960,7 @@ TEXT = r"""{
    "KnowledgeBase": {
     "type": "object",
     "title": "KnowledgeBase",
-    "description": "Files that the agent can look things up in.",
+    "description": "Files that the agent can search.",
     "additionalProperties": true,
     "properties": {
      "files": {
@@ -3971,7 +3971,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "The ids of files that were uploaded to the service.",
+      "description": "IDs of files that were uploaded to the service.",
       "examples": [
        [
         "file-1"
@@ -3995,7 +3995,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "What the agent may say while it looks something up.",
+      "description": "Messages that the agent may speak during a search.",
       "examples": [
        [
         "Let me look that up."
@@ -4013,7 +4013,7 @@ TEXT = r"""{
    "SpeechToText": {
     "type": "object",
     "title": "SpeechToText",
-    "description": "How speech is turned into text.",
+    "description": "Speech recognition settings.",
     "additionalProperties": true,
     "properties": {
      "provider": {
@@ -4028,7 +4028,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The company that does the recognition. In a request only the known values are accepted.",
+      "description": "The provider of speech recognition. The service accepts only the known values in a request.",
       "examples": [
        "deepgram"
       ],
@@ -4043,7 +4043,7 @@ TEXT = r"""{
        "boolean",
        "null"
       ],
-      "description": "Whether several languages are recognised at the same time.",
+      "description": "Whether the provider recognizes several languages at the same time.",
       "examples": [
        false
       ],
@@ -4108,7 +4108,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the same.",
+      "description": "The background sound and its volume. The chat page does not show this key, but the service accepts it in a chat request.",
       "x-service-default": null,
       "x-origin": [
        "duplicate-page",
@@ -4120,7 +4120,7 @@ TEXT = r"""{
    "BackgroundSound": {
     "type": "object",
     "title": "BackgroundSound",
-    "description": "A sound to play behind the voice.",
+    "description": "A sound that plays in the background of a call.",
     "additionalProperties": true,
     "required": [
      "url"
@@ -4142,7 +4142,7 @@ TEXT = r"""{
        "number",
        "null"
       ],
-      "description": "How loud the sound is. Neither range nor unit is documented.",
+      "description": "The volume of the sound. Its range and unit are not documented.",
       "examples": [
        0.3
       ],
@@ -4156,12 +4156,12 @@ TEXT = r"""{
    "Memory": {
     "type": "object",
     "title": "Memory",
-    "description": "How the agent continues earlier sessions with the same person. The service must be allowed to keep data for that, see `privacy_settings`.",
+    "description": "Memory of earlier sessions with the same person. It requires that the service may keep data; see `privacy_settings`.",
     "additionalProperties": true,
     "properties": {
      "user_identifier_key": {
       "type": "string",
-      "description": "The metadata key whose value tells one person from another. Default: an empty string (no memory).",
+      "description": "The metadata key whose value identifies a person. Default: an empty string (no memory).",
       "examples": [
        "customer_id"
       ],
@@ -4179,7 +4179,7 @@ TEXT = r"""{
    "KnownVoiceProvider": {
     "type": "string",
     "title": "KnownVoiceProvider",
-    "description": "The makers of voices that are known. A request with another one is refused.",
+    "description": "Known voice providers. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4204,7 +4204,7 @@ TEXT = r"""{
    "KnownSpeechToTextProvider": {
     "type": "string",
     "title": "KnownSpeechToTextProvider",
-    "description": "The providers of speech recognition that are known. A request with another one is refused.",
+    "description": "Known providers of speech recognition. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4219,7 +4219,7 @@ TEXT = r"""{
    "KnownSpeechToTextModel": {
     "type": "string",
     "title": "KnownSpeechToTextModel",
-    "description": "Recognition models that have been seen. Others are accepted.",
+    "description": "Observed models for speech recognition. The service accepts other values.",
     "x-origin": [
      "observed"
     ],
@@ -4231,7 +4231,7 @@ TEXT = r"""{
    "KnownLanguageModel": {
     "type": "string",
     "title": "KnownLanguageModel",
-    "description": "The language models that are known. A request with another one is refused.",
+    "description": "Known language models. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4261,7 +4261,7 @@ TEXT = r"""{
    "KnownVoicemailAction": {
     "type": "string",
     "title": "KnownVoicemailAction",
-    "description": "The ways to treat an answering machine that are known. A request with another one is refused.",
+    "description": "Known actions for an answering machine. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4274,7 +4274,7 @@ TEXT = r"""{
    "KnownResponseMode": {
     "type": "string",
     "title": "KnownResponseMode",
-    "description": "The ways to word a function's messages that are known. A request with another one is refused.",
+    "description": "Known response modes. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4287,7 +4287,7 @@ TEXT = r"""{
    "KnownHttpMethod": {
     "type": "string",
     "title": "KnownHttpMethod",
-    "description": "HTTP methods that have been seen. Others are accepted.",
+    "description": "Observed HTTP methods. The service accepts other values.",
     "x-origin": [
      "observed"
     ],
@@ -4299,7 +4299,7 @@ TEXT = r"""{
    "KnownParamType": {
     "type": "string",
     "title": "KnownParamType",
-    "description": "Kinds of values that have been seen; `email` is for web forms. Others are accepted.",
+    "description": "Observed parameter types; `email` is for web forms. The service accepts other values.",
     "x-origin": [
      "observed",
      "vendor-docs"
@@ -4314,7 +4314,7 @@ TEXT = r"""{
    "KnownMillisFunctionType": {
     "type": "string",
     "title": "KnownMillisFunctionType",
-    "description": "Kinds of functions of the vendor's clients that have been seen. Others are accepted.",
+    "description": "Observed kinds of functions of the vendor's clients. The service accepts other values.",
     "x-origin": [
      "observed",
      "published-schema"
@@ -4327,7 +4327,7 @@ TEXT = r"""{
    "KnownAppFunctionName": {
     "type": "string",
     "title": "KnownAppFunctionName",
-    "description": "Functions of apps that have been seen. Others are accepted.",
+    "description": "Observed app functions. The service accepts other values.",
     "x-origin": [
      "observed"
     ],
@@ -4339,7 +4339,7 @@ TEXT = r"""{
    "KnownFinishReason": {
     "type": "string",
     "title": "KnownFinishReason",
-    "description": "Reasons to stop that streams of this form give elsewhere; none has been seen here.",
+    "description": "Finish reasons of similar services. None was observed from this service.",
     "x-origin": [
      "inferred"
     ],
@@ -4353,7 +4353,7 @@ TEXT = r"""{
    "KnownLanguage": {
     "type": "string",
     "title": "KnownLanguage",
-    "description": "The language codes that are known. A request with another one is refused.",
+    "description": "Known language codes. The service refuses any other value in a request.",
     "x-origin": [
      "published-schema"
     ],
@@ -4492,7 +4492,7 @@ TEXT = r"""{
    "DuplicateAgentResponse": {
     "type": "object",
     "title": "DuplicateAgentResponse",
-    "description": "The copy that was made, with its whole config.",
+    "description": "The copy with its complete config.",
     "additionalProperties": true,
     "required": [
      "id",
@@ -4503,7 +4503,7 @@ TEXT = r"""{
     "properties": {
      "id": {
       "type": "string",
-      "description": "The id of the copy, usually beginning with `-`.",
+      "description": "ID of the copy. IDs usually start with `-`.",
       "examples": [
        "-OabCdEfGhIjKlMnOpQs"
       ],
@@ -4517,7 +4517,7 @@ TEXT = r"""{
      },
      "name": {
       "type": "string",
-      "description": "The name that the service gave the copy.",
+      "description": "The name that the service chose for the copy.",
       "examples": [
        "Front desk (copy)"
       ],
@@ -4528,7 +4528,7 @@ TEXT = r"""{
      },
      "config": {
       "$ref": "#/components/schemas/AgentConfig",
-      "description": "The config of the copy, the same as that of the agent that was copied.",
+      "description": "The config of the copy, equal to the config of the original agent.",
       "x-origin": [
        "duplicate-page",
        "published-schema"
@@ -4537,7 +4537,7 @@ TEXT = r"""{
      "created_at": {
       "type": "integer",
       "format": "int64",
-      "description": "When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above 100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds.",
+      "description": "Creation time of the copy, counted from 1970-01-01 UTC. The unit is not documented: a value above 100,000,000,000 can only be milliseconds; a smaller value is assumed to be seconds.",
       "examples": [
        1735689600000
       ],
@@ -4555,7 +4555,7 @@ TEXT = r"""{
    "ChatCompletionChunk": {
     "type": "object",
     "title": "ChatCompletionChunk",
-    "description": "The data of one event of the stream, in the form that OpenAI's streams made common.",
+    "description": "The data of one event of the stream, in the format of OpenAI's chat completion chunks.",
     "additionalProperties": true,
     "required": [
      "choices"
@@ -4566,7 +4566,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ChunkChoice"
       },
-      "description": "What is new. Usually one; a reader must accept several, and none at all (in a chunk that only reports usage).",
+      "description": "New content. The list usually has one item. A client must also accept several items, and an empty list in a chunk that only reports usage.",
       "x-origin": [
        "published-schema",
        "observed"
@@ -4577,7 +4577,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The reply's id, the same in all of its chunks.",
+      "description": "ID of the reply, equal in all of its chunks.",
       "examples": [
        "chatcmpl-1"
       ],
@@ -4590,7 +4590,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The kind of object; `chat.completion.chunk` in streams of this form.",
+      "description": "The kind of object. Streams of this form use `chat.completion.chunk`.",
       "examples": [
        "chat.completion.chunk"
       ],
@@ -4604,7 +4604,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int64",
-      "description": "When the reply was begun, in seconds from 1970-01-01 UTC.",
+      "description": "Start time of the reply, in seconds since 1970-01-01 UTC.",
       "examples": [
        1735689600
       ],
@@ -4635,7 +4635,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What the reply cost in tokens, if the service says so, in a late chunk.",
+      "description": "Token usage of the reply. If the service reports it, it is in one of the last chunks.",
       "x-origin": [
        "inferred"
       ]
@@ -4645,7 +4645,7 @@ TEXT = r"""{
    "ChunkChoice": {
     "type": "object",
     "title": "ChunkChoice",
-    "description": "What one chunk adds to one reply.",
+    "description": "The part of a reply that one chunk adds.",
     "additionalProperties": true,
     "properties": {
      "index": {
@@ -4654,7 +4654,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "Which reply the choice belongs to. The agent's is 0.",
+      "description": "Index of the reply that the choice belongs to. The agent's reply has index 0.",
       "examples": [
        0
       ],
@@ -4671,7 +4671,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The piece that is added to the reply.",
+      "description": "The addition to the reply.",
       "x-origin": [
        "published-schema",
        "observed"
@@ -4689,7 +4689,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Why the reply is over; null or absent as long as it is not.",
+      "description": "Why the reply ended. It is null or absent until the reply ends.",
       "examples": [
        "stop"
       ],
@@ -4702,7 +4702,7 @@ TEXT = r"""{
    "ChunkDelta": {
     "type": "object",
     "title": "ChunkDelta",
-    "description": "A piece of a reply. A first chunk may hold the role and no content.",
+    "description": "An addition to a reply. The first chunk may contain a role without content.",
     "additionalProperties": true,
     "properties": {
      "content": {
@@ -4720,7 +4720,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The next piece of text. A list of parts has not been seen here, but is a known form of this field.",
+      "description": "The next text of the reply. Similar services also use a list of content parts; this service has not been observed to do so.",
       "examples": [
        "On Sundays "
       ],
@@ -4734,7 +4734,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "Who speaks; `assistant` for the agent.",
+      "description": "Role of the speaker; `assistant` for the agent.",
       "examples": [
        "assistant"
       ],
@@ -4750,7 +4750,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ChunkToolCall"
       },
-      "description": "Pieces of tool calls, to be joined by their `index`.",
+      "description": "Fragments of tool calls. Join the fragments that have the same `index`.",
       "x-origin": [
        "inferred"
       ]
@@ -4760,7 +4760,7 @@ TEXT = r"""{
    "ContentPart": {
     "type": "object",
     "title": "ContentPart",
-    "description": "One part of a content that is a list.",
+    "description": "One item of a `content` list.",
     "additionalProperties": true,
     "properties": {
      "type": {
@@ -4768,7 +4768,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The kind of part; `text` for text.",
+      "description": "The kind of content; `text` for text.",
       "examples": [
        "text"
       ],
@@ -4781,7 +4781,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The text of the part.",
+      "description": "The text of this item.",
       "examples": [
        "until eleven."
       ],
@@ -4794,7 +4794,7 @@ TEXT = r"""{
    "ChunkToolCall": {
     "type": "object",
     "title": "ChunkToolCall",
-    "description": "A piece of a tool call.",
+    "description": "A fragment of a tool call.",
     "additionalProperties": true,
     "properties": {
      "index": {
@@ -4803,7 +4803,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "Which tool call of the reply this is a piece of.",
+      "description": "Index of the tool call that this fragment belongs to.",
       "examples": [
        0
       ],
@@ -4816,7 +4816,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The call's id, in its first piece.",
+      "description": "ID of the call, in its first fragment.",
       "examples": [
        "call_1"
       ],
@@ -4829,7 +4829,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The kind of call; `function` in streams of this form.",
+      "description": "The kind of call. Streams of this form use `function`.",
       "examples": [
        "function"
       ],
@@ -4846,7 +4846,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "The function that is called, and the next piece of its arguments.",
+      "description": "The function and the next fragment of its arguments.",
       "x-origin": [
        "inferred"
       ]
@@ -4856,7 +4856,7 @@ TEXT = r"""{
    "ChunkToolCallFunction": {
     "type": "object",
     "title": "ChunkToolCallFunction",
-    "description": "A piece of what a tool call names.",
+    "description": "A fragment of the function in a tool call.",
     "additionalProperties": true,
     "properties": {
      "name": {
@@ -4864,7 +4864,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The tool's name, in the first piece.",
+      "description": "The name of the tool, in the first fragment.",
       "examples": [
        "find_room"
       ],
@@ -4877,7 +4877,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The next piece of the arguments' JSON text.",
+      "description": "The next fragment of the arguments' JSON text.",
       "examples": [
        "{\"nights\":"
       ],
@@ -4890,7 +4890,7 @@ TEXT = r"""{
    "Usage": {
     "type": "object",
     "title": "Usage",
-    "description": "How many tokens a reply took.",
+    "description": "Token usage of a reply.",
     "additionalProperties": true,
     "properties": {
      "prompt_tokens": {
@@ -4899,7 +4899,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "The tokens that the model read.",
+      "description": "Number of tokens that the model read.",
       "examples": [
        120
       ],
@@ -4914,7 +4914,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "The tokens that the model wrote.",
+      "description": "Number of tokens that the model wrote.",
       "examples": [
        12
       ],
@@ -4929,7 +4929,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "The tokens read and written together.",
+      "description": "Total number of tokens, read and written.",
       "examples": [
        132
       ],
@@ -4943,7 +4943,7 @@ TEXT = r"""{
    "ChatStreamError": {
     "type": "object",
     "title": "ChatStreamError",
-    "description": "A failure that the service reports in the middle of a stream.",
+    "description": "An error that the service reports during a stream.",
     "additionalProperties": true,
     "required": [
      "error"
@@ -4958,7 +4958,7 @@ TEXT = r"""{
         "$ref": "#/components/schemas/ChatStreamErrorDetail"
        }
       ],
-      "description": "What went wrong, in words or in parts.",
+      "description": "The error, as a message or as an object.",
       "examples": [
        "The language model did not answer"
       ],
@@ -4971,7 +4971,7 @@ TEXT = r"""{
    "ChatStreamErrorDetail": {
     "type": "object",
     "title": "ChatStreamErrorDetail",
-    "description": "A failure in parts. Other keys may be present.",
+    "description": "An error as an object. Other keys may be present.",
     "additionalProperties": true,
     "properties": {
      "message": {
@@ -4979,7 +4979,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "What went wrong, in words.",
+      "description": "The error message, written for people.",
       "examples": [
        "The language model did not answer"
       ],
@@ -4992,7 +4992,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The kind of failure, as one word.",
+      "description": "The kind of error, as an identifier.",
       "examples": [
        "server_error"
       ],
@@ -5013,7 +5013,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "A code for the failure, as text or as a number.",
+      "description": "The error code, as text or as a number.",
       "examples": [
        500
       ],
@@ -5026,7 +5026,7 @@ TEXT = r"""{
    "ChatStreamEnd": {
     "type": "string",
     "title": "ChatStreamEnd",
-    "description": "The data of the event that may close a stream. It is not JSON, and a stream is whole without it.",
+    "description": "The data of the event that may end a stream. It is not JSON. A stream can be complete without this event.",
     "const": "[DONE]",
     "x-origin": [
      "observed"
@@ -5038,7 +5038,7 @@ TEXT = r"""{
    "HTTPValidationError": {
     "type": "object",
     "title": "HTTPValidationError",
-    "description": "Why a request was refused with status 422.",
+    "description": "The body of a response with status 422.",
     "additionalProperties": true,
     "properties": {
      "detail": {
@@ -5046,7 +5046,7 @@ TEXT = r"""{
       "items": {
        "$ref": "#/components/schemas/ValidationErrorItem"
       },
-      "description": "Each place of the request that is wrong.",
+      "description": "All violations in the request.",
       "x-origin": [
        "published-schema"
       ]
@@ -5056,7 +5056,7 @@ TEXT = r"""{
    "ValidationErrorItem": {
     "type": "object",
     "title": "ValidationErrorItem",
-    "description": "One thing that is wrong with a request.",
+    "description": "A violation in a request.",
     "additionalProperties": true,
     "required": [
      "loc",
@@ -5077,7 +5077,7 @@ TEXT = r"""{
         }
        ]
       },
-      "description": "Where it is, from `body`, `path` or `header` down through keys and list indexes.",
+      "description": "Location of the violation: `body`, `path` or `header`, followed by keys and list indexes.",
       "examples": [
        [
         "body",
@@ -5092,7 +5092,7 @@ TEXT = r"""{
      },
      "msg": {
       "type": "string",
-      "description": "What is wrong, in words for a person.",
+      "description": "The error message for people.",
       "examples": [
        "Field required"
       ],
@@ -5111,7 +5111,7 @@ TEXT = r"""{
       ]
      },
      "input": {
-      "description": "The value that was refused; any JSON value.",
+      "description": "The refused value, which can be any JSON value.",
       "examples": [
        0.5
       ],
@@ -5124,7 +5124,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "A page that explains the kind of violation.",
+      "description": "URL of a page that explains the kind of violation.",
       "examples": [
        "https://errors.pydantic.dev/2.10/v/missing"
       ],
@@ -5141,7 +5141,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "What else is known, such as the values that would have been allowed.",
+      "description": "Further details, such as the allowed values.",
       "x-origin": [
        "observed"
       ]
@@ -5151,7 +5151,7 @@ TEXT = r"""{
    "ValidationErrorContext": {
     "type": "object",
     "title": "ValidationErrorContext",
-    "description": "More about a violation; any keys, any JSON values.",
+    "description": "Details about a violation: any keys with any JSON values.",
     "additionalProperties": true,
     "examples": [
      {
@@ -5162,7 +5162,7 @@ TEXT = r"""{
    "ErrorResponse": {
     "type": "object",
     "title": "ErrorResponse",
-    "description": "The usual body of any failure but 422.",
+    "description": "The usual body of an error response with any status except 422.",
     "additionalProperties": true,
     "properties": {
      "detail": {
@@ -5177,7 +5177,7 @@ TEXT = r"""{
         }
        }
       ],
-      "description": "What went wrong, usually in words.",
+      "description": "The error message, or a list of violations.",
       "examples": [
        "Invalid API key"
       ],
@@ -5189,7 +5189,7 @@ TEXT = r"""{
    },
    "FailureBody": {
     "title": "FailureBody",
-    "description": "The JSON of a failure but 422, an object or bare words.",
+    "description": "The JSON body of an error response with any status except 422: an object or a string.",
     "anyOf": [
      {
       "$ref": "#/components/schemas/ErrorResponse"
@@ -5205,65 +5205,65 @@ TEXT = r"""{
   }
  },
  "x-extensions": {
-  "x-origin": "Where the field, component or status itself is known from; each name is an entry of x-sources.",
-  "x-origin-of": "Where one thing about it is known from, when that is another source. Keys are `type`, `unit`, `default`, `values`, `range`, `format` and `meaning`; a value is a name of x-sources, with how sure it is after a comma when that is not what x-sources says.",
-  "x-unit": "What a number counts.",
-  "x-service-default": "What the service uses when the key is absent. `null` means that there is no default: an absent key sets nothing (no tool, no message, no limit). A field that is neither required nor has this extension has a default that is not known. The keyword `default` is not used, because a generated client would send its value, and in a partial config an absent key means \"keep the saved value\".",
+  "x-origin": "Sources of the field, component or status; each name is an entry of x-sources.",
+  "x-origin-of": "Sources of single facts about a field that differ from x-origin. Keys are `type`, `unit`, `default`, `values`, `range`, `format` and `meaning`. A value is a name from x-sources, followed by a comma and a confidence if it differs from the source's own.",
+  "x-unit": "The unit of a number.",
+  "x-service-default": "The value that the service uses if the key is absent. `null` means that the field has no default: an absent key sets nothing (no tool, no message, no limit). If an optional field does not have this extension, its default is not known. The contract does not use the keyword `default`, because a generated client would send the value, although an absent key in a partial config keeps the saved value.",
   "x-closed-in-requests": "`true`: the service most likely refuses a request with a value outside this set.",
-  "x-secret": "`true`: the field, or the component wherever it is used, holds a credential. Every value in it is masked (`****`) in anything written for people; keys and null stay visible. Passwords and keys inside URLs need no mark: they are masked in every field. Output that is data stays exact.",
-  "x-event-stream": "What the events of a text/event-stream answer hold. OpenAPI 3.1 has no keyword for it; 3.2 has.",
-  "x-not-known": "Questions about the service that nothing public answers.",
-  "x-extensions": "What the extensions mean.",
-  "x-sources": "What the sources are, when they were read, and how sure it is what they say."
+  "x-secret": "`true`: the field, or every use of the component, holds a credential. Output for people masks each value in it (`****`); keys and null stay visible. Passwords and keys inside URLs are masked in every field without this mark. Data output is not masked.",
+  "x-event-stream": "The schemas of the events in a text/event-stream response. OpenAPI 3.2 has a keyword for them; 3.1 does not.",
+  "x-not-known": "Questions about the service that no public source answers.",
+  "x-extensions": "The meanings of the extensions.",
+  "x-sources": "The sources, when they were read, and the confidence in them."
  },
  "x-sources": {
   "chat-page": {
-   "what": "The page of the vendor's documentation about POST /chat/completions. It shows names and one example of each.",
+   "what": "The page about POST /chat/completions in the vendor's documentation. It shows names with one example each.",
    "url": "https://docs.millis.ai",
    "read": "2026-11",
    "sure": "high"
   },
   "duplicate-page": {
-   "what": "The page of the vendor's documentation about POST /agents/{agent_id}/duplicate. It shows names and one example of each.",
+   "what": "The page about POST /agents/{agent_id}/duplicate in the vendor's documentation. It shows names with one example each.",
    "url": "https://docs.millis.ai",
    "read": "2026-11",
    "sure": "high"
   },
   "published-schema": {
-   "what": "The OpenAPI document that the service published of itself. It has types, nulls, required keys, defaults, units and value sets, and a sentence about most fields.",
+   "what": "The OpenAPI document that the service published. It contains types, nulls, required keys, defaults, units, value sets, and a sentence about most fields.",
    "read": "2025-09",
    "sure": "high"
   },
   "observed": {
-   "what": "Public code that talks to the live service, and data that came from it.",
+   "what": "Public code that uses the live service, and data from the service.",
    "read": "2026-07",
    "sure": "medium"
   },
   "vendor-docs": {
-   "what": "Other pages of the vendor's documentation, and its web SDK.",
+   "what": "Other pages of the vendor's documentation, and the vendor's web SDK.",
    "read": "2026-11",
    "sure": "medium"
   },
   "inferred": {
-   "what": "A careful guess, from the names and from services of the same kind.",
+   "what": "An assumption based on names and on similar services.",
    "read": "2026-11",
    "sure": "low"
   }
  },
  "x-not-known": [
-  "Which status a missing or wrong key gives.",
-  "Limits on the rate, the number or the size of requests, and whether a refusal for one of them says when to retry.",
-  "Whether the service supports idempotency keys or request ids; none are documented.",
-  "Whether an object in a partial config replaces the saved agent's object, as is assumed here, or is merged into it; and what a null in it does.",
+  "The status code for a missing or wrong key.",
+  "Limits on the rate, number or size of requests, and whether a refusal includes a time to retry.",
+  "Whether the service supports idempotency keys or request IDs. The vendor does not document any.",
+  "Whether an object in a partial config replaces the saved agent's object, as this contract assumes, or is merged into it, and the effect of null.",
   "Which config keys have an effect in a text chat. For example, whether the agent starts with `first_message`.",
-  "What the webhook of a tool receives, and what it has to respond with.",
-  "What `session_data_webhook` and `extra_prompt_webhook` receive, and what `extra_prompt_webhook` has to respond with.",
-  "How to change a copy after it was made; neither of the two endpoints can.",
-  "What `end_of_session` does beyond marking the last turn.",
-  "Whether every complete stream ends with `[DONE]`, and how a failure in the middle of a stream looks.",
-  "Whether a config key that is not set is absent from a response, or null. Expect either, at every depth.",
+  "The request that the webhook of a tool receives, and the response that it must return.",
+  "The requests that `session_data_webhook` and `extra_prompt_webhook` receive, and the response that `extra_prompt_webhook` must return.",
+  "How to change a copy after it was created. These two operations cannot do it.",
+  "The effect of `end_of_session` beyond marking the last turn.",
+  "Whether every complete stream ends with `[DONE]`, and the format of an error during a stream.",
+  "Whether a response omits a config key without a value or sets it to null. Expect both at every level.",
   "The unit of `created_at`.",
-  "What a chat responds for an agent that is switched off."
+  "The response to a chat with an agent that is switched off."
  ]
 }
 """

@@ -33,39 +33,42 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class AgentConfig(Model):
-    """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
-    null, and keys that nobody has seen yet may be present at every depth.
+    """The config of a saved agent in a response. Keys without a value are absent or null. Unknown keys can
+    occur at every level.
 
     Attributes:
-        prompt: The instructions that make the agent what it is: who it is, what it should do, how it
-            should speak. `{name}` is filled in from the metadata.
-        voice: Which voice speaks, and how it is set.
-        flow: Who speaks first, how quickly the agent answers, and how a call is ended or passed on.
-        first_message: What the agent says first. `{name}` is filled in from the metadata. An empty string means
-            that there is no first message.
-        tools: Your own functions that the agent can call over HTTP. Their names differ from each other.
-        millis_functions: Functions that the vendor's own clients provide, such as a form shown in the browser.
+        prompt: The instructions for the agent: its identity, its task and its manner of speaking. The
+            service replaces `{name}` with the value from the metadata.
+        voice: The agent's voice and its settings.
+        flow: The course of the conversation: who speaks first, how fast the agent responds, and how it
+            ends or transfers a call.
+        first_message: The agent's opening message. The service replaces `{name}` with the value from the
+            metadata. An empty string turns the message off.
+        tools: Your own functions that the agent can call over HTTP. Each name must be unique.
+        millis_functions: Functions that the vendor's own clients provide, such as a form in the browser.
         app_functions: Ready-made functions of connected apps, such as a calendar.
-        custom_llm_websocket: The `ws` or `wss` URL of a language model of your own, which then writes the replies.
-        language: The language that the agent speaks and hears unless it switches; `multi` for several at
-            once. Default: `en-US`.
-        vad_threshold: How sure the voice activity detection must be that somebody is speaking: a probability
-            from 0 to 1. The vendor's own editor begins at 0.65.
-        llm: Which language model writes the replies. A bare model name, an older form, is refused.
-        session_timeout: How long a session and a silence in it may last.
-        session_data_webhook: Where the service sends the data of a session when it has ended: a URL, or a URL with
-            headers. An empty string means none.
-        privacy_settings: What data is kept, and whether people can ask not to be called again.
-        custom_vocabulary: Names and rare words that speech recognition should hear correctly.
-        extra_prompt_webhook: Asked at the start of a session for more prompt text and metadata: a URL, or a URL with
-            headers. An empty string means none.
-        switch_language: Lets the agent change its language in the middle of a session.
-        knowledge_base: The files that the agent uses as a source of knowledge.
-        speech_to_text: Who turns speech into text, and with which model.
-        call_settings: Whether calls are recorded, and what sound plays behind the voice.
-        memory: How the agent continues earlier sessions with the same person. The chat page does not show
-            it; a chat request takes it all the same.
-        timezone: The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`.
+        custom_llm_websocket: WebSocket URL (`ws` or `wss`) of your own language model, which then writes the replies.
+        language: The language that the agent speaks and understands until it switches; `multi` allows
+            several languages in one session. Default: `en-US`.
+        vad_threshold: Confidence that voice activity detection needs before it treats sound as speech, as a
+            probability from 0 to 1. The vendor's editor starts at 0.65.
+        llm: The language model that writes the replies. The service refuses the older form, a string
+            with the name of the model.
+        session_timeout: Limits on the length of a session and on silence during it.
+        session_data_webhook: Webhook that receives the data of a session after it ended: a URL, or a URL with headers.
+            An empty string turns it off.
+        privacy_settings: Which data the service keeps, and whether the agent notices people who do not want to be
+            called.
+        custom_vocabulary: Names and rare terms that speech recognition should recognize.
+        extra_prompt_webhook: Webhook that the service calls at the start of a session to get more prompt text and
+            metadata: a URL, or a URL with headers. An empty string turns it off.
+        switch_language: Lets the agent change its language during a session.
+        knowledge_base: Files that the agent uses as a source of knowledge.
+        speech_to_text: The provider and the model that turn speech into text.
+        call_settings: Whether the service records calls, and which sound plays in the background.
+        memory: Memory of earlier sessions with the same person. The chat page does not show this key, but
+            the service accepts it in a chat request.
+        timezone: IANA name of the agent's time zone, such as `Europe/Berlin`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -94,56 +97,58 @@ class AgentConfig(Model):
     }
 
     prompt: str
-    """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
-    `{name}` is filled in from the metadata. """
+    """ The instructions for the agent: its identity, its task and its manner of speaking. The service
+    replaces `{name}` with the value from the metadata. """
     voice: Voice
-    """ Which voice speaks, and how it is set. """
+    """ The agent's voice and its settings. """
     flow: Flow | None | Unset = UNSET
-    """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
+    """ The course of the conversation: who speaks first, how fast the agent responds, and how it ends or
+    transfers a call. """
     first_message: None | str | Unset = UNSET
-    """ What the agent says first. `{name}` is filled in from the metadata. An empty string means that there
-    is no first message. """
+    """ The agent's opening message. The service replaces `{name}` with the value from the metadata. An
+    empty string turns the message off. """
     tools: list[Tool] | None | Unset = UNSET
-    """ Your own functions that the agent can call over HTTP. Their names differ from each other. """
+    """ Your own functions that the agent can call over HTTP. Each name must be unique. """
     millis_functions: list[MillisFunction] | None | Unset = UNSET
-    """ Functions that the vendor's own clients provide, such as a form shown in the browser. """
+    """ Functions that the vendor's own clients provide, such as a form in the browser. """
     app_functions: list[AppFunction] | None | Unset = UNSET
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str | Unset = UNSET
-    """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
+    """ WebSocket URL (`ws` or `wss`) of your own language model, which then writes the replies. """
     language: KnownLanguage | None | str | Unset = UNSET
-    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
-    Default: `en-US`. """
+    """ The language that the agent speaks and understands until it switches; `multi` allows several
+    languages in one session. Default: `en-US`. """
     vad_threshold: float | None | Unset = UNSET
-    """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
-    The vendor's own editor begins at 0.65. """
+    """ Confidence that voice activity detection needs before it treats sound as speech, as a probability
+    from 0 to 1. The vendor's editor starts at 0.65. """
     llm: LLM | None | Unset = UNSET
-    """ Which language model writes the replies. A bare model name, an older form, is refused. """
+    """ The language model that writes the replies. The service refuses the older form, a string with the
+    name of the model. """
     session_timeout: None | SessionTimeout | Unset = UNSET
-    """ How long a session and a silence in it may last. """
+    """ Limits on the length of a session and on silence during it. """
     session_data_webhook: None | str | Unset | Webhook = UNSET
-    """ Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An
-    empty string means none. """
+    """ Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty
+    string turns it off. """
     privacy_settings: None | PrivacySettings | Unset = UNSET
-    """ What data is kept, and whether people can ask not to be called again. """
+    """ Which data the service keeps, and whether the agent notices people who do not want to be called. """
     custom_vocabulary: CustomVocabulary | None | Unset = UNSET
-    """ Names and rare words that speech recognition should hear correctly. """
+    """ Names and rare terms that speech recognition should recognize. """
     extra_prompt_webhook: None | str | Unset | Webhook = UNSET
-    """ Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An
-    empty string means none. """
+    """ Webhook that the service calls at the start of a session to get more prompt text and metadata: a
+    URL, or a URL with headers. An empty string turns it off. """
     switch_language: None | SwitchLanguage | Unset = UNSET
-    """ Lets the agent change its language in the middle of a session. """
+    """ Lets the agent change its language during a session. """
     knowledge_base: KnowledgeBase | None | Unset = UNSET
-    """ The files that the agent uses as a source of knowledge. """
+    """ Files that the agent uses as a source of knowledge. """
     speech_to_text: None | SpeechToText | Unset = UNSET
-    """ Who turns speech into text, and with which model. """
+    """ The provider and the model that turn speech into text. """
     call_settings: CallSettings | None | Unset = UNSET
-    """ Whether calls are recorded, and what sound plays behind the voice. """
+    """ Whether the service records calls, and which sound plays in the background. """
     memory: Memory | None | Unset = UNSET
-    """ How the agent continues earlier sessions with the same person. The chat page does not show it; a
-    chat request takes it all the same. """
+    """ Memory of earlier sessions with the same person. The chat page does not show this key, but the
+    service accepts it in a chat request. """
     timezone: None | str | Unset = UNSET
-    """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
+    """ IANA name of the agent's time zone, such as `Europe/Berlin`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -179,57 +184,59 @@ class AgentConfig(Model):
 
 
 class AgentConfigDict(TypedDict, total=False):
-    """The config of a saved agent, as the service answers with it. Keys that are not set are absent or
-    null, and keys that nobody has seen yet may be present at every depth."""
+    """The config of a saved agent in a response. Keys without a value are absent or null. Unknown keys can
+    occur at every level."""
 
     prompt: Required[str]
-    """ The instructions that make the agent what it is: who it is, what it should do, how it should speak.
-    `{name}` is filled in from the metadata. """
+    """ The instructions for the agent: its identity, its task and its manner of speaking. The service
+    replaces `{name}` with the value from the metadata. """
     voice: Required[VoiceDict]
-    """ Which voice speaks, and how it is set. """
+    """ The agent's voice and its settings. """
     flow: FlowDict | None
-    """ Who speaks first, how quickly the agent answers, and how a call is ended or passed on. """
+    """ The course of the conversation: who speaks first, how fast the agent responds, and how it ends or
+    transfers a call. """
     first_message: None | str
-    """ What the agent says first. `{name}` is filled in from the metadata. An empty string means that there
-    is no first message. """
+    """ The agent's opening message. The service replaces `{name}` with the value from the metadata. An
+    empty string turns the message off. """
     tools: list[ToolDict] | None
-    """ Your own functions that the agent can call over HTTP. Their names differ from each other. """
+    """ Your own functions that the agent can call over HTTP. Each name must be unique. """
     millis_functions: list[MillisFunctionDict] | None
-    """ Functions that the vendor's own clients provide, such as a form shown in the browser. """
+    """ Functions that the vendor's own clients provide, such as a form in the browser. """
     app_functions: list[AppFunctionDict] | None
     """ Ready-made functions of connected apps, such as a calendar. """
     custom_llm_websocket: None | str
-    """ The `ws` or `wss` URL of a language model of your own, which then writes the replies. """
+    """ WebSocket URL (`ws` or `wss`) of your own language model, which then writes the replies. """
     language: KnownLanguage | None | str
-    """ The language that the agent speaks and hears unless it switches; `multi` for several at once.
-    Default: `en-US`. """
+    """ The language that the agent speaks and understands until it switches; `multi` allows several
+    languages in one session. Default: `en-US`. """
     vad_threshold: float | None
-    """ How sure the voice activity detection must be that somebody is speaking: a probability from 0 to 1.
-    The vendor's own editor begins at 0.65. """
+    """ Confidence that voice activity detection needs before it treats sound as speech, as a probability
+    from 0 to 1. The vendor's editor starts at 0.65. """
     llm: LLMDict | None
-    """ Which language model writes the replies. A bare model name, an older form, is refused. """
+    """ The language model that writes the replies. The service refuses the older form, a string with the
+    name of the model. """
     session_timeout: None | SessionTimeoutDict
-    """ How long a session and a silence in it may last. """
+    """ Limits on the length of a session and on silence during it. """
     session_data_webhook: None | str | WebhookDict
-    """ Where the service sends the data of a session when it has ended: a URL, or a URL with headers. An
-    empty string means none. """
+    """ Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty
+    string turns it off. """
     privacy_settings: None | PrivacySettingsDict
-    """ What data is kept, and whether people can ask not to be called again. """
+    """ Which data the service keeps, and whether the agent notices people who do not want to be called. """
     custom_vocabulary: CustomVocabularyDict | None
-    """ Names and rare words that speech recognition should hear correctly. """
+    """ Names and rare terms that speech recognition should recognize. """
     extra_prompt_webhook: None | str | WebhookDict
-    """ Asked at the start of a session for more prompt text and metadata: a URL, or a URL with headers. An
-    empty string means none. """
+    """ Webhook that the service calls at the start of a session to get more prompt text and metadata: a
+    URL, or a URL with headers. An empty string turns it off. """
     switch_language: None | SwitchLanguageDict
-    """ Lets the agent change its language in the middle of a session. """
+    """ Lets the agent change its language during a session. """
     knowledge_base: KnowledgeBaseDict | None
-    """ The files that the agent uses as a source of knowledge. """
+    """ Files that the agent uses as a source of knowledge. """
     speech_to_text: None | SpeechToTextDict
-    """ Who turns speech into text, and with which model. """
+    """ The provider and the model that turn speech into text. """
     call_settings: CallSettingsDict | None
-    """ Whether calls are recorded, and what sound plays behind the voice. """
+    """ Whether the service records calls, and which sound plays in the background. """
     memory: MemoryDict | None
-    """ How the agent continues earlier sessions with the same person. The chat page does not show it; a
-    chat request takes it all the same. """
+    """ Memory of earlier sessions with the same person. The chat page does not show this key, but the
+    service accepts it in a chat request. """
     timezone: None | str
-    """ The IANA name of the time zone in which the agent tells the time, such as `Europe/Berlin`. """
+    """ IANA name of the agent's time zone, such as `Europe/Berlin`. """

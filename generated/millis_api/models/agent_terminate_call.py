@@ -14,12 +14,12 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class AgentTerminateCall(Model):
-    """Whether the agent may end the call, when, and with which words.
+    """Whether and when the agent may end the call, and its last message.
 
     Attributes:
-        enabled: Whether the agent may end the call by itself.
-        instruction: When it should do so, in plain words for the language model.
-        messages: What the agent may say before it hangs up.
+        enabled: Whether the agent may end the call.
+        instruction: When to end the call, in plain language for the language model.
+        messages: Messages that the agent may speak before it hangs up.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,11 +29,11 @@ class AgentTerminateCall(Model):
     }
 
     enabled: bool
-    """ Whether the agent may end the call by itself. """
+    """ Whether the agent may end the call. """
     instruction: None | str | Unset = UNSET
-    """ When it should do so, in plain words for the language model. """
+    """ When to end the call, in plain language for the language model. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say before it hangs up. """
+    """ Messages that the agent may speak before it hangs up. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -50,11 +50,11 @@ class AgentTerminateCall(Model):
 
 
 class AgentTerminateCallDict(TypedDict, total=False):
-    """Whether the agent may end the call, when, and with which words."""
+    """Whether and when the agent may end the call, and its last message."""
 
     enabled: Required[bool]
-    """ Whether the agent may end the call by itself. """
+    """ Whether the agent may end the call. """
     instruction: None | str
-    """ When it should do so, in plain words for the language model. """
+    """ When to end the call, in plain language for the language model. """
     messages: list[str] | None
-    """ What the agent may say before it hangs up. """
+    """ Messages that the agent may speak before it hangs up. """

@@ -22,9 +22,9 @@ class AppFunction(Model):
     """A ready-made function of a connected app, such as a calendar.
 
     Attributes:
-        name: The name of the function, one of those that the app has.
-        credentials: What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`,
-            for booking also `contact_method`.
+        name: The name of a function of the app.
+        credentials: Credentials for the app. The calendar uses `api_key` and `event_type_id`; booking also
+            uses `contact_method`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -38,10 +38,10 @@ class AppFunction(Model):
     )
 
     name: KnownAppFunctionName | str
-    """ The name of the function, one of those that the app has. """
+    """ The name of a function of the app. """
     credentials: Credentials | None | Unset = UNSET
-    """ What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking
-    also `contact_method`. """
+    """ Credentials for the app. The calendar uses `api_key` and `event_type_id`; booking also uses
+    `contact_method`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -60,7 +60,7 @@ class AppFunctionDict(TypedDict, total=False):
     """A ready-made function of a connected app, such as a calendar."""
 
     name: Required[KnownAppFunctionName | str]
-    """ The name of the function, one of those that the app has. """
+    """ The name of a function of the app. """
     credentials: CredentialsDict | None
-    """ What the app needs to let the agent in. For the calendar `api_key` and `event_type_id`, for booking
-    also `contact_method`. """
+    """ Credentials for the app. The calendar uses `api_key` and `event_type_id`; booking also uses
+    `contact_method`. """

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class AssistantMessage(Model):
-    """A message of the agent, or the tools that it asked to have called.
+    """A message from the agent, or the tool calls that it requested.
 
     Attributes:
-        role: Who speaks, here the agent.
-        content: What the agent said, as text; an empty string when it only called tools.
+        role: The role of the agent: `assistant`.
+        content: The agent's message as text. It is an empty string if the agent only called tools.
         tool_calls: The tool calls that the agent made in this message.
     """
 
@@ -33,9 +33,9 @@ class AssistantMessage(Model):
     }
 
     content: str
-    """ What the agent said, as text; an empty string when it only called tools. """
+    """ The agent's message as text. It is an empty string if the agent only called tools. """
     role: Literal["assistant"] = "assistant"
-    """ Who speaks, here the agent. """
+    """ The role of the agent: `assistant`. """
     tool_calls: list[ToolCall] | None | Unset = UNSET
     """ The tool calls that the agent made in this message. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -56,11 +56,11 @@ class AssistantMessage(Model):
 
 
 class AssistantMessageDict(TypedDict, total=False):
-    """A message of the agent, or the tools that it asked to have called."""
+    """A message from the agent, or the tool calls that it requested."""
 
     role: Required[Literal["assistant"]]
-    """ Who speaks, here the agent. """
+    """ The role of the agent: `assistant`. """
     content: Required[str]
-    """ What the agent said, as text; an empty string when it only called tools. """
+    """ The agent's message as text. It is an empty string if the agent only called tools. """
     tool_calls: list[ToolCallDict] | None
     """ The tool calls that the agent made in this message. """

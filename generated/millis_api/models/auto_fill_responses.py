@@ -14,10 +14,10 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class AutoFillResponses(Model):
-    """Short phrases that the agent says while its reply is not there yet.
+    """Short phrases that the agent speaks until its reply is ready.
 
     Attributes:
-        response_gap_threshold: How long the person must have waited before a phrase is spoken, in milliseconds.
+        response_gap_threshold: How long the person has to wait before the agent speaks a phrase, in milliseconds.
         messages: The phrases to choose from.
     """
 
@@ -27,7 +27,7 @@ class AutoFillResponses(Model):
     }
 
     response_gap_threshold: int
-    """ How long the person must have waited before a phrase is spoken, in milliseconds. """
+    """ How long the person has to wait before the agent speaks a phrase, in milliseconds. """
     messages: list[str]
     """ The phrases to choose from. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -45,9 +45,9 @@ class AutoFillResponses(Model):
 
 
 class AutoFillResponsesDict(TypedDict, total=False):
-    """Short phrases that the agent says while its reply is not there yet."""
+    """Short phrases that the agent speaks until its reply is ready."""
 
     response_gap_threshold: Required[int]
-    """ How long the person must have waited before a phrase is spoken, in milliseconds. """
+    """ How long the person has to wait before the agent speaks a phrase, in milliseconds. """
     messages: Required[list[str]]
     """ The phrases to choose from. """

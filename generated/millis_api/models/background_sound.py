@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class BackgroundSound(Model):
-    """A sound to play behind the voice.
+    """A sound that plays in the background of a call.
 
     Attributes:
         url: The URL of the sound file.
-        volume: How loud the sound is. Neither range nor unit is documented.
+        volume: The volume of the sound. Its range and unit are not documented.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class BackgroundSound(Model):
     url: str
     """ The URL of the sound file. """
     volume: float | None | Unset = UNSET
-    """ How loud the sound is. Neither range nor unit is documented. """
+    """ The volume of the sound. Its range and unit are not documented. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class BackgroundSound(Model):
 
 
 class BackgroundSoundDict(TypedDict, total=False):
-    """A sound to play behind the voice."""
+    """A sound that plays in the background of a call."""
 
     url: Required[str]
     """ The URL of the sound file. """
     volume: float | None
-    """ How loud the sound is. Neither range nor unit is documented. """
+    """ The volume of the sound. Its range and unit are not documented. """

@@ -22,8 +22,8 @@ class CallSettings(Model):
 
     Attributes:
         enable_recording: Whether calls are recorded. Default: `false`.
-        background: Which sound is played, and how loud. The chat page does not show it; a chat request takes
-            it all the same.
+        background: The background sound and its volume. The chat page does not show this key, but the service
+            accepts it in a chat request.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -34,8 +34,8 @@ class CallSettings(Model):
     enable_recording: bool | Unset = UNSET
     """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSound | None | Unset = UNSET
-    """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the
-    same. """
+    """ The background sound and its volume. The chat page does not show this key, but the service accepts
+    it in a chat request. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -56,5 +56,5 @@ class CallSettingsDict(TypedDict, total=False):
     enable_recording: bool
     """ Whether calls are recorded. Default: `false`. """
     background: BackgroundSoundDict | None
-    """ Which sound is played, and how loud. The chat page does not show it; a chat request takes it all the
-    same. """
+    """ The background sound and its volume. The chat page does not show this key, but the service accepts
+    it in a chat request. """

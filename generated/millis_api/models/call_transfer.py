@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class CallTransfer(Model):
-    """The numbers to which the agent may hand the call over, and when.
+    """The numbers to which the agent may transfer the call, and when.
 
     Attributes:
-        phone: Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones`
-            instead, the newer form.
-        phones: The numbers to choose from. The chat page does not show it; a chat request takes it all
-            the same.
-        instruction: When and how to transfer, in plain words for the language model.
-        messages: What the agent may say before it transfers the call.
+        phone: Deprecated. The number to which the call is transferred, in E.164 form such as
+            `+14155550100`. Use the newer `phones` instead.
+        phones: The numbers to choose from. The chat page does not show this key, but the service accepts
+            it in a chat request.
+        instruction: When and how to transfer the call, in plain language for the language model.
+        messages: Messages that the agent may speak before it transfers the call.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -37,14 +37,15 @@ class CallTransfer(Model):
     }
 
     phone: None | str | Unset = UNSET
-    """ Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead,
-    the newer form. """
+    """ Deprecated. The number to which the call is transferred, in E.164 form such as `+14155550100`. Use
+    the newer `phones` instead. """
     phones: list[TransferOption] | None | Unset = UNSET
-    """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
+    """ The numbers to choose from. The chat page does not show this key, but the service accepts it in a
+    chat request. """
     instruction: None | str | Unset = UNSET
-    """ When and how to transfer, in plain words for the language model. """
+    """ When and how to transfer the call, in plain language for the language model. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say before it transfers the call. """
+    """ Messages that the agent may speak before it transfers the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -62,14 +63,15 @@ class CallTransfer(Model):
 
 
 class CallTransferDict(TypedDict, total=False):
-    """The numbers to which the agent may hand the call over, and when."""
+    """The numbers to which the agent may transfer the call, and when."""
 
     phone: None | str
-    """ Deprecated. The number to transfer to, in E.164 form such as `+14155550100`. Use `phones` instead,
-    the newer form. """
+    """ Deprecated. The number to which the call is transferred, in E.164 form such as `+14155550100`. Use
+    the newer `phones` instead. """
     phones: list[TransferOptionDict] | None
-    """ The numbers to choose from. The chat page does not show it; a chat request takes it all the same. """
+    """ The numbers to choose from. The chat page does not show this key, but the service accepts it in a
+    chat request. """
     instruction: None | str
-    """ When and how to transfer, in plain words for the language model. """
+    """ When and how to transfer the call, in plain language for the language model. """
     messages: list[str] | None
-    """ What the agent may say before it transfers the call. """
+    """ Messages that the agent may speak before it transfers the call. """

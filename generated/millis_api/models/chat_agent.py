@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatAgent(Model):
-    """The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
-    with parts of its config replaced.
+    """The agent that replies: a saved agent, named by its id; an agent that a config describes in this
+    request; or a saved agent with some settings overridden.
 
     Attributes:
-        agent_id: The id of a saved agent, usually beginning with `-`.
-        agent_config: A partial config. Without `agent_id` it is the agent; with it, it overrides settings of
-            the saved agent: each top-level key given here probably replaces that key whole, and each
-            absent key keeps its saved value.
-        metadata: Data about this conversation, also used to fill in `{name}` placeholders in prompts and
+        agent_id: ID of a saved agent. IDs usually start with `-`.
+        agent_config: A partial config. Without `agent_id`, it describes the agent. With `agent_id`, it
+            overrides settings of the saved agent: each top-level key is assumed to replace the saved
+            key completely, and each absent key keeps its saved value.
+        metadata: Data about this conversation. It also fills in `{name}` placeholders in prompts and
             messages.
-        include_metadata_in_prompt: Whether the metadata is also shown to the language model as part of the prompt.
+        include_metadata_in_prompt: Whether the service adds the metadata to the prompt, so that the language model can use
+            it.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -40,15 +41,15 @@ class ChatAgent(Model):
     }
 
     agent_id: None | str | Unset = UNSET
-    """ The id of a saved agent, usually beginning with `-`. """
+    """ ID of a saved agent. IDs usually start with `-`. """
     agent_config: AgentConfigOverride | None | Unset = UNSET
-    """ A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved
-    agent: each top-level key given here probably replaces that key whole, and each absent key keeps its
-    saved value. """
+    """ A partial config. Without `agent_id`, it describes the agent. With `agent_id`, it overrides settings
+    of the saved agent: each top-level key is assumed to replace the saved key completely, and each
+    absent key keeps its saved value. """
     metadata: Metadata | None | Unset = UNSET
-    """ Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages. """
+    """ Data about this conversation. It also fills in `{name}` placeholders in prompts and messages. """
     include_metadata_in_prompt: bool | None | Unset = UNSET
-    """ Whether the metadata is also shown to the language model as part of the prompt. """
+    """ Whether the service adds the metadata to the prompt, so that the language model can use it. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -66,16 +67,16 @@ class ChatAgent(Model):
 
 
 class ChatAgentDict(TypedDict, total=False):
-    """The agent that answers: a saved one by its id, one described on the spot by a config, or a saved one
-    with parts of its config replaced."""
+    """The agent that replies: a saved agent, named by its id; an agent that a config describes in this
+    request; or a saved agent with some settings overridden."""
 
     agent_id: None | str
-    """ The id of a saved agent, usually beginning with `-`. """
+    """ ID of a saved agent. IDs usually start with `-`. """
     agent_config: AgentConfigOverrideDict | None
-    """ A partial config. Without `agent_id` it is the agent; with it, it overrides settings of the saved
-    agent: each top-level key given here probably replaces that key whole, and each absent key keeps its
-    saved value. """
+    """ A partial config. Without `agent_id`, it describes the agent. With `agent_id`, it overrides settings
+    of the saved agent: each top-level key is assumed to replace the saved key completely, and each
+    absent key keeps its saved value. """
     metadata: MetadataDict | None
-    """ Data about this conversation, also used to fill in `{name}` placeholders in prompts and messages. """
+    """ Data about this conversation. It also fills in `{name}` placeholders in prompts and messages. """
     include_metadata_in_prompt: bool | None
-    """ Whether the metadata is also shown to the language model as part of the prompt. """
+    """ Whether the service adds the metadata to the prompt, so that the language model can use it. """

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatCompletionChunk(Model):
-    """The data of one event of the stream, in the form that OpenAI's streams made common.
+    """The data of one event of the stream, in the format of OpenAI's chat completion chunks.
 
     Attributes:
-        choices: What is new. Usually one; a reader must accept several, and none at all (in a chunk that
-            only reports usage).
-        id: The reply's id, the same in all of its chunks.
-        object_: The kind of object; `chat.completion.chunk` in streams of this form.
-        created: When the reply was begun, in seconds from 1970-01-01 UTC.
+        choices: New content. The list usually has one item. A client must also accept several items, and
+            an empty list in a chunk that only reports usage.
+        id: ID of the reply, equal in all of its chunks.
+        object_: The kind of object. Streams of this form use `chat.completion.chunk`.
+        created: Start time of the reply, in seconds since 1970-01-01 UTC.
         model: The language model that wrote the reply.
-        usage: What the reply cost in tokens, if the service says so, in a late chunk.
+        usage: Token usage of the reply. If the service reports it, it is in one of the last chunks.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -41,18 +41,18 @@ class ChatCompletionChunk(Model):
     }
 
     choices: list[ChunkChoice]
-    """ What is new. Usually one; a reader must accept several, and none at all (in a chunk that only
-    reports usage). """
+    """ New content. The list usually has one item. A client must also accept several items, and an empty
+    list in a chunk that only reports usage. """
     id: None | str | Unset = UNSET
-    """ The reply's id, the same in all of its chunks. """
+    """ ID of the reply, equal in all of its chunks. """
     object_: None | str | Unset = UNSET
-    """ The kind of object; `chat.completion.chunk` in streams of this form. """
+    """ The kind of object. Streams of this form use `chat.completion.chunk`. """
     created: int | None | Unset = UNSET
-    """ When the reply was begun, in seconds from 1970-01-01 UTC. """
+    """ Start time of the reply, in seconds since 1970-01-01 UTC. """
     model: None | str | Unset = UNSET
     """ The language model that wrote the reply. """
     usage: None | Unset | Usage = UNSET
-    """ What the reply cost in tokens, if the service says so, in a late chunk. """
+    """ Token usage of the reply. If the service reports it, it is in one of the last chunks. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -72,18 +72,18 @@ class ChatCompletionChunk(Model):
 
 
 class ChatCompletionChunkDict(TypedDict, total=False):
-    """The data of one event of the stream, in the form that OpenAI's streams made common."""
+    """The data of one event of the stream, in the format of OpenAI's chat completion chunks."""
 
     choices: Required[list[ChunkChoiceDict]]
-    """ What is new. Usually one; a reader must accept several, and none at all (in a chunk that only
-    reports usage). """
+    """ New content. The list usually has one item. A client must also accept several items, and an empty
+    list in a chunk that only reports usage. """
     id: None | str
-    """ The reply's id, the same in all of its chunks. """
+    """ ID of the reply, equal in all of its chunks. """
     object: None | str
-    """ The kind of object; `chat.completion.chunk` in streams of this form. """
+    """ The kind of object. Streams of this form use `chat.completion.chunk`. """
     created: int | None
-    """ When the reply was begun, in seconds from 1970-01-01 UTC. """
+    """ Start time of the reply, in seconds since 1970-01-01 UTC. """
     model: None | str
     """ The language model that wrote the reply. """
     usage: None | UsageDict
-    """ What the reply cost in tokens, if the service says so, in a late chunk. """
+    """ Token usage of the reply. If the service reports it, it is in one of the last chunks. """

@@ -24,11 +24,11 @@ class ChatCompletionRequest(Model):
     """One turn of a text chat.
 
     Attributes:
-        agent: Which agent answers, and with what settings and data.
-        messages: The whole conversation so far, oldest message first. The service keeps none of it between
-            calls.
-        end_of_session: Says that this is the last turn. What the service then does is not documented; probably it
-            closes and logs the session and calls `session_data_webhook`. Default: `false`.
+        agent: The agent that replies, with its settings and data.
+        messages: The complete conversation up to now, oldest message first. The service does not store it
+            between requests.
+        end_of_session: Marks the last turn of the conversation. The effect is not documented; the service is
+            assumed to close and log the session and to call `session_data_webhook`. Default: `false`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -38,12 +38,13 @@ class ChatCompletionRequest(Model):
     }
 
     agent: ChatAgent
-    """ Which agent answers, and with what settings and data. """
+    """ The agent that replies, with its settings and data. """
     messages: list[AssistantMessage | ToolMessage | UserMessage]
-    """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
+    """ The complete conversation up to now, oldest message first. The service does not store it between
+    requests. """
     end_of_session: bool | Unset = UNSET
-    """ Says that this is the last turn. What the service then does is not documented; probably it closes
-    and logs the session and calls `session_data_webhook`. Default: `false`. """
+    """ Marks the last turn of the conversation. The effect is not documented; the service is assumed to
+    close and log the session and to call `session_data_webhook`. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -70,9 +71,10 @@ class ChatCompletionRequestDict(TypedDict, total=False):
     """One turn of a text chat."""
 
     agent: Required[ChatAgentDict]
-    """ Which agent answers, and with what settings and data. """
+    """ The agent that replies, with its settings and data. """
     messages: Required[list[AssistantMessageDict | ToolMessageDict | UserMessageDict]]
-    """ The whole conversation so far, oldest message first. The service keeps none of it between calls. """
+    """ The complete conversation up to now, oldest message first. The service does not store it between
+    requests. """
     end_of_session: bool
-    """ Says that this is the last turn. What the service then does is not documented; probably it closes
-    and logs the session and calls `session_data_webhook`. Default: `false`. """
+    """ Marks the last turn of the conversation. The effect is not documented; the service is assumed to
+    close and log the session and to call `session_data_webhook`. Default: `false`. """

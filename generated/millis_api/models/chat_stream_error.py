@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatStreamError(Model):
-    """A failure that the service reports in the middle of a stream.
+    """An error that the service reports during a stream.
 
     Attributes:
-        error: What went wrong, in words or in parts.
+        error: The error, as a message or as an object.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class ChatStreamError(Model):
     }
 
     error: ChatStreamErrorDetail | str
-    """ What went wrong, in words or in parts. """
+    """ The error, as a message or as an object. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -44,7 +44,7 @@ class ChatStreamError(Model):
 
 
 class ChatStreamErrorDict(TypedDict, total=False):
-    """A failure that the service reports in the middle of a stream."""
+    """An error that the service reports during a stream."""
 
     error: Required[ChatStreamErrorDetailDict | str]
-    """ What went wrong, in words or in parts. """
+    """ The error, as a message or as an object. """

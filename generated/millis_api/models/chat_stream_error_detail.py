@@ -14,12 +14,12 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class ChatStreamErrorDetail(Model):
-    """A failure in parts. Other keys may be present.
+    """An error as an object. Other keys may be present.
 
     Attributes:
-        message: What went wrong, in words.
-        type_: The kind of failure, as one word.
-        code: A code for the failure, as text or as a number.
+        message: The error message, written for people.
+        type_: The kind of error, as an identifier.
+        code: The error code, as text or as a number.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,11 +29,11 @@ class ChatStreamErrorDetail(Model):
     }
 
     message: None | str | Unset = UNSET
-    """ What went wrong, in words. """
+    """ The error message, written for people. """
     type_: None | str | Unset = UNSET
-    """ The kind of failure, as one word. """
+    """ The kind of error, as an identifier. """
     code: int | None | str | Unset = UNSET
-    """ A code for the failure, as text or as a number. """
+    """ The error code, as text or as a number. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -50,11 +50,11 @@ class ChatStreamErrorDetail(Model):
 
 
 class ChatStreamErrorDetailDict(TypedDict, total=False):
-    """A failure in parts. Other keys may be present."""
+    """An error as an object. Other keys may be present."""
 
     message: None | str
-    """ What went wrong, in words. """
+    """ The error message, written for people. """
     type: None | str
-    """ The kind of failure, as one word. """
+    """ The kind of error, as an identifier. """
     code: int | None | str
-    """ A code for the failure, as text or as a number. """
+    """ The error code, as text or as a number. """

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChunkChoice(Model):
-    """What one chunk adds to one reply.
+    """The part of a reply that one chunk adds.
 
     Attributes:
-        index: Which reply the choice belongs to. The agent's is 0.
-        delta: The piece that is added to the reply.
-        finish_reason: Why the reply is over; null or absent as long as it is not.
+        index: Index of the reply that the choice belongs to. The agent's reply has index 0.
+        delta: The addition to the reply.
+        finish_reason: Why the reply ended. It is null or absent until the reply ends.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -34,11 +34,11 @@ class ChunkChoice(Model):
     }
 
     index: int | None | Unset = UNSET
-    """ Which reply the choice belongs to. The agent's is 0. """
+    """ Index of the reply that the choice belongs to. The agent's reply has index 0. """
     delta: ChunkDelta | None | Unset = UNSET
-    """ The piece that is added to the reply. """
+    """ The addition to the reply. """
     finish_reason: KnownFinishReason | None | str | Unset = UNSET
-    """ Why the reply is over; null or absent as long as it is not. """
+    """ Why the reply ended. It is null or absent until the reply ends. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -55,11 +55,11 @@ class ChunkChoice(Model):
 
 
 class ChunkChoiceDict(TypedDict, total=False):
-    """What one chunk adds to one reply."""
+    """The part of a reply that one chunk adds."""
 
     index: int | None
-    """ Which reply the choice belongs to. The agent's is 0. """
+    """ Index of the reply that the choice belongs to. The agent's reply has index 0. """
     delta: ChunkDeltaDict | None
-    """ The piece that is added to the reply. """
+    """ The addition to the reply. """
     finish_reason: KnownFinishReason | None | str
-    """ Why the reply is over; null or absent as long as it is not. """
+    """ Why the reply ended. It is null or absent until the reply ends. """

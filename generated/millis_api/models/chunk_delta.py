@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChunkDelta(Model):
-    """A piece of a reply. A first chunk may hold the role and no content.
+    """An addition to a reply. The first chunk may contain a role without content.
 
     Attributes:
-        content: The next piece of text. A list of parts has not been seen here, but is a known form of
-            this field.
-        role: Who speaks; `assistant` for the agent.
-        tool_calls: Pieces of tool calls, to be joined by their `index`.
+        content: The next text of the reply. Similar services also use a list of content parts; this
+            service has not been observed to do so.
+        role: Role of the speaker; `assistant` for the agent.
+        tool_calls: Fragments of tool calls. Join the fragments that have the same `index`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -35,11 +35,12 @@ class ChunkDelta(Model):
     }
 
     content: list[ContentPart] | None | str | Unset = UNSET
-    """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
+    """ The next text of the reply. Similar services also use a list of content parts; this service has not
+    been observed to do so. """
     role: None | str | Unset = UNSET
-    """ Who speaks; `assistant` for the agent. """
+    """ Role of the speaker; `assistant` for the agent. """
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
-    """ Pieces of tool calls, to be joined by their `index`. """
+    """ Fragments of tool calls. Join the fragments that have the same `index`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -56,11 +57,12 @@ class ChunkDelta(Model):
 
 
 class ChunkDeltaDict(TypedDict, total=False):
-    """A piece of a reply. A first chunk may hold the role and no content."""
+    """An addition to a reply. The first chunk may contain a role without content."""
 
     content: list[ContentPartDict] | None | str
-    """ The next piece of text. A list of parts has not been seen here, but is a known form of this field. """
+    """ The next text of the reply. Similar services also use a list of content parts; this service has not
+    been observed to do so. """
     role: None | str
-    """ Who speaks; `assistant` for the agent. """
+    """ Role of the speaker; `assistant` for the agent. """
     tool_calls: list[ChunkToolCallDict] | None
-    """ Pieces of tool calls, to be joined by their `index`. """
+    """ Fragments of tool calls. Join the fragments that have the same `index`. """

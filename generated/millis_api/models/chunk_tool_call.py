@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ChunkToolCall(Model):
-    """A piece of a tool call.
+    """A fragment of a tool call.
 
     Attributes:
-        index: Which tool call of the reply this is a piece of.
-        id: The call's id, in its first piece.
-        type_: The kind of call; `function` in streams of this form.
-        function: The function that is called, and the next piece of its arguments.
+        index: Index of the tool call that this fragment belongs to.
+        id: ID of the call, in its first fragment.
+        type_: The kind of call. Streams of this form use `function`.
+        function: The function and the next fragment of its arguments.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -35,13 +35,13 @@ class ChunkToolCall(Model):
     }
 
     index: int | None | Unset = UNSET
-    """ Which tool call of the reply this is a piece of. """
+    """ Index of the tool call that this fragment belongs to. """
     id: None | str | Unset = UNSET
-    """ The call's id, in its first piece. """
+    """ ID of the call, in its first fragment. """
     type_: None | str | Unset = UNSET
-    """ The kind of call; `function` in streams of this form. """
+    """ The kind of call. Streams of this form use `function`. """
     function: ChunkToolCallFunction | None | Unset = UNSET
-    """ The function that is called, and the next piece of its arguments. """
+    """ The function and the next fragment of its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -59,13 +59,13 @@ class ChunkToolCall(Model):
 
 
 class ChunkToolCallDict(TypedDict, total=False):
-    """A piece of a tool call."""
+    """A fragment of a tool call."""
 
     index: int | None
-    """ Which tool call of the reply this is a piece of. """
+    """ Index of the tool call that this fragment belongs to. """
     id: None | str
-    """ The call's id, in its first piece. """
+    """ ID of the call, in its first fragment. """
     type: None | str
-    """ The kind of call; `function` in streams of this form. """
+    """ The kind of call. Streams of this form use `function`. """
     function: ChunkToolCallFunctionDict | None
-    """ The function that is called, and the next piece of its arguments. """
+    """ The function and the next fragment of its arguments. """

@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class ChunkToolCallFunction(Model):
-    """A piece of what a tool call names.
+    """A fragment of the function in a tool call.
 
     Attributes:
-        name: The tool's name, in the first piece.
-        arguments: The next piece of the arguments' JSON text.
+        name: The name of the tool, in the first fragment.
+        arguments: The next fragment of the arguments' JSON text.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class ChunkToolCallFunction(Model):
     }
 
     name: None | str | Unset = UNSET
-    """ The tool's name, in the first piece. """
+    """ The name of the tool, in the first fragment. """
     arguments: None | str | Unset = UNSET
-    """ The next piece of the arguments' JSON text. """
+    """ The next fragment of the arguments' JSON text. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class ChunkToolCallFunction(Model):
 
 
 class ChunkToolCallFunctionDict(TypedDict, total=False):
-    """A piece of what a tool call names."""
+    """A fragment of the function in a tool call."""
 
     name: None | str
-    """ The tool's name, in the first piece. """
+    """ The name of the tool, in the first fragment. """
     arguments: None | str
-    """ The next piece of the arguments' JSON text. """
+    """ The next fragment of the arguments' JSON text. """

@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class ContentPart(Model):
-    """One part of a content that is a list.
+    """One item of a `content` list.
 
     Attributes:
-        type_: The kind of part; `text` for text.
-        text: The text of the part.
+        type_: The kind of content; `text` for text.
+        text: The text of this item.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class ContentPart(Model):
     }
 
     type_: None | str | Unset = UNSET
-    """ The kind of part; `text` for text. """
+    """ The kind of content; `text` for text. """
     text: None | str | Unset = UNSET
-    """ The text of the part. """
+    """ The text of this item. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class ContentPart(Model):
 
 
 class ContentPartDict(TypedDict, total=False):
-    """One part of a content that is a list."""
+    """One item of a `content` list."""
 
     type: None | str
-    """ The kind of part; `text` for text. """
+    """ The kind of content; `text` for text. """
     text: None | str
-    """ The text of the part. """
+    """ The text of this item. """

@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class Credentials(Model):
-    """Secrets of a connected app, name to value."""
+    """Secrets of a connected app by name."""
 
     is_secret: ClassVar[bool] = True
 
@@ -31,4 +31,4 @@ class Credentials(Model):
 
 
 CredentialsDict: TypeAlias = dict[str, str]
-""" Secrets of a connected app, name to value. """
+""" Secrets of a connected app by name. """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class CustomVocabulary(Model):
-    """Words that speech recognition should listen for.
+    """Terms that speech recognition should recognize.
 
     Attributes:
-        keywords: The words, each with its weight.
+        keywords: The terms with their weights.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class CustomVocabulary(Model):
     }
 
     keywords: KeywordWeights
-    """ The words, each with its weight. """
+    """ The terms with their weights. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -44,7 +44,7 @@ class CustomVocabulary(Model):
 
 
 class CustomVocabularyDict(TypedDict, total=False):
-    """Words that speech recognition should listen for."""
+    """Terms that speech recognition should recognize."""
 
     keywords: Required[KeywordWeightsDict]
-    """ The words, each with its weight. """
+    """ The terms with their weights. """

@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class DtmfDial(Model):
-    """Whether the agent may press the keys of the telephone, and which.
+    """Whether and when the agent may press telephone keys.
 
     Attributes:
         enabled: Whether the agent may press keys. Default: `false`.
-        instruction: When to press which keys, in plain words for the language model.
+        instruction: Which keys to press and when, in plain language for the language model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class DtmfDial(Model):
     enabled: bool | Unset = UNSET
     """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str | Unset = UNSET
-    """ When to press which keys, in plain words for the language model. """
+    """ Which keys to press and when, in plain language for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class DtmfDial(Model):
 
 
 class DtmfDialDict(TypedDict, total=False):
-    """Whether the agent may press the keys of the telephone, and which."""
+    """Whether and when the agent may press telephone keys."""
 
     enabled: bool
     """ Whether the agent may press keys. Default: `false`. """
     instruction: None | str
-    """ When to press which keys, in plain words for the language model. """
+    """ Which keys to press and when, in plain language for the language model. """

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class DuplicateAgentResponse(Model):
-    """The copy that was made, with its whole config.
+    """The copy with its complete config.
 
     Attributes:
-        id: The id of the copy, usually beginning with `-`.
-        name: The name that the service gave the copy.
-        config: The config of the copy, the same as that of the agent that was copied.
-        created_at: When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value
-            above 100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds.
+        id: ID of the copy. IDs usually start with `-`.
+        name: The name that the service chose for the copy.
+        config: The config of the copy, equal to the config of the original agent.
+        created_at: Creation time of the copy, counted from 1970-01-01 UTC. The unit is not documented: a
+            value above 100,000,000,000 can only be milliseconds; a smaller value is assumed to be
+            seconds.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -36,14 +37,14 @@ class DuplicateAgentResponse(Model):
     }
 
     id: str
-    """ The id of the copy, usually beginning with `-`. """
+    """ ID of the copy. IDs usually start with `-`. """
     name: str
-    """ The name that the service gave the copy. """
+    """ The name that the service chose for the copy. """
     config: AgentConfig
-    """ The config of the copy, the same as that of the agent that was copied. """
+    """ The config of the copy, equal to the config of the original agent. """
     created_at: int
-    """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
-    100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """
+    """ Creation time of the copy, counted from 1970-01-01 UTC. The unit is not documented: a value above
+    100,000,000,000 can only be milliseconds; a smaller value is assumed to be seconds. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -61,14 +62,14 @@ class DuplicateAgentResponse(Model):
 
 
 class DuplicateAgentResponseDict(TypedDict, total=False):
-    """The copy that was made, with its whole config."""
+    """The copy with its complete config."""
 
     id: Required[str]
-    """ The id of the copy, usually beginning with `-`. """
+    """ ID of the copy. IDs usually start with `-`. """
     name: Required[str]
-    """ The name that the service gave the copy. """
+    """ The name that the service chose for the copy. """
     config: Required[AgentConfigDict]
-    """ The config of the copy, the same as that of the agent that was copied. """
+    """ The config of the copy, equal to the config of the original agent. """
     created_at: Required[int]
-    """ When the copy was made, counted from 1970-01-01 UTC. The unit is not documented: a value above
-    100,000,000,000 can only be milliseconds, and a smaller one is taken for seconds. """
+    """ Creation time of the copy, counted from 1970-01-01 UTC. The unit is not documented: a value above
+    100,000,000,000 can only be milliseconds; a smaller value is assumed to be seconds. """

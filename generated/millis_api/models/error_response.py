@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ErrorResponse(Model):
-    """The usual body of any failure but 422.
+    """The usual body of an error response with any status except 422.
 
     Attributes:
-        detail: What went wrong, usually in words.
+        detail: The error message, or a list of violations.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class ErrorResponse(Model):
     }
 
     detail: list[ValidationErrorItem] | str | Unset = UNSET
-    """ What went wrong, usually in words. """
+    """ The error message, or a list of violations. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -44,7 +44,7 @@ class ErrorResponse(Model):
 
 
 class ErrorResponseDict(TypedDict, total=False):
-    """The usual body of any failure but 422."""
+    """The usual body of an error response with any status except 422."""
 
     detail: list[ValidationErrorItemDict] | str
-    """ What went wrong, usually in words. """
+    """ The error message, or a list of violations. """

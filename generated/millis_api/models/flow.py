@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Flow(Model):
-    """How the conversation runs, from who speaks first to how it ends.
+    """The course of a conversation, from the first speaker to the end of the call.
 
     Attributes:
         user_start_first: Whether the agent waits for the person to speak first.
         interruption: Whether the person may interrupt the agent.
-        response_delay: How long the agent waits after the person has stopped speaking, in milliseconds: one whole
-            number, or one for each situation. A number with a fraction is refused.
-        auto_fill_responses: What the agent says when its reply takes long.
-        agent_terminate_call: Whether the agent may end the call by itself, and when.
-        voicemail: Whether the agent hangs up or leaves a message when a machine answers.
-        call_transfer: The people to whom the agent may hand the call over.
-        inactivity_handling: What the agent says when the person has been silent.
-        dtmf_dial: Whether the agent may press keys to get through a telephone menu.
+        response_delay: How long the agent waits after the person stopped speaking, in milliseconds: one integer,
+            or one integer for each situation. The service refuses a number with a fraction.
+        auto_fill_responses: Short phrases that the agent speaks while a reply is slow.
+        agent_terminate_call: Whether and when the agent may end the call.
+        voicemail: Whether the agent hangs up or leaves a message on an answering machine.
+        call_transfer: The numbers to which the agent may transfer the call.
+        inactivity_handling: How the agent reacts if the person is silent.
+        dtmf_dial: Whether the agent may press keys to navigate a telephone menu.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -57,20 +57,20 @@ class Flow(Model):
     interruption: Interruption | None | Unset = UNSET
     """ Whether the person may interrupt the agent. """
     response_delay: int | None | ResponseDelay | Unset = UNSET
-    """ How long the agent waits after the person has stopped speaking, in milliseconds: one whole number,
-    or one for each situation. A number with a fraction is refused. """
+    """ How long the agent waits after the person stopped speaking, in milliseconds: one integer, or one
+    integer for each situation. The service refuses a number with a fraction. """
     auto_fill_responses: AutoFillResponses | None | Unset = UNSET
-    """ What the agent says when its reply takes long. """
+    """ Short phrases that the agent speaks while a reply is slow. """
     agent_terminate_call: AgentTerminateCall | None | Unset = UNSET
-    """ Whether the agent may end the call by itself, and when. """
+    """ Whether and when the agent may end the call. """
     voicemail: None | Unset | Voicemail = UNSET
-    """ Whether the agent hangs up or leaves a message when a machine answers. """
+    """ Whether the agent hangs up or leaves a message on an answering machine. """
     call_transfer: CallTransfer | None | Unset = UNSET
-    """ The people to whom the agent may hand the call over. """
+    """ The numbers to which the agent may transfer the call. """
     inactivity_handling: InactivityHandling | None | Unset = UNSET
-    """ What the agent says when the person has been silent. """
+    """ How the agent reacts if the person is silent. """
     dtmf_dial: DtmfDial | None | Unset = UNSET
-    """ Whether the agent may press keys to get through a telephone menu. """
+    """ Whether the agent may press keys to navigate a telephone menu. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -99,24 +99,24 @@ class Flow(Model):
 
 
 class FlowDict(TypedDict, total=False):
-    """How the conversation runs, from who speaks first to how it ends."""
+    """The course of a conversation, from the first speaker to the end of the call."""
 
     user_start_first: bool | None
     """ Whether the agent waits for the person to speak first. """
     interruption: InterruptionDict | None
     """ Whether the person may interrupt the agent. """
     response_delay: int | None | ResponseDelayDict
-    """ How long the agent waits after the person has stopped speaking, in milliseconds: one whole number,
-    or one for each situation. A number with a fraction is refused. """
+    """ How long the agent waits after the person stopped speaking, in milliseconds: one integer, or one
+    integer for each situation. The service refuses a number with a fraction. """
     auto_fill_responses: AutoFillResponsesDict | None
-    """ What the agent says when its reply takes long. """
+    """ Short phrases that the agent speaks while a reply is slow. """
     agent_terminate_call: AgentTerminateCallDict | None
-    """ Whether the agent may end the call by itself, and when. """
+    """ Whether and when the agent may end the call. """
     voicemail: None | VoicemailDict
-    """ Whether the agent hangs up or leaves a message when a machine answers. """
+    """ Whether the agent hangs up or leaves a message on an answering machine. """
     call_transfer: CallTransferDict | None
-    """ The people to whom the agent may hand the call over. """
+    """ The numbers to which the agent may transfer the call. """
     inactivity_handling: InactivityHandlingDict | None
-    """ What the agent says when the person has been silent. """
+    """ How the agent reacts if the person is silent. """
     dtmf_dial: DtmfDialDict | None
-    """ Whether the agent may press keys to get through a telephone menu. """
+    """ Whether the agent may press keys to navigate a telephone menu. """

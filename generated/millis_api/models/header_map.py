@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class HeaderMap(Model):
-    """HTTP headers, name to value."""
+    """HTTP headers by name."""
 
     is_secret: ClassVar[bool] = True
 
@@ -31,4 +31,4 @@ class HeaderMap(Model):
 
 
 HeaderMapDict: TypeAlias = dict[str, str]
-""" HTTP headers, name to value. """
+""" HTTP headers by name. """

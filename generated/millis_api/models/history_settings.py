@@ -14,13 +14,13 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class HistorySettings(Model):
-    """How much of the conversation the language model is shown; less costs less.
+    """How much of the conversation the service passes to the language model. A shorter history costs less.
 
     Attributes:
-        history_message_limit: How many of the latest messages the model is shown. Without it, or with null, it is shown
-            all.
-        history_tool_result_limit: The model is shown the result of a tool only while it is among this many of the latest
-            messages.
+        history_message_limit: How many of the latest messages the service passes to the model. If it is absent or null,
+            the model gets all messages.
+        history_tool_result_limit: How many of the latest messages may contain tool results. The service omits tool results
+            from older messages.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,9 +29,11 @@ class HistorySettings(Model):
     }
 
     history_message_limit: int | None | Unset = UNSET
-    """ How many of the latest messages the model is shown. Without it, or with null, it is shown all. """
+    """ How many of the latest messages the service passes to the model. If it is absent or null, the model
+    gets all messages. """
     history_tool_result_limit: int | None | Unset = UNSET
-    """ The model is shown the result of a tool only while it is among this many of the latest messages. """
+    """ How many of the latest messages may contain tool results. The service omits tool results from older
+    messages. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -47,9 +49,11 @@ class HistorySettings(Model):
 
 
 class HistorySettingsDict(TypedDict, total=False):
-    """How much of the conversation the language model is shown; less costs less."""
+    """How much of the conversation the service passes to the language model. A shorter history costs less."""
 
     history_message_limit: int | None
-    """ How many of the latest messages the model is shown. Without it, or with null, it is shown all. """
+    """ How many of the latest messages the service passes to the model. If it is absent or null, the model
+    gets all messages. """
     history_tool_result_limit: int | None
-    """ The model is shown the result of a tool only while it is among this many of the latest messages. """
+    """ How many of the latest messages may contain tool results. The service omits tool results from older
+    messages. """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class HTTPValidationError(Model):
-    """Why a request was refused with status 422.
+    """The body of a response with status 422.
 
     Attributes:
-        detail: Each place of the request that is wrong.
+        detail: All violations in the request.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class HTTPValidationError(Model):
     }
 
     detail: list[ValidationErrorItem] | Unset = UNSET
-    """ Each place of the request that is wrong. """
+    """ All violations in the request. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -44,7 +44,7 @@ class HTTPValidationError(Model):
 
 
 class HTTPValidationErrorDict(TypedDict, total=False):
-    """Why a request was refused with status 422."""
+    """The body of a response with status 422."""
 
     detail: list[ValidationErrorItemDict]
-    """ Each place of the request that is wrong. """
+    """ All violations in the request. """

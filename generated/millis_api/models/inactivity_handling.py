@@ -14,11 +14,11 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class InactivityHandling(Model):
-    """What the agent says when nobody has spoken for a while.
+    """How the agent reacts to a silent person.
 
     Attributes:
-        idle_time: How long the person must have been silent, in seconds (not milliseconds).
-        message: What the agent then says.
+        idle_time: How long the person has to be silent, in seconds (not milliseconds).
+        message: The message that the agent speaks then.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class InactivityHandling(Model):
     }
 
     idle_time: float
-    """ How long the person must have been silent, in seconds (not milliseconds). """
+    """ How long the person has to be silent, in seconds (not milliseconds). """
     message: str
-    """ What the agent then says. """
+    """ The message that the agent speaks then. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class InactivityHandling(Model):
 
 
 class InactivityHandlingDict(TypedDict, total=False):
-    """What the agent says when nobody has spoken for a while."""
+    """How the agent reacts to a silent person."""
 
     idle_time: Required[float]
-    """ How long the person must have been silent, in seconds (not milliseconds). """
+    """ How long the person has to be silent, in seconds (not milliseconds). """
     message: Required[str]
-    """ What the agent then says. """
+    """ The message that the agent speaks then. """

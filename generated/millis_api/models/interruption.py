@@ -14,13 +14,13 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Interruption(Model):
-    """What happens when the person speaks while the agent speaks.
+    """How the agent behaves if the person interrupts it.
 
     Attributes:
         allowed: Whether the person can interrupt the agent.
-        keep_interruption_message: Whether the agent's message that was interrupted stays in the conversation.
-        first_messsage: Whether the first message can be interrupted too. The service spells this key with three
-            s; `first_message` here is not this setting.
+        keep_interruption_message: Whether an interrupted message of the agent stays in the conversation.
+        first_messsage: Whether the person can also interrupt the first message. The service spells this key with
+            three s; do not write `first_message`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -32,10 +32,10 @@ class Interruption(Model):
     allowed: bool | None | Unset = UNSET
     """ Whether the person can interrupt the agent. """
     keep_interruption_message: bool | None | Unset = UNSET
-    """ Whether the agent's message that was interrupted stays in the conversation. """
+    """ Whether an interrupted message of the agent stays in the conversation. """
     first_messsage: bool | None | Unset = UNSET
-    """ Whether the first message can be interrupted too. The service spells this key with three s;
-    `first_message` here is not this setting. """
+    """ Whether the person can also interrupt the first message. The service spells this key with three s;
+    do not write `first_message`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -52,12 +52,12 @@ class Interruption(Model):
 
 
 class InterruptionDict(TypedDict, total=False):
-    """What happens when the person speaks while the agent speaks."""
+    """How the agent behaves if the person interrupts it."""
 
     allowed: bool | None
     """ Whether the person can interrupt the agent. """
     keep_interruption_message: bool | None
-    """ Whether the agent's message that was interrupted stays in the conversation. """
+    """ Whether an interrupted message of the agent stays in the conversation. """
     first_messsage: bool | None
-    """ Whether the first message can be interrupted too. The service spells this key with three s;
-    `first_message` here is not this setting. """
+    """ Whether the person can also interrupt the first message. The service spells this key with three s;
+    do not write `first_message`. """

@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class KeywordWeights(Model):
-    """Word to weight; the greater the number, the more readily the word is heard."""
+    """Weights by term. A term with a greater weight is recognized more readily."""
 
     additional_properties: dict[str, int] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -29,4 +29,4 @@ class KeywordWeights(Model):
 
 
 KeywordWeightsDict: TypeAlias = dict[str, int]
-""" Word to weight; the greater the number, the more readily the word is heard. """
+""" Weights by term. A term with a greater weight is recognized more readily. """

@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class KnowledgeBase(Model):
-    """Files that the agent can look things up in.
+    """Files that the agent can search.
 
     Attributes:
-        files: The ids of files that were uploaded to the service.
-        messages: What the agent may say while it looks something up.
+        files: IDs of files that were uploaded to the service.
+        messages: Messages that the agent may speak during a search.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class KnowledgeBase(Model):
     }
 
     files: list[str] | None | Unset = UNSET
-    """ The ids of files that were uploaded to the service. """
+    """ IDs of files that were uploaded to the service. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say while it looks something up. """
+    """ Messages that the agent may speak during a search. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class KnowledgeBase(Model):
 
 
 class KnowledgeBaseDict(TypedDict, total=False):
-    """Files that the agent can look things up in."""
+    """Files that the agent can search."""
 
     files: list[str] | None
-    """ The ids of files that were uploaded to the service. """
+    """ IDs of files that were uploaded to the service. """
     messages: list[str] | None
-    """ What the agent may say while it looks something up. """
+    """ Messages that the agent may speak during a search. """

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class LLM(Model):
-    """The language model that writes the replies, and how it is used.
+    """The language model that writes the replies, and its settings.
 
     Attributes:
-        model: The name of the language model. In a request only the known values are accepted.
-        temperature: How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes
-            up to 1. Default: `0`.
-        history_settings: What part of the conversation the model is shown.
+        model: The name of the language model. The service accepts only the known values in a request.
+        temperature: Sampling temperature; 0 gives the most consistent replies. The vendor's editor allows
+            values up to 1. Default: `0`.
+        history_settings: How much of the conversation the service passes to the model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -35,12 +35,12 @@ class LLM(Model):
     }
 
     model: KnownLanguageModel | str
-    """ The name of the language model. In a request only the known values are accepted. """
+    """ The name of the language model. The service accepts only the known values in a request. """
     temperature: float | Unset = UNSET
-    """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
-    Default: `0`. """
+    """ Sampling temperature; 0 gives the most consistent replies. The vendor's editor allows values up to
+    1. Default: `0`. """
     history_settings: HistorySettings | None | Unset = UNSET
-    """ What part of the conversation the model is shown. """
+    """ How much of the conversation the service passes to the model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -57,12 +57,12 @@ class LLM(Model):
 
 
 class LLMDict(TypedDict, total=False):
-    """The language model that writes the replies, and how it is used."""
+    """The language model that writes the replies, and its settings."""
 
     model: Required[KnownLanguageModel | str]
-    """ The name of the language model. In a request only the known values are accepted. """
+    """ The name of the language model. The service accepts only the known values in a request. """
     temperature: float
-    """ How freely the model words its replies: 0 is the steadiest; the vendor's own editor goes up to 1.
-    Default: `0`. """
+    """ Sampling temperature; 0 gives the most consistent replies. The vendor's editor allows values up to
+    1. Default: `0`. """
     history_settings: HistorySettingsDict | None
-    """ What part of the conversation the model is shown. """
+    """ How much of the conversation the service passes to the model. """

@@ -14,12 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Memory(Model):
-    """How the agent continues earlier sessions with the same person. The service must be allowed to keep
-    data for that, see `privacy_settings`.
+    """Memory of earlier sessions with the same person. It requires that the service may keep data; see
+    `privacy_settings`.
 
     Attributes:
-        user_identifier_key: The metadata key whose value tells one person from another. Default: an empty string (no
-            memory).
+        user_identifier_key: The metadata key whose value identifies a person. Default: an empty string (no memory).
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,7 +26,7 @@ class Memory(Model):
     }
 
     user_identifier_key: str | Unset = UNSET
-    """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """
+    """ The metadata key whose value identifies a person. Default: an empty string (no memory). """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -42,8 +41,8 @@ class Memory(Model):
 
 
 class MemoryDict(TypedDict, total=False):
-    """How the agent continues earlier sessions with the same person. The service must be allowed to keep
-    data for that, see `privacy_settings`."""
+    """Memory of earlier sessions with the same person. It requires that the service may keep data; see
+    `privacy_settings`."""
 
     user_identifier_key: str
-    """ The metadata key whose value tells one person from another. Default: an empty string (no memory). """
+    """ The metadata key whose value identifies a person. Default: an empty string (no memory). """

@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class Metadata(Model):
-    """Free-form data about a conversation; any keys, any JSON values."""
+    """Free-form data about a conversation: any keys with any JSON values."""
 
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -29,4 +29,4 @@ class Metadata(Model):
 
 
 MetadataDict: TypeAlias = dict[str, Any]
-""" Free-form data about a conversation; any keys, any JSON values. """
+""" Free-form data about a conversation: any keys with any JSON values. """

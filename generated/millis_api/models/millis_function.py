@@ -24,15 +24,15 @@ class MillisFunction(Model):
     """A function that the vendor's own clients provide, such as a form in the browser.
 
     Attributes:
-        name: The name by which the language model calls the function.
-        description: What the function does and when to use it, in plain words for the language model.
-        data: The value that the function asks for.
+        name: The name that the language model uses to call the function.
+        description: Purpose of the function and when to use it, in plain language for the language model.
+        data: The value that the function requests.
         type_: The kind of function. `web_form` is a form in the browser. The published schema also
-            mentions a kind `webhook`, whose use is not documented.
-        params: Further values that the agent passes along.
-        messages: What the agent may say while the function runs.
-        response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
-            the language model word them.
+            mentions `webhook`, but its use is not documented.
+        params: Further values that the agent passes to the function.
+        messages: Messages that the agent may speak while the function runs.
+        response_mode: How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with
+            `flexible`, the language model may rephrase them.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -46,21 +46,21 @@ class MillisFunction(Model):
     }
 
     name: str
-    """ The name by which the language model calls the function. """
+    """ The name that the language model uses to call the function. """
     description: str
-    """ What the function does and when to use it, in plain words for the language model. """
+    """ Purpose of the function and when to use it, in plain language for the language model. """
     data: MillisFunctionData
-    """ The value that the function asks for. """
+    """ The value that the function requests. """
     type_: KnownMillisFunctionType | str
-    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
-    `webhook`, whose use is not documented. """
+    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions
+    `webhook`, but its use is not documented. """
     params: list[ToolParam] | None | Unset = UNSET
-    """ Further values that the agent passes along. """
+    """ Further values that the agent passes to the function. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say while the function runs. """
+    """ Messages that the agent may speak while the function runs. """
     response_mode: KnownResponseMode | None | str | Unset = UNSET
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
-    language model word them. """
+    """ How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`,
+    the language model may rephrase them. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -84,18 +84,18 @@ class MillisFunctionDict(TypedDict, total=False):
     """A function that the vendor's own clients provide, such as a form in the browser."""
 
     name: Required[str]
-    """ The name by which the language model calls the function. """
+    """ The name that the language model uses to call the function. """
     description: Required[str]
-    """ What the function does and when to use it, in plain words for the language model. """
+    """ Purpose of the function and when to use it, in plain language for the language model. """
     data: Required[MillisFunctionDataDict]
-    """ The value that the function asks for. """
+    """ The value that the function requests. """
     type: Required[KnownMillisFunctionType | str]
-    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions a kind
-    `webhook`, whose use is not documented. """
+    """ The kind of function. `web_form` is a form in the browser. The published schema also mentions
+    `webhook`, but its use is not documented. """
     params: list[ToolParamDict] | None
-    """ Further values that the agent passes along. """
+    """ Further values that the agent passes to the function. """
     messages: list[str] | None
-    """ What the agent may say while the function runs. """
+    """ Messages that the agent may speak while the function runs. """
     response_mode: KnownResponseMode | None | str
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
-    language model word them. """
+    """ How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`,
+    the language model may rephrase them. """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class MillisFunctionData(Model):
-    """What a function of the vendor's clients asks the person for.
+    """The input that a function of the vendor's clients requests from the person.
 
     Attributes:
-        param: The one value that the function asks for.
+        param: The value that the function requests.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class MillisFunctionData(Model):
     }
 
     param: ToolParam
-    """ The one value that the function asks for. """
+    """ The value that the function requests. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -44,7 +44,7 @@ class MillisFunctionData(Model):
 
 
 class MillisFunctionDataDict(TypedDict, total=False):
-    """What a function of the vendor's clients asks the person for."""
+    """The input that a function of the vendor's clients requests from the person."""
 
     param: Required[ToolParamDict]
-    """ The one value that the function asks for. """
+    """ The value that the function requests. """

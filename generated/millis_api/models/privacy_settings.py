@@ -14,12 +14,13 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class PrivacySettings(Model):
-    """What is kept about a call, and whom the agent may not call.
+    """Data that the service keeps, and requests not to be called.
 
     Attributes:
-        opt_out_data_collection: Whether the service keeps no data of the sessions. Memory of earlier sessions needs
+        opt_out_data_collection: Whether the service discards the data of sessions. Memory of earlier sessions requires
             `false`.
-        do_not_call_detection: Whether the agent notices when a person asks not to be called again. Default: `false`.
+        do_not_call_detection: Whether the agent detects that a person does not want to be called again. Default:
+            `false`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -28,9 +29,9 @@ class PrivacySettings(Model):
     }
 
     opt_out_data_collection: bool
-    """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
+    """ Whether the service discards the data of sessions. Memory of earlier sessions requires `false`. """
     do_not_call_detection: bool | Unset = UNSET
-    """ Whether the agent notices when a person asks not to be called again. Default: `false`. """
+    """ Whether the agent detects that a person does not want to be called again. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -46,9 +47,9 @@ class PrivacySettings(Model):
 
 
 class PrivacySettingsDict(TypedDict, total=False):
-    """What is kept about a call, and whom the agent may not call."""
+    """Data that the service keeps, and requests not to be called."""
 
     opt_out_data_collection: Required[bool]
-    """ Whether the service keeps no data of the sessions. Memory of earlier sessions needs `false`. """
+    """ Whether the service discards the data of sessions. Memory of earlier sessions requires `false`. """
     do_not_call_detection: bool
-    """ Whether the agent notices when a person asks not to be called again. Default: `false`. """
+    """ Whether the agent detects that a person does not want to be called again. Default: `false`. """

@@ -14,12 +14,12 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class ResponseDelay(Model):
-    """How long the agent waits before it answers, by situation, in milliseconds.
+    """How long the agent waits before it replies, for each situation, in milliseconds.
 
     Attributes:
-        generic_delay: How long it waits after ordinary speech, in milliseconds.
-        number_input_delay: How long it waits while the person is saying a number, in milliseconds; pauses are usual
-            there.
+        generic_delay: The wait after ordinary speech, in milliseconds.
+        number_input_delay: The wait while the person speaks a number, in milliseconds. People often pause between
+            digits.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -28,9 +28,9 @@ class ResponseDelay(Model):
     }
 
     generic_delay: int | None | Unset = UNSET
-    """ How long it waits after ordinary speech, in milliseconds. """
+    """ The wait after ordinary speech, in milliseconds. """
     number_input_delay: int | None | Unset = UNSET
-    """ How long it waits while the person is saying a number, in milliseconds; pauses are usual there. """
+    """ The wait while the person speaks a number, in milliseconds. People often pause between digits. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -46,9 +46,9 @@ class ResponseDelay(Model):
 
 
 class ResponseDelayDict(TypedDict, total=False):
-    """How long the agent waits before it answers, by situation, in milliseconds."""
+    """How long the agent waits before it replies, for each situation, in milliseconds."""
 
     generic_delay: int | None
-    """ How long it waits after ordinary speech, in milliseconds. """
+    """ The wait after ordinary speech, in milliseconds. """
     number_input_delay: int | None
-    """ How long it waits while the person is saying a number, in milliseconds; pauses are usual there. """
+    """ The wait while the person speaks a number, in milliseconds. People often pause between digits. """

@@ -14,12 +14,13 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class SessionTimeout(Model):
-    """When the service ends a session by itself.
+    """When the service ends a session automatically.
 
     Attributes:
-        max_duration: The longest that a session may last, in seconds (not milliseconds); at most 24 hours.
-        max_idle: The longest that the person may be silent, in seconds (not milliseconds).
-        message: What the agent says before the session ends.
+        max_duration: Maximum length of a session, in seconds (not milliseconds). The service allows up to 24
+            hours.
+        max_idle: Maximum silence of the person, in seconds (not milliseconds).
+        message: The message that the agent speaks before the session ends.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,11 +30,11 @@ class SessionTimeout(Model):
     }
 
     max_duration: float | None | Unset = UNSET
-    """ The longest that a session may last, in seconds (not milliseconds); at most 24 hours. """
+    """ Maximum length of a session, in seconds (not milliseconds). The service allows up to 24 hours. """
     max_idle: float | None | Unset = UNSET
-    """ The longest that the person may be silent, in seconds (not milliseconds). """
+    """ Maximum silence of the person, in seconds (not milliseconds). """
     message: None | str | Unset = UNSET
-    """ What the agent says before the session ends. """
+    """ The message that the agent speaks before the session ends. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -50,11 +51,11 @@ class SessionTimeout(Model):
 
 
 class SessionTimeoutDict(TypedDict, total=False):
-    """When the service ends a session by itself."""
+    """When the service ends a session automatically."""
 
     max_duration: float | None
-    """ The longest that a session may last, in seconds (not milliseconds); at most 24 hours. """
+    """ Maximum length of a session, in seconds (not milliseconds). The service allows up to 24 hours. """
     max_idle: float | None
-    """ The longest that the person may be silent, in seconds (not milliseconds). """
+    """ Maximum silence of the person, in seconds (not milliseconds). """
     message: None | str
-    """ What the agent says before the session ends. """
+    """ The message that the agent speaks before the session ends. """

@@ -18,11 +18,12 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class SpeechToText(Model):
-    """How speech is turned into text.
+    """Speech recognition settings.
 
     Attributes:
-        provider: The company that does the recognition. In a request only the known values are accepted.
-        multilingual: Whether several languages are recognised at the same time.
+        provider: The provider of speech recognition. The service accepts only the known values in a
+            request.
+        multilingual: Whether the provider recognizes several languages at the same time.
         model: The provider's recognition model.
     """
 
@@ -33,9 +34,9 @@ class SpeechToText(Model):
     }
 
     provider: KnownSpeechToTextProvider | None | str | Unset = UNSET
-    """ The company that does the recognition. In a request only the known values are accepted. """
+    """ The provider of speech recognition. The service accepts only the known values in a request. """
     multilingual: bool | None | Unset = UNSET
-    """ Whether several languages are recognised at the same time. """
+    """ Whether the provider recognizes several languages at the same time. """
     model: KnownSpeechToTextModel | None | str | Unset = UNSET
     """ The provider's recognition model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -54,11 +55,11 @@ class SpeechToText(Model):
 
 
 class SpeechToTextDict(TypedDict, total=False):
-    """How speech is turned into text."""
+    """Speech recognition settings."""
 
     provider: KnownSpeechToTextProvider | None | str
-    """ The company that does the recognition. In a request only the known values are accepted. """
+    """ The provider of speech recognition. The service accepts only the known values in a request. """
     multilingual: bool | None
-    """ Whether several languages are recognised at the same time. """
+    """ Whether the provider recognizes several languages at the same time. """
     model: KnownSpeechToTextModel | None | str
     """ The provider's recognition model. """

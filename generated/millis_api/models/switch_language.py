@@ -14,10 +14,10 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class SwitchLanguage(Model):
-    """The languages between which the agent may change during a session.
+    """The languages that the agent may switch between during a session.
 
     Attributes:
-        languages: Language codes, as `language` takes them.
+        languages: Language codes; `language` accepts the same values.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -25,7 +25,7 @@ class SwitchLanguage(Model):
     }
 
     languages: list[str]
-    """ Language codes, as `language` takes them. """
+    """ Language codes; `language` accepts the same values. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -40,7 +40,7 @@ class SwitchLanguage(Model):
 
 
 class SwitchLanguageDict(TypedDict, total=False):
-    """The languages between which the agent may change during a session."""
+    """The languages that the agent may switch between during a session."""
 
     languages: Required[list[str]]
-    """ Language codes, as `language` takes them. """
+    """ Language codes; `language` accepts the same values. """

@@ -21,27 +21,28 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Tool(Model):
-    """A function of your own that the agent can call over HTTP.
+    """One of your own functions that the agent can call over HTTP.
 
     Attributes:
-        name: The name by which the language model calls the function: a letter or `_`, then letters,
-            digits and `_`. No two functions of an agent have the same name.
-        description: What the function does and when to use it, in plain words for the language model.
-        params: The values that the agent has to find out and pass along.
-        webhook: The URL that the service calls. Empty or absent, nothing is called, and only the vendor's
-            own browser client is told.
-        header: HTTP headers to send with the call, such as an API key of your own. Their values are
+        name: The name that the language model uses to call the function: a letter or `_`, then letters,
+            digits and `_`. It must be unique within an agent.
+        description: Purpose of the function and when to use it, in plain language for the language model.
+        params: The values that the agent has to collect and pass to the function.
+        webhook: The URL that the service calls. If it is empty or absent, the service calls no URL and
+            only notifies the vendor's own browser client.
+        header: HTTP headers of the request to your webhook, such as your own API key. Their values are
             secret.
-        method: The HTTP method of the call.
-        timeout: How long the service waits for the response of your webhook, in whole seconds (not
+        method: The HTTP method of the request to your webhook.
+        timeout: How long the service waits for the response from your webhook, in seconds (an integer, not
             milliseconds). Default: `5`.
-        run_after_call: Whether the function is called after the session has ended rather than during it.
-        messages: What the agent may say while the function runs.
-        response_mode: How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets
-            the language model word them.
-        execute_after_message: Whether the function is called only after the agent has said its message to the end.
-        exclude_session_id: Whether the session's id is left out of what is sent to your webhook.
-        include_metadata: Whether the session's metadata is sent to your webhook as well.
+        run_after_call: Whether the service calls the function after the session ended instead of during it.
+        messages: Messages that the agent may speak while the function runs.
+        response_mode: How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with
+            `flexible`, the language model may rephrase them.
+        execute_after_message: Whether the service waits until the agent has finished its message before it calls the
+            function.
+        exclude_session_id: Whether the request to your webhook omits the ID of the session.
+        include_metadata: Whether the request to your webhook includes the session's metadata.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -66,35 +67,35 @@ class Tool(Model):
     )
 
     name: str
-    """ The name by which the language model calls the function: a letter or `_`, then letters, digits and
-    `_`. No two functions of an agent have the same name. """
+    """ The name that the language model uses to call the function: a letter or `_`, then letters, digits
+    and `_`. It must be unique within an agent. """
     description: str
-    """ What the function does and when to use it, in plain words for the language model. """
+    """ Purpose of the function and when to use it, in plain language for the language model. """
     params: list[ToolParam] | None | Unset = UNSET
-    """ The values that the agent has to find out and pass along. """
+    """ The values that the agent has to collect and pass to the function. """
     webhook: None | str | Unset = UNSET
-    """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
-    browser client is told. """
+    """ The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies
+    the vendor's own browser client. """
     header: HeaderMap | None | Unset = UNSET
-    """ HTTP headers to send with the call, such as an API key of your own. Their values are secret. """
+    """ HTTP headers of the request to your webhook, such as your own API key. Their values are secret. """
     method: KnownHttpMethod | None | str | Unset = UNSET
-    """ The HTTP method of the call. """
+    """ The HTTP method of the request to your webhook. """
     timeout: int | None | Unset = UNSET
-    """ How long the service waits for the response of your webhook, in whole seconds (not milliseconds).
-    Default: `5`. """
+    """ How long the service waits for the response from your webhook, in seconds (an integer, not
+    milliseconds). Default: `5`. """
     run_after_call: bool | None | Unset = UNSET
-    """ Whether the function is called after the session has ended rather than during it. """
+    """ Whether the service calls the function after the session ended instead of during it. """
     messages: list[str] | None | Unset = UNSET
-    """ What the agent may say while the function runs. """
+    """ Messages that the agent may speak while the function runs. """
     response_mode: KnownResponseMode | None | str | Unset = UNSET
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
-    language model word them. """
+    """ How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`,
+    the language model may rephrase them. """
     execute_after_message: bool | None | Unset = UNSET
-    """ Whether the function is called only after the agent has said its message to the end. """
+    """ Whether the service waits until the agent has finished its message before it calls the function. """
     exclude_session_id: bool | None | Unset = UNSET
-    """ Whether the session's id is left out of what is sent to your webhook. """
+    """ Whether the request to your webhook omits the ID of the session. """
     include_metadata: bool | None | Unset = UNSET
-    """ Whether the session's metadata is sent to your webhook as well. """
+    """ Whether the request to your webhook includes the session's metadata. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -121,35 +122,35 @@ class Tool(Model):
 
 
 class ToolDict(TypedDict, total=False):
-    """A function of your own that the agent can call over HTTP."""
+    """One of your own functions that the agent can call over HTTP."""
 
     name: Required[str]
-    """ The name by which the language model calls the function: a letter or `_`, then letters, digits and
-    `_`. No two functions of an agent have the same name. """
+    """ The name that the language model uses to call the function: a letter or `_`, then letters, digits
+    and `_`. It must be unique within an agent. """
     description: Required[str]
-    """ What the function does and when to use it, in plain words for the language model. """
+    """ Purpose of the function and when to use it, in plain language for the language model. """
     params: list[ToolParamDict] | None
-    """ The values that the agent has to find out and pass along. """
+    """ The values that the agent has to collect and pass to the function. """
     webhook: None | str
-    """ The URL that the service calls. Empty or absent, nothing is called, and only the vendor's own
-    browser client is told. """
+    """ The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies
+    the vendor's own browser client. """
     header: HeaderMapDict | None
-    """ HTTP headers to send with the call, such as an API key of your own. Their values are secret. """
+    """ HTTP headers of the request to your webhook, such as your own API key. Their values are secret. """
     method: KnownHttpMethod | None | str
-    """ The HTTP method of the call. """
+    """ The HTTP method of the request to your webhook. """
     timeout: int | None
-    """ How long the service waits for the response of your webhook, in whole seconds (not milliseconds).
-    Default: `5`. """
+    """ How long the service waits for the response from your webhook, in seconds (an integer, not
+    milliseconds). Default: `5`. """
     run_after_call: bool | None
-    """ Whether the function is called after the session has ended rather than during it. """
+    """ Whether the service calls the function after the session ended instead of during it. """
     messages: list[str] | None
-    """ What the agent may say while the function runs. """
+    """ Messages that the agent may speak while the function runs. """
     response_mode: KnownResponseMode | None | str
-    """ How closely the agent keeps to `messages`: `strict` says them as they are, `flexible` lets the
-    language model word them. """
+    """ How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`,
+    the language model may rephrase them. """
     execute_after_message: bool | None
-    """ Whether the function is called only after the agent has said its message to the end. """
+    """ Whether the service waits until the agent has finished its message before it calls the function. """
     exclude_session_id: bool | None
-    """ Whether the session's id is left out of what is sent to your webhook. """
+    """ Whether the request to your webhook omits the ID of the session. """
     include_metadata: bool | None
-    """ Whether the session's metadata is sent to your webhook as well. """
+    """ Whether the request to your webhook includes the session's metadata. """

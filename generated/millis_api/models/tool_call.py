@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ToolCall(Model):
-    """One call of a tool, asked for by the agent.
+    """A tool call that the agent requested.
 
     Attributes:
-        id: Names this call; the tool's answer repeats it as `tool_call_id`.
-        type_: The kind of call, `function` in messages of this form.
-        function: Which function is called, and with what arguments.
+        id: ID of this call. The tool message with the result repeats it as `tool_call_id`.
+        type_: The kind of call. Messages of this form use `function`.
+        function: The function to call and its arguments.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -33,11 +33,11 @@ class ToolCall(Model):
     }
 
     id: str
-    """ Names this call; the tool's answer repeats it as `tool_call_id`. """
+    """ ID of this call. The tool message with the result repeats it as `tool_call_id`. """
     type_: str
-    """ The kind of call, `function` in messages of this form. """
+    """ The kind of call. Messages of this form use `function`. """
     function: ToolCallFunction
-    """ Which function is called, and with what arguments. """
+    """ The function to call and its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -54,11 +54,11 @@ class ToolCall(Model):
 
 
 class ToolCallDict(TypedDict, total=False):
-    """One call of a tool, asked for by the agent."""
+    """A tool call that the agent requested."""
 
     id: Required[str]
-    """ Names this call; the tool's answer repeats it as `tool_call_id`. """
+    """ ID of this call. The tool message with the result repeats it as `tool_call_id`. """
     type: Required[str]
-    """ The kind of call, `function` in messages of this form. """
+    """ The kind of call. Messages of this form use `function`. """
     function: Required[ToolCallFunctionDict]
-    """ Which function is called, and with what arguments. """
+    """ The function to call and its arguments. """

@@ -14,11 +14,11 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class ToolCallFunction(Model):
-    """The function that a tool call names.
+    """The function in a tool call.
 
     Attributes:
-        name: The name of the tool that is called.
-        arguments: The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON.
+        name: The name of the tool.
+        arguments: The arguments as JSON text, exactly as the model wrote them. The text may be invalid JSON.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class ToolCallFunction(Model):
     }
 
     name: str
-    """ The name of the tool that is called. """
+    """ The name of the tool. """
     arguments: str
-    """ The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON. """
+    """ The arguments as JSON text, exactly as the model wrote them. The text may be invalid JSON. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class ToolCallFunction(Model):
 
 
 class ToolCallFunctionDict(TypedDict, total=False):
-    """The function that a tool call names."""
+    """The function in a tool call."""
 
     name: Required[str]
-    """ The name of the tool that is called. """
+    """ The name of the tool. """
     arguments: Required[str]
-    """ The arguments as JSON text, exactly as the model wrote them; it need not be valid JSON. """
+    """ The arguments as JSON text, exactly as the model wrote them. The text may be invalid JSON. """

@@ -14,12 +14,12 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class ToolMessage(Model):
-    """What a tool answered to a call of the agent.
+    """The result of a tool call.
 
     Attributes:
-        role: Who speaks, here a tool.
+        role: The role of a tool: `tool`.
         content: The tool's result as text, often JSON.
-        tool_call_id: The `id` of the tool call that this answers.
+        tool_call_id: The `id` of the tool call that produced this result.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -31,9 +31,9 @@ class ToolMessage(Model):
     content: str
     """ The tool's result as text, often JSON. """
     tool_call_id: str
-    """ The `id` of the tool call that this answers. """
+    """ The `id` of the tool call that produced this result. """
     role: Literal["tool"] = "tool"
-    """ Who speaks, here a tool. """
+    """ The role of a tool: `tool`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -52,11 +52,11 @@ class ToolMessage(Model):
 
 
 class ToolMessageDict(TypedDict, total=False):
-    """What a tool answered to a call of the agent."""
+    """The result of a tool call."""
 
     role: Required[Literal["tool"]]
-    """ Who speaks, here a tool. """
+    """ The role of a tool: `tool`. """
     content: Required[str]
     """ The tool's result as text, often JSON. """
     tool_call_id: Required[str]
-    """ The `id` of the tool call that this answers. """
+    """ The `id` of the tool call that produced this result. """

@@ -15,13 +15,13 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class ToolParam(Model):
-    """One value that a function takes.
+    """A parameter of a function.
 
     Attributes:
-        name: The key under which the value is passed.
-        required: Whether the function cannot be called without the value.
-        type_: The kind of value; in a web form also `email`.
-        description: What the value is, in plain words for the language model.
+        name: The name of the parameter.
+        required: Whether the function requires the value.
+        type_: The type of the value. A web form also accepts `email`.
+        description: Meaning of the value, in plain language for the language model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -32,13 +32,13 @@ class ToolParam(Model):
     }
 
     name: str
-    """ The key under which the value is passed. """
+    """ The name of the parameter. """
     required: bool
-    """ Whether the function cannot be called without the value. """
+    """ Whether the function requires the value. """
     type_: KnownParamType | str
-    """ The kind of value; in a web form also `email`. """
+    """ The type of the value. A web form also accepts `email`. """
     description: str
-    """ What the value is, in plain words for the language model. """
+    """ Meaning of the value, in plain language for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -56,13 +56,13 @@ class ToolParam(Model):
 
 
 class ToolParamDict(TypedDict, total=False):
-    """One value that a function takes."""
+    """A parameter of a function."""
 
     name: Required[str]
-    """ The key under which the value is passed. """
+    """ The name of the parameter. """
     required: Required[bool]
-    """ Whether the function cannot be called without the value. """
+    """ Whether the function requires the value. """
     type: Required[KnownParamType | str]
-    """ The kind of value; in a web form also `email`. """
+    """ The type of the value. A web form also accepts `email`. """
     description: Required[str]
-    """ What the value is, in plain words for the language model. """
+    """ Meaning of the value, in plain language for the language model. """

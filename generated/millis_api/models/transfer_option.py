@@ -14,11 +14,11 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class TransferOption(Model):
-    """One number to which a call can be transferred.
+    """A number to which the agent can transfer a call.
 
     Attributes:
         phone: The number, in E.164 form such as `+14155550100`.
-        description: When to choose this number, in plain words for the language model.
+        description: When to choose this number, in plain language for the language model.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class TransferOption(Model):
     phone: str
     """ The number, in E.164 form such as `+14155550100`. """
     description: None | str | Unset = UNSET
-    """ When to choose this number, in plain words for the language model. """
+    """ When to choose this number, in plain language for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -45,9 +45,9 @@ class TransferOption(Model):
 
 
 class TransferOptionDict(TypedDict, total=False):
-    """One number to which a call can be transferred."""
+    """A number to which the agent can transfer a call."""
 
     phone: Required[str]
     """ The number, in E.164 form such as `+14155550100`. """
     description: None | str
-    """ When to choose this number, in plain words for the language model. """
+    """ When to choose this number, in plain language for the language model. """

@@ -14,12 +14,12 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Usage(Model):
-    """How many tokens a reply took.
+    """Token usage of a reply.
 
     Attributes:
-        prompt_tokens: The tokens that the model read.
-        completion_tokens: The tokens that the model wrote.
-        total_tokens: The tokens read and written together.
+        prompt_tokens: Number of tokens that the model read.
+        completion_tokens: Number of tokens that the model wrote.
+        total_tokens: Total number of tokens, read and written.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,11 +29,11 @@ class Usage(Model):
     }
 
     prompt_tokens: int | None | Unset = UNSET
-    """ The tokens that the model read. """
+    """ Number of tokens that the model read. """
     completion_tokens: int | None | Unset = UNSET
-    """ The tokens that the model wrote. """
+    """ Number of tokens that the model wrote. """
     total_tokens: int | None | Unset = UNSET
-    """ The tokens read and written together. """
+    """ Total number of tokens, read and written. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -50,11 +50,11 @@ class Usage(Model):
 
 
 class UsageDict(TypedDict, total=False):
-    """How many tokens a reply took."""
+    """Token usage of a reply."""
 
     prompt_tokens: int | None
-    """ The tokens that the model read. """
+    """ Number of tokens that the model read. """
     completion_tokens: int | None
-    """ The tokens that the model wrote. """
+    """ Number of tokens that the model wrote. """
     total_tokens: int | None
-    """ The tokens read and written together. """
+    """ Total number of tokens, read and written. """

@@ -14,11 +14,11 @@ from ..types import MISSING, Model
 
 @_attrs_define(kw_only=True, repr=False)
 class UserMessage(Model):
-    """A message of the person who talks to the agent.
+    """A message from the person who talks to the agent.
 
     Attributes:
-        role: Who speaks, here the person.
-        content: What the person says, as text.
+        role: The role of the person: `user`.
+        content: The person's message as text.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -27,9 +27,9 @@ class UserMessage(Model):
     }
 
     content: str
-    """ What the person says, as text. """
+    """ The person's message as text. """
     role: Literal["user"] = "user"
-    """ Who speaks, here the person. """
+    """ The role of the person: `user`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -47,9 +47,9 @@ class UserMessage(Model):
 
 
 class UserMessageDict(TypedDict, total=False):
-    """A message of the person who talks to the agent."""
+    """A message from the person who talks to the agent."""
 
     role: Required[Literal["user"]]
-    """ Who speaks, here the person. """
+    """ The role of the person: `user`. """
     content: Required[str]
-    """ What the person says, as text. """
+    """ The person's message as text. """

@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class ValidationErrorContext(Model):
-    """More about a violation; any keys, any JSON values."""
+    """Details about a violation: any keys with any JSON values."""
 
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -29,4 +29,4 @@ class ValidationErrorContext(Model):
 
 
 ValidationErrorContextDict: TypeAlias = dict[str, Any]
-""" More about a violation; any keys, any JSON values. """
+""" Details about a violation: any keys with any JSON values. """

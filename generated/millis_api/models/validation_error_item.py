@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class ValidationErrorItem(Model):
-    """One thing that is wrong with a request.
+    """A violation in a request.
 
     Attributes:
-        loc: Where it is, from `body`, `path` or `header` down through keys and list indexes.
-        msg: What is wrong, in words for a person.
+        loc: Location of the violation: `body`, `path` or `header`, followed by keys and list indexes.
+        msg: The error message for people.
         type_: The kind of violation, such as `missing` or `int_from_float`.
-        input_: The value that was refused; any JSON value.
-        url: A page that explains the kind of violation.
-        ctx: What else is known, such as the values that would have been allowed.
+        input_: The refused value, which can be any JSON value.
+        url: URL of a page that explains the kind of violation.
+        ctx: Further details, such as the allowed values.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -39,17 +39,17 @@ class ValidationErrorItem(Model):
     }
 
     loc: list[int | str]
-    """ Where it is, from `body`, `path` or `header` down through keys and list indexes. """
+    """ Location of the violation: `body`, `path` or `header`, followed by keys and list indexes. """
     msg: str
-    """ What is wrong, in words for a person. """
+    """ The error message for people. """
     type_: str
     """ The kind of violation, such as `missing` or `int_from_float`. """
     input_: Any | Unset = UNSET
-    """ The value that was refused; any JSON value. """
+    """ The refused value, which can be any JSON value. """
     url: None | str | Unset = UNSET
-    """ A page that explains the kind of violation. """
+    """ URL of a page that explains the kind of violation. """
     ctx: None | Unset | ValidationErrorContext = UNSET
-    """ What else is known, such as the values that would have been allowed. """
+    """ Further details, such as the allowed values. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -69,17 +69,17 @@ class ValidationErrorItem(Model):
 
 
 class ValidationErrorItemDict(TypedDict, total=False):
-    """One thing that is wrong with a request."""
+    """A violation in a request."""
 
     loc: Required[list[int | str]]
-    """ Where it is, from `body`, `path` or `header` down through keys and list indexes. """
+    """ Location of the violation: `body`, `path` or `header`, followed by keys and list indexes. """
     msg: Required[str]
-    """ What is wrong, in words for a person. """
+    """ The error message for people. """
     type: Required[str]
     """ The kind of violation, such as `missing` or `int_from_float`. """
     input: Any
-    """ The value that was refused; any JSON value. """
+    """ The refused value, which can be any JSON value. """
     url: None | str
-    """ A page that explains the kind of violation. """
+    """ URL of a page that explains the kind of violation. """
     ctx: None | ValidationErrorContextDict
-    """ What else is known, such as the values that would have been allowed. """
+    """ Further details, such as the allowed values. """

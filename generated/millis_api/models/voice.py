@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Voice(Model):
-    """A voice that the agent speaks with: the company that makes it, and its id there.
+    """A voice, identified by its provider and an ID.
 
     Attributes:
-        provider: The company that makes the voice. In a request only the known values are accepted.
-        voice_id: The id of the voice at its provider.
-        model: The provider's speech model, where it has several; for ElevenLabs one like
-            `eleven_turbo_v2_5`.
-        settings: How the voice is tuned, in the provider's own words.
+        provider: The provider of the voice. The service accepts only the known values in a request.
+        voice_id: ID of the voice at its provider.
+        model: The provider's speech model, if there are several, such as `eleven_turbo_v2_5` for
+            ElevenLabs.
+        settings: Fine-tuning of the voice, with the keys that the provider defines.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -37,13 +37,13 @@ class Voice(Model):
     }
 
     provider: KnownVoiceProvider | str
-    """ The company that makes the voice. In a request only the known values are accepted. """
+    """ The provider of the voice. The service accepts only the known values in a request. """
     voice_id: str
-    """ The id of the voice at its provider. """
+    """ ID of the voice at its provider. """
     model: None | str | Unset = UNSET
-    """ The provider's speech model, where it has several; for ElevenLabs one like `eleven_turbo_v2_5`. """
+    """ The provider's speech model, if there are several, such as `eleven_turbo_v2_5` for ElevenLabs. """
     settings: None | Unset | VoiceSettings = UNSET
-    """ How the voice is tuned, in the provider's own words. """
+    """ Fine-tuning of the voice, with the keys that the provider defines. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -61,13 +61,13 @@ class Voice(Model):
 
 
 class VoiceDict(TypedDict, total=False):
-    """A voice that the agent speaks with: the company that makes it, and its id there."""
+    """A voice, identified by its provider and an ID."""
 
     provider: Required[KnownVoiceProvider | str]
-    """ The company that makes the voice. In a request only the known values are accepted. """
+    """ The provider of the voice. The service accepts only the known values in a request. """
     voice_id: Required[str]
-    """ The id of the voice at its provider. """
+    """ ID of the voice at its provider. """
     model: None | str
-    """ The provider's speech model, where it has several; for ElevenLabs one like `eleven_turbo_v2_5`. """
+    """ The provider's speech model, if there are several, such as `eleven_turbo_v2_5` for ElevenLabs. """
     settings: None | VoiceSettingsDict
-    """ How the voice is tuned, in the provider's own words. """
+    """ Fine-tuning of the voice, with the keys that the provider defines. """

@@ -14,8 +14,8 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class VoiceSettings(Model):
-    """Fine tuning of a voice, in the provider's own terms: any keys, any JSON values. ElevenLabs has for
-    example `stability` and `similarity_boost`.
+    """Fine-tuning of a voice, with the keys that the provider defines and any JSON values. ElevenLabs, for
+    example, has `stability` and `similarity_boost`.
     """
 
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
@@ -31,5 +31,5 @@ class VoiceSettings(Model):
 
 
 VoiceSettingsDict: TypeAlias = dict[str, Any]
-""" Fine tuning of a voice, in the provider's own terms: any keys, any JSON values. ElevenLabs has for
-example `stability` and `similarity_boost`. """
+""" Fine-tuning of a voice, with the keys that the provider defines and any JSON values. ElevenLabs, for
+example, has `stability` and `similarity_boost`. """

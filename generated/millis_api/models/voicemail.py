@@ -15,15 +15,15 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Voicemail(Model):
-    """What the agent does when an answering machine takes the call.
+    """How the agent treats an answering machine.
 
     Attributes:
-        action: Whether the agent hangs up or leaves `message`. In a request only the known values are
-            accepted.
+        action: Whether the agent hangs up or leaves `message`. The service accepts only the known values
+            in a request.
         message: The message to leave on the machine.
-        continue_on_voice_activity: Whether the conversation goes on after all when somebody begins to speak.
-        detection_phrases: Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is
-            older than this key.
+        continue_on_voice_activity: Whether the agent continues the conversation if a person starts to speak.
+        detection_phrases: Phrases that identify an answering machine. The published schema of 2025-09 is older than
+            this key and does not contain it.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -34,14 +34,15 @@ class Voicemail(Model):
     }
 
     action: KnownVoicemailAction | str
-    """ Whether the agent hangs up or leaves `message`. In a request only the known values are accepted. """
+    """ Whether the agent hangs up or leaves `message`. The service accepts only the known values in a
+    request. """
     message: None | str | Unset = UNSET
     """ The message to leave on the machine. """
     continue_on_voice_activity: bool | None | Unset = UNSET
-    """ Whether the conversation goes on after all when somebody begins to speak. """
+    """ Whether the agent continues the conversation if a person starts to speak. """
     detection_phrases: list[str] | None | Unset = UNSET
-    """ Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older
-    than this key. """
+    """ Phrases that identify an answering machine. The published schema of 2025-09 is older than this key
+    and does not contain it. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -59,14 +60,15 @@ class Voicemail(Model):
 
 
 class VoicemailDict(TypedDict, total=False):
-    """What the agent does when an answering machine takes the call."""
+    """How the agent treats an answering machine."""
 
     action: Required[KnownVoicemailAction | str]
-    """ Whether the agent hangs up or leaves `message`. In a request only the known values are accepted. """
+    """ Whether the agent hangs up or leaves `message`. The service accepts only the known values in a
+    request. """
     message: None | str
     """ The message to leave on the machine. """
     continue_on_voice_activity: bool | None
-    """ Whether the conversation goes on after all when somebody begins to speak. """
+    """ Whether the agent continues the conversation if a person starts to speak. """
     detection_phrases: list[str] | None
-    """ Phrases by which a machine is recognised. Not in the published schema of 2025-09, which is older
-    than this key. """
+    """ Phrases that identify an answering machine. The published schema of 2025-09 is older than this key
+    and does not contain it. """

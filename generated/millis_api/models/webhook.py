@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @_attrs_define(kw_only=True, repr=False)
 class Webhook(Model):
-    """A URL that the service calls, with HTTP headers.
+    """A URL that the service calls, with optional HTTP headers.
 
     Attributes:
         url: The URL that the service calls.
-        headers: HTTP headers to send with the call. Their values are secret.
+        headers: HTTP headers of the request. Their values are secret.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -38,7 +38,7 @@ class Webhook(Model):
     url: str
     """ The URL that the service calls. """
     headers: HeaderMap | None | Unset = UNSET
-    """ HTTP headers to send with the call. Their values are secret. """
+    """ HTTP headers of the request. Their values are secret. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -54,9 +54,9 @@ class Webhook(Model):
 
 
 class WebhookDict(TypedDict, total=False):
-    """A URL that the service calls, with HTTP headers."""
+    """A URL that the service calls, with optional HTTP headers."""
 
     url: Required[str]
     """ The URL that the service calls. """
     headers: HeaderMapDict | None
-    """ HTTP headers to send with the call. Their values are secret. """
+    """ HTTP headers of the request. Their values are secret. """

@@ -54,14 +54,14 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[Any | DuplicateAgentResponse | ErrorResponse | str | HTTPValidationError]:
-    """Copy a saved agent.
+    """Duplicate a saved agent.
 
-    Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
-    copy. The call is not idempotent: sent twice, it makes two copies.
+    Creates a copy of a saved agent and returns it. The request does not have a body, and it cannot name
+    or change the copy. The operation is not idempotent: every request creates another copy.
 
     Args:
-        agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
-            `-`.
+        agent_id: ID of the agent to duplicate: about 20 letters, digits, `-` and `_`. IDs usually start
+            with `-`.
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
@@ -89,14 +89,14 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> DuplicateAgentResponse | None:
-    """Copy a saved agent.
+    """Duplicate a saved agent.
 
-    Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
-    copy. The call is not idempotent: sent twice, it makes two copies.
+    Creates a copy of a saved agent and returns it. The request does not have a body, and it cannot name
+    or change the copy. The operation is not idempotent: every request creates another copy.
 
     Args:
-        agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
-            `-`.
+        agent_id: ID of the agent to duplicate: about 20 letters, digits, `-` and `_`. IDs usually start
+            with `-`.
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
@@ -126,14 +126,14 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[Any | DuplicateAgentResponse | ErrorResponse | str | HTTPValidationError]:
-    """Copy a saved agent.
+    """Duplicate a saved agent.
 
-    Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
-    copy. The call is not idempotent: sent twice, it makes two copies.
+    Creates a copy of a saved agent and returns it. The request does not have a body, and it cannot name
+    or change the copy. The operation is not idempotent: every request creates another copy.
 
     Args:
-        agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
-            `-`.
+        agent_id: ID of the agent to duplicate: about 20 letters, digits, `-` and `_`. IDs usually start
+            with `-`.
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
@@ -164,14 +164,14 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> DuplicateAgentResponse | None:
-    """Copy a saved agent.
+    """Duplicate a saved agent.
 
-    Makes a copy of a saved agent and answers with it. There is no body, so the caller cannot name the
-    copy. The call is not idempotent: sent twice, it makes two copies.
+    Creates a copy of a saved agent and returns it. The request does not have a body, and it cannot name
+    or change the copy. The operation is not idempotent: every request creates another copy.
 
     Args:
-        agent_id: The id of the agent to copy: about 20 letters, digits, `-` and `_`, usually beginning with
-            `-`.
+        agent_id: ID of the agent to duplicate: about 20 letters, digits, `-` and `_`. IDs usually start
+            with `-`.
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:

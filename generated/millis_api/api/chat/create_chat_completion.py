@@ -57,10 +57,10 @@ def sync_detailed(
 ) -> Response[ErrorResponse | str | HTTPValidationError | str]:
     """Stream an agent's reply.
 
-    Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
-    text chat: each call carries all messages so far. With both a saved agent and a config, the config
-    overrides settings of the saved agent for this call only: probably each top-level key that it holds,
-    whole.
+    Sends the complete conversation and streams the agent's next reply. The service does not store the
+    history of a text chat, so each request contains all messages. If a request has both a saved agent
+    and a config, the config overrides settings of the saved agent for this request only. Each top-level
+    key of the config is assumed to replace the saved key completely.
 
     Args:
         body: One turn of a text chat.
@@ -98,10 +98,10 @@ def sync(
 ) -> str | None:
     """Stream an agent's reply.
 
-    Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
-    text chat: each call carries all messages so far. With both a saved agent and a config, the config
-    overrides settings of the saved agent for this call only: probably each top-level key that it holds,
-    whole.
+    Sends the complete conversation and streams the agent's next reply. The service does not store the
+    history of a text chat, so each request contains all messages. If a request has both a saved agent
+    and a config, the config overrides settings of the saved agent for this request only. Each top-level
+    key of the config is assumed to replace the saved key completely.
 
     Args:
         body: One turn of a text chat.
@@ -141,10 +141,10 @@ async def asyncio_detailed(
 ) -> Response[ErrorResponse | str | HTTPValidationError | str]:
     """Stream an agent's reply.
 
-    Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
-    text chat: each call carries all messages so far. With both a saved agent and a config, the config
-    overrides settings of the saved agent for this call only: probably each top-level key that it holds,
-    whole.
+    Sends the complete conversation and streams the agent's next reply. The service does not store the
+    history of a text chat, so each request contains all messages. If a request has both a saved agent
+    and a config, the config overrides settings of the saved agent for this request only. Each top-level
+    key of the config is assumed to replace the saved key completely.
 
     Args:
         body: One turn of a text chat.
@@ -185,10 +185,10 @@ async def asyncio(
 ) -> str | None:
     """Stream an agent's reply.
 
-    Sends the whole conversation and streams the agent's next reply. The service keeps no history of a
-    text chat: each call carries all messages so far. With both a saved agent and a config, the config
-    overrides settings of the saved agent for this call only: probably each top-level key that it holds,
-    whole.
+    Sends the complete conversation and streams the agent's next reply. The service does not store the
+    history of a text chat, so each request contains all messages. If a request has both a saved agent
+    and a config, the config overrides settings of the saved agent for this request only. Each top-level
+    key of the config is assumed to replace the saved key completely.
 
     Args:
         body: One turn of a text chat.
