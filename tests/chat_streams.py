@@ -30,12 +30,12 @@ class Outcome:
         return "".join(chunk.text for chunk in self.chunks)
 
 
-def play(pieces: Iterable[bytes]) -> Outcome:
+def play(chunks: Iterable[bytes]) -> Outcome:
     """Feed body chunks to a builder the way a chat stream does."""
     builder = ReplyBuilder()
     outcome = Outcome()
-    for piece in pieces:
-        outcome.chunks.extend(builder.feed(piece))
+    for data in chunks:
+        outcome.chunks.extend(builder.feed(data))
         if builder.is_over:
             break
     else:
@@ -49,13 +49,13 @@ def play(pieces: Iterable[bytes]) -> Outcome:
     return outcome
 
 
-def read_all(builder: ReplyBuilder, *pieces: bytes) -> list[ChatChunk]:
-    """Feed `pieces` and the end of the body, and return the chunks."""
-    return [*feed_all(builder, pieces), *builder.end()]
+def read_all(builder: ReplyBuilder, *chunks: bytes) -> list[ChatChunk]:
+    """Feed `chunks` and the end of the body, and return the chunks."""
+    return [*feed_all(builder, chunks), *builder.end()]
 
 
-def feed_all(builder: ReplyBuilder, pieces: Iterable[bytes]) -> list[ChatChunk]:
-    return [chunk for piece in pieces for chunk in builder.feed(piece)]
+def feed_all(builder: ReplyBuilder, chunks: Iterable[bytes]) -> list[ChatChunk]:
+    return [chunk for data in chunks for chunk in builder.feed(data)]
 
 
 def event(data: Any) -> bytes:

@@ -32,7 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def bytes_of(case: dict[str, Any]) -> bytes:
-    """The stream of a case: an object stands for an event that holds it, a text for itself."""
+    """Return the stream of a case, in which an object is an event and a string is raw text."""
     return b"".join(item.encode() if isinstance(item, str) else event(item) for item in case["stream"])
 
 
@@ -63,8 +63,8 @@ def reply_of(expected: dict[str, Any]) -> ChatReply:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_corpus(case: dict[str, Any]) -> None:
-    """Each stream gives the chunks, and ends in the reply or the error, that its case says."""
+def test_every_case_has_the_expected_outcome(case: dict[str, Any]) -> None:
+    """Every stream yields the expected chunks and ends with the expected reply or error."""
     outcome = play([bytes_of(case)])
     assert outcome.chunks == expected_chunks(case)
     if "reply" in case:
@@ -72,7 +72,8 @@ def test_the_corpus(case: dict[str, Any]) -> None:
         assert outcome.reply == reply_of(case["reply"])
         return
     expected, error = case["error"], outcome.error
-    assert (type(error).__name__, str(error)) == (expected["class"], expected["message"])
+    assert type(error).__name__ == expected["class"]
+    assert all(key_word in str(error) for key_word in expected["key_words"]), str(error)
     if isinstance(error, StreamError):
         assert error.reply == reply_of(expected)
     if isinstance(error, StreamFailedError):
@@ -84,19 +85,19 @@ def test_the_corpus(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_corpus_cut_anywhere(case: dict[str, Any]) -> None:
-    """Where the network cuts a stream changes nothing: cut in two at every byte, and byte by byte."""
+def test_the_outcome_does_not_depend_on_the_chunks(case: dict[str, Any]) -> None:
+    """The outcome is identical for every split in two and for single bytes."""
     stream = bytes_of(case)
-    whole = play([stream])
+    complete = play([stream])
     cuts = [[stream[:at], stream[at:]] for at in range(len(stream) + 1)]
-    for pieces in [*cuts, [stream[at : at + 1] for at in range(len(stream))]]:
-        outcome = play(pieces)
-        assert (outcome, outcome.failure) == (whole, whole.failure)
+    for chunks in [*cuts, [stream[at : at + 1] for at in range(len(stream))]]:
+        outcome = play(chunks)
+        assert (outcome, outcome.failure) == (complete, complete.failure)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_pieces_of_text_are_the_reply(case: dict[str, Any]) -> None:
-    """The texts of the chunks add up to the text of the reply, or of the part in the error."""
+def test_the_texts_of_the_chunks_add_up_to_the_reply(case: dict[str, Any]) -> None:
+    """The chunks add up to the text of the reply, or to the text in the error."""
     outcome = play([bytes_of(case)])
     error = outcome.error
     reply = error.reply if isinstance(error, StreamError) else outcome.reply or ChatReply()
@@ -142,14 +143,14 @@ def test_a_wait_for_the_end_mark_loses_no_text_that_arrived() -> None:
     assert builder.final_reply().text == "".join(chunk.text for chunk in chunks) == "a\ufffd"
 
 
-def test_the_corpus_is_whole() -> None:
-    """Every file of the corpus is read, and no name stands for two cases."""
+def test_the_corpus_is_complete() -> None:
+    """Every case is loaded, and no two cases have the same name."""
     assert len(CASES) == sum(len(json.loads(path.read_text("utf-8"))) for path in CORPUS.glob("*.json"))
     assert len(CASES) > 100
 
 
 def test_the_contracts_example_of_a_stream() -> None:
-    """The example with all that a reader has to survive is read to its end."""
+    """The contract's example, with every documented kind of event, gives a complete reply."""
     reply = play([(EXAMPLES / "stream.txt").read_bytes()]).reply
     assert reply is not None
     assert (reply.text, reply.ended, reply.finish_reason) == ("Good evening.", "done", "stop")
@@ -159,33 +160,33 @@ def test_the_contracts_example_of_a_stream() -> None:
 
 
 def test_the_contracts_example_of_an_error() -> None:
-    """The text before the error is on it."""
+    """The error has the text received before it."""
     error = play([(EXAMPLES / "stream-error.txt").read_bytes()]).error
     assert isinstance(error, StreamFailedError)
     assert error.reply.text == "Good "
     assert "the language model did not answer" in str(error)
 
 
-# As it arrives.
+# Streaming.
 
 
-def test_an_event_is_handed_on_when_its_blank_line_is_there() -> None:
-    """No chunk waits for the event after it (promise 3)."""
+def test_an_event_is_returned_when_its_blank_line_arrives() -> None:
+    """A chunk does not wait for the next event (promise 3 of the design)."""
     builder = ReplyBuilder()
     assert list(builder.feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n')) == []
     assert [chunk.text for chunk in builder.feed(b"\n")] == ["Hi"]
 
 
 def test_the_reply_grows_chunk_by_chunk() -> None:
-    """Of several events in one read, only those that were taken are in the reply."""
+    """The reply contains only the chunks that the caller has taken, even if more have arrived."""
     builder = ReplyBuilder()
     seen = [(chunk.text, builder.reply.text) for chunk in builder.feed(event(delta("a")) + event(delta("b")))]
     assert seen == [("a", "a"), ("b", "ab")]
     assert builder.reply.ended is None
 
 
-def test_a_reply_that_was_looked_at_does_not_change() -> None:
-    """Each look is a reply of its own."""
+def test_a_returned_reply_does_not_change() -> None:
+    """Each access returns a new reply."""
     builder = ReplyBuilder()
     list(builder.feed(event(delta("a"))))
     early = builder.reply
@@ -197,7 +198,7 @@ def test_a_reply_that_was_looked_at_does_not_change() -> None:
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock with a settable time."""
 
     now = 100.0
 
@@ -227,8 +228,8 @@ def test_times_count_from_the_moment_the_request_was_sent() -> None:
     assert reply.to_dict()["duration"] == 4.0
 
 
-def test_waiting_for_an_end_mark_in_vain_is_not_part_of_the_duration() -> None:
-    """A reply ends with its finish reason if `[DONE]` does not follow."""
+def test_the_wait_for_a_missing_end_mark_is_not_part_of_the_duration() -> None:
+    """If `[DONE]` does not follow, the reply ends with its finish reason."""
     clock = Clock()
     builder = timed(clock)
     clock.now = 101.0
@@ -238,8 +239,8 @@ def test_waiting_for_an_end_mark_in_vain_is_not_part_of_the_duration() -> None:
     assert builder.final_reply().duration == 1.0
 
 
-def test_a_reply_that_broke_has_no_duration() -> None:
-    """Its first text has a time all the same."""
+def test_a_failed_reply_has_no_duration() -> None:
+    """The time of its first text is known."""
     clock = Clock()
     builder = timed(clock)
     clock.now = 101.0
@@ -248,14 +249,14 @@ def test_a_reply_that_broke_has_no_duration() -> None:
     assert (builder.reply.time_to_first_text, builder.reply.duration) == (1.0, None)
 
 
-# How it ends.
+# The end.
 
 
 @pytest.mark.parametrize(
     "rest", [event(delta("x")), event({"error": "x"}), b"data: x\n\n", b"data: [DONE]\n\n", b"x"]
 )
-def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
-    """Neither in the same read nor in a later one."""
+def test_data_after_the_end_mark_is_ignored(rest: bytes) -> None:
+    """It does not matter whether the data arrives in the same chunk or later."""
     builder = ReplyBuilder()
     list(builder.feed(event(delta("Hi")) + b"data: [DONE]\n\n" + rest))
     assert builder.state == "done"
@@ -266,8 +267,8 @@ def test_nothing_counts_after_the_end_mark(rest: bytes) -> None:
     assert builder.final_reply() == ChatReply(text="Hi", ended="done")
 
 
-def test_a_stream_that_was_left_is_not_whole() -> None:
-    """What had been read is kept; the final reply is an error, not a shorter reply."""
+def test_a_stream_that_was_left_is_incomplete() -> None:
+    """The read text is kept, and the final reply is an error instead of a shorter reply."""
     builder = ReplyBuilder()
     builder.sent_at = 0.0
     chunks = builder.feed(event(delta("Hel")) + event(delta("lo")) + b"data: [DONE]\n\n")
@@ -278,19 +279,19 @@ def test_a_stream_that_was_left_is_not_whole() -> None:
     assert list(builder.feed(event(delta("!")))) == []
     assert list(builder.end()) == []
     assert (builder.reply, builder.state) == (ChatReply(text="Hel"), "closed")
-    with pytest.raises(StreamInterruptedError, match="closed before its end"):
+    with pytest.raises(StreamInterruptedError, match="closed"):
         builder.final_reply()
 
 
-def test_a_stream_that_broke_stays_broken() -> None:
-    """The first failure is the one that is told, each time it is asked for."""
+def test_a_failed_stream_keeps_its_first_error() -> None:
+    """Every later call raises the first error again."""
     builder = ReplyBuilder()
     list(builder.feed(event(delta("Hel"))))
-    builder.cut("the stream broke off: connection lost")
+    builder.cut("connection lost")
     with pytest.raises(StreamInterruptedError) as first:
         builder.final_reply()
     error = first.value
-    assert str(error).startswith("the stream broke off: connection lost;")
+    assert "connection lost" in str(error)
     assert error.reply.text == "Hel"
     builder.fail(ValueError("later"))
     builder.close()
@@ -302,8 +303,8 @@ def test_a_stream_that_broke_stays_broken() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x")])
-def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> None:
-    """A reply that Ctrl-C broke is broken, but asking for it later is no second Ctrl-C."""
+def test_an_exception_of_another_kind_is_not_raised_again(error: BaseException) -> None:
+    """After Ctrl-C, the reply is incomplete, but reading it does not raise KeyboardInterrupt."""
     builder = ReplyBuilder()
     builder.fail(error)
     assert builder.state == "failed"
@@ -311,8 +312,8 @@ def test_what_is_no_error_of_ours_is_not_raised_again(error: BaseException) -> N
         builder.final_reply()
 
 
-def test_before_the_end_there_is_no_final_reply() -> None:
-    """An open stream has no whole reply."""
+def test_the_final_reply_needs_the_end_of_the_stream() -> None:
+    """For an open stream, the final reply is an error."""
     with pytest.raises(StreamInterruptedError):
         ReplyBuilder().final_reply()
 
@@ -321,7 +322,7 @@ def test_before_the_end_there_is_no_final_reply() -> None:
 
 
 def test_the_reply_is_a_message_of_the_next_turn() -> None:
-    """Text alone has no empty list of calls beside it."""
+    """A reply without tool calls gives a message without `tool_calls`."""
     assert ChatReply(text="Hi", finish_reason="stop", ended="done", usage={}).message == {
         "role": "assistant",
         "content": "Hi",
@@ -332,13 +333,13 @@ def test_the_reply_is_a_message_of_the_next_turn() -> None:
     assert ChatReply(tool_calls=calls).message == {"role": "assistant", "content": "", "tool_calls": calls}
 
 
-def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
-    """Another thread may add to it at any moment: here, between any two steps of the look."""
+def test_text_that_arrives_during_an_access_to_the_reply_is_not_lost() -> None:
+    """Another thread may add text between any two steps of the access."""
     builder = ReplyBuilder()
-    said: list[str] = []
+    texts: list[str] = []
 
     def more() -> None:
-        said.extend(chunk.text for chunk in builder.feed(b"data: x\n\n"))
+        texts.extend(chunk.text for chunk in builder.feed(b"data: x\n\n"))
 
     def trace(frame: FrameType, what: str, argument: Any) -> Callable[..., Any]:
         if frame.f_code.co_name == "reply":
@@ -355,5 +356,5 @@ def test_text_that_comes_while_the_reply_is_looked_at_is_not_lost() -> None:
             assert builder.reply.text
         finally:
             sys.settrace(before)
-    assert builder.reply.text == "".join(said)
-    assert len(said) > 10
+    assert builder.reply.text == "".join(texts)
+    assert len(texts) > 10

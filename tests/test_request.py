@@ -1,4 +1,4 @@
-"""What is sent: nothing that was not said, and everything that was, unchanged."""
+"""A request contains exactly the arguments of the caller, unchanged."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ REQUESTS: list[dict[str, Any]] = [
 ]
 
 
-def test_the_least_is_sent_to_the_byte() -> None:
-    """What was not said is not in the body: no defaults, no nulls, no empty objects."""
+def test_a_minimal_request_has_only_its_arguments() -> None:
+    """The body has no defaults, nulls or empty objects for arguments that were not passed."""
     assert call(agent_id="-OabC") == PreparedRequest(
         "chat",
         "POST",
@@ -51,8 +51,8 @@ def test_the_least_is_sent_to_the_byte() -> None:
     )
 
 
-def test_each_argument_is_sent_in_its_place() -> None:
-    """What was said is in the body, and nothing else."""
+def test_every_argument_is_sent_in_its_place() -> None:
+    """The body contains all arguments and nothing else."""
     assert sent(
         [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}],
         agent_id="-OabC",
@@ -72,24 +72,24 @@ def test_each_argument_is_sent_in_its_place() -> None:
     }
 
 
-def test_empty_is_not_unsaid() -> None:
-    """An empty object or text is sent: only None means that nothing was said."""
+def test_empty_values_are_sent() -> None:
+    """Only None means that an argument was not passed."""
     assert sent("", agent_config={}, metadata={}) == {
         "agent": {"agent_config": {}, "metadata": {}},
         "messages": [{"role": "user", "content": ""}],
     }
 
 
-def test_letters_are_sent_as_they_are() -> None:
-    """UTF-8, not escapes."""
+def test_text_is_sent_as_utf8() -> None:
+    """The body contains characters instead of escapes."""
     content = call("Grüße \N{GRINNING FACE}", agent_id="x").content
     assert content is not None
     assert "Grüße \N{GRINNING FACE}".encode() in content
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=["full", "minimal", "other forms"])
-def test_the_examples_are_sent_as_they_are(request_: dict[str, Any]) -> None:
-    """What the contract's examples say goes out unchanged, whatever way it takes through the models."""
+def test_the_examples_of_the_contract_are_sent_unchanged(request_: dict[str, Any]) -> None:
+    """Nothing is lost or added on the way through the models."""
     given = copy.deepcopy(request_)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownFieldWarning)
@@ -100,7 +100,7 @@ def test_the_examples_are_sent_as_they_are(request_: dict[str, Any]) -> None:
 
 
 def one_at_a_time(value: Any) -> Iterator[tuple[str, Any]]:
-    """For each place of `value`, what says that place alone."""
+    """Yield, for each place in `value`, an object that contains only that place."""
     if is_object(value):
         children = [(f".{key}", child, _keyed(key)) for key, child in value.items()]
     else:
@@ -124,18 +124,18 @@ OVERRIDES = dict(one_at_a_time(REQUESTS[0]["agent"]["agent_config"]))
 
 
 @pytest.mark.parametrize("override", OVERRIDES.values(), ids=OVERRIDES)
-def test_an_override_of_one_field_sends_that_field(override: dict[str, Any]) -> None:
-    """Not its neighbours, not its default; and null is sent where the caller wrote None."""
+def test_an_override_of_one_field_sends_only_that_field(override: dict[str, Any]) -> None:
+    """Neighboring fields and defaults are not sent. Null is sent if the caller passed None."""
     assert sent(agent_id="x", agent_config=override)["agent"]["agent_config"] == override
 
 
-def test_the_overrides_are_many() -> None:
-    """The test above walks the whole of the config."""
+def test_the_overrides_cover_the_entire_config() -> None:
+    """The test above covers more than 200 places."""
     assert len(OVERRIDES) > 200
 
 
-def test_models_are_sent_as_dicts_are() -> None:
-    """A generated model says what was set on it, and no more; a model inside a dict too."""
+def test_generated_models_are_sent_like_dicts() -> None:
+    """Only the set fields are sent, also for a model inside a dict."""
     assert sent(agent_config=AgentConfigOverride(prompt="p", language=None)) == sent(
         agent_config={"prompt": "p", "language": None}
     )
@@ -156,7 +156,7 @@ def test_models_are_sent_as_dicts_are() -> None:
 
 
 def test_an_unset_value_in_a_plain_dict_is_rejected() -> None:
-    """A dict says what is sent; UNSET is a value of the generated models."""
+    """UNSET is a value of the generated models; a dict is sent unchanged."""
     assert refusal(lambda: sent(agent_config={"prompt": UNSET})).startswith("agent.agent_config.prompt: ")
 
 
@@ -177,7 +177,7 @@ class PydanticConfig(pydantic.BaseModel):
 
 
 class Dumpable:
-    """Something else with a `model_dump`, which takes no arguments."""
+    """Another kind of object with a `model_dump` method without arguments."""
 
     def model_dump(self) -> dict[str, Any]:
         return {"role": "user", "content": "Hi"}
@@ -199,8 +199,8 @@ VOICE = PydanticVoice(provider=Provider.OPENAI, voice_id="v")
 VOICE_DATA = {"provider": "openai", "voice_id": "v"}
 
 
-def test_a_pydantic_model_is_sent_as_it_dumps_itself() -> None:
-    """Defaults, nulls and aliases included: nothing is left out that the model says."""
+def test_a_pydantic_model_is_sent_as_its_dump() -> None:
+    """Defaults, nulls and aliases are included."""
     config = PydanticConfig(prompt="p", voice=VOICE, session_data_webhook=pydantic.HttpUrl("https://x.test/"))
     data = {"prompt": "p", "voice": VOICE_DATA, "language": "de", "session_data_webhook": "https://x.test/"}
     assert sent(agent_config=config)["agent"]["agent_config"] == data
@@ -219,8 +219,8 @@ def test_messages_may_be_dataclasses_and_objects_with_model_dump() -> None:
     assert sent(history, agent_id="x")["messages"] == [{"role": "user", "content": "Hi"}] * 4
 
 
-def test_models_and_dataclasses_may_be_inside_each_other() -> None:
-    """Whatever a dict or a dataclass holds is sent as its data."""
+def test_models_and_dataclasses_may_be_nested() -> None:
+    """Objects inside a dict or a dataclass are sent as their data."""
     data = {"prompt": "p", "voice": VOICE_DATA}
     assert sent(agent_config=DataclassConfig("p", VOICE))["agent"]["agent_config"] == data
     assert sent(agent_config={"prompt": "p", "voice": VOICE})["agent"]["agent_config"] == data
@@ -230,7 +230,7 @@ def test_models_and_dataclasses_may_be_inside_each_other() -> None:
 
 
 def test_unknown_keys_of_models_are_reported() -> None:
-    """A misspelled field of a model is as silent at the service as a misspelled key."""
+    """The service ignores a misspelled field of a model the same way as a misspelled key."""
 
     class Misspelled(pydantic.BaseModel):
         first_mesage: str = "Hello"
@@ -240,7 +240,7 @@ def test_unknown_keys_of_models_are_reported() -> None:
 
 
 def test_the_role_of_a_model_is_checked() -> None:
-    """A model is checked as a dict is."""
+    """A model is checked like a dict."""
     message = DataclassMessage("Hi", role="system")
     assert refusal(lambda: sent([message], agent_id="x")).startswith("messages[0].role: ")
 
@@ -252,20 +252,20 @@ def test_classes_and_mocks_are_not_messages(value: Any) -> None:
 
 
 def test_the_config_tools_accept_the_same_objects() -> None:
-    """What a chat accepts can be checked and merged, too."""
+    """Configs that a chat accepts can also be checked and merged."""
     config = DataclassConfig("p", VOICE)
     assert merge_configs(config, PydanticVoice(provider=Provider.OPENAI, voice_id="w"))["voice_id"] == "w"
     assert as_override(config).config == {"prompt": "p", "voice": VOICE_DATA}
 
 
-def test_a_saved_config_can_be_sent_as_it_came() -> None:
-    """The config of a duplicated agent is a config for a chat, nulls and new keys included."""
+def test_the_config_of_a_copy_can_be_sent_unchanged() -> None:
+    """Nulls and unknown keys are kept."""
     config = json.loads((EXAMPLES / "agent-nulls.json").read_text())["config"]
     assert sent(agent_config=AgentConfig.from_dict(config))["agent"]["agent_config"] == config
 
 
-def test_a_reply_is_sent_back_as_it_came() -> None:
-    """`reply.message` is a message of the next turn, tool calls included."""
+def test_a_reply_can_be_sent_as_a_message() -> None:
+    """`reply.message` is a message for the next turn, including tool calls."""
     calls: list[ToolCallDict] = [
         {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     ]
@@ -278,19 +278,19 @@ def test_a_reply_is_sent_back_as_it_came() -> None:
 
 
 def test_unknown_keys_of_messages_are_sent() -> None:
-    """A new key of the service works on the day it comes."""
+    """New keys of the service can be used at once."""
     message = {"role": "user", "content": "Hi", "name": "Ada", "new": [{"x": None}]}
     assert sent([message], agent_id="x")["messages"] == [message]
 
 
 @pytest.mark.parametrize("messages", [tuple(HELLO), iter(HELLO), (message for message in HELLO)])
 def test_messages_may_be_any_iterable(messages: Any) -> None:
-    """A list, a tuple, or what makes them one by one."""
+    """A list, a tuple, an iterator and a generator are accepted."""
     assert sent(messages, agent_id="x")["messages"] == HELLO
 
 
-def test_what_the_caller_handed_in_is_not_changed() -> None:
-    """Arguments are read, not kept."""
+def test_the_callers_arguments_are_not_changed() -> None:
+    """The request is built from copies."""
     config: dict[str, Any] = {"prompt": "p", "voice": {"provider": "openai", "voice_id": "v"}, "tools": [{}]}
     messages = [{"role": "user", "content": "Hi"}]
     metadata = {"a": {"b": 1}}
@@ -302,8 +302,8 @@ def test_what_the_caller_handed_in_is_not_changed() -> None:
     assert (config, messages, metadata) == before
 
 
-def test_the_content_is_not_shown() -> None:
-    """A call can be printed: prompts and what people say are in no log."""
+def test_the_repr_of_a_request_does_not_show_its_content() -> None:
+    """Prompts and messages do not appear in logs."""
     assert "Hello" not in repr(call(agent_id="x"))
 
 
@@ -321,13 +321,13 @@ def test_the_content_is_not_shown() -> None:
         ("a" * 200, f"/agents/{'a' * 200}/duplicate"),
     ],
 )
-def test_duplicate_names_the_agent_in_the_path(agent_id: str, path: str) -> None:
-    """Whatever is in an id stays one step of the path; there is no body."""
+def test_duplicate_has_the_agent_id_in_its_path(agent_id: str, path: str) -> None:
+    """Any id stays a single segment of the path, and the request has no body."""
     assert prepare_duplicate(agent_id) == PreparedRequest("duplicate", "POST", path, None)
 
 
 def test_method_and_path_are_those_of_the_contract() -> None:
-    """What is written by hand equals what the generator makes of the contract."""
+    """The values in the code equal those that the generator produces from the contract."""
     chat, duplicate = call(agent_id="x"), prepare_duplicate("a/b%c")
     generated = create_chat_completion._get_kwargs(body=ChatCompletionRequest.from_dict({}))  # pyright: ignore[reportPrivateUsage]
     assert (chat.method, chat.path) == (generated["method"].upper(), generated["url"])
