@@ -91,7 +91,8 @@ def test_the_results_of_a_stream_can_be_written_as_json() -> None:
 
 def test_a_payload_with_half_a_surrogate_pair_can_be_written_as_json() -> None:
     """The payload is unchanged: JSON can encode a lone surrogate, although UTF-8 cannot."""
-    (chunk,) = play([event(delta("\ud83d")), b"data: [DONE]\n\n"]).chunks
+    chunk, *_ = play([event(delta("\ud83d")), b"data: [DONE]\n\n"]).chunks
+    assert chunk.data["choices"][0]["delta"]["content"] == "\ud83d"
     assert through_json(chunk.to_dict()) == chunk.to_dict()
 
 
