@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SPEAKER = "Agent: "
 _HELP = """\
-/end [TEXT]   End the session and leave. With TEXT, send it as the last message; without it,
-              send the history once more, marked with end_of_session.
+/end [TEXT]   End the session and leave. With TEXT, send it as the last message.
+              Without it, send the history again, marked as the end of session.
 /save [FILE]  Save the history as JSON; without FILE, to the last file used.
 /help         Show this help.
 Ctrl-C        Stop the reply; at the prompt, press it twice to leave.
@@ -160,7 +160,7 @@ class Talk:
                 file.write(content)
         except (OSError, RuntimeError, ValueError) as error:
             reason = error_line(error) if isinstance(error, OSError) else error
-            note(f"millis: could not save the history: {reason}")
+            note(f"millis: could not save the history: {reason}; try another file name")
         else:
             self._own_files.append(path)
             note(f"(saved {len(messages)} messages to {path})")
