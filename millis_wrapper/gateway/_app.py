@@ -218,14 +218,14 @@ async def _read_json(request: Request) -> Any:
     if size > MAX_BODY_BYTES:
         raise RequestError(Failure(413, f"body: must not be larger than {MAX_BODY_BYTES} bytes"))
     try:
-        return json.loads(bytes(body), parse_constant=_reject_constant)
+        return json.loads(bytes(body), parse_constant=_raise_for_constant)
     except ValueError as error:
         raise RequestError(Failure(400, f"body: is not valid JSON: {error}")) from None
     except RecursionError:
         raise RequestError(Failure(400, "body: is nested too deeply")) from None
 
 
-def _reject_constant(name: str) -> float:
+def _raise_for_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON value")
 
 

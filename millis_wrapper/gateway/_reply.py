@@ -63,7 +63,7 @@ class Reply:
                 )
             reply = await self._stream.get_final_reply()
         except MillisError as error:
-            return _logged(failure_of(error)).response()
+            return _report(failure_of(error)).response()
         choice = {"index": 0, "message": reply.message, "finish_reason": _finish_reason(reply)}
         usage = _token_counts(reply)
         body = {**self._head, "object": "chat.completion", "choices": [choice]}
@@ -76,7 +76,7 @@ class Reply:
                 yield self._chunk({"content": text})
         except MillisError as error:
             # An `error` event without a finish reason or `[DONE]` makes every client raise.
-            yield _event(_logged(failure_of(error)).body)
+            yield _event(_report(failure_of(error)).body)
             return
         reply = self._stream.reply
         if reply.tool_calls:
@@ -93,7 +93,7 @@ class Reply:
         return _event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
 
 
-def _logged(failure: Failure) -> Failure:
+def _report(failure: Failure) -> Failure:
     # The message may hold control characters that the service sent.
     log.info("%s: %.500s", failure.code, ascii(failure.message)[1:-1])
     return failure
