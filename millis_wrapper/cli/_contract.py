@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._options import Debug, quoted
+from ._options import Debug, quote
 from ._output import CommandError, note, write, write_styled
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def contract(
         _show(found[0], find_field(found[0].path).in_override)
     elif found:
         _list(found)
-        note(f"{len(found)} fields contain {quoted(path)}; to show one, run: millis contract PATH")
+        note(f"{len(found)} fields contain {quote(path)}; to show one, run: millis contract PATH")
     else:
         raise CommandError(_unknown(path, match))
 
@@ -73,12 +73,12 @@ def _type_and_unit(field: Field) -> str:
 
 
 def _unknown(path: str, match: FieldMatch) -> str:
-    problem = f"unknown field {quoted(path)}"
+    problem = f"unknown field {quote(path)}"
     if not match.suggestions:
         return f"{problem}; to list all fields, run: millis contract"
     # Suggest only the best key, but with every place where that key exists.
     key = _last_key(match.suggestions[0])
-    *others, last = (quoted(path) for path in match.suggestions if _last_key(path) == key)
+    *others, last = (quote(path) for path in match.suggestions if _last_key(path) == key)
     nearest = f"{', '.join(others)} or {last}" if others else last
     return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
 

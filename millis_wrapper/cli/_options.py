@@ -115,9 +115,9 @@ def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
         is_json = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {quoted(pair)}")
+            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {quote(pair)}")
         if name in metadata:
-            raise ConfigurationError(f"--metadata: the name {quoted(name)} is given twice; pass it once")
+            raise ConfigurationError(f"--metadata: the name {quote(name)} is given twice; pass it once")
         metadata[name] = _parse_value(name, text) if is_json else text
     return metadata
 
@@ -127,10 +127,10 @@ def _parse_value(name: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"--metadata: the value of {quoted(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
+            f"--metadata: the value of {quote(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
         ) from None
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return `text` as JSON for a message, shortened."""
     return shorten(json.dumps(text, ensure_ascii=False), 60)

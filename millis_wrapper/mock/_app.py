@@ -67,11 +67,11 @@ def create_app(state: State) -> ASGIApp:
         with_cors = CORSMiddleware(
             app, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"]
         )
-        return _logged(with_cors)
-    return _logged(app)
+        return _log_requests(with_cors)
+    return _log_requests(app)
 
 
-def _logged(app: ASGIApp) -> ASGIApp:
+def _log_requests(app: ASGIApp) -> ASGIApp:
     """Return `app` wrapped so that it logs the method, path and status code of every response."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:

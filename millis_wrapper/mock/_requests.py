@@ -70,7 +70,7 @@ def read_body(content: bytes, media_type: str) -> RequestBody:
         fault = {"loc": ["body"], "msg": msg, "type": "model_attributes_type"}
         return RequestBody(content.decode("utf-8", "replace"), fault)
     try:
-        return RequestBody(json.loads(content, parse_constant=_reject_constant))
+        return RequestBody(json.loads(content, parse_constant=_reject_nan))
     except (ValueError, RecursionError) as error:
         fault = {"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}
         return RequestBody(content.decode("utf-8", "replace"), {**fault, "ctx": {"error": str(error)}})
@@ -109,7 +109,7 @@ def _user_texts(body: RequestBody) -> Iterator[object]:
             yield message.get("content")
 
 
-def _reject_constant(constant: str) -> float:
+def _reject_nan(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")  # Python's parser accepts it
 
 
