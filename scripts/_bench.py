@@ -1,6 +1,6 @@
-"""What `scripts/bench` does: ratios measured in one run, in which the contestants take turns.
+"""Measure speed and memory for `scripts/bench`, as ratios within one run in which the contestants take turns.
 
-Machines differ, and are shared: so it is processor time that is compared, but for start-up and latency, and
+Machines differ and are shared. So the benchmarks compare processor time (except for startup and latency), and
 only one figure is an absolute time.
 """
 
@@ -35,12 +35,12 @@ EVENT_STREAM = {"content-type": "text/event-stream"}
 
 
 def cut(stream: bytes, size: int) -> list[bytes]:
-    """Return `stream` in pieces of `size` bytes."""
+    """Return `stream` in chunks of `size` bytes."""
     return [stream[start : start + size] for start in range(0, len(stream), size)]
 
 
 def sse(rounds: int) -> Iterator[Row]:
-    """The SSE decoder beside httpx-sse 0.4.3, which gets the text and none of httpx's layers."""
+    """Speed of the SSE decoder, compared with httpx-sse 0.4.3 without the layers of httpx."""
     small = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n'
     typed = b"event: delta\n" + small
     large = b'data: {"text":"' + b"a" * 2**20 + b'"}\n\n'
@@ -69,12 +69,12 @@ def sse(rounds: int) -> Iterator[Row]:
         yield compare(f"sse: {name}, over httpx-sse", *contestants, rounds, at_least=at_least)
 
 
-class Pieces(list[bytes], httpx.SyncByteStream):
-    """A body in pieces, without a network."""
+class BodyChunks(list[bytes], httpx.SyncByteStream):
+    """A response body in chunks, without a network."""
 
 
 def text(rounds: int) -> Iterator[Row]:
-    """From bytes to text, beside a bare loop of split, json.loads and two look-ups."""
+    """Speed from bytes to text, compared with a bare loop of split, json.loads and two lookups."""
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     chunk |= {"choices": [{"index": 0, "delta": {"content": "word "}}]}
     event = f"data: {json.dumps(chunk)}\n\n"
@@ -87,23 +87,23 @@ def text(rounds: int) -> Iterator[Row]:
     def theirs(http: httpx.Client) -> None:
         length, rest = 0, b""
         with http.stream("POST", "https://service/") as response:
-            for piece in response.iter_raw():
-                *events, rest = (rest + piece).split(b"\n\n")
+            for part in response.iter_raw():
+                *events, rest = (rest + part).split(b"\n\n")
                 for data in events:
                     if data != b"data: [DONE]":
                         length += len(json.loads(data[6:])["choices"][0]["delta"]["content"])
         assert length == 100_000
 
-    for name, size, target in (("4 KiB pieces", 4096, 0.9), ("one event a piece", len(event), 0.75)):
-        pieces = Pieces(cut(body, size))
-        answer = partial(httpx.Response, 200, headers=EVENT_STREAM, stream=pieces)
-        http = httpx.Client(transport=httpx.MockTransport(lambda _, answer=answer: answer()))
+    for name, size, target in (("4 KiB chunks", 4096, 0.9), ("one event a chunk", len(event), 0.75)):
+        chunks = BodyChunks(cut(body, size))
+        respond = partial(httpx.Response, 200, headers=EVENT_STREAM, stream=chunks)
+        http = httpx.Client(transport=httpx.MockTransport(lambda _, respond=respond: respond()))
         contestants = partial(ours, Millis("key", http_client=http)), partial(theirs, http)
         yield compare(f"bytes to text: {name}, over a bare loop", *contestants, rounds, at_least=target)
 
 
 def path(_: int) -> Iterator[Row]:
-    """Calls of our own functions, and their files, in one warm chat.stream of three events."""
+    """Number of our own functions and files that one warm chat.stream of three events calls."""
     calls = own_calls()
     for name, count, at_most in (
         ("calls of our own functions", len(calls), 115),
@@ -115,7 +115,7 @@ def path(_: int) -> Iterator[Row]:
 def own_calls() -> list[tuple[str, str]]:
     """Return the file and name of each of our functions that one warm chat.stream with three events calls.
 
-    Comprehensions do not count, because they are calls on Python 3.11 only.
+    Comprehensions do not count, because they are calls only on Python 3.11.
     """
     events = [b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'] * 3 + [b"data: [DONE]\n\n"]
     package = str(Path(millis_wrapper.__file__).parent)
@@ -126,10 +126,10 @@ def own_calls() -> list[tuple[str, str]]:
         if event == "call" and code.co_filename.startswith(package) and not code.co_name.startswith("<"):
             calls.append((code.co_filename.removeprefix(package), code.co_qualname))
 
-    def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers=EVENT_STREAM, stream=Pieces(events))
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=EVENT_STREAM, stream=BodyChunks(events))
 
-    http = httpx.Client(transport=httpx.MockTransport(answer))
+    http = httpx.Client(transport=httpx.MockTransport(respond))
     with http, Millis("key", http_client=http) as millis:
         for profile in (None, note):  # the first round warms up
             sys.setprofile(profile)
@@ -140,7 +140,7 @@ def own_calls() -> list[tuple[str, str]]:
 
 
 def imports(rounds: int) -> Iterator[Row]:
-    """What start-up costs in a fresh process, as a part of `import httpx`."""
+    """Time to start in a fresh process, as a multiple of `import httpx`."""
     codes = (
         "pass",
         "import httpx",
@@ -150,13 +150,13 @@ def imports(rounds: int) -> Iterator[Row]:
     fresh = [partial(subprocess.run, [sys.executable, "-c", code], check=True) for code in codes]
     times = take_turns(rounds, *fresh, clock=time.perf_counter)
     for index, name, at_most in ((2, "import millis_wrapper", 0.15), (3, "a ready Millis(...)", 1.6)):
-        # The interpreter's own start is not part of the comparison.
+        # Leave out the interpreter's own startup.
         parts = [(took[index] - took[0]) / (took[1] - took[0]) for took in times]
-        yield Row(f"imports: {name}, as a part of import httpx", parts, at_most=at_most)
+        yield Row(f"imports: {name}, over import httpx", parts, at_most=at_most)
 
 
 def turns(rounds: int) -> Iterator[Row]:
-    """What a turn of a long conversation costs before it is sent, as a part of json.dumps of its body."""
+    """Cost of a turn of a long conversation before it is sent, compared with json.dumps of its body."""
 
     def turn(talk: Conversation) -> None:
         for _ in range(100):
@@ -182,7 +182,7 @@ def turns(rounds: int) -> Iterator[Row]:
 
 
 def config(rounds: int) -> Iterator[Row]:
-    """How the time of check_config grows when a config does: ten times the keys, twice the depth."""
+    """Growth of the time of check_config with ten times the keys, or twice the depth."""
 
     def unknown_keys(count: int) -> Run:
         return partial(check_config, {f"unknown_key_{number}": number for number in range(count)}, "override")
@@ -205,7 +205,7 @@ def config(rounds: int) -> Iterator[Row]:
 
 
 def memory(_: int) -> Iterator[Row]:
-    """MiB by which a fresh process grows between the 1st and the 200th megabyte of a stream."""
+    """Growth of a fresh process between the 1st and the 200th megabyte of a stream, in MiB."""
     code = """
 import resource
 from collections import deque
@@ -230,11 +230,12 @@ GROUPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; return 1 when a target is missed."""
+    """Run the command; return 1 if a target is missed."""
     lines = "\n".join(f"  {name:<14}{group.__doc__}" for name, group in GROUPS.items())
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description=f"Ratios with their quartiles; above 1 means faster.\n\ngroups:\n{lines}",
+        description="Print ratios with their quartiles; above 1 means faster, except for costs."
+        f"\n\ngroups:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     groups = (*GROUPS, "all")
@@ -244,9 +245,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=groups,
         default="all",
         metavar="GROUP",
-        help="what to measure (default: all)",
+        help="groups to measure (default: all)",
     )
-    parser.add_argument("--rounds", type=int, default=15, help="how often each takes its turn (default: 15)")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default: 15)")
     given: Any = parser.parse_args(arguments)
     missed = False
     for name in GROUPS if "all" in given.groups else given.groups:

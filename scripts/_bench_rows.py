@@ -37,19 +37,19 @@ class Row(NamedTuple):
 def take_turns(
     rounds: int, *contestants: Run, clock: Callable[[], float] = time.process_time
 ) -> list[list[float]]:
-    """Return the seconds of all contestants in each round, after one round to warm up."""
+    """Return the seconds of each contestant in each round, after a warm-up round."""
     times: list[list[float]] = []
     for _ in range(rounds + 1):
         took: list[float] = []
         for run in contestants:
-            gc.collect()  # what one left behind is not the next one's to clear away
-            began = clock()
+            gc.collect()  # so that no contestant pays for the garbage of another
+            start = clock()
             run()
-            took.append(clock() - began)
+            took.append(clock() - start)
         times.append(took)
     return times[1:]
 
 
 def compare(name: str, ours: Run, theirs: Run, rounds: int, **target: float) -> Row:
-    """Return how many times as fast `ours` is as `theirs`."""
+    """Return the time of `theirs` as a multiple of the time of `ours`."""
     return Row(name, [b / a for a, b in take_turns(rounds, ours, theirs)], **target)

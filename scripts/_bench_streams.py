@@ -21,24 +21,24 @@ from millis_wrapper import AsyncMillis, Millis
 
 from ._bench_rows import Row, Run, compare
 
-PIECES = 20
+EVENTS = 20
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 async def serve() -> None:
-    """Serve streams of 20 pieces, as cheaply as can be, so that it is the clients that are measured."""
+    """Serve streams of 20 events, at the lowest cost, so that the clients dominate the figures."""
     data = b'data: {"choices":[{"delta":{"content":"Hello "}}]}\n\n'
-    piece = b"%x\r\n%s\r\n" % (len(data), data)
+    chunk = b"%x\r\n%s\r\n" % (len(data), data)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 for line in head.lower().split(b"\r\n"):
                     if line.startswith(b"content-length:"):
                         await reader.readexactly(int(line.partition(b":")[2]))
                 writer.write(STREAM_HEAD)
-                for _ in range(PIECES):
-                    writer.write(piece)
+                for _ in range(EVENTS):
+                    writer.write(chunk)
                     await writer.drain()
                     await asyncio.sleep(0)
                 writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
@@ -48,7 +48,7 @@ async def serve() -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0, backlog=4096)
     host, port = server.sockets[0].getsockname()
     print(f"http://{host}:{port}", flush=True)
     await server.serve_forever()
@@ -56,7 +56,7 @@ async def serve() -> None:
 
 @contextmanager
 def server() -> Generator[str]:
-    """Run `serve` in a process of its own, and yield its address."""
+    """Run `serve` in its own process, and yield its URL."""
     code = "import asyncio; from scripts._bench_streams import serve; asyncio.run(serve())"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -67,26 +67,26 @@ def server() -> Generator[str]:
 
 
 def bare_httpx(connections: int = 1000) -> httpx.AsyncClient:
-    """Return a client with the limits of the one that ours makes, for so many connections."""
+    """Return a bare client with the connection limits that our client uses."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=100)
     return httpx.AsyncClient(limits=limits, timeout=60)
 
 
 def streams(rounds: int) -> Iterator[Row]:
-    """Processor time of many async streams at once, on loopback, beside bare httpx and bare aiohttp."""
+    """Processor time of many concurrent async streams, compared with bare httpx and bare aiohttp."""
 
     async def ours(url: str, count: int, engine: Literal["aiohttp"] | None = None) -> None:
-        # Not the pool of 1,000: httpx's takes seconds where calls wait for a connection, its own and ours.
+        # The usual pool of 1,000 takes seconds where calls wait for a connection, with bare httpx, too.
         http_client = engine or (bare_httpx(count) if count > 1000 else None)
         async with AsyncMillis("key", base_url=url, http_client=http_client, timeout=60) as millis:
 
             async def one() -> None:
                 reply = await millis.chat.send("Hello", agent_id="-O")
-                assert (reply.ended, len(reply.text)) == ("done", PIECES * 6)
+                assert (reply.ended, len(reply.text)) == ("done", EVENTS * 6)
 
             await asyncio.gather(*(one() for _ in range(count)))
 
-    # Bare clients throw the bytes away.
+    # The bare clients discard the bytes.
     async def by_httpx(url: str, count: int) -> None:
         async with bare_httpx(count) as http:
 
@@ -111,7 +111,7 @@ def streams(rounds: int) -> Iterator[Row]:
         return lambda: [asyncio.run(read(url, count)) for _ in range(times)]
 
     on_aiohttp = partial(ours, engine="aiohttp")
-    few = max(3, rounds // 3)  # of 4,000 streams one round takes half a minute
+    few = max(3, rounds // 3)  # one round of 4,000 streams takes half a minute
     with server() as url:
         name = "streams: 1,000 at once"
         yield compare(f"{name}, over bare httpx", run(ours), run(by_httpx), rounds, at_least=0.85)
@@ -124,16 +124,16 @@ def streams(rounds: int) -> Iterator[Row]:
         yield compare(name, run(by_httpx, 4000), run(ours, 4000), few, at_most=1.1)
 
 
-async def first_pieces(pieces: Callable[[], AsyncIterator[object]]) -> list[float]:
-    """Return the percentiles of the seconds to the first piece of 2,000 replies, while 1,000 run."""
+async def first_chunks(chunks: Callable[[], AsyncIterator[object]]) -> list[float]:
+    """Return the percentiles of the seconds to the first chunk of 2,000 replies, while 1,000 run."""
     waits: list[float] = []
 
     async def three() -> None:
         for number in range(3):
-            began, first = time.perf_counter(), True
-            async for _ in pieces():
-                if first and number:  # the first replies begin all at once
-                    waits.append(time.perf_counter() - began)
+            start, first = time.perf_counter(), True
+            async for _ in chunks():
+                if first and number:  # the first replies all start at once
+                    waits.append(time.perf_counter() - start)
                 first = False
 
     await asyncio.gather(*(three() for _ in range(1000)))
@@ -141,21 +141,21 @@ async def first_pieces(pieces: Callable[[], AsyncIterator[object]]) -> list[floa
 
 
 def latency(rounds: int) -> Iterator[Row]:
-    """The wait for a stream's first text while 1,000 run on aiohttp, beside bare httpx's first bytes."""
+    """Wait for the first text while 1,000 streams run on aiohttp, compared with bare httpx's first bytes."""
 
     async def ours(url: str) -> list[float]:
         async with AsyncMillis("key", base_url=url, http_client="aiohttp", timeout=60) as millis:
-            return await first_pieces(lambda: millis.chat.stream("Hello", agent_id="-O").text_stream)
+            return await first_chunks(lambda: millis.chat.stream("Hello", agent_id="-O").text_stream)
 
     async def theirs(url: str) -> list[float]:
         async with bare_httpx() as http:
 
-            async def pieces() -> AsyncIterator[bytes]:
+            async def chunks() -> AsyncIterator[bytes]:
                 async with http.stream("POST", f"{url}/chat/completions", content=b"{}") as response:
-                    async for piece in response.aiter_bytes():
-                        yield piece
+                    async for chunk in response.aiter_bytes():
+                        yield chunk
 
-            return await first_pieces(pieces)
+            return await first_chunks(chunks)
 
     with server() as url:
         waits = [(asyncio.run(ours(url)), asyncio.run(theirs(url))) for _ in range(max(3, rounds // 3))]
@@ -170,7 +170,7 @@ def call(rounds: int) -> Iterator[Row]:
 
     def ours(millis: Millis) -> None:
         for _ in range(100):
-            assert len(millis.chat.send("Hello", agent_id="-O").text) == PIECES * 6
+            assert len(millis.chat.send("Hello", agent_id="-O").text) == EVENTS * 6
 
     def by_hand(http: httpx.Client) -> None:
         for _ in range(100):
@@ -180,7 +180,7 @@ def call(rounds: int) -> Iterator[Row]:
                 for event in source.iter_sse():
                     if event.data != "[DONE]":
                         text += json.loads(event.data)["choices"][0]["delta"].get("content") or ""
-            assert len(text) == PIECES * 6
+            assert len(text) == EVENTS * 6
 
     with server() as url:
         millis = Millis("key", base_url=url, timeout=60)
