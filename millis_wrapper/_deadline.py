@@ -1,4 +1,4 @@
-"""Timeouts as moments of a clock. No I/O."""
+"""The deadlines that follow from the timeouts of a request. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DeadlinePassedError(TimeoutError):
 class Deadline:
     """The deadline of the next read of one response. It moves with the phases of the response.
 
-    httpx enforces `connect`, `pool` and `write` by itself.
+    httpx itself enforces `connect`, `pool` and `write`.
     """
 
     def __init__(self, timeout: Timeout, clock: Callable[[], float]) -> None:
@@ -46,7 +46,7 @@ class Deadline:
         """Restart the timeout for the next body chunk.
 
         Raises:
-            DeadlinePassedError: The timeout for the whole response has passed.
+            DeadlinePassedError: The timeout `total` has passed.
         """
         now = self._clock()
         if now > self._total_ends:
@@ -66,7 +66,7 @@ class Deadline:
 
     @property
     def total_is_over(self) -> bool:
-        """Whether the timeout for the whole response has passed."""
+        """Whether the timeout `total` has passed."""
         return self._clock() > self._total_ends
 
     def seconds_left(self) -> float:
@@ -79,18 +79,19 @@ class Deadline:
         return self._phase != "idle" or self._total_ends < self._phase_ends
 
     def describe(self) -> str:
-        """Return which timeout has passed, for an error message."""
+        """Return a description of the timeout that has passed, for an error message."""
         if self.total_is_over:
-            return f"it took longer than {self.timeout.total:g} s in all (limit: total)"
+            return f"it took longer than {self.timeout.total:g} s (timeout: total)"
         if self._phase == "first_byte":
-            return f"limit: first_byte, {self.timeout.first_byte:g} s"
-        return f"nothing came for {self.timeout.idle:g} s (limit: idle)"
+            return f"no response within {self.timeout.first_byte:g} s (timeout: first_byte)"
+        return f"no data for {self.timeout.idle:g} s (timeout: idle)"
 
 
 class DeadlineSeconds(float):
     """A read timeout in seconds that carries its `Deadline` through httpx to the network stream.
 
-    httpx limits each read by itself, so a peer that sends single bytes could hold a call forever.
+    httpx applies a timeout to each single read, so a peer that sends one byte at a time could block a call
+    forever.
     `limit_reads` makes the network stream ask the deadline before each read. A transport without such a
     stream sees a plain number.
     """

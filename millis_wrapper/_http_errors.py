@@ -1,4 +1,4 @@
-"""httpx's exceptions -> ours, in words that say what may have happened and do not contain the key."""
+"""Convert exceptions of the HTTP libraries to our own, with safe messages that do not contain the key."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .request import PreparedRequest
 from .response import COPY_MAY_EXIST, error_for_status, shown_headers
 from .results import ChatChunk
 
-# The packages under httpx, whose exceptions come through where httpx does not translate them.
+# Packages below httpx, whose exceptions httpx sometimes does not translate.
 _TRANSPORTS = frozenset({"httpx", "httpcore", "h11", "h2", "hpack", "socksio", "anyio", "aiohttp", "ssl"})
 
-# Raised before a byte of the request was written: there was no connection to write it to.
+# Raised before a byte of the request is sent.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -31,14 +31,14 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-# What an HTTP/2 peer says of a request that it did not process (RFC 9113, 8.7), and httpcore of one for
-# which it found no free stream.
+# Messages for a request that an HTTP/2 peer did not process (RFC 9113, section 8.7), or for which httpcore
+# found no free stream.
 _UNPROCESSED = re.compile(
     r"REFUSED_STREAM|StreamReset .*error_code:(7|<ErrorCodes\.REFUSED_STREAM)"
     r"|ConnectionTerminated .*last_stream_id:0\b|Max outbound streams"
 )
-# The classes of aiohttp, which may not be installed, by name and from the special to the general: what they
-# mean in httpx's terms. httpx-aiohttp's own table calls every broken connection a ConnectTimeout.
+# Exception classes of aiohttp, the most specific first, and the corresponding classes of httpx. The keys are
+# names, because aiohttp may not be installed. (httpx-aiohttp calls every lost connection a ConnectTimeout.)
 _OF_AIOHTTP: dict[str, type[httpx.RequestError]] = {
     "ClientHttpProxyError": httpx.ProxyError,
     "ClientProxyConnectionError": httpx.ProxyError,
@@ -53,34 +53,34 @@ _OF_AIOHTTP: dict[str, type[httpx.RequestError]] = {
     "ClientError": httpx.RemoteProtocolError,
 }
 _TRUST = (
-    "if your network uses its own certificate authority, set SSL_CERT_FILE to its PEM file, or pass an httpx"
+    "if your network has its own certificate authority, set SSL_CERT_FILE to its PEM file, or pass an httpx"
     " client with verify= as http_client"
 )
-_UNREADABLE_CODING = re.compile(r"\b(br|zstd)\b")
+_UNSUPPORTED_CODING = re.compile(r"\b(br|zstd)\b")
 
 
 def is_transport_error(error: BaseException) -> bool:
-    """Return whether `error` comes from the transport, and not from the caller's own code or a test tool."""
+    """Return whether `error` comes from the transport, not from the caller's code or a test tool."""
     if isinstance(error, OSError | httpx.RequestError | httpx.InvalidURL | httpx.StreamError):
         return True
     if isinstance(error, RuntimeError):
-        return "loop" in str(error)  # asyncio's complaint about a client of another event loop
+        return "loop" in str(error)  # asyncio's error for a client of another event loop
     return any(cls.__module__.partition(".")[0] in _TRANSPORTS for cls in type(error).__mro__)
 
 
 def sending_failure(
     error: Exception, trace: Trace, options: Options, prepared: PreparedRequest, deadline: Deadline
 ) -> MillisError:
-    """Return what to raise for what the transport raised while a request was sent.
+    """Return the error to raise for an exception of the transport while a request was sent.
 
-    It has to be raised where the transport's error is no longer being handled: else that stays in its
-    `__context__`, and its frames may hold the key.
+    Raise it outside of the `except` block. Otherwise, `__context__` refers to the transport's exception,
+    whose frames may contain the key.
     """
     if isinstance(error, RuntimeError):
-        # By then an idle connection of the other loop has carried the request out.
+        # The request may already have been sent on an idle connection of the other event loop.
         return APIConnectionError(
-            f"http_client: {shorten(str(error), 300)}; an httpx.AsyncClient works only in the event loop that"
-            f" first used it: use one for each, or let AsyncMillis make its own; {_may_have(prepared)}",
+            "http_client: an httpx.AsyncClient works only in the event loop that first used it; create one"
+            f" per event loop, or omit http_client= ({shorten(str(error), 300)}); {_may_have(prepared)}",
             maybe_processed=True,
         )
     cause = _without_frames(error, options.key)
@@ -101,7 +101,7 @@ def status_error(
     body: Body,
     attempt: int,
 ) -> APIStatusError:
-    """Return the error for an answer with an error status."""
+    """Return the error for a response with an error status."""
     return error_for_status(
         prepared.operation,
         status_code,
@@ -115,12 +115,12 @@ def status_error(
 def reading_failure(
     error: Exception, options: Options, prepared: PreparedRequest, body: Body
 ) -> APIConnectionError:
-    """Return what to raise, as above, for what the transport raised while an answer was read whole."""
+    """Return the error to raise for an exception of the transport while a response body was read."""
     cause = _without_frames(error, options.key)
     kind = APITimeoutError if _is_timeout(cause) else APIConnectionError
     failure = kind(
-        f"the answer from {options.base_url} broke off: {_what_broke(cause, body.deadline)};"
-        f" {_may_have(prepared)}; .body holds what had come",
+        f"the response from {options.base_url} was cut off: {_reason(cause, body.deadline)};"
+        f" {_may_have(prepared)}; the received part is in .body",
         maybe_processed=True,
         body=options.key.redact(bytes(body.data)).decode("utf-8", "replace"),
     )
@@ -131,46 +131,46 @@ def reading_failure(
 def stream_failed(
     error: Exception, builder: ReplyBuilder, options: Options, deadline: Deadline
 ) -> list[ChatChunk]:
-    """End the reply because of an error of the transport; return the last chunks of the reply."""
+    """End the reply because of an exception of the transport, and return its last chunks."""
     if builder.is_over:
         return []
     cause = _without_frames(error, options.key)
     if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":
         return builder.end_wait()
-    return builder.cut(f"the stream broke off: {_what_broke(cause, deadline)}", cause)
+    return builder.cut(f"the stream was cut off: {_reason(cause, deadline)}", cause)
 
 
 def foreign_process() -> ConfigurationError:
-    """Return the error for something of the parent process that is used in a forked child."""
+    """Return the error for using an object of the parent process in a forked child."""
     return ConfigurationError(
-        "http_client: this client was made with an httpx client of the parent process, whose connections a"
-        " fork shares: make the client in the child process, or leave http_client= out"
+        "http_client: cannot use an httpx client of the parent process after a fork; create the client in the"
+        " child process, or omit http_client="
     )
 
 
 def _without_frames(error: Exception, key: Secret) -> Exception:
-    """Return a copy of `error` that has nothing but its words, without the key.
+    """Return a copy of `error` with only its message, and with the key redacted.
 
-    The frames in which a request was being written hold its head, and h11 quotes what it cannot read.
+    Frames that write a request contain its headers, and h11 quotes data that it cannot parse.
     """
     error = _of_aiohttp(error) or _of_aiohttp(error.__cause__) or error
-    words = key.redact_text(str(error))
+    message = key.redact_text(str(error))
     for cls in type(error).__mro__:
-        # A subclass that does not belong to httpx or Python may want other arguments.
+        # A subclass from another package may need other arguments.
         if cls.__module__.partition(".")[0] in ("httpx", "builtins") and issubclass(cls, Exception):
             try:
-                return cls(words)
+                return cls(message)
             except TypeError:
                 continue
-    return Exception(words)
+    return Exception(message)
 
 
 def _of_aiohttp(error: BaseException | None) -> httpx.RequestError | None:
-    """Return httpx's error for one of aiohttp's."""
+    """Return the httpx exception that corresponds to an exception of aiohttp."""
     names = {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] == "aiohttp"}
     for name, kind in _OF_AIOHTTP.items():
         if name in names:
-            # The words of an error about an answer's head end in the request's address.
+            # str() of an error about the response headers would append the URL of the request.
             status, message = getattr(error, "status", None), getattr(error, "message", None)
             return kind(f"{status} {message}" if status and message else str(error))
     return None
@@ -182,17 +182,20 @@ def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline
     kind = APITimeoutError if _is_timeout(error) else APIConnectionError
     if isinstance(error, httpx.ReadTimeout):  # of a proxy's handshake
         error = httpx.ConnectTimeout(str(error))
-    waited = f" ({_limit_of(error, deadline)})" if kind is APITimeoutError else ""
-    words = _words(error)
-    distrusted = isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in words
+    message = _message(error)
+    distrusted = isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in message
+    if kind is APITimeoutError:
+        problem = f"no connection to {where} {_within(error, deadline)}"
+    else:
+        problem = f"connection to {where} failed: {message}"
     outcome = "nothing was processed" if trace.request_began else "nothing was sent"
     advice = f"; {_TRUST}" if distrusted else ""
     return kind(
-        f"no connection to {where}{waited}: {words}; {outcome}{advice}",
+        f"{problem}; {outcome}{advice}",
         maybe_processed=False,
         is_permanent=distrusted
-        or (isinstance(error, httpx.ProxyError) and words.startswith(("407", "403")))
-        or (proxy is not None and "password" in words.lower()),
+        or (isinstance(error, httpx.ProxyError) and message.startswith(("407", "403")))
+        or (proxy is not None and "password" in message.lower()),
     )
 
 
@@ -201,47 +204,47 @@ def _unanswered(
 ) -> APIConnectionError:
     if _is_timeout(error):
         return APITimeoutError(
-            f"no answer from {options.base_url} ({_limit_of(error, deadline)}); {_may_have(prepared)}",
+            f"no response from {options.base_url} {_within(error, deadline)}; {_may_have(prepared)}",
             maybe_processed=True,
         )
     if isinstance(error, httpx.InvalidURL):
-        # httpx looks at the address of a redirect although it is not to follow it.
-        what = f"the answer from {options.base_url} is a redirect to an address that cannot be read"
+        # httpx parses the URL of a redirect even if it does not follow the redirect.
+        problem = f"the response from {options.base_url} is a redirect to an invalid URL"
     else:
-        what = f"the connection to {options.base_url} broke"
-    return APIConnectionError(f"{what}: {_words(error)}; {_may_have(prepared)}", maybe_processed=True)
+        problem = f"the connection to {options.base_url} was lost"
+    return APIConnectionError(f"{problem}: {_message(error)}; {_may_have(prepared)}", maybe_processed=True)
 
 
 def _may_have(prepared: PreparedRequest) -> str:
     if prepared.operation == "duplicate":
-        return f"the request was sent, so {COPY_MAY_EXIST}"
-    return "the request was sent, so the service may have acted on it"
+        return COPY_MAY_EXIST
+    return "the service may have acted on the request"
 
 
 def _is_timeout(error: Exception) -> bool:
     return isinstance(error, httpx.TimeoutException | TimeoutError)
 
 
-def _limit_of(error: Exception, deadline: Deadline) -> str:
+def _within(error: Exception, deadline: Deadline) -> str:
     timeout = deadline.timeout
     if isinstance(error, httpx.ConnectTimeout):
-        return f"limit: connect, {timeout.connect:g} s"
+        return f"within {timeout.connect:g} s (timeout: connect)"
     if isinstance(error, httpx.PoolTimeout):
-        return f"limit: pool, {timeout.pool:g} s"
+        return f"within {timeout.pool:g} s (timeout: pool)"
     if isinstance(error, httpx.WriteTimeout):
-        return f"limit: write, {timeout.write:g} s"
-    return f"limit: first_byte, {timeout.first_byte:g} s"
+        return f"within {timeout.write:g} s (timeout: write)"
+    return f"within {timeout.first_byte:g} s (timeout: first_byte)"
 
 
-def _what_broke(error: Exception, deadline: Deadline) -> str:
+def _reason(error: Exception, deadline: Deadline) -> str:
     if not _is_timeout(error):
-        words = _words(error)
-        if isinstance(error, httpx.DecodingError) and not _UNREADABLE_CODING.search(words):
-            return f"its content-encoding cannot be read: {words}"
-        return words
+        message = _message(error)
+        if isinstance(error, httpx.DecodingError) and not _UNSUPPORTED_CODING.search(message):
+            return f"its content-encoding cannot be decoded: {message}"
+        return message
     return deadline.describe()
 
 
-def _words(error: Exception) -> str:
-    # httpx's time-outs mostly have no text; what a peer sent may hold anything.
-    return shorten(str(error), 300) or ("a time limit passed" if _is_timeout(error) else type(error).__name__)
+def _message(error: Exception) -> str:
+    # The timeouts of httpx usually have no message. A message may quote any data from the network.
+    return shorten(str(error), 300) or ("timed out" if _is_timeout(error) else type(error).__name__)

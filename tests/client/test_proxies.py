@@ -74,7 +74,7 @@ async def test_a_proxy_that_is_silent_or_does_not_speak_socks_raises_our_error(
         with pytest.raises(error) as caught:
             await call(client, operation)
         assert proxy.address in str(caught.value)
-        assert ("connect, 0.2 s" in str(caught.value)) is (error is APITimeoutError)
+        assert ("timeout: connect" in str(caught.value)) is (error is APITimeoutError)
     assert not caught.value.maybe_processed
 
 
@@ -86,7 +86,7 @@ async def test_a_request_is_not_sent_if_the_proxy_does_not_respond_to_connect(
     with Loopback([until_left]) as proxy:
         use(monkeypatch, proxy.url)
         client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=0.2))
-        with pytest.raises(APITimeoutError, match=r"connect, 0\.2 s.*nothing was sent") as caught:
+        with pytest.raises(APITimeoutError, match=r"connect.*nothing was sent") as caught:
             await call(client, operation)
         assert f"through the proxy {proxy.address}" in str(caught.value)
     assert not caught.value.maybe_processed

@@ -33,9 +33,9 @@ ONE_CONNECTION = httpx.Limits(max_connections=1)
 
 
 BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
-    "lost": ([close], StreamInterruptedError, r"broke off|cut off"),
-    "reset": ([when_told, reset], StreamInterruptedError, r"broke off|cut off"),
-    "bad chunk": ([linger(0.1), b"zz\r\n"], StreamInterruptedError, r"broke off|cut off"),
+    "lost": ([close], StreamInterruptedError, "cut off"),
+    "reset": ([when_told, reset], StreamInterruptedError, "cut off"),
+    "bad chunk": ([linger(0.1), b"zz\r\n"], StreamInterruptedError, "cut off"),
     "half an event": ([chunk(b'data: {"cho') + END], StreamInterruptedError, "in the middle of an event"),
     "error object": ([event('{"error": {"message": "model down"}}')], StreamFailedError, "model down"),
     "error event": ([chunk(b"event: error\ndata: model down\n\n")], StreamFailedError, "model down"),
@@ -138,6 +138,6 @@ async def test_an_incomplete_done_does_not_end_the_reply(clients: Clients) -> No
     """`[DON` at the end of a cut connection may be the start of any text."""
     with (
         Loopback([STREAM + said("Complete."), chunk(b"data: [DON"), linger(0.05), close]) as server,
-        pytest.raises(StreamInterruptedError, match=r"broke off|cut off"),
+        pytest.raises(StreamInterruptedError, match="cut off"),
     ):
         await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
