@@ -49,6 +49,10 @@ _TEXT_KEYS = frozenset(
 _UNIQUE_KEYS = ("choices", "delta", "content")
 # The roles of messages that the agent does not speak. Other roles are open, as the contract says.
 _OTHER_ROLES = ("developer", "function", "system", "tool", "user")
+# Keys under which other APIs send the arguments or the name of a tool call.
+_CALL_KEYS = ("args", "arguments", "custom", "input", "name", "parameters")
+# Keys of a choice that has more to say than its delta.
+_UNCOMMON_KEYS = frozenset({"error", "function_call", "message", "text", "tool_calls"})
 # Keys that hold no text of the reply. An unknown key in a choice without text may hold the text.
 _CHOICE_KEYS = frozenset(
     {"content_filter_offsets", "content_filter_results", "delta", "error", "finish_reason", "index"}
@@ -92,7 +96,8 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Reporte
     understood = tuple(choice for choice in read or () if choice is not None)
     if read is None or len(understood) < len(read):
         return NotUnderstood(data, event, write_json(data)[:_SOURCE])
-    if not any(choice.says_something for choice in understood) and any(map(data.get, _TEXT_KEYS)):
+    elsewhere = data.get("tool_calls") or any(map(data.get, _TEXT_KEYS))
+    if elsewhere and not any(choice.says_something for choice in understood):
         return NotUnderstood(data, event, write_json(data)[:_SOURCE])
     return Chunk(data, event, understood, usage if is_object(usage) else None)
 
@@ -142,9 +147,7 @@ def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
         and choice.get("finish_reason") is None
         and data.get("usage") is None
         and "error" not in data
-        and "error" not in choice
-        and "message" not in choice
-        and "text" not in choice
+        and _UNCOMMON_KEYS.isdisjoint(choice)
         and event != "error"
     ):
         return ChatChunk(text, data, event)
@@ -185,6 +188,8 @@ def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
     is_last = bool(choice.get("finish_reason")) or has_usage
     if message is None and delta is None and not ("delta" in choice and is_last):
         return None
+    if choice.get("tool_calls") or choice.get("function_call"):
+        return None
     if not (text or complete_text or calls) and _has_unknown_text(choice, _CHOICE_KEYS):
         return None
     index, reason = choice.get("index"), choice.get("finish_reason")
@@ -222,6 +227,8 @@ def _is_tool_call(call: object) -> bool:
     call_id, index = call.get("id"), call.get("index")
     return (
         is_object(function)
+        and not any(call.get(key) for key in _CALL_KEYS)
+        and not any(function.get(key) for key in _CALL_KEYS if key not in ("name", "arguments"))
         and isinstance(function.get("name"), str | None)
         and isinstance(function.get("arguments"), str | dict | None)
         and isinstance(call_id, str | int | None)

@@ -22,14 +22,16 @@ class _Call:
     # As pieces: arguments may be long, and come letter by letter.
     arguments: list[str] = attrs.field(factory=list[str])
 
-    def is_followed_by(self, call_id: str) -> bool:
-        """Return whether a piece with a name and this id begins another call.
+    def is_followed_by(self, call_id: str, name: str) -> bool:
+        """Return whether a delta with this id and this name begins another call.
 
-        Some services give every call the index 0, each whole; others a new id to every piece, or no id at
-        all. So another call has another id, or comes when the arguments so far are complete.
+        Some services send every call complete and with the index 0; others send a new id with every delta, or
+        no id at all. So another call has another id, or comes when the arguments so far are complete.
         """
-        if call_id and self.id:
-            return call_id != self.id
+        if call_id and self.id and call_id != self.id:
+            return True
+        if call_id and self.name in ("", name):
+            return False
         complete = self.arguments and self.arguments[-1].rstrip().endswith("}")
         return bool(complete) and is_object(read_json("".join(self.arguments)))
 
@@ -58,10 +60,14 @@ class _Call:
         if rest or len(values) != 1 or not is_object(values[0]):
             return None
         try:
-            json.loads(text)
-        except ValueError:  # raw control characters, or an integer with thousands of digits
-            return write_json(values[0])
-        return text
+            json.loads(text, parse_constant=_refuse_constant)
+            return text
+        except ValueError:  # raw control characters can be escaped, other texts are not JSON for everybody
+            value: Any = values[0]
+        try:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except ValueError:  # NaN, Infinity, or an integer with thousands of digits
+            return None
 
     def as_sent(self) -> ToolCallDict:
         function: ToolCallFunctionDict = {
@@ -106,7 +112,7 @@ class ToolCalls:
             return "two tool calls have the same id", ids[-1]
         completed: list[tuple[str, str]] = []
         for number, call in enumerate(self._calls):
-            if not call.name:
+            if not call.name.strip():
                 return "a tool call has no name", write_json(call.as_sent())
             arguments = call.complete_arguments()
             if arguments is None:
@@ -131,7 +137,9 @@ class ToolCalls:
         call = self._call_of(delta.get("index"), _string(delta.get("id")), name)
         call.id = _string(delta.get("id")) or call.id
         call.type = _string(delta.get("type")) or call.type
-        if name != call.name:  # some services repeat the whole name in every piece
+        if name.startswith(call.name):  # some services repeat the name so far in every delta
+            call.name = name
+        else:
             call.name += name
         arguments = pieces.get("arguments")
         if is_object(arguments) or is_array(arguments):
@@ -144,14 +152,22 @@ class ToolCalls:
             index = int(index)
         key = index if isinstance(index, int) else call_id
         call = self._by_key.get(key) if key != "" else self._last()
-        if call is None or (name and call.is_followed_by(call_id)):
+        if call_id and call_id in self._by_key:  # a repeated id is surer than the index
+            call = self._by_key[call_id]
+        if call is None or (name and call.is_followed_by(call_id, name)):
             call = _Call()
             self._calls.append(call)
         self._by_key[key] = call
+        if call_id:
+            self._by_key[call_id] = call
         return call
 
     def _last(self) -> _Call | None:
         return self._calls[-1] if self._calls else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _string(value: Any) -> str:

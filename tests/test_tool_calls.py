@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import paths
 import pytest
+from chat_streams import event, play
 
 from millis_wrapper import ToolCallDict
 from millis_wrapper._tool_calls import ToolCalls
@@ -272,3 +274,21 @@ def test_a_call_without_a_name_and_two_calls_with_one_id_are_problems() -> None:
     """The caller could not send a result for such calls."""
     assert "no name" in completed([delta(0, "a", None, "{}")])
     assert "same id" in completed([delta(0, "a", "one", "{}"), delta(1, "a", "two", "{}")])
+
+
+ODD_CALLS: list[dict[str, Any]] = json.loads((paths.CORPUS / "odd_tool_calls.json").read_text("utf-8"))
+FINISHED = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+
+
+@pytest.mark.parametrize("case", ODD_CALLS, ids=[case["name"] for case in ODD_CALLS])
+def test_odd_tool_calls_are_understood_completely_or_the_reply_fails(case: dict[str, Any]) -> None:
+    """The calls of a complete reply are those of the case; with `calls: null` the reply has to fail."""
+    outcome = play([*map(event, [*case["stream"], FINISHED]), b"data: [DONE]\n\n"])
+    if outcome.reply is None:
+        return
+    calls = outcome.reply.tool_calls
+    functions = [each["function"] for each in calls]
+    named = [[each["name"], json.loads(each["arguments"])] for each in functions]
+    assert named == case["calls"]
+    assert all(each["id"] for each in calls)
+    assert len({each["id"] for each in calls}) == len(calls)
