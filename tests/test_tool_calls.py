@@ -277,7 +277,7 @@ def test_a_call_without_a_name_and_two_calls_with_one_id_are_problems() -> None:
 
 
 ODD_CALLS: list[dict[str, Any]] = json.loads((paths.CORPUS / "odd_tool_calls.json").read_text("utf-8"))
-FINISHED = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+FINISHED: dict[str, Any] = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
 
 
 @pytest.mark.parametrize("case", ODD_CALLS, ids=[case["name"] for case in ODD_CALLS])
