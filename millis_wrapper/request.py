@@ -12,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from ._fork import delays_fork
-from ._json import as_mapping, is_mapping, is_object, is_sequence
+from ._json import as_mapping, is_mapping, is_object
 from ._paths import children
 from ._text import short_repr
 from .errors import ConfigurationError, UnknownFieldWarning
@@ -261,13 +261,20 @@ def _json_bytes(value: Any) -> bytes:
 
 def _repeats_key(value: Any) -> bool:
     """Return whether two keys of one dict in `value`, such as 1 and "1", become the same JSON key."""
-    if is_sequence(value):
-        return any(map(_repeats_key, value))
-    if value is None or isinstance(value, str | int | float) or (plain := as_mapping(value)) is None:
-        return False
-    if not all(isinstance(key, str) for key in plain) and len(_by_json_key(plain)) < len(plain):
-        return True
-    return any(map(_repeats_key, plain.values()))
+    rest: list[Any] = [value]
+    for each in rest:  # the list grows while it is read: recursion would take as long as encoding
+        plain: Mapping[Any, Any] | None = None
+        if isinstance(each, dict):
+            plain = each
+        elif isinstance(each, list | tuple):
+            rest += each
+        elif not isinstance(each, str | int | float | None):
+            plain = as_mapping(each)
+        if plain is not None:
+            if not all(isinstance(key, str) for key in plain) and len(_by_json_key(plain)) < len(plain):
+                return True
+            rest += plain.values()
+    return False
 
 
 def _by_json_key(value: Mapping[Any, Any]) -> dict[str, Any]:
