@@ -264,7 +264,7 @@ def _repeats_key(value: Any) -> bool:
     rest: list[Any] = [value]
     for each in rest:  # the list grows while it is read: recursion would take as long as encoding
         plain: Mapping[Any, Any] | None = None
-        if isinstance(each, dict):
+        if each.__class__ is dict:
             plain = each
         elif isinstance(each, list | tuple):
             rest += each
