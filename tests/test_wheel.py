@@ -102,7 +102,8 @@ def _environment(folder: Path, *requirements: str) -> Path:
     home = folder / "env"
     _run(sys.executable, "-m", "venv", "--without-pip", str(home))
     python = home / "bin" / "python"
-    _run(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *requirements)
+    options = ("--python", str(python), "install", "--quiet", "--no-compile")
+    _run(sys.executable, "-m", "pip", *options, *requirements)
     return python
 
 

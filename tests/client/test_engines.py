@@ -147,7 +147,9 @@ def _locals_of(error: BaseException) -> str:
     return "\n".join(parts)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's, for its sockets
+# asyncio warns about the sockets of each ended event loop, some of which are collected after the test.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
 def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptureFixture) -> None:
     """A client that several `asyncio.run` calls share and nobody closes is silent."""
     caplog.set_level(logging.DEBUG)
