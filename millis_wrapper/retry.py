@@ -31,6 +31,8 @@ _HTTP_DATE = re.compile(
     re.ASCII,
 )
 
+_LONGEST_RETRY_AFTER = 128  # characters
+
 
 def should_retry(operation: Operation, error: MillisError) -> bool:
     """Return whether retrying `operation` after `error` cannot make it happen twice."""
@@ -46,16 +48,26 @@ def should_retry(operation: Operation, error: MillisError) -> bool:
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the delay that a Retry-After header asks for, in seconds (RFC 9110, section 10.2.3).
 
+    A response should have one such header. Of several, the longest delay counts, so that no retry comes
+    sooner than any of them asks.
+
     Args:
-        value: The header's value: a number of seconds or an HTTP date.
+        value: The header's value: a number of seconds or an HTTP date. Values of several headers are joined
+            by commas.
         now: The current time, from which a date counts.
 
     Returns:
-        The delay in seconds, 0 for a date in the past, or None for a value that cannot be parsed.
+        The delay in seconds, 0 for a date in the past, or None if a value cannot be parsed.
     """
-    value = (value or "").strip()
-    if len(value) > 64:
+    if len(value or "") > _LONGEST_RETRY_AFTER:
         return None
+    # The comma in "Wed, 21 Oct 2026 07:28:00 GMT" is the only one after a lowercase letter.
+    delays = [_parse_delay(part.strip(), now) for part in re.split(r"(?<![a-z]), ", value or "")]
+    known = [delay for delay in delays if delay is not None]
+    return max(known) if len(known) == len(delays) else None
+
+
+def _parse_delay(value: str, now: datetime) -> float | None:
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
 

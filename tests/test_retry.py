@@ -117,6 +117,22 @@ def test_retry_after_as_an_http_date(value: str) -> None:
     assert parse_retry_after(value, NOW) == 30
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("5, 20", 20),
+        ("20, 5", 20),
+        ("5, Thu, 01 Jan 2026 12:00:30 GMT", 30),
+        ("Thursday, 01-Jan-26 12:00:10 GMT, Thu, 01 Jan 2026 12:00:30 GMT", 30),
+        ("5, soon", None),
+        ("5, ", None),
+    ],
+)
+def test_the_longest_delay_of_several_retry_after_headers_counts(value: str, seconds: float | None) -> None:
+    """httpx joins their values with commas. If one of them cannot be parsed, there is no delay."""
+    assert parse_retry_after(value, NOW) == seconds
+
+
 @pytest.mark.parametrize("zone", [UTC, None])
 def test_a_retry_after_date_counts_from_now(zone: Any) -> None:
     """The delay is the time from `now` to the date, whatever the time zone of `now`."""
@@ -158,7 +174,6 @@ def test_a_retry_after_date_in_the_past_means_no_delay(value: str) -> None:
         "٣",
         "²",
         "7 seconds",
-        "5, 7",
         "9" * 5000,
         # Incomplete dates, which dateutil would complete from today's date.
         "12:00",

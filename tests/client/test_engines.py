@@ -367,3 +367,14 @@ async def test_a_switch_to_another_protocol_is_a_broken_connection(clients: Clie
             await call(clients.client(server.url), operation)
         assert len(server.requests) == 1
     assert caught.value.maybe_processed is True
+
+
+async def test_of_two_retry_after_headers_the_longer_delay_counts(clients: Clients) -> None:
+    """Both values are in the headers of the error."""
+    two = b"HTTP/1.1 429 X\r\nretry-after: 120\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"
+    with Loopback([two]) as server:
+        with pytest.raises(RateLimitError) as caught:
+            await call(clients.client(server.url), "duplicate")
+        assert len(server.requests) == 1  # 120 s are more than the client waits
+    assert caught.value.retry_after == 120
+    assert caught.value.headers["retry-after"] == "120, 3"
