@@ -33,6 +33,14 @@ _REFUSALS = {
     ),
     429: ("rate_limit_error", "rate_limit_exceeded", "too many requests"),
 }
+# The first class that an error is an instance of counts.
+_CODES: dict[type[MillisError], str] = {
+    StreamFailedError: "stream_failed",
+    StreamError: "reply_incomplete",
+    UnexpectedResponseError: "unexpected_response",
+    APITimeoutError: "timeout",
+    APIConnectionError: "connection_lost",
+}
 # Path at which the wrapper found a mistake -> parameter of the client's request.
 _PARAMS = {"agent_id": "model", "agent.metadata": "metadata"}
 
@@ -97,16 +105,10 @@ def failure_of(error: MillisError) -> Failure:
         return Failure(400, message, code=f"millis_{error.status_code}")
     if isinstance(error, APIConnectionError) and not error.maybe_processed:
         return Failure(503, message, "connection_error", code="not_sent")
+    known = (code for kind, code in _CODES.items() if isinstance(error, kind))
+    code = (
+        f"millis_{error.status_code}" if isinstance(error, APIStatusError) else next(known, "upstream_error")
+    )
     text = error.reply.text if isinstance(error, StreamError) else None
     message += "; the service may have processed the request, so a retry may cost twice"
-    return Failure(400, message, "upstream_error", code=_code_of(error), partial_text=text)
-
-
-def _code_of(error: MillisError) -> str:
-    if isinstance(error, APIStatusError):
-        return f"millis_{error.status_code}"
-    if isinstance(error, StreamError):
-        return "stream_failed" if isinstance(error, StreamFailedError) else "reply_incomplete"
-    if isinstance(error, UnexpectedResponseError):
-        return "unexpected_response"
-    return "timeout" if isinstance(error, APITimeoutError) else "connection_lost"
+    return Failure(400, message, "upstream_error", code=code, partial_text=text)

@@ -29,6 +29,8 @@ UNSUPPORTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "audio": ((None,), "not supported; the gateway handles text only"),
 }
 
+_TYPES: dict[str, type] = {"a string": str, "a list": list, "an object": dict, "true or false": bool}
+_FUNCTION_KEYS = ("name", "arguments")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -53,33 +55,31 @@ def read_chat(body: object) -> ChatCall:
     Raises:
         RequestError: The body is malformed, or has a parameter that the service does not support.
     """
-    if not _is_object(body):
-        raise _invalid("body", f"must be a JSON object, got {_described(body)}")
+    given: dict[str, Any] = _expect("an object", body, "body")
     for name, (neutral, problem) in UNSUPPORTED.items():
-        if body.get(name) not in neutral:
+        if given.get(name) not in neutral:
             raise RequestError(Failure(400, f"{name}: {problem}", param=name, code="unsupported_parameter"))
-    model = body.get("model")
-    if not isinstance(model, str):
-        raise _invalid("model", f"must be an agent id or a name, got {_described(model)}")
-    options = _optional_object(body, "stream_options")
-    include_usage = _flag(options.get("include_usage"), "stream_options.include_usage")
-    messages, prompt = _parse_messages(body.get("messages"))
-    metadata = None if body.get("metadata") is None else _optional_object(body, "metadata")
-    ignored = tuple(name for name in body if name not in _USED and name not in UNSUPPORTED)
-    stream = _flag(body.get("stream"), "stream")
-    return ChatCall(model, messages, prompt, metadata, stream, include_usage, ignored)
+    model = _expect("a string", given.get("model"), "model", "an agent id or a name")
+    options: dict[str, Any] = _optional("an object", given.get("stream_options"), "stream_options") or {}
+    include_usage = options.get("include_usage")
+    messages, prompt = _parse_messages(given.get("messages"))
+    return ChatCall(
+        model=model,
+        messages=messages,
+        prompt=prompt,
+        metadata=_optional("an object", given.get("metadata"), "metadata"),
+        stream=bool(_optional("true or false", given.get("stream"), "stream")),
+        include_usage=bool(_optional("true or false", include_usage, "stream_options.include_usage")),
+        ignored=tuple(name for name in given if name not in _USED and name not in UNSUPPORTED),
+    )
 
 
 def _parse_messages(given: object) -> tuple[list[dict[str, Any]], str | None]:
-    if not _is_array(given):
-        raise _invalid("messages", f"must be a list of messages, got {_described(given)}")
     prompts: list[str] = []
     messages: list[dict[str, Any]] = []
-    for number, message in enumerate(given):
+    for number, message in enumerate(_expect("a list", given, "messages")):
         place = f"messages[{number}]"
-        if not _is_object(message):
-            raise _invalid(place, f"must be an object, got {_described(message)}")
-        role = message.get("role")
+        role = _expect("an object", message, place).get("role")
         if role == "system" or role == "developer":
             prompts.append(_text_at(message.get("content"), f"{place}.content"))
         else:
@@ -95,7 +95,7 @@ def _parse_message(message: dict[str, Any], role: object, place: str) -> dict[st
     if role == "user":
         return {"role": role, "content": _text_at(content, f"{place}.content")}
     if role == "tool":
-        call_id = _string_at(message.get("tool_call_id"), f"{place}.tool_call_id")
+        call_id = _expect("a string", message.get("tool_call_id"), f"{place}.tool_call_id")
         return {"role": role, "content": _text_at(content, f"{place}.content"), "tool_call_id": call_id}
     if role != "assistant":
         known = '"system", "developer", "user", "assistant" or "tool"'
@@ -103,68 +103,53 @@ def _parse_message(message: dict[str, Any], role: object, place: str) -> dict[st
     for key, advice in (("function_call", "use tool_calls"), ("audio", "pass its transcript as content")):
         if message.get(key) is not None:
             raise _invalid(f"{place}.{key}", f"not supported; {advice}")
-    parsed: dict[str, Any] = {
-        "role": role,
-        "content": "" if content in (None, []) else _text_at(content, f"{place}.content"),
-    }
-    if calls := message.get("tool_calls"):
-        place = f"{place}.tool_calls"
-        if not _is_array(calls):
-            raise _invalid(place, f"must be a list, got {_described(calls)}")
-        parsed["tool_calls"] = [_tool_call(call, f"{place}[{number}]") for number, call in enumerate(calls)]
-    return parsed
+    text = "" if content in (None, []) else _text_at(content, f"{place}.content")
+    place = f"{place}.tool_calls"
+    calls: list[Any] = _optional("a list", message.get("tool_calls"), place) or []
+    parsed = [_tool_call(call, f"{place}[{number}]") for number, call in enumerate(calls)]
+    return {"role": role, "content": text, **({"tool_calls": parsed} if parsed else {})}
 
 
-def _tool_call(call: object, place: str) -> dict[str, Any]:
+def _tool_call(call: Any, place: str) -> dict[str, Any]:
     function = call.get("function") if _is_object(call) else None
-    if not (_is_object(call) and _is_object(function)):
+    if not _is_object(function):
         raise _invalid(place, 'must be {"id", "type": "function", "function"}')
-    name = _string_at(function.get("name"), f"{place}.function.name")
-    arguments = _string_at(function.get("arguments"), f"{place}.function.arguments")
-    call_id = _string_at(call.get("id"), f"{place}.id")
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    parts = {key: _expect("a string", function.get(key), f"{place}.function.{key}") for key in _FUNCTION_KEYS}
+    return {"id": _expect("a string", call.get("id"), f"{place}.id"), "type": "function", "function": parts}
 
 
-def _text_at(content: object, place: str) -> str:
+def _text_at(content: Any, place: str) -> str:
     """Return a message's content as text: a string, or a list of text parts."""
-    if isinstance(content, str):
-        return _string_at(content, place)
-    if not _is_array(content) or not content:
-        raise _invalid(place, f"must be a string or a list of text parts, got {_described(content)}")
-    return "".join(_text_of_part(part, f"{place}[{number}]") for number, part in enumerate(content))
+    if _is_array(content) and content:
+        return "".join(_text_of_part(part, f"{place}[{number}]") for number, part in enumerate(content))
+    text: str = _expect("a string", content, place, "a string or a list of text parts")
+    return text
 
 
-def _text_of_part(part: object, place: str) -> str:
+def _text_of_part(part: Any, place: str) -> str:
     kind = part.get("type") if _is_object(part) else None
-    if not _is_object(part) or kind != "text":
+    if kind != "text":
         raise _invalid(f"{place}.type", f'must be "text", got {_described(kind)}; the agent reads text only')
-    return _string_at(part.get("text"), f"{place}.text")
+    text: str = _expect("a string", part.get("text"), f"{place}.text")
+    return text
 
 
-def _invalid(place: str, problem: str) -> RequestError:
-    return RequestError(Failure(400, f"{place}: {problem}", param=place))
-
-
-def _string_at(value: object, place: str) -> str:
-    if not isinstance(value, str):
-        raise _invalid(place, f"must be a string, got {_described(value)}")
-    if _HALF_PAIR.search(value):
+def _expect(kind: str, value: Any, place: str, expected: str = "") -> Any:
+    """Return `value`, which has to be of the JSON type `kind`."""
+    if not isinstance(value, _TYPES[kind]):
+        raise _invalid(place, f"must be {expected or kind}, got {_described(value)}")
+    if isinstance(value, str) and _HALF_PAIR.search(value):
         # JSON can represent it, but UTF-8 cannot.
         raise _invalid(place, "contains half of a surrogate pair, which cannot be encoded as text")
     return value
 
 
-def _flag(value: object, place: str) -> bool:
-    if value is not None and not isinstance(value, bool):
-        raise _invalid(place, f"must be true or false, got {_described(value)}")
-    return bool(value)
+def _optional(kind: str, value: Any, place: str) -> Any:
+    return None if value is None else _expect(kind, value, place)
 
 
-def _optional_object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body.get(name)
-    if value is not None and not _is_object(value):
-        raise _invalid(name, f"must be an object, got {_described(value)}")
-    return value or {}
+def _invalid(place: str, problem: str) -> RequestError:
+    return RequestError(Failure(400, f"{place}: {problem}", param=place))
 
 
 def _described(value: object) -> str:
