@@ -12,6 +12,7 @@ import attrs
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import shorten
 from millis_wrapper.config._placeholders import fill
+from millis_wrapper.contract import mask_secrets
 from millis_wrapper.contract._validation import Violation, violations
 from millis_wrapper.retry import Operation
 
@@ -36,6 +37,12 @@ def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: "****" if name == "authorization" else value for name, value in lowercase.items()}
 
 
+def _masked_repr(body: Any) -> str:
+    if isinstance(body, str):  # not JSON, so its secrets cannot be found
+        return f"<text of {len(body)} characters>"
+    return repr(mask_secrets(body, "ChatCompletionRequest"))
+
+
 @attrs.frozen
 class MockRequest:
     """One received request."""
@@ -45,8 +52,8 @@ class MockRequest:
     """The id of the agent in the request, or None."""
     headers: dict[str, str] = attrs.field(converter=_without_key)
     """The headers, by lowercase name, with the key masked."""
-    body: Any = None
-    """The parsed request body. Text if the body is not JSON, None if it is empty."""
+    body: Any = attrs.field(default=None, repr=_masked_repr)
+    """The parsed request body. Text if the body is not JSON, None if it is empty. The repr masks secrets."""
     prompt: str | None = None
     """The agent's prompt, with placeholders filled in from the metadata. None without a prompt."""
     unfilled: list[str] = attrs.field(factory=list[str])

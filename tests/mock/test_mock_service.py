@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -26,6 +27,17 @@ async def test_requests_are_recorded_without_the_key(mock: MockMillis) -> None:
     assert (duplicate.operation, duplicate.agent_id, duplicate.body) == ("duplicate", "-y", None)
     assert (half.agent_id, half.body, half.headers["x-trace"]) == (None, "{half", "7")
     assert chat.headers["authorization"] == "****"
+    assert "s3cret" not in repr(mock.requests)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_the_repr_of_a_request_masks_secrets(mock: MockMillis, as_text: bool) -> None:
+    """`body` contains the secrets of a config unchanged, but a failing test does not print them."""
+    tool = {"name": "a", "description": "b", "header": {"X-Key": "s3cret"}}
+    body = {**chat_body(), "agent": {"agent_config": {"tools": [tool]}}}
+    await post(mock.app, CHAT, f"{json.dumps(body)}]".encode() if as_text else body)
+    assert "s3cret" in str(mock.requests[-1].body)
     assert "s3cret" not in repr(mock.requests)
 
 
