@@ -191,12 +191,13 @@ def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
             schema["oneOf"] = union
     for name, schema in list(schemas.items()):
         for key, field in _properties(schema).items():
-            if "const" in field:
+            if isinstance(constant := field.get("const"), str):
                 kind = f"{name}{key.title().replace('_', '')}"
-                schemas[kind] = {"title": kind, "type": field["type"], "enum": [field.pop("const")]}
-                schemas[kind]["description"] = field["description"]
+                schemas[kind] = {"title": kind, "type": "string", "enum": [constant]}
+                schemas[kind]["description"] = field.get("description", "")
                 field["$ref"] = f"#/components/schemas/{kind}"
-                del field["type"], field["default"]
+                for keyword in ("const", "type", "default"):
+                    field.pop(keyword, None)
     used = {node["$ref"] for _, node in nodes(copy, "") if "$ref" in node}
     for name in [name for name, schema in schemas.items() if "enum" in schema]:
         if f"#/components/schemas/{name}" not in used:

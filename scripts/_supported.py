@@ -30,6 +30,7 @@ UNSUPPORTED = {
     "dependentSchemas": "state it in the description",
     "if": "state it in the description",
     "not": "state it in the description",
+    "nullable": "add null to the type, as OpenAPI 3.1 does",
     "patternProperties": "write additionalProperties",
     "prefixItems": "write items",
     "propertyNames": "state it in the description",
@@ -51,6 +52,13 @@ NAMED = (
 KEY_HEADER = "authorization"
 READABLE = ("application/json", "text/plain", "text/html", "text/event-stream")
 MOST = 5  # lines under the headline of one refusal
+# Names in the generated code that a name in the contract must not replace.
+ARGUMENTS = ("client", "body")
+ATTRIBUTES = (
+    *("additional_properties", "additional_keys", "field_names", "is_secret", "secret_keys"),
+    *("from_dict", "to_dict", "get", "keys"),
+)
+CLASSES = ("Any", "File", "Literal", "Mapping", "Model", "Response", "TypedDict", "Unset")
 
 
 class DocumentError(Exception):
@@ -107,7 +115,9 @@ def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(ref, str) and not ref.startswith("#/"):
             yield f"{path}: a reference must stay in this file and begin with #/, got {ref}"
         elif isinstance(ref, str) and not _is_there(document, ref):
-            yield f"{path}: {ref} does not exist"
+            yield f"{path}: {ref} does not exist or refers to itself"
+        elif isinstance(ref, str) and not re.fullmatch(r"#/components/\w+/[^/]+", ref):
+            yield f"{path}: {ref} is not a component; move it to components and refer to it there"
 
 
 def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
@@ -134,6 +144,13 @@ def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
                 f"{path}: format {schema['format']} is not supported, since models keep JSON values "
                 "unchanged; leave it out, and state the form in the description"
             )
+        if "array" in schema.get("type", ()) and "items" not in schema:
+            yield f"{path}: needs items; write {{}} if any value is valid"
+        kinds = {type(value) for value in schema.get("enum", ())}
+        if kinds and kinds not in ({str}, {int}):
+            yield f"{path}: the values of an enum must be all strings or all integers"
+        if is_object(schema.get("const")):
+            yield f"{path}: an object as const is not supported; state it in the description"
         if not re.fullmatch(r"components\.schemas\.\w+", path):
             if "properties" in schema or "object" in schema.get("type", ()):
                 yield (
@@ -197,11 +214,11 @@ def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
         for name in ("operationId", "summary"):
             if not operation.get(name):
                 yield f"{place}: needs {name}"
-        if len(operation.get("tags", ())) != 1:
-            yield f"{place}.tags: must have one tag, which names the module of the function"
+        tags = operation.get("tags", ())
+        if len(tags) != 1 or python_name(tags[0]) != tags[0]:
+            yield f"{place}.tags: must have one tag in lowercase, which names the module of the function"
         for parameter in parameters:
-            if "schema" not in parameter:
-                yield f"{place}: parameter {parameter['name']} needs a schema; content is not supported"
+            yield from (f"{place}: parameter {line}" for line in _in_parameter(parameter))
         body = resolve(document, operation.get("requestBody", {}))
         for media in body.get("content", {}):
             if media != "application/json":
@@ -217,15 +234,45 @@ def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
         stream = node.get("x-event-stream") if ".content." in path else None
         if stream is not None:
             for name in ("chunk", "error", "end"):
-                if not is_mapping(stream) or name not in stream:
-                    yield f"{path}.x-event-stream: needs {name}, a schema"
+                if not is_mapping(stream) or "$ref" not in stream.get(name, ()):
+                    yield f"{path}.x-event-stream: needs {name}, a reference to a component"
         if path.endswith(".examples") and not path.startswith("components.schemas."):
             for name, example in node.items():
                 if is_mapping(example) and "value" not in resolve(document, example):
                     yield f"{path}.{name}: needs a value; an example in another file is not supported"
 
 
+def _in_parameter(parameter: Mapping[str, Any]) -> Iterator[str]:
+    name = parameter["name"]
+    if "schema" not in parameter:
+        yield f"{name} needs a schema; content is not supported"
+    if name in ARGUMENTS:
+        yield f"{name} has the name of another argument of the generated function; rename it"
+    if parameter["in"] == "header" and name.lower() in ("accept", "content-type", KEY_HEADER):
+        yield f"{name} is not supported, because the clients set this header"
+    if parameter.get("style", "form") not in ("form", "simple") or parameter.get("explode") is False:
+        yield f"{name}: style and explode are not supported; a list in a query is sent as name=a&name=b"
+
+
 def _in_names(document: Mapping[str, Any]) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    for name, schema in document.get("components", {}).get("schemas", {}).items():
+        place, module = f"components.schemas.{name}", name.lower()
+        if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name) or name in CLASSES:
+            yield f"{place}: cannot be the name of a Python class; use letters, and start with a capital"
+        if "$ref" in schema:
+            yield f"{place}: a component that is a reference is not supported; refer to its target instead"
+        if schema.get("title", name) != name:
+            yield f"{place}.title: must be {name}, which code generators use, got {schema['title']}"
+        for other in {module, module.removesuffix("dict"), f"{module}dict"} & {*taken}:
+            yield f"{place}: {name} and {taken[other]} would share a module or a TypedDict; rename one"
+        taken[module] = name
+    functions: dict[str, str] = {}
+    for method, path, operation, _ in operations(document):
+        function = python_name(operation.get("operationId", ""))
+        if function in functions:
+            yield f"paths.{path}.{method}.operationId: {functions[function]} has the same function name"
+        functions[function] = path
     for path, schema in schemas_of(document):
         found: dict[str, str] = {}
         for key in schema.get("properties", {}):
@@ -238,7 +285,7 @@ def _in_names(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}.properties.{key}: {key} is not a Python name; start with a letter"
             elif name in found:
                 yield f"{path}.properties.{key}: {key} and {found[name]} would both be the field {name}"
-            elif name in ("additional_properties", "field_names", "is_secret", "secret_keys"):
+            elif name in ATTRIBUTES:
                 yield f"{path}.properties.{key}: every model has an attribute {name}; rename the property"
             found.setdefault(name, key)
 
@@ -256,8 +303,17 @@ def _names_an_object(document: Mapping[str, Any], schema: Mapping[str, Any]) -> 
 
 
 def _is_there(document: Mapping[str, Any], ref: str) -> bool:
-    try:
-        resolve(document, {"$ref": ref})
-    except (KeyError, TypeError):
-        return False
-    return True
+    """Return whether following `ref` ends at a value."""
+    seen: set[str] = set()
+    while ref not in seen:
+        seen.add(ref)
+        try:
+            found: Any = document
+            for step in ref.removeprefix("#/").split("/"):
+                found = found[step.replace("~1", "/").replace("~0", "~")]
+        except (KeyError, TypeError):
+            return False
+        if not is_mapping(found) or not isinstance(found.get("$ref"), str):
+            return True
+        ref = found["$ref"]
+    return False

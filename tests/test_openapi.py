@@ -374,7 +374,7 @@ def test_wrong_data_is_refused(component: str, value: Any) -> None:
 
 def test_the_reference_links_to_places_that_exist() -> None:
     """Each link within REFERENCE.md leads to one heading, and each field has a row."""
-    from scripts._reference import anchor
+    from scripts._reference_tables import anchor
 
     page = (ROOT / Path("openapi/REFERENCE.md")).read_text("utf-8")
     headings = [anchor(line.lstrip("# ")) for line in page.splitlines() if line.startswith("#")]

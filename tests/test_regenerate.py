@@ -396,7 +396,8 @@ def test_the_reference_shows_what_is_deprecated_and_the_headers_of_a_response() 
 def test_a_component_that_the_wrapper_uses_keeps_its_name() -> None:
     """Renaming it everywhere makes a valid contract, which the wrapper cannot read."""
     renamed = json.loads(json.dumps(document()).replace('schemas/AgentConfig"', 'schemas/BotConfig"'))
-    renamed["components"]["schemas"]["BotConfig"] = renamed["components"]["schemas"].pop("AgentConfig")
+    config = renamed["components"]["schemas"].pop("AgentConfig")
+    renamed["components"]["schemas"]["BotConfig"] = config | {"title": "BotConfig"}
     [line] = _supported.problems(renamed)
     assert "AgentConfig is missing" in line
 
