@@ -132,7 +132,8 @@ class _Page:
             example = str(parameter.get("example", parameter["name"].upper()))
             path = path.replace(f"{{{parameter['name']}}}", example)
         url = shlex.quote(self.document["servers"][0]["url"] + path)
-        parts = [f"curl -N -X {method} {url}", '-H "authorization: $MILLIS_API_KEY"']
+        # The key is passed on stdin, because every user of a machine can read the arguments of its processes.
+        parts = [f'echo "authorization: $MILLIS_API_KEY" | curl -N -X {method} {url}', "-H @-"]
         body = resolve(self.document, operation.get("requestBody", {})).get("content", {})
         for media, content in body.items():
             for example in list(content.get("examples", {}).values())[:1]:

@@ -43,10 +43,7 @@ CONVERTED = ("date", "date-time", "time", "uuid", "binary", "byte")
 
 # The wrapper uses these components by name.
 NAMED = (
-    "AgentConfig",
-    "AgentConfigOverride",
-    "ChatCompletionRequest",
-    "ChatCompletionChunk",
+    *("AgentConfig", "AgentConfigOverride", "ChatCompletionRequest", "ChatCompletionChunk"),
     "DuplicateAgentResponse",
 )
 KEY_HEADER = "authorization"
@@ -146,9 +143,11 @@ def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
             )
         if "array" in schema.get("type", ()) and "items" not in schema:
             yield f"{path}: needs items; write {{}} if any value is valid"
-        kinds = {type(value) for value in schema.get("enum", ())}
-        if kinds and kinds not in ({str}, {int}):
+        values: list[object] = schema.get("enum", [])
+        if values and {type(value) for value in values} not in ({str}, {int}):
             yield f"{path}: the values of an enum must be all strings or all integers"
+        if "default" in schema and "const" not in schema:
+            yield f"{path}: default is not supported, since every client would send it; use x-service-default"
         if is_object(schema.get("const")):
             yield f"{path}: an object as const is not supported; state it in the description"
         if not re.fullmatch(r"components\.schemas\.\w+", path):
@@ -248,6 +247,8 @@ def _in_parameter(parameter: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} needs a schema; content is not supported"
     if name in ARGUMENTS:
         yield f"{name} has the name of another argument of the generated function; rename it"
+    if parameter["in"] == "cookie":
+        yield f"{name}: a parameter in a cookie is not supported"
     if parameter["in"] == "header" and name.lower() in ("accept", "content-type", KEY_HEADER):
         yield f"{name} is not supported, because the clients set this header"
     if parameter.get("style", "form") not in ("form", "simple") or parameter.get("explode") is False:
