@@ -218,6 +218,8 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
         raise ConfigurationError(
             f"{source}: must not contain a user name or password; pass api_key= or set MILLIS_API_KEY"
         )
+    if "?" in url or "#" in url:  # For the same reason, it does not show a query.
+        raise ConfigurationError(f"{example}, without a query or a fragment")
     url = url.strip()
     if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
         raise ConfigurationError(

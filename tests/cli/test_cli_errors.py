@@ -67,11 +67,14 @@ def test_usage_errors_refer_to_the_help(cli: Cli, arguments: list[str], end: str
     assert ". " not in ran.error
 
 
-def test_credentials_in_the_base_url_are_rejected(cli: Cli) -> None:
-    """The message names the environment variables and does not show the password."""
-    ran = cli.asking("https://ada:s3cret@example.com")("chat", AGENT, "Hello")
+@pytest.mark.parametrize(
+    "url", ["https://ada:s3cret@example.com", "https://example.com?key=s3cret", "https://example.com/#s3cret"]
+)
+def test_secrets_in_the_base_url_are_rejected_and_not_shown(cli: Cli, url: str) -> None:
+    """The message names the environment variable."""
+    ran = cli.asking(url)("chat", AGENT, "Hello")
     assert ran.code == 2
-    assert "MILLIS_API_KEY" in ran.error
+    assert "MILLIS_BASE_URL" in ran.error
     assert "api_key" not in ran.error
     assert "s3cret" not in ran.error
 
