@@ -1,4 +1,4 @@
-"""What strangers get: the wheel, in fresh environments, without the sources. Needs a package index."""
+"""The wheel works in fresh environments without the sources. These tests need a package index."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def mock_url() -> Iterator[str]:
         yield mock.url
 
 
-def test_the_wheel_holds_both_packages_the_contract_and_the_licence_and_no_more(wheel: Path) -> None:
-    """Whoever installs it gets the library, its types and its contract; tests and scripts stay at home."""
+def test_the_wheel_contains_both_packages_the_contract_and_the_license(wheel: Path) -> None:
+    """The wheel contains the library, its types and the contract, but neither tests nor scripts."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"millis_wrapper/py.typed", "millis_api/py.typed"} <= names
     assert {"millis_api/contract/millis.yaml", "millis_api/contract/millis.json"} <= names
@@ -76,13 +76,13 @@ def test_the_wheel_holds_both_packages_the_contract_and_the_licence_and_no_more(
 
 
 def test_the_wheel_streams_a_reply_without_extras(wheel: Path, mock_url: str, tmp_path: Path) -> None:
-    """The run-time dependencies that are named are all that is needed."""
+    """The declared dependencies are enough."""
     python = _environment(tmp_path, str(wheel))
     assert _streamed(python, mock_url, tmp_path) == "HelloHello"
 
 
 def test_the_lowest_allowed_versions_stream_a_reply(wheel: Path, mock_url: str, tmp_path: Path) -> None:
-    """The lower bounds of the dependencies are true."""
+    """The wheel works with the lowest version of each dependency."""
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     lowest = [requirement.split(",")[0].replace(">=", "==") for requirement in requirements]
     assert len(lowest) == 4, "each bound is of the form name>=version"
@@ -91,7 +91,7 @@ def test_the_lowest_allowed_versions_stream_a_reply(wheel: Path, mock_url: str, 
 
 
 def test_a_users_test_of_ten_lines_passes_with_the_mock_extra_alone(wheel: Path, tmp_path: Path) -> None:
-    """millis-wrapper[mock] and pytest are all that a user's test needs; the plugin is found by itself."""
+    """A user's test needs only millis-wrapper[mock] and pytest, which finds the plugin."""
     python = _environment(tmp_path, f"{wheel}[mock]", "pytest")
     (tmp_path / "test_mine.py").write_text(TEN_LINES)
     result = _run(str(python), "-I", "-m", "pytest", "-q", "-W", "error", "test_mine.py", cwd=tmp_path)
