@@ -1,4 +1,4 @@
-"""What both clients take of httpx: requests, authentication, time limits, and the reading of a body."""
+"""Requests, authentication and read timeouts on httpx, for both clients. No I/O."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ from .retry import Attempts, Operation, RetryPolicy
 
 log = logging.getLogger("millis_wrapper")
 
-DRAIN_BYTES = 64 * 1024  # read after [DONE], so that the connection can be used again,
-DRAIN_SECONDS = 1.0  # and for how long
-FINISH_SECONDS = 3.0  # how long [DONE] is waited for after a finish_reason
+# Limits for reading on after [DONE], so that the connection can be reused.
+DRAIN_BYTES = 64 * 1024
+DRAIN_SECONDS = 1.0
+FINISH_SECONDS = 3.0  # maximum wait for [DONE] after a finish reason
 
 
 class KeyAuth(httpx.Auth):
-    """Puts the key into the request when it goes out, and takes it out right after.
-
-    So it is in no header dict, no frame and no repr before or later.
-    """
+    """Adds the key to a request while it is sent, so that no repr or traceback shows it before or later."""
 
     def __init__(self, key: Secret) -> None:
         self._key = key
@@ -41,26 +39,26 @@ class KeyAuth(httpx.Auth):
         try:
             yield request
         finally:
-            # The request lives on in the response and in exceptions; the key does not.
-            with suppress(KeyError):  # a hook of the caller's has taken it out
+            # The response and exceptions keep the request, but not the key.
+            with suppress(KeyError):  # an event hook of the caller has removed it
                 del request.headers["authorization"]
 
 
-# Reading an address takes longer than the rest of a request, and there are few.
+# Parsing a URL takes longer than building the rest of a request, and there are few URLs.
 _url = lru_cache(maxsize=64)(httpx.URL)
 
 
 def request_headers(options: Options, operation: Operation, *, is_own: bool) -> httpx.Headers:
-    """Return the headers of each request of `operation`, but for those that follow from its body.
+    """Return the headers of every request of `operation`, except those that depend on its body.
 
     Args:
-        options: host and headers.
-        operation: what is asked for.
-        is_own: whether the httpx client is our own; a caller's sets Host by itself.
+        options: The host and the headers.
+        operation: The operation.
+        is_own: Whether the library created the httpx client. A custom client sets Host by itself.
     """
     headers = httpx.Headers({"Host": _url(options.base_url).netloc.decode("ascii")} if is_own else None)
     headers["accept"] = "text/event-stream" if operation == "chat" else "application/json"
-    # Compression would hold back what a stream has to hand on, and lets a small answer grow large.
+    # Compression would delay the events of a stream, and a small response could unpack to a huge one.
     headers["accept-encoding"] = "identity"
     headers["user-agent"] = f"millis-wrapper/{__version__}"
     if operation == "chat":
@@ -78,14 +76,14 @@ def build_request(
     deadline: Deadline,
     trace: Callable[..., Any],
 ) -> httpx.Request:
-    """Return the httpx request for `prepared`, with time limits of its own whatever the client's are.
+    """Return the httpx request for `prepared`, with the timeouts of `deadline`.
 
     Args:
-        lent: the caller's client, which adds what it has; None for our own.
-        url: of the host.
-        headers: of this operation, from `request_headers`.
-        prepared: what to send.
-        deadline: of the answer.
+        lent: The caller's own client, which adds its headers; otherwise None.
+        url: The URL of the host.
+        headers: The headers of this operation, from `request_headers`.
+        prepared: The request.
+        deadline: The deadline of the response.
         trace: httpcore's `trace` extension.
     """
     timeout = deadline.timeout
@@ -101,11 +99,11 @@ def build_request(
     method, full_url, content = prepared.method, _url(url + prepared.path), prepared.content or b""
     if lent is not None:
         request = lent.build_request(method, full_url, content=prepared.content, extensions=extensions)
-        # One by one: handed to build_request, they are looked for, found and merged in three times the time.
+        # As arguments of build_request, the headers would take three times as long to merge.
         for name, value in headers.items():
             request.headers[name] = value
         return request
-    # With stream=, httpx looks for no headers to add, which would take longer than all else here.
+    # With stream=, httpx does not look for headers to add, which would take longer than everything else here.
     body = httpx.ByteStream(content)
     request = httpx.Request(method, full_url, headers=headers, stream=body, extensions=extensions)
     request.headers["Content-Length"] = str(len(content))
@@ -114,17 +112,17 @@ def build_request(
 
 
 def ensure_open(closed: bool) -> None:
-    """Raise ConfigurationError for a client that was closed; httpx would raise a RuntimeError."""
+    """Raise ConfigurationError for a closed client; httpx would raise a RuntimeError."""
     if closed:
-        raise ConfigurationError("the client is closed: make a new one, or close it later")
+        raise ConfigurationError("the client is closed; create a new one")
 
 
 def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
-    """Change over from the wait for the answer's head to the waits between the pieces of its body."""
+    """Start the timeouts of the response body, and redact the key from the reason phrase."""
     deadline.start_body()
-    # What follows is not looked at, and httpcore would report each step of it.
+    # httpcore would report every further read, which nobody looks at.
     response.request.extensions.pop("trace", None)
-    # A response shows the server's words for its status, which may echo the key.
+    # The repr of a response shows the reason phrase, which may echo the key.
     reason = response.extensions.get("reason_phrase")
     if isinstance(reason, bytes):
         response.extensions["reason_phrase"] = key.redact(reason)
@@ -150,10 +148,9 @@ def is_gzip(response: httpx.Response) -> bool:
 
 
 def own_network(response: httpx.Response) -> Any:
-    """Return the network stream that serves this answer alone, or None.
+    """Return the network stream that only this response uses, or None.
 
-    Over HTTP/2 others use it at the same time, and leaving one of them costs nothing; a transport for tests
-    has none.
+    Over HTTP/2, other responses share the network stream. A transport for tests does not have one.
     """
     return None if response.http_version == "HTTP/2" else response.extensions.get("network_stream")
 
@@ -210,24 +207,24 @@ def _seconds_for_read(deadline: Deadline) -> float | None:
 
 
 class Trace:
-    """Notes how far the sending of one request got, from httpcore's `trace` extension. No I/O.
+    """Notes how far one request got, from httpcore's `trace` extension.
 
     Args:
-        deadline: of the response; the wait for its headers begins when the request has gone out.
+        deadline: The deadline of the response. The wait for its headers starts once the request was sent.
     """
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self.is_used = False
         self.request_began = False
-        """Whether the writing of the request itself began; the CONNECT to a proxy does not count."""
+        """Whether the client began to send the request itself. A CONNECT to a proxy does not count."""
         self.peer: str | None = None
-        """The host and port that was connected to: the service's, or a proxy's."""
+        """The host and port of the connection: those of the service, or of a proxy."""
         self.network: Any = None
-        """httpcore's network stream, where one was opened for this request."""
+        """httpcore's network stream, if this request opened one."""
 
     def note(self, event: str, info: dict[str, Any]) -> None:
-        """Take note of one event of httpcore."""
+        """Note one event of httpcore."""
         step = event.partition(".")[2]
         if step == "receive_response_headers.started":
             if self.request_began:
@@ -246,13 +243,13 @@ class Trace:
 
 
 class EndMarks:
-    """What one client knows about the end of its host's replies.
+    """Whether the replies of a host end with an end mark: `[DONE]` or a finish reason.
 
-    Gateways can end a reply that was cut off properly. But once a host has ended one reply with `[DONE]` or a
-    finish reason, a reply without either was cut off.
+    A gateway can close a connection normally although the reply was cut off. Once a host has sent an end
+    mark, a reply without one counts as cut off.
 
     Args:
-        required: the client's `require_end`.
+        required: The client's `require_end`.
     """
 
     def __init__(self, required: bool | None) -> None:
@@ -284,7 +281,7 @@ class EndMarks:
 def log_attempt(
     prepared: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError
 ) -> None:
-    """Write the one DEBUG line of an attempt: no body, no header, no key."""
+    """Log one DEBUG line for an attempt, without body, headers and key."""
     if log.isEnabledFor(logging.DEBUG):
         result = (
             outcome if isinstance(outcome, int) else getattr(outcome, "status_code", type(outcome).__name__)

@@ -1,4 +1,4 @@
-"""A response body that is read whole, and gzip, within bounds. No I/O."""
+"""Response bodies that are read completely, and gzip, within limits. No I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import httpx
 from ._deadline import Deadline
 from ._json import NOT_JSON, read_json
 
-MAX_BODY_BYTES = 16 * 1024 * 1024  # of an answer that is read whole
-MAX_ERROR_BODY_BYTES = 64 * 1024  # of an error's body; the rest is left unread
-PART_BYTES = 64 * 1024  # unpacked at once of a compressed body
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_ERROR_BODY_BYTES = 64 * 1024  # the rest of an error body is not read
+PART_BYTES = 64 * 1024  # maximum size of one part of an unpacked body
 
 
 class Gunzip:
@@ -49,7 +49,7 @@ class Gunzip:
 
 
 class Body:
-    """An answer that is read whole, or up to `limit` bytes of it."""
+    """A response body that is read completely, up to `limit` bytes."""
 
     def __init__(self, limit: int, deadline: Deadline) -> None:
         self.data = bytearray()
@@ -58,14 +58,14 @@ class Body:
 
     @property
     def is_json(self) -> bool:
-        """Whether it can be read as JSON, and so came whole: JSON that is cut cannot."""
-        return read_json(bytes(self.data)) is not NOT_JSON
+        """Whether the body is valid JSON, and therefore complete."""
+        return read_json(bytes(self.data), deep_as_text=True) is not NOT_JSON
 
     def add(self, piece: bytes) -> bool:
-        """Take a piece; return whether more is wanted."""
+        """Add a chunk; return whether the body has room for more."""
         self.data += piece[: self._limit - len(self.data)]
         if self.deadline.total_is_over:
-            # A copy that was made is not lost to a late last piece.
+            # The id of a copy must not be lost because the last chunk came late.
             if not self.is_json:
                 self.deadline.restart_idle()
             return False

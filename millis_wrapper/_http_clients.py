@@ -1,4 +1,4 @@
-"""The httpx clients that the library creates: certificates, proxies and limits from the environment."""
+"""The httpx clients that the library creates: their proxy, certificates and limits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .options import HOSTS, Options
 
 
 class _NoCookies(CookieJar):
-    """A cookie jar that stays empty: nothing here uses cookies, and looking for them takes time."""
+    """A cookie jar that stays empty; the library does not use cookies, and extracting them takes time."""
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Ignore the cookies of a response."""
 
 
 class ClientArguments(TypedDict):
-    """The arguments of an httpx client that the library makes, except its proxy."""
+    """The arguments of an httpx client that the library creates, except its proxy."""
 
     cookies: CookieJar
     limits: httpx.Limits
@@ -42,8 +42,8 @@ def own_client(create: Callable[[], _Client]) -> _Client:
     """Return the httpx client that `create` makes from the environment.
 
     Raises:
-        ConfigurationError: The environment's proxy or certificates cannot be used. httpx's own message is not
-            shown: it may quote the address of a proxy, and with it a password.
+        ConfigurationError: A proxy or certificate variable is invalid. The message does not contain the one
+            of httpx, which may quote the URL of a proxy and its password.
     """
     try:
         return create()
@@ -58,14 +58,14 @@ def own_client(create: Callable[[], _Client]) -> _Client:
 
 
 def client_arguments(options: Options) -> ClientArguments:
-    """Return the arguments of an httpx client that the library makes, except its proxy."""
+    """Return the arguments of an httpx client that the library creates, except its proxy."""
     return {
         "cookies": _NoCookies(),
-        # httpx's own limit of 100 connections would let the pool timeout strike at a busy moment.
+        # With httpx's default of 100 connections, the pool timeout could pass when the client is busy.
         "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        # The proxy is chosen below, the same for each engine.
+        # `environment_proxy` chooses the proxy, for both engines.
         "trust_env": False,
-        # Loading the certificates takes longer than a call to this machine. Without any, no TLS is trusted.
+        # Loading certificates takes longer than a call to this machine. Without them, no server is trusted.
         "verify": httpx.create_ssl_context()
         if options.base_url.startswith("https:")
         else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -73,9 +73,9 @@ def client_arguments(options: Options) -> ClientArguments:
 
 
 def environment_proxy(options: Options) -> httpx.Proxy | None:
-    """Return the proxy that the environment names for the service, if any.
+    """Return the proxy for the service from the environment, or None.
 
-    A loopback host is never reached through a proxy, because the key goes there unencrypted.
+    No proxy is used for a loopback host, because the key is sent there unencrypted.
     """
     url = urlsplit(options.base_url)
     if options.on_loopback or proxy_bypass(url.netloc):
@@ -88,7 +88,7 @@ def environment_proxy(options: Options) -> httpx.Proxy | None:
 
 
 def ensure_valid_host(base_url: str) -> None:
-    """Raise ConfigurationError for a host that httpx or the resolver could not use."""
+    """Raise ConfigurationError for a host that httpx or the resolver does not accept."""
     try:
         httpx.URL(base_url).host.encode("idna")
     except (httpx.InvalidURL, UnicodeError) as error:

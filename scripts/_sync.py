@@ -30,8 +30,8 @@ SUBSTITUTIONS = [
     (r' \| Literal\["aiohttp"\]|Literal\["aiohttp"\] \| ', ""),
     (r'(?m)^            Or "aiohttp"(?:.*\n)+?(?=        headers:)', ""),
     (
-        r'None or "aiohttp": the client makes one, on that engine, at\n *the',
-        "None: the client makes one at the",
+        r'None or "aiohttp": the first request creates one for that\n *engine\.',
+        "None: the first request creates one.",
     ),
     (r"`async with`", "`with`"),
     (r"\basync (with|for|def) ", r"\1 "),

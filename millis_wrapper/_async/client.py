@@ -1,4 +1,4 @@
-"""The client: arguments in, replies and copies out."""
+"""The client: `AsyncMillis` and its `chat`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def ensure_accepted(config: Config) -> None:
 
 
 class AsyncChat:
-    """Talking to an agent by text: `millis.chat`."""
+    """Chat with an agent by text: `millis.chat`."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -73,26 +73,27 @@ class AsyncChat:
         end_of_session: bool = False,
         timeout: float | Timeout | None = None,
     ) -> AsyncChatStream:
-        """Send `messages` to an agent, and stream its reply.
+        """Send `messages` to an agent and stream the reply.
 
-        Nothing is sent before the stream is opened or read.
+        The request is sent when the stream is opened or read.
 
         Args:
-            messages: a str (the user's message), or the whole history as a list of dicts or generated
-                message models; the service keeps none.
-            agent_id: the id of a saved agent.
-            agent_config: a config (dict or generated model) of its own or, beside an `agent_id`, what to
-                override of the saved one (probably by whole top-level keys). Only what is in it is sent.
-            metadata: values for the `{name}` placeholders of prompt and messages.
-            include_metadata_in_prompt: whether the agent is shown the metadata.
-            end_of_session: whether this is the last turn.
-            timeout: seconds for each wait, or a Timeout; None means the client's.
+            messages: The user's message as a str, or the whole history as a list of dicts or generated
+                message models. The service does not keep a history.
+            agent_id: The ID of a saved agent.
+            agent_config: A config, as a dict or generated model. Together with `agent_id`, it overrides the
+                config of the saved agent, assumed to be by whole top-level keys. Only keys that are set
+                are sent.
+            metadata: Values for the `{name}` placeholders in the prompt and the messages.
+            include_metadata_in_prompt: Whether the service shows the metadata to the agent.
+            end_of_session: Whether this is the last turn of the session.
+            timeout: Seconds for each wait, or a Timeout. The default is the client's timeout.
 
         Raises:
-            ConfigurationError: an argument cannot be right; nothing was sent.
+            ConfigurationError: An argument is invalid; nothing was sent.
 
         Warns:
-            UnknownFieldWarning: the contract does not know a config key.
+            UnknownFieldWarning: The config has an unknown key.
         """
         if agent_config is not None and self._transport.options.strict:
             ensure_accepted(agent_config)
@@ -120,23 +121,23 @@ class AsyncChat:
         end_of_session: bool = False,
         timeout: float | Timeout | None = None,
     ) -> ChatReply:
-        """Send `messages` to an agent, and return its whole reply.
+        """Send `messages` to an agent and return the complete reply.
 
         Args:
-            messages: a str (the user's message), or the whole history; as in `stream`.
-            agent_id: the id of a saved agent.
-            agent_config: a config of its own, or what to override of the saved one.
-            metadata: values for the `{name}` placeholders of prompt and messages.
-            include_metadata_in_prompt: whether the agent is shown the metadata.
-            end_of_session: whether this is the last turn.
-            timeout: seconds for each wait, or a Timeout; None means the client's.
+            messages: The user's message as a str, or the whole history, as in `stream`.
+            agent_id: The ID of a saved agent.
+            agent_config: A config, or keys that override the config of the saved agent.
+            metadata: Values for the `{name}` placeholders in the prompt and the messages.
+            include_metadata_in_prompt: Whether the service shows the metadata to the agent.
+            end_of_session: Whether this is the last turn of the session.
+            timeout: Seconds for each wait, or a Timeout. The default is the client's timeout.
 
         Raises:
-            ConfigurationError: an argument cannot be right; nothing was sent.
-            APIStatusError: the service answered with an error status.
-            APIConnectionError: there was no answer.
-            StreamError: the reply is not whole; `.reply` holds what had come.
-            UnexpectedResponseError: the answer was not a stream of events.
+            ConfigurationError: An argument is invalid; nothing was sent.
+            APIStatusError: The service returned an error status.
+            APIConnectionError: No response arrived.
+            StreamError: The reply is incomplete; `.reply` holds the received part.
+            UnexpectedResponseError: The response is not an event stream.
         """
         async with self.stream(
             messages,
@@ -158,17 +159,17 @@ class AsyncChat:
         include_metadata_in_prompt: bool | None = None,
         timeout: float | Timeout | None = None,
     ) -> AsyncConversation:
-        """Begin a conversation, which keeps the history and sends it whole with each turn.
+        """Return a conversation, which keeps the history and sends all of it with each turn.
 
         Args:
-            agent_id: the id of a saved agent.
-            agent_config: a config of its own, or what to override of the saved one.
-            metadata: values for the `{name}` placeholders of prompt and messages.
-            include_metadata_in_prompt: whether the agent is shown the metadata.
-            timeout: seconds for each wait of each turn, or a Timeout; None means the client's.
+            agent_id: The ID of a saved agent.
+            agent_config: A config, or keys that override the config of the saved agent.
+            metadata: Values for the `{name}` placeholders in the prompt and the messages.
+            include_metadata_in_prompt: Whether the service shows the metadata to the agent.
+            timeout: Seconds for each wait of a turn, or a Timeout. The default is the client's timeout.
 
         Raises:
-            ConfigurationError: an argument cannot be right.
+            ConfigurationError: An argument is invalid.
         """
         if agent_config is not None and self._transport.options.strict:
             ensure_accepted(agent_config)
@@ -185,30 +186,29 @@ class AsyncChat:
 class AsyncMillis:
     """The client of the Millis AI service.
 
-    May be shared by threads and event loops. Close it with `aclose()`, or use it in `async with`.
+    It can be shared by threads and event loops. Close it with `aclose()`, or use it in `async with`.
 
     Args:
-        api_key: your private key; without it, MILLIS_API_KEY.
+        api_key: Your private key. The default is the environment variable MILLIS_API_KEY.
         region: "us" or "eu".
-        base_url: the address of the host, in place of a region; without both, MILLIS_BASE_URL, else the US.
-        timeout: seconds for each wait, or a Timeout; None means Timeout(), never "for ever".
-        max_retries: how often to send again where that is safe, or a RetryPolicy.
-        http_client: an httpx.AsyncClient of your own (proxy, transport). It is used as it is, you close it,
-            and what httpx does not give back of its connections after cancelled calls, it does not give
-            back. It belongs to the process that made the client: after a fork, make a new one. For many
-            connections, `httpx.Limits(max_connections=1000, max_keepalive_connections=100)` works well; with
-            thousands kept idle, httpx takes 15 ms for each request.
-            Or "aiohttp" (extra `aiohttp`, on asyncio only): a client of our own on aiohttp's engine, of which
-            each of many streams at once costs a third.
-        headers: headers to send with each request, on top of ours.
-        allow_http: whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
-        strict: whether a call raises ConfigurationError for a config that has an unknown key or that
-            the service would refuse, after every check that can be made locally (extra `contract`).
-        require_end: whether a reply that ends without `[DONE]` and finish_reason counts as cut. None: from
-            the moment on that this client has seen one reply end with such a mark.
+        base_url: The URL of the host, instead of a region. The default is MILLIS_BASE_URL, then the US host.
+        timeout: Seconds for each wait, or a Timeout. None means `Timeout()`; it does not turn timeouts off.
+        max_retries: Maximum number of retries, or a RetryPolicy. Only safe retries are made.
+        http_client: Your own httpx.AsyncClient, for a proxy or another transport. The library never closes
+            it. It belongs to the process that created it: after a fork, create a new one. For many
+            connections, use `httpx.Limits(max_connections=1000, max_keepalive_connections=100)`; with
+            thousands of idle connections, httpx needs 15 ms for each request.
+            Or "aiohttp" (extra `aiohttp`, asyncio only), to send requests with aiohttp instead of httpx. With
+            many streams at once, each stream takes a third of the processor time.
+        headers: Additional headers for every request.
+        allow_http: Whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
+        strict: Whether to run every local check of a config and raise ConfigurationError for a config with
+            an unknown key or one that the service would refuse (extra `contract`).
+        require_end: Whether a reply without `[DONE]` and finish_reason counts as cut off. None means: once
+            this client has received a reply with either of them.
 
     Raises:
-        ConfigurationError: an argument or a variable is wrong; the message names it and says what to do.
+        ConfigurationError: An argument or environment variable is invalid.
 
     Examples:
         >>> async def main():
@@ -268,32 +268,30 @@ class AsyncMillis:
 
     @property
     def base_url(self) -> str:
-        """The address that requests go to."""
+        """The URL of the host that receives the requests."""
         return self._transport.options.base_url
 
     @property
     def timeout(self) -> Timeout:
-        """The time limits of calls that set none of their own."""
+        """The timeouts of calls that do not set their own."""
         return self._transport.timeout
 
     @property
     def closed(self) -> bool:
-        """Whether the client was closed."""
+        """Whether the client is closed."""
         return self._transport.is_closed
 
     def __repr__(self) -> str:
         transport: AsyncTransport | None = getattr(self, "_transport", None)
-        if transport is None:  # its construction failed, and a traceback shows it
+        if transport is None:  # __init__ failed, and a traceback shows the object
             return f"<{type(self).__name__}, not constructed>"
         return f"{type(self).__name__}({self.base_url!r}, api_key={transport.options.key!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} is not pickled or copied: make a new client in the other process or place"
-        )
+        raise TypeError(f"{type(self).__name__}: cannot be pickled or copied; create a new client instead")
 
     async def close(self) -> None:
-        """Close the client's connections; those of an httpx client that was handed in stay open."""
+        """Close the connections of the client. Your own httpx client stays open."""
         await self._transport.close()
 
     aclose = close

@@ -1,6 +1,6 @@
-"""What differs between asynchronous and synchronous code; `_sync/io.py` has the same names.
+"""The differences between asynchronous and synchronous code; `_sync/io.py` has the same names.
 
-Both are written by hand; every other module of `_sync` is made from the one here.
+Both files are written by hand. All other modules of `_sync` are generated from `_async`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ sleep = anyio.sleep
 
 
 def ensure_http_client(http_client: object) -> None:
-    """Raise ConfigurationError for what cannot be an `http_client`."""
+    """Raise ConfigurationError unless `http_client` is valid."""
     if http_client == "aiohttp":
         if find_spec("aiohttp") is None:
             raise missing_extra('http_client="aiohttp"', "aiohttp", "aiohttp")
@@ -41,7 +41,7 @@ def ensure_http_client(http_client: object) -> None:
 
 @delays_fork
 def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.AsyncClient:
-    """Return an httpx client of our own, on httpx's engine or another one."""
+    """Return a new httpx client that uses httpx's own transport, or aiohttp."""
     if engine is not None:
         try:
             asyncio.get_running_loop()
@@ -63,30 +63,27 @@ def _new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.As
 
 
 class Loop:
-    """Stands for an event loop, since a connection belongs to the loop that opened it.
-
-    asyncio and trio have no type in common.
-    """
+    """An event loop, on asyncio or trio. A connection belongs to the event loop that opened it."""
 
     def __init__(self) -> None:
         self._asyncio: ReferenceType[asyncio.AbstractEventLoop] | None = None
-        with suppress(RuntimeError):  # trio: no client holds on to its loop there
+        with suppress(RuntimeError):  # on trio, no client keeps its event loop in memory
             self._asyncio = ref(asyncio.get_running_loop())
 
     @property
     def is_closed(self) -> bool:
-        """Whether the loop is gone, and with it the connections that it opened."""
+        """Whether the event loop, and with it every connection that it opened, has ended."""
         loop = self._asyncio() if self._asyncio is not None else None
         return loop is not None and loop.is_closed()
 
     def call_soon(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Call `function` in a task of its own, from any thread; do nothing if no loop runs any more."""
+        """Call `function` in a new task, from any thread; do nothing if the event loop does not run."""
         loop = self._asyncio() if self._asyncio is not None else None
         if loop is None or not loop.is_running():
             return
 
         def start() -> None:
-            # asyncio itself holds on to tasks only weakly.
+            # asyncio keeps only weak references to tasks.
             task = asyncio.ensure_future(function())
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
@@ -99,7 +96,7 @@ _loop: RunVar[Loop] = RunVar("millis_wrapper.loop")
 
 
 def this_loop() -> Loop:
-    """Return what stands for the running event loop."""
+    """Return the running event loop."""
     loop = _loop.get(None)
     if loop is None:
         loop = Loop()
@@ -111,19 +108,19 @@ class Trace(_http.Trace):
     """httpcore's `trace` extension, which is awaited in async code."""
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Take note of one event of httpcore."""
+        """Note one event of httpcore."""
         self.note(event, info)
 
 
 def next_chunk(
     chunks: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
 ) -> Awaitable[bytes | None]:
-    """Return what waits for the next chunk of a body, and gives None at its end.
+    """Return an awaitable for the next chunk of a body; it returns None at the end.
 
-    Not a coroutine itself: there would be one for each chunk, and one in the memory of each stream.
+    This is no coroutine function, because each waiting stream would hold one coroutine more.
 
     Raises:
-        TimeoutError: when awaited; a limit has passed that the transport does not hold by itself.
+        TimeoutError: When awaited: a timeout passed that the transport does not enforce.
     """
     chunk = anext(chunks, None)
     if "network_stream" in response.extensions or not deadline.is_tight:
@@ -162,11 +159,11 @@ async def apart(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
 
 
 async def close_response(response: httpx.Response, *, is_own: bool) -> None:
-    """Close an answer; a cancelled task has to give its connection back all the same.
+    """Close a response, also in a canceled task.
 
     Args:
-        response: the answer.
-        is_own: whether it came through an httpx client of our own, whose engines shield their closing.
+        response: The response.
+        is_own: Whether the library created the httpx client; its transports shield their closing.
     """
     if is_own:
         await response.aclose()
@@ -176,19 +173,19 @@ async def close_response(response: httpx.Response, *, is_own: bool) -> None:
 
 
 async def close_network(network: Any) -> None:
-    """Close httpcore's network stream, also in a cancelled task."""
+    """Close httpcore's network stream, also in a canceled task."""
     with anyio.CancelScope(shield=True), suppress(Exception):  # another failure is being reported
         await network.aclose()
 
 
 async def close_client(client: httpx.AsyncClient) -> None:
-    """Close an httpx client, also in a cancelled task."""
+    """Close an httpx client, also in a canceled task."""
     with anyio.CancelScope(shield=True):
         await client.aclose()
 
 
 def may_have_interrupted_closing() -> bool:
-    """Return whether the task was cancelled a second time, for which httpcore's closing does not wait."""
+    """Return whether the task was canceled twice; the second cancel interrupts the closing in httpcore."""
     try:
         task = asyncio.current_task()
     except RuntimeError:  # trio has no second cancel
@@ -197,4 +194,4 @@ def may_have_interrupted_closing() -> bool:
 
 
 def wake_reader(response: httpx.Response) -> None:
-    """Do nothing: closing an answer wakes the task that reads it."""
+    """Do nothing, because closing a response wakes the task that reads it."""

@@ -102,8 +102,7 @@ class AsyncOpenResponse:
     def next_chunk(self) -> Awaitable[bytes | None]:
         """Return the next chunk of the body; None at its end.
 
-        It is not a coroutine function: that would be one coroutine more for each chunk, and for each stream
-        that waits.
+        This is no coroutine function, because each waiting stream would hold one coroutine more.
 
         Raises:
             Exception: The transport failed, or a timeout passed.

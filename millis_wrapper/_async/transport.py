@@ -1,4 +1,4 @@
-"""Sends requests: once, or again where that is safe."""
+"""Sends requests, and retries them if that is safe."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .response import AsyncOpenResponse, Pool
 
 
 class AsyncTransport:
-    """Sends requests, again where that is safe; the only place that does.
+    """Sends all requests of a client, and retries them if that is safe.
 
     Args:
-        options: where to, with which key and headers.
-        timeout: the time limits where a call sets none.
-        policy: when to send again.
-        http_client: the caller's httpx client; None or "aiohttp": the client makes one, on that engine, at
-            the first use.
-        sleep: waits for a number of seconds; for tests.
+        options: The host, the key and the headers.
+        timeout: The timeouts of calls that do not set their own.
+        policy: The maximum number of retries and their delays.
+        http_client: The caller's own httpx client. None or "aiohttp": the first request creates one for that
+            engine.
+        sleep: Function that waits for a number of seconds; replace it in tests.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class AsyncTransport:
             "chat": _http.request_headers(options, "chat", is_own=is_own),
             "duplicate": _http.request_headers(options, "duplicate", is_own=is_own),
         }
-        # After a fork, the child makes a pool of its own and never touches the parent's sockets.
+        # After a fork, the child process creates its own pool and does not touch the sockets of its parent.
         self._pools = WeakKeyDictionary[io.Loop, list[Pool]]()
         self._closed = False
         self._sleep = sleep
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the client is closed."""
         return self._closed
 
     def new_builder(self) -> ReplyBuilder:
@@ -77,15 +77,15 @@ class AsyncTransport:
     async def open(
         self, prepared: PreparedRequest, timeout: Timeout, builder: ReplyBuilder | None = None
     ) -> AsyncOpenResponse:
-        """Return the answer to a request, a success with its body unread.
+        """Send a request and return the successful response, with the body unread.
 
         Args:
-            prepared: the request.
-            timeout: its time limits.
-            builder: of the stream that is to read it; once that is over, the request is not sent again.
+            prepared: The request.
+            timeout: The timeouts of the request.
+            builder: The builder of the reply. Once the reply is over, the request is not retried.
 
         Raises:
-            MillisError: there was no answer, or one with an error status.
+            MillisError: No response arrived, or the service returned an error status.
         """
         attempts = Attempts(prepared.operation, self.policy)
         while True:
@@ -106,10 +106,10 @@ class AsyncTransport:
                 raise failure
 
     async def read(self, prepared: PreparedRequest, timeout: Timeout) -> tuple[bytes, dict[str, str]]:
-        """Return the body of a success, and the headers as errors show them.
+        """Send a request and return the body of the response, and the headers as errors show them.
 
         Raises:
-            MillisError: there was no answer, one with an error status, or one that broke off.
+            MillisError: No complete response arrived, or the service returned an error status.
         """
         answer = await self.open(prepared, timeout)
         body = _http_body.Body(_http_body.MAX_BODY_BYTES, answer.deadline)
@@ -119,7 +119,7 @@ class AsyncTransport:
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
-            # A copy that was made is not lost because only the answer's ending is.
+            # The id of a copy must not be lost because the connection broke after the complete JSON.
             if not body.is_json:
                 failure = _http_errors.reading_failure(error, self.options, prepared, body)
         finally:
@@ -136,7 +136,7 @@ class AsyncTransport:
                 await io.close_client(pool.client)
 
     def _pool(self) -> Pool:
-        """Return the caller's httpx client, or one for each event loop, made at its first use."""
+        """Return the pool of the caller's own httpx client, or the one of the running event loop."""
         if self._lent is not None:
             if self._lent.process != os.getpid():
                 raise _http_errors.foreign_process()
@@ -144,7 +144,7 @@ class AsyncTransport:
         loop = io.this_loop()
         pools = self._pools.get(loop)
         if pools is None:
-            # A client holds on to its loop: without this, each `asyncio.run` would leave one behind.
+            # A client keeps its event loop in memory, so each `asyncio.run` would leave one behind.
             for other in list(self._pools):
                 if other.is_closed:
                     self._pools.pop(other, None)
@@ -158,14 +158,14 @@ class AsyncTransport:
                 with suppress(ValueError):  # another thread has removed it
                     pools.remove(old)
         pools.append(new)
-        # Of two threads that get here at once, both use the pool of the first.
+        # If two threads get here at the same time, both use the first pool.
         return _usable(pools) or new
 
     def _enter_pool(self, call: object) -> Pool:
         while True:
             _http.ensure_open(self._closed)
             pool = self._pool()
-            # In this order: a retired pool that another thread closes meanwhile is replaced.
+            # `enter` comes first, because another thread may retire and close the pool in the meantime.
             if pool.enter(call):
                 if pool.client.is_closed:
                     pool.leave(call)
@@ -184,7 +184,7 @@ class AsyncTransport:
             request = _http.build_request(
                 None if pool.is_own else pool.client,
                 self.options.base_url,
-                self._headers[prepared.operation],  # no name: the frames of an error show what has one
+                self._headers[prepared.operation],  # not in a local variable, which a traceback would show
                 prepared,
                 deadline,
                 trace,
@@ -209,7 +209,7 @@ class AsyncTransport:
         finally:
             if not is_open:
                 pool.leave(deadline)
-        # Raised outside the `except`: httpx's error, whose frames hold the key, must not become its context.
+        # Raised outside the `except`, so that httpx's error, whose frames hold the key, is not its context.
         if isinstance(outcome, MillisError):
             raise outcome
         _http.begin_body(outcome, deadline, self.options.key)
@@ -239,7 +239,7 @@ class AsyncTransport:
         try:
             await answer.read(body)
         except Exception as error:
-            # The status is the message; a body that breaks off takes nothing from it.
+            # The status is known, so an incomplete body does not matter.
             if not _http_errors.is_transport_error(error):
                 raise
         finally:
@@ -259,6 +259,6 @@ def _usable(pools: list[Pool]) -> Pool | None:
 
 
 async def _close_unused(trace: io.Trace) -> None:
-    """Close a connection that was never ready for the request: httpcore forgets it in a handshake."""
+    """Close a connection that was never ready for the request; httpcore does not after a failed handshake."""
     if trace.network is not None and not trace.request_began:
         await io.close_network(trace.network)

@@ -19,25 +19,25 @@ class Agents:
         self._transport = transport
 
     def duplicate(self, agent_id: str, *, timeout: float | Timeout | None = None) -> DuplicatedAgent:
-        """Make a copy of an agent with its whole config, and return it.
+        """Duplicate an agent with its whole config and return the copy.
 
-        Each request that arrives makes a copy, so it is sent again only when it provably did not arrive, or
-        was refused with 429.
+        Every request that reaches the service creates a copy. The client therefore retries only if the
+        request provably did not reach the service, or the service refused it with 429.
 
         Args:
-            agent_id: the id of the agent to copy.
-            timeout: seconds for each wait, or a Timeout; None means the client's.
+            agent_id: The ID of the agent to duplicate.
+            timeout: Seconds for each wait, or a Timeout. The default is the client's timeout.
 
         Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
-            APIStatusError: the service answered with an error status (NotFoundError for an unknown agent).
-            APIConnectionError: there was no whole answer; `maybe_processed` says whether a copy may exist.
-            UnexpectedResponseError: the answer holds no id.
+            ConfigurationError: An argument is invalid; nothing was sent.
+            APIStatusError: The service returned an error status (NotFoundError for an unknown agent).
+            APIConnectionError: No complete response arrived; `maybe_processed` is True if a copy may exist.
+            UnexpectedResponseError: The response has no agent ID.
         """
         prepared = prepare_duplicate(agent_id)
         prepare_reading()
         timeout = as_timeout(timeout, self._transport.timeout)
-        # The body gets no name here: the frames of an error show what has one, and it may echo the key.
+        # The body may echo the key, so no local variable, which a traceback would show, holds it.
         return read_duplicated_agent(
             *self._transport.read(prepared, timeout), redact=self._transport.options.key.redact
         )

@@ -1,6 +1,6 @@
 # Generated from millis_wrapper/_async/conversation.py by scripts/regenerate: edit that file, not this one.
 
-"""A conversation: the history that the service does not keep, sent whole with each turn."""
+"""A conversation: keeps the history, because the service does not, and sends all of it with each turn."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 class _Turn(NamedTuple):
     message: bytes
     builder: ReplyBuilder
-    # Weak, so that a stream that nobody holds any more is closed, and its turn is over.
+    # A weak reference, so that a stream that the caller drops is closed, which ends its turn.
     stream: weakref.ref[ChatStream]
 
 
 class Conversation:
-    """A conversation with one agent; made by `millis.chat.conversation(...)`.
+    """A conversation with one agent, returned by `millis.chat.conversation(...)`.
 
-    Usable in `with`: leaving the block closes a stream that is still open, and sends nothing.
+    Leaving an `with` block closes a stream that is still open; it sends no request.
 
     Examples:
         >>> with millis.chat.conversation(agent_id="-OabCdEfGhIjKlMnOpQr") as talk:
@@ -49,23 +49,23 @@ class Conversation:
         self._transport = transport
         self._agent = agent
         self._timeout = timeout
-        # As JSON, so that no caller can change them, and a turn costs no more than joining them.
+        # As JSON, so that no caller can change them and a turn only has to join them.
         self._messages: list[bytes] = []
         self._left_early: set[int] = set()
-        # The latest turn, until its outcome is taken: one at most. Taking it out of the list is one step, so
-        # that two threads that ask at once do not take it twice.
+        # At most one turn, until its outcome is known. Removing it from the list is atomic, so that two
+        # threads cannot add it to the history twice.
         self._turns: list[_Turn] = []
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The history as it would be sent: a copy."""
+        """A copy of the history."""
         self._settle()
         messages: list[dict[str, Any]] = json.loads(b"[%s]" % b",".join(self._messages))
         return messages
 
     @property
     def left_early(self) -> tuple[int, ...]:
-        """The indexes in `messages` of replies that the caller left early, and that are not whole."""
+        """The indexes in `messages` of incomplete replies, which the caller stopped reading."""
         self._settle()
         return tuple(sorted(self._left_early))
 
@@ -73,11 +73,11 @@ class Conversation:
         """Replace the history.
 
         Args:
-            messages: the new history, a list of messages; an empty one begins anew.
+            messages: The new history, a list of messages. An empty list starts over.
 
         Raises:
-            ConfigurationError: the service would refuse the messages, a value cannot be written as JSON, or
-                a reply is still being read.
+            ConfigurationError: The messages are invalid or cannot be encoded as JSON, or a reply is still
+                being read.
         """
         self._ensure_no_turn()
         self._messages = write_messages(message_dicts(messages, may_be_empty=True))
@@ -86,19 +86,19 @@ class Conversation:
     def stream(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
     ) -> ChatStream:
-        """Send `text` as the user's next message, and stream the agent's reply.
+        """Send `text` as the user's next message and stream the agent's reply.
 
-        The turn is added to the history when the reply is whole. One that failed or was interrupted adds
-        nothing, so that it can be sent again; one that you leave early is kept as far as you read it, and
-        its index is in `left_early`.
+        A complete reply adds the turn to the history. A reply that failed or was interrupted adds nothing, so
+        the turn can be retried. If you stop reading early, the history keeps the part that you read, and
+        `left_early` contains its index.
 
         Args:
-            text: the user's message.
-            end_of_session: whether this is the last turn.
-            timeout: seconds for each wait, or a Timeout; None means the conversation's.
+            text: The user's message.
+            end_of_session: Whether this is the last turn of the session.
+            timeout: Seconds for each wait, or a Timeout. The default is the conversation's timeout.
 
         Raises:
-            ConfigurationError: an argument is wrong, or the reply before is still being read.
+            ConfigurationError: An argument is invalid, or the previous reply is still being read.
         """
         self._ensure_no_turn()
         if not isinstance(text, str):
@@ -113,22 +113,22 @@ class Conversation:
     def send(
         self, text: str, *, end_of_session: bool = False, timeout: float | Timeout | None = None
     ) -> ChatReply:
-        """Send `text` as the user's next message, and return the agent's whole reply.
+        """Send `text` as the user's next message and return the agent's complete reply.
 
         Args:
-            text: the user's message.
-            end_of_session: whether this is the last turn.
-            timeout: seconds for each wait, or a Timeout; None means the conversation's.
+            text: The user's message.
+            end_of_session: Whether this is the last turn of the session.
+            timeout: Seconds for each wait, or a Timeout. The default is the conversation's timeout.
 
         Raises:
-            MillisError: as `stream` and reading it do; the history is then as it was.
+            MillisError: As `stream` and reading it; the history does not change.
         """
         with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
             return stream.get_final_reply()
 
     def __repr__(self) -> str:
         self._settle()
-        # No config or metadata: they may hold secrets.
+        # The config and the metadata may contain secrets.
         agent = repr(self._agent["agent_id"]) if "agent_id" in self._agent else "agent_config"
         return f"<{type(self).__name__} {agent}, {len(self._messages)} messages>"
 
@@ -151,22 +151,22 @@ class Conversation:
             )
 
     def _settle(self) -> None:
-        """Take the outcome of the latest turn if it has one.
+        """Add the latest turn to the history once its reply is over.
 
-        The turn is kept if its reply is whole, or was left by the caller after some of it was read.
+        The turn is added if its reply is complete, or if the caller stopped reading it after some text.
         """
         turns = self._turns[:]
         if not (turns and turns[0].builder.is_over):
             return
         try:
             self._turns.remove(turns[0])
-        except ValueError:  # another thread has taken it
+        except ValueError:  # another thread has removed it
             return
         builder = turns[0].builder
         reply = builder.reply
         if reply.ended is None:
             if builder.state == "failed" or not reply.text:
                 return
-            reply = attrs.evolve(reply, tool_calls=[])  # which may be cut in the middle of their arguments
+            reply = attrs.evolve(reply, tool_calls=[])  # their arguments may be cut off
             self._left_early.add(len(self._messages) + 1)
         self._messages += [turns[0].message, *write_messages([reply.message])]

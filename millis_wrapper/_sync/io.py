@@ -1,6 +1,6 @@
-"""What differs between synchronous and asynchronous code; `_async/io.py` has the same names.
+"""The differences between synchronous and asynchronous code; `_async/io.py` has the same names.
 
-Both are written by hand; every other module here is made from the one in `_async`.
+Both files are written by hand. All other modules of `_sync` are generated from `_async`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sleep = time.sleep
 
 
 def ensure_http_client(http_client: object) -> None:
-    """Raise ConfigurationError for what cannot be an `http_client`."""
+    """Raise ConfigurationError unless `http_client` is valid."""
     if http_client == "aiohttp":
         raise ConfigurationError(
             'http_client: "aiohttp" is for AsyncMillis; there is no such engine for Millis, so leave it out'
@@ -36,7 +36,7 @@ def ensure_http_client(http_client: object) -> None:
 
 @delays_fork
 def new_client(options: Options, engine: None) -> httpx.Client:
-    """Return an httpx client of our own."""
+    """Return a new httpx client."""
     return _http_clients.own_client(
         lambda: httpx.Client(
             **_http_clients.client_arguments(options), proxy=_http_clients.environment_proxy(options)
@@ -45,7 +45,7 @@ def new_client(options: Options, engine: None) -> httpx.Client:
 
 
 class Loop:
-    """Stands for the event loop, of which synchronous code has none: there is one for all threads."""
+    """Takes the place of an event loop; all threads share one."""
 
     is_closed = False
 
@@ -58,7 +58,7 @@ _loop = Loop()
 
 
 def this_loop() -> Loop:
-    """Return the one that there is."""
+    """Return the shared loop."""
     return _loop
 
 
@@ -66,12 +66,12 @@ class Trace(_http.Trace):
     """httpcore's `trace` extension."""
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Take note of one event of httpcore."""
+        """Note one event of httpcore."""
         self.note(event, info)
 
 
 def next_chunk(chunks: Iterator[bytes], response: httpx.Response, deadline: Deadline) -> bytes | None:
-    """Return the next chunk of a body, or None at its end."""
+    """Return the next chunk of a body, or None at the end."""
     return next(chunks, None)
 
 
@@ -81,7 +81,7 @@ def apart(response: httpx.Response) -> httpx.Response:
 
 
 def close_response(response: httpx.Response, *, is_own: bool) -> None:
-    """Close an answer."""
+    """Close a response."""
     response.close()
 
 
@@ -97,15 +97,15 @@ def close_client(client: httpx.Client) -> None:
 
 
 def may_have_interrupted_closing() -> bool:
-    """Return True: Ctrl-C may have come at any moment."""
+    """Return True, because Ctrl-C can come at any moment."""
     return True
 
 
 def wake_reader(response: httpx.Response) -> None:
-    """End the wait of the thread that is reading: closing a socket does not."""
+    """End the wait of the thread that reads the response; closing the socket would not."""
     network = _http.own_network(response)
     connection = network.get_extra_info("socket") if network is not None else None
     if isinstance(connection, socket.socket):
         with suppress(OSError):
-            # socket's own method: SSLSocket's would pull the TLS state from under the thread that is reading.
+            # SSLSocket.shutdown would remove the TLS state that the reading thread uses.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
 # Generated from millis_wrapper/_async/stream.py by scripts/regenerate: edit that file, not this one.
 
-"""The stream of one reply: a thin shell around `ReplyBuilder`."""
+"""The stream of one reply, around a `ReplyBuilder`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ _IS_READ = "stream: another thread or task is reading it; read it in one place"
 
 
 class ChatStream:
-    """A reply as it arrives; made by `millis.chat.stream(...)`.
+    """A reply as it arrives, returned by `millis.chat.stream(...)`.
 
-    Nothing is sent before the stream is opened: by `with`, by `open()`, or by reading it. Opening it
-    raises what the answer's status says (APIStatusError, APIConnectionError). Reading raises
-    StreamInterruptedError, StreamFailedError and UnexpectedResponseError. Leaving the `with` block,
-    or breaking out of a loop over the stream, closes it: `reply` then holds what had come, and is not
-    whole. One thread or task reads it; another one may close it.
+    `with`, `open()` or reading the stream sends the request. Opening raises APIStatusError or
+    APIConnectionError. Reading raises StreamInterruptedError, StreamFailedError or UnexpectedResponseError.
+    Leaving the `with` block, or breaking out of a loop over the stream, closes it: `reply` then holds
+    the received part. One thread or task may read the stream; any other may close it.
 
     Examples:
         >>> with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
@@ -51,8 +50,8 @@ class ChatStream:
         self._prepared = prepared
         self._timeout = timeout
         self._builder = builder
-        # Both are only ever tried, never waited for, so no lock that a fork leaves held can hang a child.
-        self._opening = threading.Lock()  # taken once: a stream is sent once
+        # No code waits for these locks, so a lock that is held during a fork cannot block the child process.
+        self._opening = threading.Lock()  # acquired once: a stream sends one request
         self._reading = threading.Lock()
         self._answer: OpenResponse | None = None
         self._rest = _NO_CHUNKS
@@ -74,36 +73,36 @@ class ChatStream:
 
     @property
     def reply(self) -> ChatReply:
-        """What has come so far; `ended` is None until it is whole."""
+        """The reply received so far; `ended` is None until it is complete."""
         return self._builder.reply
 
     @property
     def text_stream(self) -> Generator[str]:
-        """The pieces of text, each as soon as it has arrived."""
+        """The parts of the text, each as soon as it arrives."""
         return self._read(texts=True)
 
     def open(self) -> Self:
-        """Send the request, and return the stream when the answer has begun.
+        """Send the request and return the stream once the response headers have arrived.
 
-        A web server opens it before its own status goes out. `with` and reading do it as well;
-        opening it again does nothing.
+        A web server can open the stream before it sends its own status. `with` and reading open it,
+        too. Opening an open stream does nothing.
 
         Raises:
-            APIStatusError: the service answered with an error status.
-            APIConnectionError: there was no answer.
-            ConfigurationError: another thread or task is opening it, or it belongs to another process.
-            StreamInterruptedError: it was closed before.
+            APIStatusError: The service returned an error status.
+            APIConnectionError: No response arrived.
+            ConfigurationError: Another thread, task or process is opening the stream.
+            StreamInterruptedError: The stream was closed before.
         """
         if self._answer is None:
             if self._builder.is_over:
-                self._builder.final_reply()  # raises: the stream was closed, or could not be sent
+                self._builder.final_reply()  # raises: it was closed, or the request failed
             if not self._opening.acquire(False):
                 raise ConfigurationError(
                     "stream: another thread or task is opening it; open it first, then read it"
                 )
             try:
                 answer = self._transport.open(self._prepared, self._timeout, self._builder)
-            except BaseException as error:  # a Ctrl-C or a cancelled task ends the turn, too
+            except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too
                 self._builder.fail(error)
                 raise
             self._builder.sent_at = answer.sent_at
@@ -111,26 +110,26 @@ class ChatStream:
             self._builder.content_encoding = answer.headers.get("content-encoding")
             if self._builder.is_over:
                 answer.close()
-                self._builder.final_reply()  # raises: it was closed meanwhile
+                self._builder.final_reply()  # raises: it was closed in the meantime
         return self
 
     def until_done(self) -> None:
         """Read the stream to its end.
 
         Raises:
-            StreamError: the reply is not whole; `.reply` holds what had come.
-            UnexpectedResponseError: the answer was not a stream of events.
-            ConfigurationError: another thread or task is reading it.
+            StreamError: The reply is incomplete; `.reply` holds the received part.
+            UnexpectedResponseError: The response is not an event stream.
+            ConfigurationError: Another thread or task is reading the stream.
         """
         self.get_final_reply()
 
     def get_final_reply(self) -> ChatReply:
-        """Read the stream to its end, and return the whole reply.
+        """Read the stream to its end and return the complete reply.
 
         Raises:
-            StreamError: the reply is not whole, or the stream was left early; `.reply` holds what had come.
-            UnexpectedResponseError: the answer was not a stream of events.
-            ConfigurationError: another thread or task is reading it.
+            StreamError: The reply is incomplete or was left early; `.reply` holds the received part.
+            UnexpectedResponseError: The response is not an event stream.
+            ConfigurationError: Another thread or task is reading the stream.
         """
         self.open()
         self._begin_reading()
@@ -138,17 +137,17 @@ class ChatStream:
             chunks: Iterator[ChatChunk] | None = self._rest
             while chunks is not None:
                 for chunk in chunks:
-                    del chunk  # the last one, with its data, would be kept during the next wait
+                    del chunk  # otherwise the last chunk stays in memory during the next wait
                 chunks = self._next_chunks()
         finally:
             self._reading.release()
             self.close()
-        return self._builder.final_reply()  # raises unless it ended well
+        return self._builder.final_reply()  # raises unless the reply is complete
 
     def close(self) -> None:
-        """Close the connection; a reply that is not whole stays so.
+        """Close the stream and its connection; an incomplete reply stays incomplete.
 
-        May be called at any time, from any thread or task, and more than once.
+        It can be called at any time, from any thread or task, and more than once.
         """
         self._builder.close()
         answer = self._answer
@@ -179,26 +178,26 @@ class ChatStream:
     @overload
     def _read(self, *, texts: Literal[False]) -> Generator[ChatChunk]: ...
     def _read(self, *, texts: bool) -> Generator[Any]:
-        """Yield the chunks, or their texts: in one generator, since another one would be felt."""
+        """Yield the chunks or their texts. A second generator would make each chunk slower."""
         self.open()
         self._begin_reading()
         reading = self._reading
         while True:
             try:
-                # What is left is handed to the next reader, so that one that comes later goes on from here.
+                # The remaining chunks are kept, so that the next reader continues here.
                 while (chunk := next(self._rest, None)) is None:
                     chunks = self._next_chunks()
                     if chunks is None:
                         break
                     self._rest = chunks
-            except BaseException:  # whatever ended the reading, Ctrl-C and a cancel too: it is over
+            except BaseException:  # any error, Ctrl-C or cancel ends the stream
                 reading.release()
                 self.close()
                 raise
             reading.release()
             if chunk is None:
                 self.close()
-                self._builder.final_reply()  # raises unless it ended well
+                self._builder.final_reply()  # raises unless the reply is complete
                 return
             if not texts or chunk.text:
                 try:
@@ -235,7 +234,7 @@ class ChatStream:
             rest = _http_errors.stream_failed(error, builder, self._transport.options, answer.deadline)
             if rest:
                 return iter(rest)
-        except BaseException as error:  # a Ctrl-C or a canceled task ends the turn, too
+        except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too
             builder.fail(error)
             answer.note_interruption()
             raise
