@@ -1,4 +1,4 @@
-"""Read the contract as an OpenAPI document, and write its editions."""
+"""Read the contract as an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from openapi_python_client.strings import PythonIdentifier
 
-from millis_wrapper._json import is_mapping, is_object, is_sequence
+from millis_wrapper._json import is_object, is_sequence
 from millis_wrapper.contract import Contract, Field
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -77,7 +77,7 @@ def facts(document: Mapping[str, Any]) -> dict[str, Any]:
 
     def fields_with(keyword: str) -> dict[str, list[str]]:
         found = {
-            name: [key for key, field in _properties(schema).items() if field.get(keyword) is True]
+            name: [key for key, field in properties_of(schema).items() if field.get(keyword) is True]
             for name, schema in schemas.items()
         }
         return {name: keys for name, keys in found.items() if keys}
@@ -90,7 +90,7 @@ def facts(document: Mapping[str, Any]) -> dict[str, Any]:
         "descriptions": {
             name: {
                 key: field["description"]
-                for key, field in _properties(schema).items()
+                for key, field in properties_of(schema).items()
                 if "description" in field
             }
             for name, schema in schemas.items()
@@ -112,7 +112,8 @@ def python_name(name: str) -> str:
     return str(PythonIdentifier(name, "field_"))
 
 
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the properties of a schema, by key."""
     properties: Mapping[str, Any] = schema.get("properties", {})
     return properties
 
@@ -133,76 +134,6 @@ def _example_call(
         "body": body,
         "model": model,
     }
-
-
-def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the contract as OpenAPI 3.2, which can describe the events of a stream."""
-    copy: dict[str, Any] = json.loads(json.dumps(document))
-    copy["openapi"] = "3.2.0"
-    del copy["x-extensions"]["x-event-stream"]
-    for _, node in nodes(copy, ""):
-        if is_mapping(stream := node.pop("x-event-stream", None)):
-            del node["schema"]
-            data = {
-                "anyOf": [
-                    {
-                        "type": "string",
-                        "description": "One JSON object.",
-                        "contentMediaType": "application/json",
-                        "contentSchema": {"anyOf": [stream["chunk"], stream["error"]]},
-                    },
-                    stream["end"],
-                ]
-            }
-            event = {"type": "string", "description": "The type of the event; `error` for a failure."}
-            node["itemSchema"] = {
-                "type": "object",
-                "description": "One server-sent event.",
-                "required": ["data"],
-                "properties": {"data": data, "event": event},
-            }
-    return copy
-
-
-def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the contract for code generators that support `oneOf` but not `anyOf`.
-
-    Such generators merge the forms of an `anyOf` into one object, or take only the first. Here each union is
-    a `oneOf`. An open set of known values becomes a string with `x-extensible-enum`: these generators turn a
-    union of an enum and a string into an empty type, and equal values of two enums clash in Go. There is no
-    `discriminator`, because with one Rust writes the role twice and cannot read it. Instead, a constant field
-    becomes an enum component with one value: Go ignores `const`, but its enums reject other values, so it can
-    tell the forms of a message apart.
-    """
-    copy: dict[str, Any] = json.loads(json.dumps(document))
-    schemas = copy["components"]["schemas"]
-    copy["x-extensions"]["x-extensible-enum"] = "The known values of a string; others are valid too."
-    for _, schema in list(schemas_of(copy)):
-        schema.pop("discriminator", None)
-        union = schema.pop("anyOf", None)
-        if union is None:
-            continue
-        known = [value for form in union if "$ref" in form for value in resolve(copy, form).get("enum", ())]
-        if known:
-            has_null = {"type": "null"} in union
-            schema["type"] = ["string", "null"] if has_null else "string"
-            schema["x-extensible-enum"] = known
-        else:
-            schema["oneOf"] = union
-    for name, schema in list(schemas.items()):
-        for key, field in _properties(schema).items():
-            if isinstance(constant := field.get("const"), str):
-                kind = f"{name}{key.title().replace('_', '')}"
-                schemas[kind] = {"title": kind, "type": "string", "enum": [constant]}
-                schemas[kind]["description"] = field.get("description", "")
-                field["$ref"] = f"#/components/schemas/{kind}"
-                for keyword in ("const", "type", "default"):
-                    field.pop(keyword, None)
-    used = {node["$ref"] for _, node in nodes(copy, "") if "$ref" in node}
-    for name in [name for name, schema in schemas.items() if "enum" in schema]:
-        if f"#/components/schemas/{name}" not in used:
-            del schemas[name]
-    return copy
 
 
 def table(document: Mapping[str, Any]) -> str:

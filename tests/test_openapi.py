@@ -23,7 +23,8 @@ from schemas import (
 )
 
 from millis_wrapper.contract import Contract, Field
-from scripts._document import edition_codegen, examples, operations, resolve, table
+from scripts._document import examples, operations, resolve, table
+from scripts._editions import edition_codegen
 
 SHOWN = {
     "chat-request-full.json": ["ChatCompletionRequest"],

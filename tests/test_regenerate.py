@@ -15,7 +15,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
 from schemas import ROOT, at, document, read_json
 
-from scripts import _document, _generate, _reference, _supported, _sync
+from scripts import _document, _editions, _generate, _reference, _supported, _sync
 
 pytestmark = pytest.mark.untraced
 
@@ -425,7 +425,7 @@ def test_whatever_fails_is_one_line_and_no_traceback(
         raise TypeError("unhashable\ntype")
 
     before = _generate.files(project)
-    monkeypatch.setattr(_document, "edition_3_2", stumble)
+    monkeypatch.setattr(_editions, "edition_3_2", stumble)
     assert _generate.main([], project) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "TypeError: unhashable type" in line
