@@ -1,4 +1,4 @@
-"""scripts/compare: another OpenAPI file of the service, held against the contract."""
+"""scripts/compare compares another OpenAPI file of the service with the contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Compare a file, or what is to be written to one, with the contract in a folder."""
+    """Compare a file, or the given content of one, with the contract in a folder."""
 
     def run(file: Any, *arguments: str, openapi: Path = SMALL) -> tuple[int, str, str]:
         if not isinstance(file, Path):
@@ -46,14 +46,14 @@ def small() -> dict[str, Any]:
 
 
 def everywhere(change: Callable[[dict[str, Any]], dict[str, Any]], value: Any) -> Any:
-    """Return a copy of JSON data in which each object was changed, the inner ones first."""
+    """Return a copy of JSON data with a change applied to every object, inner objects first."""
     if is_object(value):
         return change({key: everywhere(change, child) for key, child in value.items()})
     return [everywhere(change, child) for child in value] if is_array(value) else value
 
 
 def renamed(contract: Any) -> Any:
-    """Other names of components, path parameters and operations."""
+    """Rename components, path parameters and operations."""
 
     def change(value: dict[str, Any]) -> dict[str, Any]:
         reference = value.get("$ref")
@@ -69,7 +69,7 @@ def renamed(contract: Any) -> Any:
 
 
 def as_3_0(contract: Any) -> Any:
-    """Without what 3.1 brought: null as a type, constants, lists of types, words beside a reference."""
+    """Remove features of 3.1: null as a type, constants, lists of types, keywords beside a reference."""
 
     def change(value: dict[str, Any]) -> dict[str, Any]:
         if "const" in value and "type" in value:
@@ -95,7 +95,7 @@ def as_3_0(contract: Any) -> Any:
 
 
 def in_pieces(contract: Any) -> Any:
-    """Each object is put together from two with `allOf`."""
+    """Split every object into two that `allOf` combines."""
 
     def change(value: dict[str, Any]) -> dict[str, Any]:
         properties = value.get("properties")
@@ -122,8 +122,8 @@ def in_pieces(contract: Any) -> Any:
 
 
 @pytest.mark.parametrize("rewritten", [renamed, as_3_0, in_pieces])
-def test_the_same_in_other_words_is_no_difference(rewritten: Callable[[Any], Any], run: Run) -> None:
-    """Names of components, the version of OpenAPI and how a schema is put together make no difference."""
+def test_an_equivalent_file_has_no_differences(rewritten: Callable[[Any], Any], run: Run) -> None:
+    """Names of components, the version of OpenAPI and the use of `allOf` do not matter."""
     for contract, openapi in ((document(), ROOT / "openapi"), (small(), SMALL)):
         other = rewritten(copy.deepcopy(contract))
         assert other != contract
@@ -131,8 +131,8 @@ def test_the_same_in_other_words_is_no_difference(rewritten: Callable[[Any], Any
         assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
-def test_each_difference_is_found_and_no_more(run: Run) -> None:
-    """One line for each, of all kinds, with what the contract and the file say."""
+def test_every_difference_is_reported_once(run: Run) -> None:
+    """Each line has the fact from the contract and the one from the file."""
     status, shown, _ = run(SMALL / "changed.yaml")
     assert shown == (SMALL / "expected.txt").read_text("utf-8")
     assert status == 1
@@ -143,14 +143,14 @@ def test_each_difference_is_found_and_no_more(run: Run) -> None:
 
 
 @pytest.mark.parametrize("edition", ["millis-3.2.yaml", "millis.json"])
-def test_a_file_of_another_version_of_openapi_is_read(edition: str, run: Run) -> None:
-    """The contract as OpenAPI 3.2, whose events are an `itemSchema`, says the same as the contract."""
+def test_other_versions_of_openapi_are_supported(edition: str, run: Run) -> None:
+    """The contract as OpenAPI 3.2, with `itemSchema` for the events, has no differences."""
     status, shown, _ = run(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
     assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
 def test_a_change_in_the_events_of_a_stream_is_found_in_3_2(run: Run) -> None:
-    """The data of the events is compared field by field, although 3.1 and 3.2 describe it differently."""
+    """The events are compared field by field, although 3.1 and 3.2 describe them differently."""
     other = _compare.read(ROOT / "openapi" / "editions" / "millis-3.2.yaml")
     other["components"]["schemas"]["ChunkDelta"]["properties"]["content"] = {"type": "string"}
     status, shown, _ = run(other, openapi=ROOT / "openapi")
@@ -198,7 +198,7 @@ NO_KEY: Any = []
 def test_changed_hosts_security_and_deprecations_are_reported(
     path: str, value: Any, line: str, run: Run, tmp_path: Path
 ) -> None:
-    """A host that moved, a key that is sent elsewhere, and what is about to go are differences."""
+    """The report has a new host, another place of the key, and deprecated parts."""
     shutil.copy(ROOT / "openapi" / "millis.yaml", tmp_path)
     (tmp_path / "differences.yaml").write_text("[]")
     other = copy.deepcopy(document())
@@ -209,8 +209,8 @@ def test_changed_hosts_security_and_deprecations_are_reported(
     assert "response.401" not in shown
 
 
-def test_a_file_that_names_no_hosts_and_no_security_says_nothing_about_them(run: Run) -> None:
-    """FastAPI names neither; an `authorization` header parameter is the key, as the contract has it."""
+def test_missing_hosts_and_security_are_not_differences(run: Run) -> None:
+    """FastAPI omits both and declares the key as an `authorization` header parameter."""
     other = copy.deepcopy(document())
     del other["servers"], other["security"], other["components"]["securitySchemes"]
     assert run(other, openapi=ROOT / "openapi")[0] == 0
@@ -220,8 +220,8 @@ def test_a_file_that_names_no_hosts_and_no_security_says_nothing_about_them(run:
 
 
 @pytest.mark.parametrize("case", _compare.read(SMALL / "schemas.yaml"), ids=lambda case: case["why"])
-def test_a_schema_is_read_for_what_it_means(case: dict[str, Any]) -> None:
-    """Two ways to say the same are no difference; what is not quite the same is one."""
+def test_schemas_are_compared_by_their_meaning(case: dict[str, Any]) -> None:
+    """Equivalent schemas have no differences, and similar ones do."""
 
     def with_body(schema: Any) -> _openapi.Document:
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -232,12 +232,12 @@ def test_a_schema_is_read_for_what_it_means(case: dict[str, Any]) -> None:
 
 
 def test_a_byte_order_mark_is_not_part_of_the_file(run: Run) -> None:
-    """Windows tools write one in front."""
+    """Windows tools write a byte order mark, which is ignored."""
     assert run("\ufeff" + json.dumps(small()))[0] == 0
 
 
-def test_json_holds_the_same_as_the_lines(run: Run) -> None:
-    """With --json a program gets each difference in parts, and the values as they are."""
+def test_json_output_has_the_same_differences(run: Run) -> None:
+    """With --json, every difference is an object with unescaped values."""
     status, shown, _ = run(SMALL / "changed.yaml", "--json")
     found = json.loads(shown)
     lines = [
@@ -257,12 +257,12 @@ def test_json_holds_the_same_as_the_lines(run: Run) -> None:
     }
 
 
-def test_a_set_that_the_service_opens_or_closes_is_a_difference_in_requests(run: Run) -> None:
-    """A request has to know whether new values are refused; for an answer reading is open anyway."""
+def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests(run: Run) -> None:
+    """A client has to know which values are refused. In responses, any value is accepted anyway."""
     other = small()
     schemas = other["components"]["schemas"]
-    schemas["KnownLanguage"] = {"type": "string"}  # the contract says that others are refused
-    schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here that they are not
+    schemas["KnownLanguage"] = {"type": "string"}  # the contract refuses other values
+    schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here accepts them
     schemas["Copy"]["properties"]["object"] = {"type": "string"}
     schemas["Copy"]["properties"]["id"]["enum"] = ["x"]
     status, shown, _ = run(other)
@@ -275,10 +275,8 @@ def test_a_set_that_the_service_opens_or_closes_is_a_difference_in_requests(run:
     ]
 
 
-def test_what_is_kept_on_purpose_is_shown_with_its_reason_and_does_not_count(
-    run: Run, tmp_path: Path
-) -> None:
-    """A listed difference is known as long as it is word for word the same; one that is gone is stale."""
+def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(run: Run, tmp_path: Path) -> None:
+    """A listed difference has to match exactly; a listed difference that no longer exists is stale."""
     shutil.copy(SMALL / "millis.yaml", tmp_path)
     lines = ["request.path.1: type: string -> integer", "response.404: added: nothing -> response"]
     entries = [{"reason": "the service is wrong", "lines": "\n".join(lines)}]
@@ -305,7 +303,7 @@ def test_what_is_kept_on_purpose_is_shown_with_its_reason_and_does_not_count(
     assert (status, shown.splitlines()[-1]) == (1, "differences: 1; known: 0; stale: 2")
 
 
-def test_each_difference_from_what_the_service_published_has_a_reason(run: Run) -> None:
+def test_every_difference_from_the_published_schema_has_a_reason(run: Run) -> None:
     """Whoever changes the contract says in openapi/differences.yaml why it is not what the service published.
 
     If not, `scripts/compare tests/corpus/compare/published-2025-09.json` shows the lines to add or remove.
@@ -314,8 +312,8 @@ def test_each_difference_from_what_the_service_published_has_a_reason(run: Run) 
     assert (status, shown.splitlines()[-1].endswith("; stale: 0")) == (0, True), shown
 
 
-def test_schemas_that_hold_themselves_are_compared_once(run: Run) -> None:
-    """Recursion ends, in an object, between alternatives and in `allOf`; differences in it are found."""
+def test_recursive_schemas_are_compared_once(run: Run) -> None:
+    """Recursion ends in objects, alternatives and `allOf`, and differences inside are found."""
     other = small()
     schemas = other["components"]["schemas"]
     schemas["Function"]["properties"]["name"]["type"] = "integer"
@@ -337,8 +335,8 @@ def without(*paths: str) -> Any:
     return other
 
 
-def test_an_endpoint_that_is_gone_is_one_difference(run: Run) -> None:
-    """The other endpoint is compared all the same."""
+def test_a_missing_endpoint_is_one_difference(run: Run) -> None:
+    """The other endpoint is still compared."""
     for gone in ("/chat/completions", "/agents/{agent_id}/duplicate"):
         status, said, _ = run(without(gone))
         assert status == 1
@@ -392,8 +390,8 @@ MANY = {
         ),
     ],
 )
-def test_a_file_that_cannot_be_compared_is_one_plain_line(file: Any, words: str, run: Run) -> None:
-    """Status 2, and one line that names the file and says what is wrong with it."""
+def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str, run: Run) -> None:
+    """The status is 2, and the line names the file and the mistake."""
     status, shown, error = run(file)
     assert (status, shown) == (2, "")
     assert words in error
@@ -416,10 +414,10 @@ def test_a_file_that_cannot_be_compared_is_one_plain_line(file: Any, words: str,
         ),
     ],
 )
-def test_a_mistake_in_our_own_files_is_not_blamed_on_the_other(
+def test_the_message_for_a_mistake_in_our_own_files_names_the_file(
     name: str, content: str, words: str, run: Run, tmp_path: Path
 ) -> None:
-    """Whoever edits the contract or the list of known differences is sent to the right file."""
+    """The contract and the list of known differences have their own messages."""
     for file in ("differences.yaml", "millis.yaml"):
         shutil.copy(SMALL / file, tmp_path)
     (tmp_path / name).write_text(content, "utf-8")
@@ -429,8 +427,8 @@ def test_a_mistake_in_our_own_files_is_not_blamed_on_the_other(
     assert words in error
 
 
-def test_nothing_of_the_file_reaches_the_terminal_raw(run: Run) -> None:
-    """Keys, constants, defaults and values of the file are written out where a terminal would obey them."""
+def test_control_characters_of_the_file_are_escaped(run: Run) -> None:
+    """Keys, constants, defaults and values cannot change the terminal."""
     odd = "\x1b[2J\n\x9b\u202e"
     other = small()
     schemas = other["components"]["schemas"]
@@ -445,8 +443,8 @@ def test_nothing_of_the_file_reaches_the_terminal_raw(run: Run) -> None:
     assert all(line.startswith(("  ", "POST ", "differences")) for line in lines), lines
 
 
-def test_the_command_is_found_in_scripts() -> None:
-    """`scripts/compare` runs in a checkout, from any folder."""
+def test_the_command_runs_from_any_folder() -> None:
+    """`scripts/compare` finds its own checkout."""
     done = subprocess.run(
         [ROOT / "scripts" / "compare", PUBLISHED, "--json"], cwd="/", capture_output=True, check=False
     )

@@ -49,38 +49,38 @@ STATUS: dict[str, Any] = {
 PLACE = FieldError(("messages", 0, "content"), "Field required", "missing")
 
 SAMPLES: list[MillisError] = [
-    MillisError("words"),
-    ConfigurationError("words"),
-    APIConnectionError("words", maybe_processed=True, body="half an ans"),
-    APITimeoutError("words", maybe_processed=False, is_permanent=True),
-    APIStatusError("words", status_code=418, **STATUS),
-    BadRequestError("words", status_code=400, **STATUS),
-    AuthenticationError("words", status_code=401, **STATUS),
-    PermissionDeniedError("words", status_code=403, **STATUS),
-    NotFoundError("words", status_code=404, **STATUS),
-    UnprocessableEntityError("words", errors=(PLACE,), status_code=422, **STATUS),
-    RateLimitError("words", status_code=429, **STATUS),
-    InternalServerError("words", status_code=503, **STATUS),
-    StreamError("words", reply=REPLY),
-    StreamInterruptedError("words", reply=REPLY, maybe_processed=False),
-    StreamFailedError("words", reply=REPLY, error={"message": "boom"}),
-    UnexpectedResponseError("words", body="<html>", headers={"server": "x"}),
+    MillisError("text"),
+    ConfigurationError("text"),
+    APIConnectionError("text", maybe_processed=True, body="half a resp"),
+    APITimeoutError("text", maybe_processed=False, is_permanent=True),
+    APIStatusError("text", status_code=418, **STATUS),
+    BadRequestError("text", status_code=400, **STATUS),
+    AuthenticationError("text", status_code=401, **STATUS),
+    PermissionDeniedError("text", status_code=403, **STATUS),
+    NotFoundError("text", status_code=404, **STATUS),
+    UnprocessableEntityError("text", errors=(PLACE,), status_code=422, **STATUS),
+    RateLimitError("text", status_code=429, **STATUS),
+    InternalServerError("text", status_code=503, **STATUS),
+    StreamError("text", reply=REPLY),
+    StreamInterruptedError("text", reply=REPLY, maybe_processed=False),
+    StreamFailedError("text", reply=REPLY, error={"message": "boom"}),
+    UnexpectedResponseError("text", body="<html>", headers={"server": "x"}),
 ]
 
-# What happened -> may the service have acted on the request.
+# The failure -> the error, and whether the service may have acted on the request.
 MAYBE_PROCESSED: dict[str, tuple[MillisError, bool]] = {
     "wrong argument": (ConfigurationError(""), False),
     "no connection": (APIConnectionError("", maybe_processed=False), False),
     "no connection in time": (APITimeoutError("", maybe_processed=False), False),
     "lost after it was sent": (APIConnectionError("", maybe_processed=True), True),
-    "no answer in time": (APITimeoutError("", maybe_processed=True), True),
+    "no response in time": (APITimeoutError("", maybe_processed=True), True),
     "stream closed before it was opened": (
         StreamInterruptedError("", reply=ChatReply(), maybe_processed=False),
         False,
     ),
     "cut stream": (StreamInterruptedError("", reply=ChatReply()), True),
     "error in the stream": (StreamFailedError("", reply=ChatReply()), True),
-    "odd success": (UnexpectedResponseError(""), True),
+    "invalid success response": (UnexpectedResponseError(""), True),
     "any other": (MillisError(""), True),
 }
 REFUSED = {status for status in range(400, 500) if status != 408}
@@ -102,8 +102,8 @@ def _tree_as_drawn() -> dict[str, str]:
 
 
 @NEEDS_DOCSTRINGS
-def test_the_tree_is_as_drawn() -> None:
-    """The drawing at the top of errors.py shows every class in its place."""
+def test_the_documented_class_hierarchy_is_correct() -> None:
+    """The docstring of errors.py shows every class and its base class."""
     classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
     true = {cls.__name__: cls.__bases__[0].__name__ for cls in classes if issubclass(cls, MillisError)}
     assert _tree_as_drawn() == true
@@ -112,59 +112,59 @@ def test_the_tree_is_as_drawn() -> None:
 
 @NEEDS_DOCSTRINGS
 def test_every_class_has_a_sample() -> None:
-    """No class of the tree escapes the tests below."""
+    """The tests below cover every class."""
     assert {type(sample).__name__ for sample in SAMPLES} == set(_tree_as_drawn())
 
 
-def test_a_wrong_argument_is_a_value_error_too() -> None:
-    """Who does not know this library catches ConfigurationError as the ValueError that it is."""
+def test_a_configuration_error_is_a_value_error() -> None:
+    """Code that does not know this library can catch ValueError."""
     assert issubclass(ConfigurationError, ValueError)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
-def test_errors_pickle_with_all_that_they_hold(error: MillisError, protocol: int) -> None:
-    """An error that crosses a process border is the same error there."""
+def test_errors_can_be_pickled(error: MillisError, protocol: int) -> None:
+    """An unpickled error has the same class, message and attributes."""
     _assert_same(pickle.loads(pickle.dumps(error, protocol)), error)
 
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
-def test_errors_deep_copy_with_all_that_they_hold(error: MillisError) -> None:
-    """A deep copy holds the same, and shares nothing that can change."""
+def test_errors_can_be_deep_copied(error: MillisError) -> None:
+    """A deep copy has equal attributes and shares no mutable object."""
     _assert_same(copy.deepcopy(error), error)
 
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
-def test_errors_copy_with_all_that_they_hold(error: MillisError) -> None:
-    """A shallow copy is an error of its own: a note on it is not on the other."""
+def test_errors_can_be_copied(error: MillisError) -> None:
+    """A note on a shallow copy is not added to the original."""
     copied = copy.copy(error)
     _assert_same(copied, error)
     copied.add_note("only here")
     assert not hasattr(error, "__notes__")
 
 
-def test_a_copied_reply_is_a_copy() -> None:
-    """The reply of a deep copy can be changed without changing the error's own."""
-    error = StreamInterruptedError("words", reply=REPLY)
+def test_a_deep_copy_has_its_own_reply() -> None:
+    """A change of the copied reply does not change the original."""
+    error = StreamInterruptedError("text", reply=REPLY)
     copied = copy.deepcopy(error)
     copied.reply.tool_calls.clear()
     assert error.reply.tool_calls
 
 
-def test_notes_survive() -> None:
-    """What a caller noted on an error goes along."""
-    error = RateLimitError("words", status_code=429)
+def test_notes_are_pickled() -> None:
+    """Notes that a caller added are kept."""
+    error = RateLimitError("text", status_code=429)
     error.add_note("third try")
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["third try"]
 
 
-def test_an_error_of_the_callers_own_survives() -> None:
-    """A class derived from ours needs no pickle code of its own, whatever its __init__ takes."""
+def test_a_derived_error_can_be_pickled() -> None:
+    """A class that a caller derives needs no code for pickling, whatever arguments its `__init__` has."""
     _assert_same(pickle.loads(pickle.dumps(CallersError(7))), CallersError(7))
 
 
 class CallersError(MillisError):
-    """What a caller may derive."""
+    """An exception class of a caller."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"number {number}")
@@ -172,13 +172,13 @@ class CallersError(MillisError):
 
 
 @pytest.mark.parametrize(("error", "maybe"), MAYBE_PROCESSED.values(), ids=MAYBE_PROCESSED)
-def test_each_error_says_whether_the_service_may_have_acted(error: MillisError, maybe: bool) -> None:
-    """False only when nothing was sent, or it was refused unprocessed; in doubt it is True."""
+def test_maybe_processed_is_false_only_if_nothing_was_processed(error: MillisError, maybe: bool) -> None:
+    """It is False only if nothing was sent or the service refused the request."""
     assert error.maybe_processed is maybe
 
 
-def test_a_status_says_whether_the_service_may_have_acted() -> None:
-    """A 4xx refuses the request unprocessed; a 408 may come too late, and 3xx and 5xx say nothing of it."""
+def test_maybe_processed_depends_on_the_status() -> None:
+    """A 4xx status means that nothing was processed, except for 408. For 3xx and 5xx it is unknown."""
     unprocessed = {
         status for status in range(100, 600) if not APIStatusError("", status_code=status).maybe_processed
     }
@@ -187,13 +187,13 @@ def test_a_status_says_whether_the_service_may_have_acted() -> None:
     assert not UnprocessableEntityError("", status_code=422).maybe_processed
 
 
-def test_the_message_is_what_str_gives() -> None:
-    """`str` of an error is its message, without the details."""
-    assert [str(sample) for sample in SAMPLES] == ["words"] * len(SAMPLES)
+def test_str_of_an_error_is_its_message() -> None:
+    """The attributes are not part of the text."""
+    assert [str(sample) for sample in SAMPLES] == ["text"] * len(SAMPLES)
 
 
-def test_details_are_attributes() -> None:
-    """What an error is made with can be read from it."""
+def test_the_arguments_of_an_error_are_its_attributes() -> None:
+    """Every argument can be read from the error."""
     status: dict[str, Any] = {
         "status_code": 422,
         "detail": {"why": ["a", None]},
@@ -201,46 +201,46 @@ def test_details_are_attributes() -> None:
         "headers": {"x-request-id": "r-1"},
         "retry_after": 1.5,
     }
-    assert vars(UnprocessableEntityError("words", errors=(PLACE,), **status)) == {
+    assert vars(UnprocessableEntityError("text", errors=(PLACE,), **status)) == {
         **status,
         "errors": (PLACE,),
         "maybe_processed": False,
     }
-    failed = StreamFailedError("words", reply=REPLY, error={"message": "boom"})
+    failed = StreamFailedError("text", reply=REPLY, error={"message": "boom"})
     assert vars(failed) == {"reply": REPLY, "error": {"message": "boom"}, "maybe_processed": True}
-    assert vars(APITimeoutError("words", maybe_processed=False, body="half", is_permanent=True)) == {
+    assert vars(APITimeoutError("text", maybe_processed=False, body="half", is_permanent=True)) == {
         "maybe_processed": False,
         "body": "half",
         "is_permanent": True,
     }
     headers = {"server": "x"}
-    assert vars(UnexpectedResponseError("words", body="<html>", headers=headers)) == {
+    assert vars(UnexpectedResponseError("text", body="<html>", headers=headers)) == {
         "body": "<html>",
         "headers": headers,
     }
 
 
 def test_the_headers_of_an_error_are_a_copy() -> None:
-    """What is done later to the headers that it was made with changes no error."""
+    """A later change of the passed headers does not change the error."""
     headers = {"x-request-id": "r-1"}
     made: list[APIStatusError | UnexpectedResponseError] = [
-        APIStatusError("words", status_code=500, headers=headers),
-        UnprocessableEntityError("words", status_code=422, headers=headers),
-        UnexpectedResponseError("words", headers=headers),
+        APIStatusError("text", status_code=500, headers=headers),
+        UnprocessableEntityError("text", status_code=422, headers=headers),
+        UnexpectedResponseError("text", headers=headers),
     ]
     headers.clear()
     assert [error.headers for error in made] == [{"x-request-id": "r-1"}] * 3
 
 
-def test_details_have_defaults() -> None:
-    """An error made by hand, for a test of the caller's, needs only what its class is about."""
-    status = APIStatusError("words", status_code=500)
+def test_the_arguments_of_an_error_have_defaults() -> None:
+    """A caller's test can create an error with only the essential arguments."""
+    status = APIStatusError("text", status_code=500)
     assert (status.detail, status.body, status.headers, status.retry_after) == (None, "", {}, None)
-    assert UnprocessableEntityError("words", status_code=422).errors == ()
-    assert StreamFailedError("words", reply=ChatReply()).error is None
-    unexpected = UnexpectedResponseError("words")
+    assert UnprocessableEntityError("text", status_code=422).errors == ()
+    assert StreamFailedError("text", reply=ChatReply()).error is None
+    unexpected = UnexpectedResponseError("text")
     assert (unexpected.body, unexpected.headers) == ("", {})
-    connection = APIConnectionError("words", maybe_processed=True)
+    connection = APIConnectionError("text", maybe_processed=True)
     assert (connection.body, connection.is_permanent) == ("", False)
 
 

@@ -13,7 +13,7 @@ from millis_wrapper._json import is_array, is_object
 
 STREAMS: dict[str, list[Any]] = json.loads((paths.CORPUS / "good_streams.json").read_text("utf-8"))
 MARK = "x"
-# Another type, another number, or other nesting. A string in them is the mark.
+# Values of another type, another number or another nesting. Strings in them are MARK.
 VALUES: list[Any] = [
     *(True, False, 0, 1, -1, 6, 0.005, 12.5, 10**30, MARK, "", [], {}, [1], [None], [True]),
     *([MARK], [[MARK]], {MARK: MARK}, {MARK: 1}, {"text": MARK}, {"content": MARK}, {"value": MARK}),
@@ -25,7 +25,7 @@ VALUES: list[Any] = [
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Every place of a JSON value, with what is there."""
+    """Yield the path and the value of every place inside a JSON value."""
     yield path, value
     steps: Iterable[Any] = ()
     if is_object(value):
@@ -48,7 +48,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def changes(data: Any) -> Iterator[tuple[str, str, Any]]:
-    """Every change of one value of an event: where, how, and the changed event."""
+    """Yield every change of one value of an event: its path, its kind and the changed event."""
     for path, value in places(data):
         where = ".".join("#" if isinstance(step, int) else step for step in path)
         wrapped: list[Any] = [[value], [[value]], {"value": value}, {"text": value}, json.dumps(value)]
@@ -69,7 +69,7 @@ def changes(data: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def by_hand(events: list[Any]) -> str | None:
-    """The text that a loop written by hand reads; None if it raises."""
+    """Return the text that a simple loop reads, or None if the loop raises."""
     texts: list[str] = []
     try:
         for data in events:
@@ -81,31 +81,31 @@ def by_hand(events: list[Any]) -> str | None:
 
 
 def text_of(events: list[Any]) -> str | None:
-    """The text of a reply that counts as complete, or None."""
+    """Return the text of a complete reply, or None if the reply is incomplete."""
     reply = play([*map(event, events), b"data: [DONE]\n\n"]).reply
     return None if reply is None else reply.text
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_changed_value_never_makes_a_complete_reply_with_less_text(name: str) -> None:
-    """Whatever one value of a good stream becomes: the text is what a loop by hand reads, or more."""
+    """For every changed value in a valid stream, a complete reply has at least the text of a simple loop."""
     good = STREAMS[name]
-    whole = text_of(good)
-    assert whole is not None
-    assert whole == by_hand(good)
+    complete = text_of(good)
+    assert complete is not None
+    assert complete == by_hand(good)
     tried: set[tuple[str, str]] = set()
     lost: set[tuple[str, str]] = set()
     for number, data in enumerate(good):
-        said = by_hand([data])
+        own_text = by_hand([data])
         for where, how, changed in changes(data):
             events = [*good[:number], changed, *good[number + 1 :]]
             text = text_of(events)
             tried.add((where, how))
             expected = by_hand(events)
-            if text is None or text in (whole, expected):
+            if text is None or text in (complete, expected):
                 continue
-            # Where the loop raises, the changed value itself was understood: text parts, say.
-            if expected is None and (MARK in text or (said and said in text)):
+            # The loop raises, but the builder understood the changed value, for example as text parts.
+            if expected is None and (MARK in text or (own_text and own_text in text)):
                 continue
             lost.add((where, how))
     assert not lost

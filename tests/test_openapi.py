@@ -1,4 +1,4 @@
-"""openapi/millis.yaml against the vendor's two pages, the other known facts, and the examples."""
+"""openapi/millis.yaml matches the vendor's two pages, the other known facts and its own examples."""
 
 from __future__ import annotations
 
@@ -73,21 +73,21 @@ def events(name: str) -> list[str]:
     return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
 
 
-def test_it_is_valid_openapi() -> None:
-    """The document is OpenAPI 3.1."""
+def test_the_contract_is_valid_openapi() -> None:
+    """The version is 3.1."""
     OpenAPIV31SpecValidator(document()).validate()
 
 
 @pytest.mark.parametrize(("page", "count"), [("chat-page", 108), ("duplicate-page", 111)])
 def test_every_path_of_the_pages_is_in_the_contract(page: str, count: int) -> None:
-    """Each JSON path that a page shows is a field, and says that this page shows it; no other field does."""
+    """Every JSON path of a page is a field whose origin names the page; no other field names it."""
     shown = keys(read_json(CORPUS / "pages" / f"{PAGES[page]}.json"))
     assert len(shown) == count
     assert {field.path for field in fields(COMPONENT_OF_PAGE[page]) if page in field.origin} == shown
 
 
-def test_no_field_and_no_value_is_lost_unseen() -> None:
-    """The table of all fields and values is what the contract has now: a lost one is a line of the diff."""
+def test_a_lost_field_or_value_is_visible_in_the_diff() -> None:
+    """fields.tsv lists all current fields and values."""
     committed = (CORPUS / "contract" / "fields.tsv").read_text("utf-8").splitlines()
     made = table(document()).splitlines()
     lost = [line for line in committed if line not in made]
@@ -95,8 +95,8 @@ def test_no_field_and_no_value_is_lost_unseen() -> None:
     assert (lost, new) == ([], []), "run scripts/regenerate, and look at the lines that go from fields.tsv"
 
 
-def test_the_two_configs_share_everything_but_what_tells_them_apart() -> None:
-    """The partial config of a request and the config of an answer have the very same fields but two."""
+def test_the_two_configs_differ_only_in_two_fields() -> None:
+    """The config of a response and the partial config of a request have otherwise equal fields."""
     override, answer = components()["AgentConfigOverride"], components()["AgentConfig"]
     assert override["additionalProperties"] is False
     assert "required" not in override
@@ -105,7 +105,7 @@ def test_the_two_configs_share_everything_but_what_tells_them_apart() -> None:
     assert [*override["properties"]] == [*answer["properties"]]
     different = [key for key, prop in override["properties"].items() if prop != answer["properties"][key]]
     assert different == ["prompt", "voice"]
-    for key in different:  # only null, which an answer has not
+    for key in different:  # only null, which a response does not have
         partial, whole = override["properties"][key], answer["properties"][key]
         assert {name: partial[name] for name in partial if name not in ("type", "anyOf")} == {
             name: whole[name] for name in whole if name not in ("type", "$ref")
@@ -118,15 +118,15 @@ def test_the_two_configs_share_everything_but_what_tells_them_apart() -> None:
     ]
 
 
-def test_no_part_is_written_as_an_alias() -> None:
-    """Readers that do not know the anchors of YAML read the contract too."""
+def test_the_contract_has_no_yaml_aliases() -> None:
+    """Parsers without support for YAML anchors can read it."""
     events = yaml.parse((ROOT / "openapi" / "millis.yaml").read_text("utf-8"), yaml.SafeLoader)
     assert not [event for event in events if isinstance(event, yaml.AliasEvent)]
 
 
 @pytest.mark.parametrize(("name", "prop"), list(properties()))
-def test_every_property_is_described_and_says_where_it_is_known_from(name: str, prop: Any) -> None:
-    """Each property has a description that says something, and origins that the contract explains."""
+def test_every_property_has_a_description_and_an_origin(name: str, prop: Any) -> None:
+    """The contract explains every origin."""
     assert prop["description"].endswith(".")
     assert len(prop["description"]) >= 20
     assert prop["x-origin"]
@@ -136,16 +136,16 @@ def test_every_property_is_described_and_says_where_it_is_known_from(name: str, 
         assert source.partition(", ")[0] in document()["x-sources"]
 
 
-def test_every_component_is_described() -> None:
-    """Each component says what it is, and its title is its name, which viewers show and generators use."""
+def test_every_component_has_a_description_and_a_title() -> None:
+    """The title is the name of the component, which viewers show and generators use."""
     for name, schema in components().items():
         assert schema["description"].endswith(".")
         assert len(schema["description"]) >= 20
         assert schema["title"] == name
 
 
-def test_no_property_repeats_what_its_component_says() -> None:
-    """A property that holds a component says what it is there; what the component is stands there."""
+def test_no_property_repeats_the_description_of_its_component() -> None:
+    """The description of the property explains its role, and that of the component its meaning."""
     for name, prop in properties():
         for one in objects(prop):
             if "$ref" in one:
@@ -153,8 +153,8 @@ def test_no_property_repeats_what_its_component_says() -> None:
                 assert prop["description"] != component["description"], name
 
 
-def test_each_object_says_whether_it_takes_unknown_keys() -> None:
-    """All do but the top level of a partial config, and the maps, whose values have a type."""
+def test_every_object_declares_whether_it_accepts_unknown_keys() -> None:
+    """All do, except for the top level of a partial config and maps with typed values."""
     closed = {
         name
         for name, schema in components().items()
@@ -163,20 +163,20 @@ def test_each_object_says_whether_it_takes_unknown_keys() -> None:
     assert closed == {"AgentConfigOverride", "HeaderMap", "Credentials", "KeywordWeights"}
 
 
-def test_each_integer_says_its_size() -> None:
-    """Languages with integers of a fixed size know which one to use."""
+def test_every_integer_has_a_size() -> None:
+    """Languages with fixed-size integers need the size."""
     integers = [one for one in objects(document()) if one.get("type") in ("integer", ["integer", "null"])]
     assert integers
     assert {one.get("format") for one in integers} == {"int32", "int64"}
 
 
-def test_no_range_is_claimed_that_no_source_has() -> None:
-    """No number has a minimum or maximum: no source names one, and `-1` for "none" is common."""
+def test_no_number_has_a_minimum_or_maximum() -> None:
+    """No source names a limit, and -1 is a common value for "none"."""
     assert not [one for one in objects(components()) if {"minimum", "maximum"} & set(one)]
 
 
 def test_every_component_is_used() -> None:
-    """Nothing is defined that neither an endpoint nor another used component refers to."""
+    """Every component is referenced by an operation or by another used component."""
     used: set[str] = set()
     waiting = [document()["paths"]]
     while waiting:
@@ -193,8 +193,8 @@ def test_every_component_is_used() -> None:
     }
 
 
-def test_no_component_has_the_name_of_a_type_of_the_browser_or_of_a_language() -> None:
-    """Code made in another language uses its own `Headers` and `Error` beside the components."""
+def test_no_component_is_named_like_a_built_in_type() -> None:
+    """Generated code may use its language's own `Headers` or `Error` beside the components."""
     taken = """Any Array Blob Body Boolean Buffer Date Dict Document Enum Error Event EventSource Exception
     Field File FormData Function Headers Int Integer Iterator List Literal Location Map Message MessageEvent
     Model None Node Null Number Object Option Optional Path Promise Record Request Response Result Self Set
@@ -203,7 +203,7 @@ def test_no_component_has_the_name_of_a_type_of_the_browser_or_of_a_language() -
 
 
 def test_no_component_has_the_name_that_generators_give_to_a_union() -> None:
-    """Generators call a union within a property by owner and property, over a component of that name."""
+    """Generators name the union of a property after its object and property, over any component."""
     schemas = components()
     unions = {
         f"{name}{key}": prop["anyOf"] for name, key, prop in properties_with_owners() if "anyOf" in prop
@@ -211,7 +211,7 @@ def test_no_component_has_the_name_that_generators_give_to_a_union() -> None:
     for made, union in unions.items():
         name = made.replace("_", "").lower()
         owners = {component for component in schemas if component.lower() == name}
-        # A union of one component and null is no new type.
+        # A union of one component and null does not become a new type.
         assert all(
             [one for one in union if one != {"type": "null"}] == [{"$ref": f"#/components/schemas/{owner}"}]
             for owner in owners
@@ -219,14 +219,14 @@ def test_no_component_has_the_name_that_generators_give_to_a_union() -> None:
 
 
 def test_no_value_is_listed_twice() -> None:
-    """Each value set holds each value once; the languages are the 128 that are known."""
+    """Every value set contains each value once, and the 128 known languages are complete."""
     sets = {name: schema["enum"] for name, schema in components().items() if "enum" in schema}
     assert all(len(set(values)) == len(values) for values in sets.values())
     assert len(sets["KnownLanguage"]) == 128
 
 
 def test_every_value_set_is_open() -> None:
-    """Wherever known values are listed, any other string is valid too."""
+    """Any other string is valid wherever known values are listed."""
     sets = {f"#/components/schemas/{name}" for name, schema in components().items() if "enum" in schema}
     used = [one for one in objects(document()) if one.get("$ref") in sets]
     unions = [one["anyOf"] for one in objects(document()) if "anyOf" in one]
@@ -235,15 +235,15 @@ def test_every_value_set_is_open() -> None:
     assert len(open_sets) == len(used)
 
 
-def test_no_default_of_the_service_becomes_one_of_the_client() -> None:
-    """Only the fixed role of a message has a `default`, which is what a generated client sends by itself."""
+def test_only_the_role_of_a_message_has_a_default() -> None:
+    """A generated client sends a `default` by itself, so other defaults are documented differently."""
     with_default = {name: prop for name, prop in properties() if "default" in prop}
     assert all(prop["default"] == prop["const"] for prop in with_default.values())
     assert set(with_default) == {"UserMessage.role", "AssistantMessage.role", "ToolMessage.role"}
 
 
-def test_servers_key_and_answers() -> None:
-    """Both hosts, the raw key in `authorization`, and the answers that are known for each endpoint."""
+def test_servers_key_and_responses() -> None:
+    """The contract has both hosts, the key in `authorization`, and the known responses of each operation."""
     servers = [server["url"] for server in document()["servers"]]
     assert servers == ["https://api-west.millis.ai", "https://api-eu-west.millis.ai"]
     (scheme,) = document()["components"]["securitySchemes"].values()
@@ -256,8 +256,8 @@ def test_servers_key_and_answers() -> None:
     assert "requestBody" not in document()["paths"]["/agents/{agent_id}/duplicate"]["post"]
 
 
-def test_the_stream_is_described_as_data() -> None:
-    """The event stream is tied to the schemas of its chunk, its error and its end, which need not come."""
+def test_the_stream_has_schemas_for_its_events() -> None:
+    """The chunk, the error and the optional end have schemas."""
     answer = document()["paths"]["/chat/completions"]["post"]["responses"]["200"]
     (stream,) = answer["content"].values()
     tied = {
@@ -271,8 +271,8 @@ def test_the_stream_is_described_as_data() -> None:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_examples_fit_their_component(name: str) -> None:
-    """Each example is valid data of the component that it shows."""
+def test_every_example_is_valid_data_of_its_component(name: str) -> None:
+    """The schema of the component accepts it."""
     shown = SHOWN[name]
     if name.endswith(".json"):
         (component,) = shown
@@ -285,14 +285,14 @@ def test_examples_fit_their_component(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_full_examples_are_the_pages(page: str) -> None:
-    """The full examples are what the vendor's pages show, nothing more and nothing less."""
+def test_the_full_examples_equal_the_vendors_pages(page: str) -> None:
+    """Nothing is missing or added."""
     full = {"chat-page": "chat-request-full.json", "duplicate-page": "agent-full.json"}[page]
     assert read_json(EXAMPLES / full) == read_json(CORPUS / "pages" / f"{PAGES[page]}.json")
 
 
-def test_the_example_files_of_the_tests_are_the_examples_of_the_contract() -> None:
-    """Each example has a name of its own and is a file of tests/corpus/examples, unchanged."""
+def test_the_example_files_equal_the_examples_of_the_contract() -> None:
+    """Every example has a unique name and is a file in tests/corpus/examples."""
     found = [(name, value) for _, name, value in examples(document())]
     files = {path.stem: path for path in EXAMPLES.iterdir()}
     assert sorted(files) == sorted(name for name, _ in found)
@@ -302,16 +302,16 @@ def test_the_example_files_of_the_tests_are_the_examples_of_the_contract() -> No
         assert (text if isinstance(value, str) else json.loads(text)) == value
 
 
-def test_no_published_form_of_the_contract_refers_to_another_file() -> None:
-    """Each file that is handed out stands alone, also where a tool does not follow `externalValue`."""
+def test_no_edition_of_the_contract_refers_to_another_file() -> None:
+    """Every edition works alone, also with tools that do not support `externalValue`."""
     for file in (ROOT / "openapi" / "millis.yaml", *(ROOT / "openapi" / "editions").iterdir()):
         for one in objects(yaml.safe_load(file.read_text("utf-8"))):
             assert "externalValue" not in one, file
             assert str(one.get("$ref", "#/")).startswith("#/"), file
 
 
-def test_every_body_has_an_example_that_fits() -> None:
-    """Each request and response body has an example, and the example is valid."""
+def test_every_body_has_a_valid_example() -> None:
+    """This includes request bodies and response bodies."""
     bodies = [
         one for one in objects(document()) if any("/" in media_type for media_type in one.get("content", ()))
     ]
@@ -347,34 +347,34 @@ def test_the_edition_for_code_generators_has_no_any_of_and_no_open_enum() -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in SHOWN if name.endswith(".json")])
-def test_the_edition_for_code_generators_accepts_what_the_contract_accepts(name: str) -> None:
-    """Exactly one form of each union fits the examples, although `oneOf` is stricter than `anyOf`."""
+def test_the_edition_for_code_generators_accepts_the_same_examples(name: str) -> None:
+    """Exactly one form of each union matches, because `oneOf` is stricter than `anyOf`."""
     edition = edition_codegen(document())
     (component,) = SHOWN[name]
     validator_of({"$ref": f"#/components/schemas/{component}"}, edition).validate(read_json(EXAMPLES / name))
 
 
 @pytest.mark.parametrize(("name", "prop"), [*properties(), *components().items()])
-def test_examples_of_fields_fit_them(name: str, prop: Any) -> None:
-    """What stands beside a field as an example is a value that it takes."""
+def test_every_example_of_a_field_is_valid(name: str, prop: Any) -> None:
+    """The schema of the field accepts it."""
     for example in prop.get("examples", ()):
         validator_of(prop).validate(example)
 
 
 @pytest.mark.parametrize(("component", "value"), cases("accepted"))
-def test_odd_but_good_data_is_accepted(component: str, value: Any) -> None:
-    """Data of a form that is known, or must be survived, is valid."""
+def test_unusual_but_valid_data_is_accepted(component: str, value: Any) -> None:
+    """The data has a known form, or one that clients have to accept."""
     validator(component).validate(value)
 
 
 @pytest.mark.parametrize(("component", "value"), cases("refused"))
-def test_wrong_data_is_refused(component: str, value: Any) -> None:
-    """Data that the service refuses, or that is not what it promises, is not valid."""
+def test_invalid_data_is_refused(component: str, value: Any) -> None:
+    """The service refuses such requests and never sends such responses."""
     assert not validator(component).is_valid(value)
 
 
-def test_the_reference_links_to_places_that_exist() -> None:
-    """Each link within REFERENCE.md leads to one heading, and each field has a row."""
+def test_every_link_in_the_reference_has_a_target() -> None:
+    """Each link in REFERENCE.md leads to one heading, and every field has a row."""
     from scripts._reference_tables import anchor
 
     page = (ROOT / Path("openapi/REFERENCE.md")).read_text("utf-8")

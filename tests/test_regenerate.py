@@ -1,4 +1,4 @@
-"""scripts/regenerate: the code and the reference are what the contract makes of them, and nothing else."""
+"""scripts/regenerate writes the code and the reference, which depend only on the contract."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL = "generated/millis_api/models/voice.py"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what regenerating reads and writes, somewhere else."""
+    """A copy of the files that regenerating reads and writes."""
     for part in ("openapi", "generated"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("contract", "examples"):
@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The generator is not run again: what it makes is what is committed."""
+    """Use the committed code instead of running the generator, which is slow."""
 
     def make(project: Path, target: Path) -> None:
         for path, content in _generate.files(ROOT).items():
@@ -49,7 +49,7 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def only_sync(unchanged: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the sync modules are made again; the rest is what is committed."""
+    """Regenerate only the sync modules and use the committed files for the rest."""
     make = _generate.make
 
     def make_sync(project: Path, target: Path) -> None:
@@ -65,10 +65,10 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), "utf-8")
 
 
-def test_a_change_of_the_contract_changes_what_is_made_from_it_and_nothing_else(
+def test_a_change_of_the_contract_changes_only_the_affected_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another folder, with another hash seed and no `generated` at all, a new field is all that is new."""
+    """In another folder, with another hash seed and no `generated`, only the new field differs."""
     before = _generate.files(project)
     shutil.rmtree(project / "generated")
     edit(
@@ -97,7 +97,7 @@ def test_a_change_of_the_contract_changes_what_is_made_from_it_and_nothing_else(
 
 @pytest.mark.parametrize("name", ["client.py.jinja", "types.py.jinja"])
 def test_each_replaced_text_is_in_the_template_of_the_generator(name: str) -> None:
-    """A newer generator whose text differs is noticed here, and not by a replacement that does nothing."""
+    """A newer generator with another text fails here instead of silently skipping a replacement."""
     environment = Environment(
         loader=FileSystemLoader(_generate.generator_templates()),
         trim_blocks=True,
@@ -114,15 +114,13 @@ def test_each_replaced_text_is_in_the_template_of_the_generator(name: str) -> No
 
 
 def test_regenerating_needs_no_generated_code() -> None:
-    """Generated code that is missing or broken does not keep its own repair from running."""
+    """Missing or broken generated code can be repaired by regenerating."""
     code = "import sys; sys.modules['millis_api'] = None; import scripts._generate"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_what_the_generator_only_warns_of_is_an_error_and_changes_nothing(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A schema that the generator would leave out stops it, with its words, before any file is touched."""
+def test_a_warning_of_the_generator_is_an_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The generator would omit a schema, so the command stops with its warning and writes nothing."""
     before = _generate.files(project)
     edit(project / "openapi" / "millis.yaml", "    VoiceSettings:\n", "    VoiceSettings_:\n")
     assert _generate.main([], project) == 1
@@ -150,7 +148,7 @@ def stale(model: Path) -> list[str]:
 def test_check_shows_drift_and_changes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str], drift: Callable[[Path], list[str]]
 ) -> None:
-    """A file that was edited, deleted or left over fails --check, with a diff of what would be written."""
+    """An edited, deleted or extra file makes --check fail with a diff."""
     said = drift(project / MODEL)
     drifted = _generate.files(project)
     assert _generate.main(["--check"], project) == 1
@@ -161,8 +159,8 @@ def test_check_shows_drift_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_writing_takes_stale_files_away(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After writing, what is there is what was made, and --check is silent."""
+def test_writing_removes_stale_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Afterwards, --check passes."""
     (project / MODEL).with_name("stale.py").write_text("old = 1\n")
     (project / "openapi" / "REFERENCE.md").unlink()
     assert _generate.main([], project) == 0
@@ -172,10 +170,10 @@ def test_writing_takes_stale_files_away(project: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("tool", ["openapi-python-client", "ruff"])
-def test_another_version_of_a_tool_is_refused(
+def test_another_version_of_a_tool_is_rejected(
     project: Path, capsys: pytest.CaptureFixture[str], tool: str
 ) -> None:
-    """Code is made with the pinned versions only, since another one would write other code."""
+    """Only the pinned versions generate code, because other versions would generate different code."""
     pin = next(
         line for line in (project / "pyproject.toml").read_text("utf-8").splitlines() if f'"{tool}==' in line
     )
@@ -184,8 +182,8 @@ def test_another_version_of_a_tool_is_refused(
     assert "pyproject.toml pins ['0.0.1']" in capsys.readouterr().err
 
 
-def test_the_generator_is_given_the_contract_without_closed_objects() -> None:
-    """Only the closed top level of a partial config is relaxed."""
+def test_the_generator_gets_the_contract_without_closed_objects() -> None:
+    """Only the closed top level of a partial config is changed."""
     given = _document.for_the_generator(document())
     schemas = given["components"]["schemas"]
     assert "additionalProperties" not in schemas["AgentConfigOverride"]
@@ -197,10 +195,10 @@ def test_the_generator_is_given_the_contract_without_closed_objects() -> None:
     assert given == document()
 
 
-def test_a_line_that_is_gone_from_the_async_client_is_drift_until_the_sync_client_is_made_again(
+def test_a_change_of_the_async_client_is_drift_until_the_sync_client_is_regenerated(
     project: Path, only_sync: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Promise 5: sync and async are the same library, and `--check` fails as soon as they are not."""
+    """The sync and async clients are always the same library (promise 5 of the design)."""
     source = project / "millis_wrapper" / "_async" / "conversation.py"
     edit(source, "    async def __aexit__(", "    async def __leave__(")
     assert _generate.main(["--check"], project) == 1
@@ -217,7 +215,7 @@ def changed_contract(change: Callable[[Any], object]) -> Any:
 
 
 def put(contract: Any, path: str, value: Any) -> None:
-    """Set what is at `path`, whose steps are parted by a space, in the contract."""
+    """Set the value at `path`, whose steps are separated by spaces, in the contract."""
     *above, last = path.split()
     at(contract, tuple(above))[last] = value
 
@@ -262,8 +260,8 @@ REGION = {
 }
 
 
-def test_an_endpoint_of_another_form_becomes_code_and_a_section(project: Path) -> None:
-    """A list as answer, parameters of the path item, by reference and in the query, a body without words."""
+def test_a_new_endpoint_becomes_code_and_a_section(project: Path) -> None:
+    """It has a list as its response, parameters of several kinds, and a body without a description."""
 
     def change(contract: Any) -> None:
         contract["paths"]["/regions/{region}/agents"] = AGENTS
@@ -353,10 +351,10 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
         ),
     ],
 )
-def test_what_is_not_supported_is_said_with_its_place_and_what_to_write(
+def test_the_message_for_an_unsupported_construct_names_the_place_and_the_fix(
     path: str, value: Any, said: str
 ) -> None:
-    """A valid contract from which wrong code or a wrong page would be made is refused, in one line."""
+    """A valid contract that would give wrong code or a wrong page is rejected in one line."""
     found = _supported.problems(changed_contract(lambda contract: put(contract, path, value)))
     assert len(found) <= 2  # an object in an object is two
     assert any(line.startswith(said) for line in found), found
@@ -366,18 +364,18 @@ REFUSED = read_json(ROOT / "tests" / "corpus" / "contract" / "refused_changes.js
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=[case["change"] for case in REFUSED])
-def test_a_change_that_would_become_wrong_code_or_be_left_off_the_page_is_refused(
+def test_a_change_that_would_give_wrong_code_or_an_incomplete_page_is_rejected(
     case: dict[str, Any],
 ) -> None:
-    """Each change in refused_changes.json is refused in one to three lines that name the place."""
+    """Each change in refused_changes.json is rejected in one to three lines that name the place."""
     found = _supported.problems(changed_contract(lambda contract: put(contract, case["at"], case["value"])))
     assert 1 <= len(found) <= 3
     assert any(case["says"] in line for line in found), found
     assert all(len(line) < 240 and line.isprintable() for line in found)
 
 
-def test_the_reference_shows_what_is_deprecated_and_the_headers_of_a_response() -> None:
-    """A reader of the page learns what a reader of the contract learns."""
+def test_the_reference_shows_deprecations_and_response_headers() -> None:
+    """The page contains the same facts as the contract."""
     contract = copy.deepcopy(document())
     listing: Any = copy.deepcopy(AGENTS["get"])
     contract["paths"]["/agents"] = {"get": listing}
@@ -393,8 +391,8 @@ def test_the_reference_shows_what_is_deprecated_and_the_headers_of_a_response() 
     assert "The agents. Header `X-Total`: How many there are." in section
 
 
-def test_a_component_that_the_wrapper_uses_keeps_its_name() -> None:
-    """Renaming it everywhere makes a valid contract, which the wrapper cannot read."""
+def test_renaming_a_component_that_the_wrapper_uses_is_rejected() -> None:
+    """The contract would be valid, but the wrapper could not read it."""
     renamed = json.loads(json.dumps(document()).replace('schemas/AgentConfig"', 'schemas/BotConfig"'))
     config = renamed["components"]["schemas"].pop("AgentConfig")
     renamed["components"]["schemas"]["BotConfig"] = config | {"title": "BotConfig"}
@@ -402,8 +400,8 @@ def test_a_component_that_the_wrapper_uses_keeps_its_name() -> None:
     assert "AgentConfig is missing" in line
 
 
-def test_a_long_refusal_is_cut(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At most six lines, the last of which counts the rest."""
+def test_a_long_list_of_problems_is_cut(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has at most six lines, and the last one counts the rest."""
 
     def change(contract: Any) -> None:
         for number in range(9):
@@ -416,10 +414,10 @@ def test_a_long_refusal_is_cut(project: Path, capsys: pytest.CaptureFixture[str]
     assert lines[-1] == "  and 5 more"
 
 
-def test_whatever_fails_is_one_line_and_no_traceback(
+def test_any_failure_is_reported_in_one_line(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A library that stumbles over a contract ends the command with the error's name, and changes nothing."""
+    """An exception of a library ends the command with its name, no traceback and no changed file."""
 
     def stumble(contract: object) -> str:
         raise TypeError("unhashable\ntype")
@@ -432,8 +430,8 @@ def test_whatever_fails_is_one_line_and_no_traceback(
     assert _generate.files(project) == before
 
 
-def test_generated_code_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
-    """The generator does not notice a name that its code lacks."""
+def test_generated_code_that_cannot_be_imported_is_rejected(tmp_path: Path) -> None:
+    """The generator does not check that every name exists."""
     package = tmp_path / "millis_api"
     package.mkdir()
     (package / "__init__.py").write_text("", "utf-8")
@@ -442,8 +440,8 @@ def test_generated_code_that_cannot_be_imported_is_refused(tmp_path: Path) -> No
         _generate.import_all(package)
 
 
-def test_a_refused_contract_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command says each problem in a line, without a traceback, and leaves all files as they are."""
+def test_a_rejected_contract_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints each problem in one line, without a traceback, and writes no file."""
     before = _generate.files(project)
     source = project / "openapi" / "millis.yaml"
     edit(source, "title: UserMessage", "title: UserMessage\n      x-orgin: []")
@@ -458,7 +456,7 @@ def test_a_refused_contract_changes_nothing(project: Path, capsys: pytest.Captur
     assert _generate.files(project) == before
 
 
-def test_names_that_begin_like_extensions_are_no_extensions() -> None:
+def test_names_may_begin_with_x_dash() -> None:
     """Keys of the service, headers and statuses may have any name."""
 
     def change(contract: Any) -> None:

@@ -25,8 +25,8 @@ def field(path: str, component: str = "AgentConfig") -> Field:
     return found
 
 
-def test_the_installed_contract_is_the_one_in_the_project() -> None:
-    """The copy inside the generated package is openapi/millis.yaml, and is read once."""
+def test_the_installed_contract_is_that_of_the_project() -> None:
+    """The generated package contains a copy of openapi/millis.yaml, which is parsed once."""
     assert contract.load() == document()
     assert contract.load() is contract.load()
     assert contract.load()["info"]["version"] == contract.VERSION
@@ -37,8 +37,8 @@ def test_a_component_is_found_by_name() -> None:
     assert contract.component("Voice")["required"] == ["provider", "voice_id"]
 
 
-def test_a_component_that_is_not_there_is_named_with_the_nearest() -> None:
-    """The error of a wrong name says which right one is near, for each question."""
+def test_the_message_for_an_unknown_component_suggests_a_similar_one() -> None:
+    """Every function raises the error."""
     with pytest.raises(KeyError, match="no component 'Voise'; did you mean Voice"):
         contract.component("Voise")
     with pytest.raises(KeyError, match="'Voise'"):
@@ -50,8 +50,8 @@ def test_a_component_that_is_not_there_is_named_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("value", "component"), [(AGENT, "DuplicateAgentResponse"), (REQUEST, "ChatCompletionRequest")]
 )
-def test_what_the_pages_show_has_no_unknown_keys(value: object, component: str) -> None:
-    """The full examples of the vendor's pages are known to the last leaf."""
+def test_the_vendors_examples_have_no_unknown_keys(value: object, component: str) -> None:
+    """The contract lists every key of the complete examples."""
     assert unknown(value, component) == []
 
 
@@ -79,24 +79,24 @@ def test_what_the_pages_show_has_no_unknown_keys(value: object, component: str) 
         ({7: 1}, ('["7"]', "7", None)),
     ],
 )
-def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(
+def test_an_unknown_key_is_reported_with_its_path_and_the_closest_match(
     value: object, expected: tuple[str, str, str | None]
 ) -> None:
-    """A key that the contract does not name is found at any depth; odd keys are quoted and made harmless."""
+    """Unknown keys are found at any depth. Special characters in a key are quoted and escaped."""
     (found,) = unknown(value)
     assert (found.path, found.key, found.closest_match) == expected
     assert format_path(found.steps) == found.path
 
 
-def test_many_unknown_keys_are_all_found_and_a_hundred_are_guessed_at() -> None:
-    """Looking for the known key that was meant takes its time, so it ends after the first hundred."""
+def test_a_match_is_suggested_for_at_most_a_hundred_unknown_keys() -> None:
+    """All unknown keys are found, but each suggestion is slow."""
     found = unknown({f"prompt_{number}": 1 for number in range(150)})
     assert [one.closest_match for one in found] == ["prompt"] * 100 + [None] * 50
 
 
 @pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)
-def test_an_unknown_key_is_found_in_every_object_that_has_fields(path: tuple[str | int, ...]) -> None:
-    """One wrong key in any object of a full agent is found there, unless that object takes any key."""
+def test_an_unknown_key_is_found_in_every_object(path: tuple[str | int, ...]) -> None:
+    """The exception are objects that accept any key."""
     holder = at(AGENT, path)
     holder["of_tomorrow"] = 1
     try:
@@ -108,25 +108,25 @@ def test_an_unknown_key_is_found_in_every_object_that_has_fields(path: tuple[str
 
 @pytest.mark.parametrize("value", [None, "text", 7, 1.5, True, [], {}, [{"a": 1}], ("x",), object()])
 def test_values_of_another_type_have_no_unknown_keys(value: object) -> None:
-    """Whatever stands where an object or a list is expected, nothing fails and nothing is invented."""
+    """A value instead of an object or a list does not raise and has no unknown keys."""
     assert unknown({"voice": value, "flow": {"voicemail": value}, "llm": {"model": value}}) == []
     assert unknown({"prompt": value, "timezone": value, "first_message": [value]}) == []
 
 
 @pytest.mark.parametrize("value", [None, "text", 7, ["text", 7, ("x",)], object()])
-def test_whatever_is_given_instead_of_a_config_has_no_unknown_keys(value: object) -> None:
-    """The whole config, or a list in it, may be anything at all."""
+def test_a_value_that_is_not_a_config_has_no_unknown_keys(value: object) -> None:
+    """The config, or a list in it, may be any value."""
     assert unknown(value) == []
     assert unknown({"tools": value, "switch_language": value}) == []
 
 
-def test_a_tuple_is_as_good_as_a_list() -> None:
-    """Python callers may give a tuple where JSON has a list."""
+def test_a_tuple_counts_as_a_list() -> None:
+    """Python callers may pass a tuple where JSON has a list."""
     assert [one.path for one in unknown({"tools": ({"nmae": 1},)})] == ["tools[0].nmae"]
 
 
-def test_an_object_that_may_also_be_free_form_has_no_unknown_keys() -> None:
-    """Where one form of a union takes any key, no key is unknown."""
+def test_an_object_that_may_be_free_form_has_no_unknown_keys() -> None:
+    """If one form of a union accepts any key, no key is unknown."""
     known = {"type": "object", "properties": {"a": {"type": "string"}}}
     either = {"anyOf": [known, {"type": "object"}]}
     document = {"components": {"schemas": {"Known": known, "Either": either}}}
@@ -134,8 +134,8 @@ def test_an_object_that_may_also_be_free_form_has_no_unknown_keys() -> None:
     assert list(Contract(document).unknown_keys({"b": 1}, "Either")) == []
 
 
-def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
-    """`tool_call_id` is unknown in a user's message and known in a tool's; without a role, in none."""
+def test_the_known_keys_of_a_message_depend_on_its_role() -> None:
+    """`tool_call_id` is known in a tool message and unknown in a user message."""
     messages = [
         {"role": role, "content": "", "tool_call_id": "1"} for role in ("user", "tool", "of_tomorrow")
     ]
@@ -145,8 +145,8 @@ def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
     assert unknown({"messages": [{"tool_call_id": "1"}]}, "ChatCompletionRequest") == []
 
 
-def test_a_field_tells_all_that_the_contract_says_of_it() -> None:
-    """Type in words, null, unit, default, known values, origin and meaning come with the path."""
+def test_a_field_has_all_facts_of_the_contract() -> None:
+    """A field has its path, type, null, unit, default, known values, origin and description."""
     delay = field("flow.response_delay")
     assert delay[:7] == (
         "flow.response_delay",
@@ -173,8 +173,8 @@ def test_a_field_tells_all_that_the_contract_says_of_it() -> None:
     assert field("detail[].input", "HTTPValidationError").type == "any value"
 
 
-def test_fields_come_with_their_own_right_behind_them() -> None:
-    """An object's fields follow it at once, so that a reader meets them in order."""
+def test_the_fields_of_an_object_follow_the_object() -> None:
+    """The order of the list is that of a reader: an object, then its fields."""
     listed = [one.path for one in contract.fields("AgentConfig")]
     start = listed.index("voice")
     assert listed[start : start + 5] == [
@@ -187,7 +187,7 @@ def test_fields_come_with_their_own_right_behind_them() -> None:
 
 
 def test_a_field_that_may_be_one_of_several_objects_lists_the_fields_of_each() -> None:
-    """The three kinds of messages each have their role."""
+    """Each of the three kinds of messages has a role."""
     roles = [one for one in contract.fields("ChatCompletionRequest") if one.path == "messages[].role"]
     assert [(one.component, one.type) for one in roles] == [
         ("UserMessage", '"user"'),
@@ -196,8 +196,8 @@ def test_a_field_that_may_be_one_of_several_objects_lists_the_fields_of_each() -
     ]
 
 
-def test_an_origin_is_that_of_the_place_and_not_of_the_object() -> None:
-    """The same object may be shown on a page in one place, and not in another."""
+def test_the_origin_belongs_to_the_place_of_an_object() -> None:
+    """A page may show the same object in one place but not in another."""
     assert field("tools[].params[].name").origin == ("chat-page", "duplicate-page", "published-schema")
     assert field("millis_functions[].params[].name").origin == ("published-schema",)
     assert field("session_data_webhook.url").origin == ("published-schema",)
@@ -207,8 +207,8 @@ def test_an_origin_is_that_of_the_place_and_not_of_the_object() -> None:
     )
 
 
-def test_an_object_that_can_hold_itself_does_not_go_on_for_ever() -> None:
-    """A document with a cycle gives each field once."""
+def test_a_recursive_object_is_listed_once() -> None:
+    """A contract with a cycle lists every field once."""
     tree = {
         "type": "object",
         "properties": {"child": {"$ref": "#/components/schemas/Tree"}, "leaf": {"type": "string"}},
@@ -220,8 +220,8 @@ def test_an_object_that_can_hold_itself_does_not_go_on_for_ever() -> None:
     ]
 
 
-def test_it_needs_the_standard_library_only() -> None:
-    """Asking the contract imports neither httpx nor attrs nor a generated model."""
+def test_the_contract_module_needs_only_the_standard_library() -> None:
+    """It imports no httpx, no attrs and no generated model."""
     code = """
 import sys
 from millis_wrapper import contract

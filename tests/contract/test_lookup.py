@@ -26,8 +26,8 @@ def test_a_path_leads_to_its_field(path: str, found: str, component: str) -> Non
     assert match.suggestions == ()
 
 
-def test_a_path_into_one_of_several_objects_gives_each_field() -> None:
-    """Each kind of message has a role of its own."""
+def test_a_path_into_a_union_returns_the_field_of_each_form() -> None:
+    """The role exists in each kind of message."""
     found = find_field("messages[0].role").fields
     assert [one.component for one in found] == ["UserMessage", "AssistantMessage", "ToolMessage"]
 
@@ -43,7 +43,7 @@ def test_a_path_into_one_of_several_objects_gives_each_field() -> None:
         ("Prompt", "prompt"),
     ],
 )
-def test_a_path_that_is_not_there_gives_the_most_similar_ones(path: str, suggestion: str) -> None:
+def test_an_unknown_path_returns_similar_paths(path: str, suggestion: str) -> None:
     """The best suggestion comes first, and there are at most three."""
     match = find_field(path)
     assert match.fields == ()
@@ -52,8 +52,8 @@ def test_a_path_that_is_not_there_gives_the_most_similar_ones(path: str, suggest
 
 
 @pytest.mark.parametrize("path", ["", "zzzzzz", "qqqq.zzzz"])
-def test_nothing_is_suggested_for_a_path_that_resembles_none(path: str) -> None:
-    """A wrong suggestion is worse than none."""
+def test_an_unrelated_path_has_no_suggestions(path: str) -> None:
+    """A wrong suggestion is worse than no suggestion."""
     assert find_field(path) == ((), None, ())
 
 
@@ -81,7 +81,7 @@ def test_a_field_names_the_keys_it_holds() -> None:
 
 @pytest.mark.parametrize("word", ["delay", "DELAY", " delay "])
 def test_a_word_is_found_in_paths_and_descriptions(word: str) -> None:
-    """Each field is listed once, under the shortest path that it has."""
+    """A field is listed once, with its shortest path."""
     found = [one.path for one in search_fields(word)]
     assert {"flow.response_delay", "flow.response_delay.generic_delay"} <= set(found)
     assert not [path for path in found if path.startswith(("agent.agent_config", "config."))]

@@ -1,4 +1,4 @@
-"""millis_wrapper.contract.mask_secrets: what is hidden from people, and what is not."""
+"""`mask_secrets` masks the secrets of a config and keeps everything else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS = {"x-api-key": "S3CR3T"}
     ],
 )
 def test_the_values_of_secret_fields_are_masked(config: Any) -> None:
-    """Headers and credentials lose their values and keep their keys."""
+    """The values of headers and credentials are masked, and their keys are kept."""
     masked = mask_secrets(config)
     assert "S3CR3T" not in repr(masked)
     assert set(paths(masked)) == set(paths(config))
@@ -53,8 +53,8 @@ def test_the_values_of_secret_fields_are_masked(config: Any) -> None:
         {"llm": {"client_secret": "S3CR3T"}},
     ],
 )
-def test_a_secret_is_masked_wherever_it_was_written_by_mistake(config: Any) -> None:
-    """Wrong types, wrong levels and misspelled keys hide no less."""
+def test_a_secret_in_a_wrong_place_is_masked(config: Any) -> None:
+    """A secret with a wrong type, on a wrong level or under a misspelled key is masked, too."""
     masked = mask_secrets(config)
     assert "S3CR3T" not in repr(masked)
     assert "1234567" not in repr(masked)
@@ -80,7 +80,7 @@ def test_a_secret_is_masked_wherever_it_was_written_by_mistake(config: Any) -> N
     ],
 )
 def test_passwords_and_tokens_inside_urls_are_masked_in_every_field(url: str, masked: str) -> None:
-    """The rest of the URL stays, so that a reader sees which one it is."""
+    """The rest of the URL is kept, so that the reader can identify it."""
     for config in (
         {"session_data_webhook": url},
         {"session_data_webhook": {"url": url}},
@@ -93,8 +93,8 @@ def test_passwords_and_tokens_inside_urls_are_masked_in_every_field(url: str, ma
         assert mask_secrets(config) == eval(repr(config).replace(url, masked))  # our own literals
 
 
-def test_everything_else_is_an_equal_copy() -> None:
-    """Values that are not secret stay as they are, and the original is not changed."""
+def test_other_values_are_copied_unchanged() -> None:
+    """The original is not changed."""
     agent = copy.deepcopy(AGENT)
     agent["config"]["tools"][0]["header"] = {"x-key": "S3CR3T"}
     before = copy.deepcopy(agent)
@@ -116,8 +116,8 @@ def test_keys_of_maps_and_known_keys_are_not_judged_by_their_name() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", {"a": None, "b": ""}])
-def test_null_and_empty_text_hide_nothing(value: Any) -> None:
-    """A reader sees that a header is not set."""
+def test_null_and_empty_strings_are_not_masked(value: Any) -> None:
+    """The reader can see that a header is not set."""
     assert mask_secrets({"tools": [{"header": value}]}) == {"tools": [{"header": value}]}
 
 
@@ -143,8 +143,8 @@ def test_data_that_is_deep_or_holds_itself_is_masked_at_its_end() -> None:
     assert "S3CR3T" not in repr(mask_secrets({"x_deep": deep, "tools": [{"header": deep}]}))
 
 
-def test_what_is_secret_is_said_in_the_contract() -> None:
-    """A field of another version of the contract is masked as soon as it is marked."""
+def test_the_contract_decides_which_fields_are_secret() -> None:
+    """A field that a new version of the contract marks is masked at once."""
     other = copy.deepcopy(document())
     other["components"]["schemas"]["Voice"]["properties"]["voice_id"]["x-secret"] = True
     voice = {"voice": {"provider": "openai", "voice_id": "alloy"}}
@@ -158,8 +158,8 @@ def test_what_is_secret_is_said_in_the_contract() -> None:
     ]
 
 
-def test_a_property_that_holds_a_secret_component_is_marked_too() -> None:
-    """Readers of one field see that it is secret without following its reference."""
+def test_a_property_with_a_secret_component_is_marked() -> None:
+    """The mark of a field is visible without following its reference."""
     schemas = document()["components"]["schemas"]
     secret = {f"#/components/schemas/{name}" for name, one in schemas.items() if one.get("x-secret")}
     holders = [
@@ -173,6 +173,6 @@ def test_a_property_that_holds_a_secret_component_is_marked_too() -> None:
 
 
 def test_an_unknown_component_is_an_error() -> None:
-    """A misspelled component would mask too little, so it is refused."""
+    """A misspelled component would mask too little, so it raises KeyError."""
     with pytest.raises(KeyError, match="did you mean AgentConfig"):
         mask_secrets({}, "AgentConfg")

@@ -33,13 +33,13 @@ def message_violations(*messages: object) -> list[Violation]:
         ("validation-error", "HTTPValidationError"),
     ],
 )
-def test_what_fits_the_contract_has_no_violation(name: str, component: str) -> None:
-    """The contract's own examples fit it, values that nobody knows yet among them."""
+def test_valid_data_has_no_violation(name: str, component: str) -> None:
+    """The contract's own examples are valid, including values that are not known yet."""
     assert list(violations(json.loads((EXAMPLES / f"{name}.json").read_text()), component)) == []
 
 
-def test_a_missing_key_is_a_place_of_its_own() -> None:
-    """Each missing key is told once, at its own place, with the object that lacks it."""
+def test_a_missing_key_is_one_violation() -> None:
+    """Its path ends with the key, and its value is the object without the key."""
     found = config_violations({"voice": {}, "tools": [{"name": "book"}]})
     assert [(violation.path, violation.kind, violation.value) for violation in found] == [
         (("voice", "provider"), "missing", {}),
@@ -48,8 +48,8 @@ def test_a_missing_key_is_a_place_of_its_own() -> None:
     ]
 
 
-def test_a_refused_key_is_a_place_of_its_own() -> None:
-    """Each key that an object refuses is told once, with its value."""
+def test_a_refused_key_is_one_violation() -> None:
+    """Its path ends with the key, and its value is the value of the key."""
     found = config_violations({"prompt": "Be kind.", "promt": 1, "x": None})
     assert [violation[:4] for violation in found] == [
         (("promt",), "extra", (), 1),
@@ -57,8 +57,8 @@ def test_a_refused_key_is_a_place_of_its_own() -> None:
     ]
 
 
-def test_a_saved_config_refuses_no_key() -> None:
-    """What the service answers with may hold keys that nobody knows."""
+def test_a_saved_config_may_have_unknown_keys() -> None:
+    """A response of the service may contain keys that the contract does not list."""
     assert list(violations({**REQUIRED, "x": 1}, "AgentConfig")) == []
 
 
@@ -73,13 +73,13 @@ def test_a_saved_config_refuses_no_key() -> None:
         ({"knowledge_base": {"files": ["a", 1]}}, ("knowledge_base", "files", 1), ("string",)),
     ],
 )
-def test_a_wrong_type_names_all_right_ones(config: Any, place: Any, wanted: Any) -> None:
-    """Where no form of a union fits the type, one violation names the types of all forms, once each."""
+def test_a_wrong_type_lists_all_accepted_types(config: Any, place: Any, wanted: Any) -> None:
+    """For a union, one violation lists the types of all its forms, each one once."""
     assert [violation[:3] for violation in config_violations(config)] == [(place, "type", wanted)]
 
 
-def test_null_is_refused_where_the_contract_says_so() -> None:
-    """Five fields that need not be there are not null all the same: the service would refuse the request."""
+def test_null_is_refused_for_optional_fields_that_are_not_nullable() -> None:
+    """The service refuses a request with null in any of these five fields."""
     config: dict[str, Any] = {
         "llm": {"model": "gpt-4o", "temperature": None},
         "flow": {"dtmf_dial": {"enabled": None, "instruction": None}},
@@ -98,8 +98,8 @@ def test_null_is_refused_where_the_contract_says_so() -> None:
     assert len(list(violations(request, "ChatCompletionRequest"))) == 5
 
 
-def test_a_union_tells_the_violations_of_the_form_that_was_meant() -> None:
-    """A value that has the type of one form is held against that form alone."""
+def test_a_union_reports_the_violations_of_the_matching_form() -> None:
+    """A value with the type of one form is validated against that form only."""
     found = config_violations(
         {"session_data_webhook": {"url": 1}, "flow": {"response_delay": {"generic_delay": "x"}}}
     )
@@ -109,28 +109,28 @@ def test_a_union_tells_the_violations_of_the_form_that_was_meant() -> None:
     ]
 
 
-def test_a_message_is_held_against_the_kind_that_its_role_names() -> None:
-    """A tool's message lacks what tools' messages need, not what others need."""
+def test_a_message_is_validated_against_the_kind_of_its_role() -> None:
+    """A message of the role "tool" lacks only the keys that tool messages need."""
     found = message_violations({"role": "tool", "content": "7"})
     assert [violation[:3] for violation in found] == [(("messages", 0, "tool_call_id"), "missing", ())]
 
 
-def test_a_message_without_a_role_lacks_that_and_nothing_else() -> None:
-    """Where several forms are equally right, the one that is nearest to the value tells the violations."""
+def test_a_message_without_a_role_has_one_violation() -> None:
+    """If several forms match equally well, the violations are those of the closest form."""
     found = message_violations({"content": "Hello"})
     assert [violation[:2] for violation in found] == [(("messages", 0, "role"), "missing")]
 
 
-def test_an_unknown_role_names_the_known_ones() -> None:
-    """A constant that no form has is one violation, with the constants of all forms."""
+def test_an_unknown_role_lists_the_known_roles() -> None:
+    """A constant of no form is one violation, with the constants of all forms."""
     found = message_violations({"role": "system", "content": "Be kind."})
     assert [violation[:4] for violation in found] == [
         (("messages", 0, "role"), "constant", ("user", "assistant", "tool"), "system")
     ]
 
 
-def test_a_lone_constant_and_any_other_rule_have_words() -> None:
-    """A violation of a kind without a name of its own is told in jsonschema's words."""
+def test_a_constant_and_any_other_rule_are_reported() -> None:
+    """A violation of any other rule has the message of jsonschema."""
     assert [violation[1:3] for violation in violations("DONE", "ChatStreamEnd")] == [
         ("constant", ("[DONE]",))
     ]
@@ -139,8 +139,8 @@ def test_a_lone_constant_and_any_other_rule_have_words() -> None:
     ]
 
 
-def test_without_jsonschema_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever lacks the library is told what to install."""
+def test_the_message_for_a_missing_jsonschema_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message contains the command that installs the extra."""
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(ConfigurationError, match=r"jsonschema.* in a clone .* pip install '\.\[contract\]'"):
         config_violations({})
