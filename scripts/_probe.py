@@ -1,8 +1,8 @@
-"""What `scripts/probe` does: a dozen fixed requests to the live service, held against the contract.
+"""Compare the live service with the contract by sending a dozen fixed requests (`scripts/probe`).
 
-Nothing is sent before you have seen the list and said yes. Each request is sent once, one after the other.
-The report holds statuses, media types, names of headers and keys, and types of values: no key, no agent's
-id, and nothing that an agent said.
+The script lists the requests and asks before it sends them. It sends each one once, one after another. The
+report contains statuses, media types, names of headers and keys, and types of values. It does not contain the
+key, the agent's id, or any text of the agent.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from millis_wrapper.options import HOSTS, Options, read_options
 from millis_wrapper.request import validate_agent_id
 from millis_wrapper.sse import EventTooLargeError, SSEDecoder
 
-LIMIT_SECONDS = 60.0  # for one request with its answer
-LIMIT_BYTES = 1024 * 1024  # of one answer
+LIMIT_SECONDS = 60.0  # per request, including its response
+LIMIT_BYTES = 1024 * 1024  # per response
 
-# Of the form of real ones, so that it is the agent or the key that is unknown.
+# Valid values, so that the service refuses them as unknown and not as malformed.
 NO_SUCH_AGENT = "-probe-no-such-agent"
 NO_SUCH_KEY = "0" * 32
 
@@ -46,7 +46,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
 
 @attrs.frozen
 class Request:
-    """One request; `config` is sent as agent_config, `more` beside the messages."""
+    """One request. `config` is sent as agent_config, and `more` beside the messages."""
 
     name: str
     operation: Literal["chat", "duplicate"] = "chat"
@@ -58,7 +58,7 @@ class Request:
 
 
 REQUESTS = (
-    Request("a plain turn (the agent answers)"),
+    Request("a plain turn (the agent replies)"),
     Request(
         "the last turn of a session (its session_data_webhook may be called)", more={"end_of_session": True}
     ),
@@ -77,8 +77,8 @@ COPIES = (
 )
 
 
-class Answer(NamedTuple):
-    """What came back: as much as the report needs, and nothing of what was said."""
+class Summary(NamedTuple):
+    """The parts of a response that the report needs, without any text of the agent."""
 
     status_code: int
     media_type: str
@@ -87,11 +87,11 @@ class Answer(NamedTuple):
     copy_id: str = ""
 
 
-def send(request: Request, options: Options, agent_id: str) -> Answer | str:
+def send(request: Request, options: Options, agent_id: str) -> Summary | str:
     """Send `request` once.
 
     Returns:
-        The answer, or why there is none, in words that hold no secret.
+        The response, or the name of the exception, which contains no secret.
     """
     agent: dict[str, Any] = {"agent_id": agent_id if request.is_known_agent else NO_SUCH_AGENT}
     if request.config is not None:
@@ -111,27 +111,27 @@ def send(request: Request, options: Options, agent_id: str) -> Answer | str:
             ) as response,
         ):
             data = b""
-            for piece in response.iter_bytes():
-                data += piece
+            for chunk in response.iter_bytes():
+                data += chunk
                 if len(data) > LIMIT_BYTES or time.monotonic() > deadline:
                     break
     except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-        return type(error).__name__  # its words may quote what was sent
+        return type(error).__name__  # its message may quote the request
     headers = tuple(sorted({escape_control_characters(name) for name in response.headers}))
     media_type = escape_control_characters(response.headers.get("content-type", "")).partition(";")[0]
-    whole = read_json(data)
-    copied = request.operation == "duplicate" and response.is_success and is_object(whole)
-    return Answer(
+    value = read_json(data)
+    copied = request.operation == "duplicate" and response.is_success and is_object(value)
+    return Summary(
         response.status_code,
         media_type.strip(),
         headers,
         tuple(dict.fromkeys(findings(request, response.status_code, media_type.strip(), data))),
-        shorten(str(whole.get("id") or ""), 60) if copied else "",
+        shorten(str(value.get("id") or ""), 60) if copied else "",
     )
 
 
 def findings(request: Request, status_code: int, media_type: str, data: bytes) -> Iterator[str]:
-    """Yield where an answer differs from the contract."""
+    """Yield the differences between a response and the contract."""
     responses = the_contract.load()["paths"][
         "/chat/completions" if request.operation == "chat" else "/agents/{agent_id}/duplicate"
     ]["post"]["responses"]
@@ -190,35 +190,33 @@ def _auth(request: Request, key: Secret) -> httpx.Auth | None:
     return KeyAuth(Secret(given[request.key]))
 
 
-def report(rows: Iterable[tuple[Request, Answer | str]]) -> Iterator[str]:
+def report(rows: Iterable[tuple[Request, Summary | str]]) -> Iterator[str]:
     """Yield the lines of the report, a Markdown table."""
     yield "| request | status | media type | header names | differences from the contract |"
     yield "| --- | --- | --- | --- | --- |"
-    for request, answer in rows:
-        if isinstance(answer, str):
-            cells = [request.name, answer, "", "", ""]
+    for request, summary in rows:
+        if isinstance(summary, str):
+            cells = [request.name, summary, "", "", ""]
         else:
-            headers, differences = ", ".join(answer.headers), "; ".join(answer.findings) or "none"
-            cells = [request.name, str(answer.status_code), answer.media_type, headers, differences]
+            headers, differences = ", ".join(summary.headers), "; ".join(summary.findings) or "none"
+            cells = [request.name, str(summary.status_code), summary.media_type, headers, differences]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the probe; return 0 when nothing differs, 1 when something does, 2 when nothing was sent."""
+    """Run the probe. Return 0 without differences, 1 with differences, and 2 if nothing was sent."""
     parser = argparse.ArgumentParser(
         prog="scripts/probe",
-        description="Sends fixed requests to the live service, and holds the answers against the contract.",
-        epilog="Set MILLIS_API_KEY to your private key and MILLIS_AGENT_ID to an agent of yours;"
-        " MILLIS_BASE_URL names another host. Exit status: 0 nothing differs from the contract; 1 something"
-        " does, or was not answered; 2 nothing was sent; 130 interrupted.",
+        description="Send fixed requests to the live service and compare the responses with the contract.",
+        epilog="Set MILLIS_API_KEY to your private key and MILLIS_AGENT_ID to the id of one of your agents;"
+        " MILLIS_BASE_URL selects another host. Exit status: 0 no differences; 1 differences, or a request"
+        " without a response; 2 nothing was sent; 130 interrupted.",
     )
     parser.add_argument("--yes", action="store_true", help="send without asking")
     parser.add_argument(
-        "--make-a-copy", action="store_true", help="try duplicate too: leaves a copy of the agent"
+        "--make-a-copy", action="store_true", help="also test duplicate, which makes a copy of the agent"
     )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write the table here as well; it holds no secrets"
-    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the report to FILE")
     parser.add_argument("--region", choices=sorted(HOSTS), help="the service's host (default: us)")
     given = parser.parse_args(arguments)
     try:
@@ -233,43 +231,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ensure_valid_host(options.base_url)
         agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
         if not re.fullmatch(r"[\w-]+", validate_agent_id(agent_id), re.ASCII):
-            raise ConfigurationError("MILLIS_AGENT_ID: an agent id has letters, digits, - and _")
+            raise ConfigurationError("MILLIS_AGENT_ID: may contain only letters, digits, - and _")
     except ConfigurationError as error:
         print(f"scripts/probe: {error}", file=sys.stderr)
         return 2
     requests = (*REQUESTS, *COPIES) if given.make_a_copy else REQUESTS
     print(
-        f"To {options.base_url}, with your key and agent, each once, at most {LIMIT_SECONDS:g} s:",
+        f"Requests to {options.base_url} with your key and agent, each sent once, up to {LIMIT_SECONDS:g} s:",
         file=sys.stderr,
     )
     for number, request in enumerate(requests, 1):
         print(f"  {number}. {request.operation}: {request.name}", file=sys.stderr)
     if not given.yes:
-        print("It may cost you. Send them? [y/N] ", end="", file=sys.stderr, flush=True)
+        print("The requests may cost money. Send them? [y/N] ", end="", file=sys.stderr, flush=True)
         if not sys.stdin.isatty() or sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            print("\nNothing was sent; --yes sends without asking.", file=sys.stderr)
+            print("\nNothing was sent; pass --yes to send without asking.", file=sys.stderr)
             return 2
-    rows: list[tuple[Request, Answer | str]] = []
+    rows: list[tuple[Request, Summary | str]] = []
     interrupted = False
     try:
         for request in requests:
             print(f"{request.name} ...", file=sys.stderr, flush=True)
-            answer = send(request, options, agent_id)
-            rows.append((request, answer))
-            if isinstance(answer, Answer) and answer.copy_id:
-                print(f"A copy was made, for you to delete: {answer.copy_id}", file=sys.stderr)
-            elif isinstance(answer, str) and request == COPIES[1]:
-                print("No answer: a copy may exist; look for it.", file=sys.stderr)
+            summary = send(request, options, agent_id)
+            rows.append((request, summary))
+            if isinstance(summary, Summary) and summary.copy_id:
+                print(f"A copy was made; delete it: {summary.copy_id}", file=sys.stderr)
+            elif isinstance(summary, str) and request == COPIES[1]:
+                print("No response: a copy may exist; check your agents.", file=sys.stderr)
     except KeyboardInterrupt:
         interrupted = True
-        print("Interrupted; the request under way may have been processed.", file=sys.stderr)
+        print("Interrupted; the current request may have been processed.", file=sys.stderr)
     text = options.key.redact_text("\n".join(report(rows))).replace(agent_id, "****") + "\n"
     print(text, end="")
     if given.report is not None:
         given.report.write_text(text, "utf-8")
     if interrupted:
         return 130
-    return int(any(isinstance(answer, str) or answer.findings for _, answer in rows))
+    return int(any(isinstance(summary, str) or summary.findings for _, summary in rows))
 
 
 if __name__ == "__main__":

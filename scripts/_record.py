@@ -1,6 +1,6 @@
-"""What `scripts/record` does: makes the cassettes of tests/scenarios.py anew.
+"""Record the cassettes of tests/scenarios.py (`scripts/record`).
 
-What goes into a cassette: no secret, no personal text, and no more headers than the client looks at.
+A cassette contains no secret, no personal text, and only the headers that the client uses.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ ROOT = Path(__file__).parent.parent
 CASSETTES = ROOT / "tests" / "cassettes"
 FULL_EXAMPLE = ROOT / "tests" / "corpus" / "examples" / "agent-full.json"
 
-# The mock's part of it, the same in each recording.
+# Fixed values of the mock server, so that every recording is identical.
 MOMENT = 1_763_640_000.0
 COPY = "-the-copy-that-came-"
 REPLIES = ("Good evening! How can I help?", "Tomorrow at eight, then.", "Good bye!")
 
 REAL_HOST = "https://api-west.millis.ai"
 
-_KEPT_ANSWER_HEADERS = {"content-type", "retry-after"}
+_KEPT_RESPONSE_HEADERS = {"content-type", "retry-after"}
 _KEPT_REQUEST_HEADERS = {"accept", "accept-encoding", "content-type", "user-agent"}
-# Which texts of an answer say something about the service, and nothing about its customer.
+# Keys whose values describe the service and not its user; these values are not masked.
 _KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"} | {
     "provider",
     "model",
@@ -48,7 +48,7 @@ _KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"} | {
 
 
 class Request(Protocol):
-    """What is looked at of a vcrpy request; vcrpy has no types."""
+    """The attributes of a vcrpy request that this script uses; vcrpy has no type hints."""
 
     uri: str
     headers: dict[str, str]
@@ -56,7 +56,7 @@ class Request(Protocol):
 
 
 def request_filter(recorded_url: str, *, live: bool) -> Callable[[Request], Request]:
-    """Return what takes the key, the recorder's host, and a live agent's words out of a request."""
+    """Return a filter that removes the key and the host from a request, and masks live replies."""
 
     def clean(request: Request) -> Request:
         request.uri = request.uri.replace(recorded_url, REAL_HOST)
@@ -70,26 +70,26 @@ def request_filter(recorded_url: str, *, live: bool) -> Callable[[Request], Requ
     return clean
 
 
-def answer_filter(*, live: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what takes the rest out of an answer; of a live one also every text of its owner."""
+def response_filter(*, live: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a filter that removes headers from a response, and masks all texts of a live one."""
 
-    def clean(answer: dict[str, Any]) -> dict[str, Any]:
-        headers: dict[str, Any] = answer["headers"]
-        answer["headers"] = {
-            name: value for name, value in headers.items() if name.lower() in _KEPT_ANSWER_HEADERS
+    def clean(response: dict[str, Any]) -> dict[str, Any]:
+        headers: dict[str, Any] = response["headers"]
+        response["headers"] = {
+            name: value for name, value in headers.items() if name.lower() in _KEPT_RESPONSE_HEADERS
         }
-        # The words for a status are the server's Python's, and another's differ.
-        answer["status"]["message"] = ""
+        # The reason phrase depends on the Python version of the server.
+        response["status"]["message"] = ""
         if live:
-            body: bytes = answer["body"]["string"]
-            answer["body"]["string"] = masked_body(body.decode("utf-8", "replace")).encode()
-        return answer
+            body: bytes = response["body"]["string"]
+            response["body"]["string"] = masked_body(body.decode("utf-8", "replace")).encode()
+        return response
 
     return clean
 
 
 def _with_masked_history(body: bytes) -> bytes:
-    # A reply goes back as history in the next turn, and has to be there what it is in the answer before.
+    # A reply is sent again as history, where it has to equal the masked reply of the response.
     value: dict[str, Any] = json.loads(body)
     for message in value.get("messages", ()):
         if message.get("role") == "assistant":
@@ -98,7 +98,7 @@ def _with_masked_history(body: bytes) -> bytes:
 
 
 def masked_body(body: str) -> str:
-    """Return a JSON body, or a stream of JSON events, with the same form and none of the words."""
+    """Return a JSON body, or a stream of JSON events, with the same structure and masked texts."""
     return (
         "".join(_masked_line(line) for line in re.split(r"(?<=\n)", body))
         if "data:" in body
@@ -124,7 +124,7 @@ def _masked_json(text: str) -> str:
 
 def _masked(value: Any, key: str) -> Any:
     if is_object(value):
-        # The owner's own names: of metadata, of headers, of words to listen for.
+        # The user chose these keys: names of metadata, headers and keywords.
         own = key in {"header", "headers", "credentials", "keywords", "settings", "metadata"}
         return {_letters(name) if own else name: _masked(child, name) for name, child in value.items()}
     if is_array(value):
@@ -139,16 +139,20 @@ def _letters(text: str) -> str:
 
 
 def main() -> int:
-    """Record what the arguments name; return the exit status."""
+    """Record the given scenarios and return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="scripts/record", description="Makes the cassettes of tests/scenarios.py anew."
+        prog="scripts/record", description="Record the cassettes of tests/scenarios.py."
     )
-    parser.add_argument("names", nargs="*", metavar="SCENARIO", help="which cassettes (default: all)")
+    parser.add_argument("names", nargs="*", metavar="SCENARIO", help="cassettes to record (default: all)")
     parser.add_argument(
-        "--live", action="store_true", help="from the live service, with MILLIS_API_KEY and MILLIS_AGENT_ID"
+        "--live",
+        action="store_true",
+        help="record from the live service; needs MILLIS_API_KEY and MILLIS_AGENT_ID",
     )
-    parser.add_argument("--into", type=Path, default=CASSETTES, metavar="FOLDER", help="where to write them")
-    parser.add_argument("--make-a-copy", action="store_true", help="with --live: duplicate the agent, too")
+    parser.add_argument(
+        "--into", type=Path, default=CASSETTES, metavar="FOLDER", help="folder for the cassettes"
+    )
+    parser.add_argument("--make-a-copy", action="store_true", help="with --live, also duplicate the agent")
     arguments = parser.parse_args()
     names: list[str] = arguments.names or [scenario.name for scenario in SCENARIOS]
     if unknown := set(names) - {scenario.name for scenario in SCENARIOS}:
@@ -163,7 +167,7 @@ def main() -> int:
 def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
     full: dict[str, Any] = json.loads(FULL_EXAMPLE.read_text())["config"]
     for scenario in scenarios:
-        # One mock for each scenario: a copy outlives `reset()`, and every copy here has the same id.
+        # One mock server per scenario, because `reset()` keeps copies, and every copy here has the same id.
         with MockMillis(retry_after=0, clock=lambda: MOMENT, new_id=lambda: COPY) as mock:
             mock.add_agent(FULL_AGENT, name="Full", config=full)
             mock.add_agent(SPARSE_AGENT, name="Sparse", config={})
@@ -175,23 +179,26 @@ def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
 def _record_live(scenarios: list[Scenario], folder: Path, *, make_a_copy: bool) -> int:
     agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
     if not agent_id:
-        print("scripts/record: --live needs MILLIS_AGENT_ID: the id of an agent to talk to", file=sys.stderr)
+        print(
+            "scripts/record: --live needs MILLIS_AGENT_ID; set it to the id of one of your agents",
+            file=sys.stderr,
+        )
         return 2
-    # MILLIS_BASE_URL is for a rehearsal; whatever the host, the cassettes say the real one.
+    # MILLIS_BASE_URL can select another host, but the cassettes always contain the real one.
     host = os.environ.get("MILLIS_BASE_URL", REAL_HOST)
     with Millis(base_url=host, max_retries=NO_WAITING) as millis:
         for scenario in scenarios:
             copies = isinstance(scenario.call, Duplicate)
             if not scenario.live or (copies and not make_a_copy):
                 why = (
-                    "it makes a copy; say --make-a-copy"
+                    "it makes a copy; pass --make-a-copy"
                     if scenario.live
-                    else "only the mock can do that on request"
+                    else "only the mock server can produce it"
                 )
-                print(f"{scenario.name}: left as it is ({why})")
+                print(f"{scenario.name}: not recorded ({why})")
             else:
                 _record(scenario, millis, host, folder, live_id=agent_id)
-    print("Read the diff before you commit it: a filter knows only the secrets that its author thought of.")
+    print("Review the diff before you commit it: the filters may miss a secret.")
     return 0
 
 
@@ -201,10 +208,10 @@ def _record(
     live = live_id is not None
     path = folder / f"{scenario.name}.yaml"
     path.unlink(missing_ok=True)
-    vcr: Any = import_module("vcr")  # which has no types
+    vcr: Any = import_module("vcr")  # vcrpy has no type hints
     recorder = vcr.VCR(
         before_record_request=request_filter(url, live=live),
-        before_record_response=answer_filter(live=live),
+        before_record_response=response_filter(live=live),
     )
     with recorder.use_cassette(str(path)):
         result = play(attrs.evolve(scenario, agent_id=live_id or scenario.agent_id), millis)

@@ -70,7 +70,7 @@ def test_the_probe_prints_the_id_of_the_copy_it_made(
     """The user can delete the copy without searching for it."""
     run(service.url, "--yes", "--make-a-copy")
     assert [request.operation for request in service.requests].count("duplicate") == len(_probe.COPIES)
-    assert "A copy was made, for you to delete: -" in capsys.readouterr().err
+    assert "delete it: -" in capsys.readouterr().err
 
 
 def test_the_report_lists_status_media_type_headers_and_differences(
@@ -144,7 +144,7 @@ def test_ctrl_c_keeps_the_finished_rows(
     """After Ctrl-C, the probe prints the finished rows and exits with status 130."""
     send = _probe.send
 
-    def interrupted(request: _probe.Request, options: Options, agent_id: str) -> _probe.Answer | str:
+    def interrupted(request: _probe.Request, options: Options, agent_id: str) -> _probe.Summary | str:
         if request == _probe.REQUESTS[1]:
             raise KeyboardInterrupt
         return send(request, options, agent_id)
@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_the_finished_rows(
     [
         ("MILLIS_API_KEY", None, "no key"),
         ("MILLIS_AGENT_ID", None, "agent_id"),
-        ("MILLIS_AGENT_ID", "../x", "an agent id has"),
+        ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID: may contain"),
         ("MILLIS_BASE_URL", "http://example.com", "unencrypted"),
     ],
 )

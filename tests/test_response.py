@@ -43,8 +43,8 @@ def bytes_of(case: dict[str, Any]) -> bytes:
         return bytes.fromhex(case["hex"])
     if "repeat" in case:
         before, text, times, after = case["repeat"]
-        body: str = before + text * times + after
-        return body.encode()
+        repeated: str = before + text * times + after
+        return repeated.encode()
     body: str = case["body"]
     return body.encode()
 
