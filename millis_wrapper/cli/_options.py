@@ -102,7 +102,7 @@ Metadata = Annotated[
 
 
 def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """Return the metadata from the `--metadata` options, or None if there are no such options.
+    """Return the metadata from the `--metadata` options, or None without such an option.
 
     Raises:
         ConfigurationError: A pair is not NAME=TEXT or NAME:=JSON, its JSON is invalid, or a name is repeated.

@@ -96,7 +96,7 @@ log.addFilter(is_failure)
 
 
 def _url(host: str, port: int) -> str:
-    # Clients cannot connect to the address that stands for all addresses.
+    # Clients cannot connect to a wildcard address.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is replaced)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

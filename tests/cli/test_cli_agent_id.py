@@ -156,7 +156,7 @@ def test_a_second_argument_with_one_hyphen_is_not_sent_as_text(
 
 
 def test_a_text_may_follow_the_id() -> None:
-    """The first argument is the id and the second the text, wherever the options are."""
+    """The first argument is the id and the second the text, before, between or after options."""
     expected = ("-OabCdEfGhIjKlMnOpQr", "hi there", False, None, "eu")
     assert call("chat", "-OabCdEfGhIjKlMnOpQr", "hi there", "--region", "eu") == expected
     assert call("chat", "--region", "eu", "-OabCdEfGhIjKlMnOpQr", "hi there") == expected

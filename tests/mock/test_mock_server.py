@@ -168,7 +168,7 @@ def test_a_cut_response_is_not_logged_as_an_error(
 def test_requests_are_logged_in_one_line_without_the_key(
     millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line each, on the mock's own logger, and nothing of it is shown unless somebody asks for it."""
+    """Every request has one line on the mock server's own logger, which has no handler by default."""
     caplog.set_level(logging.DEBUG)
     for path in (CHAT, duplicate_path(), "/nowhere"):
         headers = {"authorization": "s3cret"}
@@ -185,7 +185,7 @@ def test_requests_are_logged_in_one_line_without_the_key(
 
 @pytest.mark.anyio
 async def test_a_client_that_goes_away_while_it_sends_is_forgotten(mock: MockMillis) -> None:
-    """Half a request is no request, and no failure of the mock."""
+    """A request that was not sent completely is not recorded and does not cause an error."""
     leave = anyio.Event()
     leave.set()
     await post(mock.app, CHAT, b'{"agent"', leave=leave, uploaded=False)
