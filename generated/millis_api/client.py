@@ -273,7 +273,7 @@ class AuthenticatedClient:
 def read_body(
     response: httpx.Response, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()
 ) -> Any:
-    """Return the body as the first model that it fits, or as a list of models; text that is not JSON; or None."""
+    """Return the body as the first matching model, a list of models, text if it is not JSON, or None if it is empty."""
     if not response.content:
         return None
     try:

@@ -1,7 +1,7 @@
-"""The contract as data: what the service takes and gives, field by field.
+"""The contract as data: the fields of requests and responses.
 
-The functions here ask the copy of openapi/millis.yaml that is installed with the generated package.
-A `Contract` made from another version of that document answers the same questions about that one.
+These functions read the copy of openapi/millis.yaml that is installed with the generated package. To read
+another version, create a `Contract` from it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def installed() -> Contract:
 
 @cache
 def load() -> Schema:
-    """Return the installed contract as the OpenAPI document that it is; it is read once."""
-    from millis_api.contract import TEXT  # a large module, and `millis --help` needs none of it
+    """Return the installed contract as an OpenAPI document. Later calls return the same object."""
+    from millis_api.contract import TEXT  # a large module that `millis --help` does not need
 
     document: Schema = json.loads(TEXT)
     return document
@@ -43,12 +43,12 @@ def component(name: str) -> Schema:
 
 
 def unknown_keys(value: object, component: str) -> Iterator[UnknownKey]:
-    """Find the keys in `value` that the installed contract does not name; see `Contract.unknown_keys`."""
+    """Yield the keys in `value` that the installed contract does not list; see `Contract.unknown_keys`."""
     return installed().unknown_keys(value, component)
 
 
 def fields(component: str) -> Iterator[Field]:
-    """List every field of a component of the installed contract; see `Contract.fields`."""
+    """Yield every field of a component of the installed contract; see `Contract.fields`."""
     return installed().fields(component)
 
 
@@ -60,20 +60,21 @@ def mask_secrets(value: object, component: str = "AgentConfig") -> Any:
     - the values in fields that the contract marks with `x-secret` (HTTP headers, credentials of apps), even
       if a field or the object around it has the wrong type;
     - passwords, keys and tokens inside URLs, in every field;
-    - the values of unknown keys that are named like a secret, such as `x-api-key`;
+    - the values of unknown keys whose name suggests a secret, such as `x-api-key`;
     - everything below 90 levels.
 
-    Keys, null, empty strings and all other values are kept, so a path of `value` leads to the same place in
-    the copy.
+    Keys, null, empty strings and all other values are unchanged, so each path in `value` also exists in the
+    copy.
 
     Args:
-        value: the data, or a generated model.
-        component: the component of the contract that describes `value`.
+        value: The data, or a generated model.
+        component: The component of the contract that describes `value`.
 
     Raises:
-        KeyError: the contract has no such component.
+        KeyError: The contract does not contain the component.
     """
-    from ._masking import mask_secrets  # of the generated package, which scripts/regenerate cannot rely on
+    # It imports the generated package, which scripts/regenerate must not need.
+    from ._masking import mask_secrets
 
     return mask_secrets(installed(), value, component)
 
@@ -81,11 +82,11 @@ def mask_secrets(value: object, component: str = "AgentConfig") -> Any:
 def find_field(path: str) -> FieldMatch:
     """Return the field of the installed contract at `path`, or the paths that are most similar to it.
 
-    Paths of an agent's config are searched first, then those of a chat request, of a duplicate response, and
-    of a chunk of the stream. The search ends at the first of the four that has the path.
+    The function searches an agent's config first, then a chat request, a duplicate response and a chunk of
+    the stream. It stops at the first of the four that contains the path.
 
     Args:
-        path: a path such as `flow.response_delay` or `tools[].timeout`; indexes are ignored.
+        path: A path such as `flow.response_delay` or `tools[].timeout`; indexes are ignored.
     """
     return _lookup.find_field(installed(), path)
 
@@ -94,7 +95,7 @@ def search_fields(word: str) -> tuple[Field, ...]:
     """Return the fields of the installed contract whose path or description contains `word`.
 
     Args:
-        word: the text to search for; upper and lower case are the same.
+        word: The text to search for, in any case.
     """
     return _lookup.search_fields(installed(), word)
 

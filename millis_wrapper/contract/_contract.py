@@ -1,4 +1,4 @@
-"""Questions about the components of an OpenAPI document."""
+"""Read the components of an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ._values import Field, UnknownKey
 
 Schema: TypeAlias = Mapping[str, Any]
 
-# Unknown keys of one object that a known one is looked for: nobody reads more, and each takes its time.
+# Suggest a match for at most this many unknown keys per object; each suggestion is slow.
 _MOST_GUESSES = 100
 
 
 class Contract:
-    """The components of an OpenAPI document, and questions about them.
+    """The components of an OpenAPI document.
 
     Args:
-        document: the OpenAPI document as data.
+        document: The OpenAPI document as data.
     """
 
     def __init__(self, document: Schema) -> None:
@@ -29,7 +29,11 @@ class Contract:
         self._components: Schema = document["components"]["schemas"]
 
     def component(self, name: str) -> Schema:
-        """Return the schema of the component `name`; raises KeyError, naming the nearest, if none is."""
+        """Return the schema of the component `name`.
+
+        Raises:
+            KeyError: The document does not contain the component. The message suggests a similar name.
+        """
         if name not in self._components:
             near = closest_match(name, self._components)
             raise KeyError(
@@ -39,21 +43,21 @@ class Contract:
         return schema
 
     def unknown_keys(self, value: object, component: str) -> Iterator[UnknownKey]:
-        """Find the keys in `value`, at every depth, that `component` does not name.
+        """Yield the keys in `value`, at every level, that `component` does not list.
 
-        Free-form objects and maps have no unknown keys. Nor has a value of another type than the contract's.
+        Free-form objects, maps, and values whose type differs from the contract do not have unknown keys.
         """
         return self._unknown(value, [self.component(component)], ())
 
     def fields(self, component: str) -> Iterator[Field]:
-        """List every field of `component` at every depth; an object's fields follow the field that holds it.
+        """Yield every field of `component` at every level. The fields of an object follow the field itself.
 
-        Where one of several objects may stand (a message), a path comes once for each of them.
+        A path in a union of objects (a message) is repeated for each object that contains it.
         """
         return self._fields(self.component(component), component, None, ())
 
     def type_of(self, schema: Schema) -> str:
-        """Return the type of a schema in words, as `Field.type` has it: `list of Tool or null`."""
+        """Return the type of a schema in the form of `Field.type`, including null: `list of Tool or null`."""
         leaves = list(self.leaves(schema))
         null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
         return self._words(leaves) + null
@@ -80,7 +84,7 @@ class Contract:
         elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             if not items:
-                return  # the value may be as deep as it likes, or hold itself
+                return  # The value may be nested without limit, or contain itself.
             for number, item in enumerate(value):
                 yield from self._unknown(item, items, (*above, number))
 
@@ -89,7 +93,7 @@ class Contract:
     ) -> Iterator[Field]:
         for name, leaf in self.leaves(schema, component):
             if name is not None and name in above:
-                continue  # an object that can hold itself would go on for ever
+                continue  # An object that can contain itself would never end.
             for key, child in leaf.get("properties", {}).items():
                 field = self._field(key, child, name or "", key in leaf.get("required", ()), holder)
                 yield field
@@ -100,7 +104,7 @@ class Contract:
     def _field(self, key: str, schema: Schema, component: str, required: bool, holder: Field | None) -> Field:
         leaves = list(self.leaves(schema))
         origin = tuple(schema.get("x-origin", ()))
-        if holder:  # a page that does not show the holder shows nothing in it, whatever it shows elsewhere
+        if holder:  # A page that omits an object omits its fields, too.
             origin = tuple(one for one in origin if one in holder.origin or not one.endswith("-page"))
             origin = origin or holder.origin
         return Field(
@@ -130,7 +134,7 @@ class Contract:
                 yield from self._keys(leaf["items"])
 
     def leaves(self, schema: Schema, name: str | None = None) -> Iterator[tuple[str | None, Schema]]:
-        """Yield the schemas of a union, each after the name of its component, with references resolved."""
+        """Yield the component name and the resolved schema of each form in a union."""
         if "$ref" in schema:
             name = _name(schema["$ref"])
             schema = self.component(name)
@@ -175,5 +179,5 @@ def _is_free(leaf: Schema) -> bool:
 
 
 def _fits(value: Mapping[Any, Any], properties: Schema) -> bool:
-    """Whether `value` has the constants by which one object of a union (a message) differs from another."""
+    """Return whether `value` has the constants that distinguish this object in a union (a message)."""
     return all(value.get(key) == schema["const"] for key, schema in properties.items() if "const" in schema)

@@ -1,4 +1,4 @@
-"""Find fields of the contract by their path, or by a word."""
+"""Find fields of the contract by path or by a word in their description."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from millis_wrapper._paths import closest_matches
 from ._contract import Contract
 from ._values import Field, FieldMatch
 
-# The components that are searched, and the paths in them that are left out of a search, because an earlier
-# component has the same fields under shorter paths.
+# The components in search order, and the paths in them that a search skips, because an earlier component has
+# the same fields at shorter paths.
 ROOTS = {
     "AgentConfig": (),
     "ChatCompletionRequest": ("agent.agent_config.",),
@@ -22,7 +22,7 @@ _MOST_SUGGESTIONS = 3
 
 
 def find_field(contract: Contract, path: str) -> FieldMatch:
-    """Return the field at `path`, or the paths that are most like it; see `contract.find_field`."""
+    """Return the field at `path`, or the most similar paths; see `contract.find_field`."""
     asked = _plain(path)
     for component in ROOTS:
         found = _at(contract, component, asked)
@@ -64,7 +64,7 @@ def _suggestions(contract: Contract, asked: str) -> list[str]:
     for plain in known:
         by_key.setdefault(plain.rpartition(".")[2], []).append(plain)
     same_key = [plain for key in closest_matches(last_key, by_key) for plain in by_key[key]]
-    # A path of several keys is compared as a whole; a single key may be at any level.
+    # Compare a path of several keys completely; a single key can be at any level.
     like_path = closest_matches(asked, known) if "." in asked else []
     return [known[plain] for plain in dict.fromkeys([*like_path, *same_key])][:_MOST_SUGGESTIONS]
 

@@ -1,6 +1,7 @@
-"""Data held against a component of the contract: where it violates the schema, and how.
+"""Validate data against a component of the contract.
 
-The words are left to the caller: the config tools speak to a person, the mock speaks as the service does.
+The result does not contain messages: the config tools write them for people, and the mock server writes the
+messages of the service.
 """
 
 from __future__ import annotations
@@ -13,31 +14,30 @@ from millis_wrapper import contract
 from millis_wrapper.errors import missing_extra
 
 Path: TypeAlias = tuple[str | int, ...]
-# jsonschema's own types leave it unknown what most of their attributes are.
+# The types of jsonschema omit the types of most attributes.
 ValidationError: TypeAlias = Any
 
 
 class Violation(NamedTuple):
-    """One path at which data does not fit the contract, found by `violations`."""
+    """One violation of the contract, returned by `violations`."""
 
     path: Path
-    """The way to it, by keys and list indexes: `("tools", 0, "name")`. A missing key counts as the path."""
+    """Its path as keys and list indexes: `("tools", 0, "name")`. A missing key is the last step."""
     kind: Literal["missing", "extra", "type", "constant", "other"]
-    """A required key that is not there, a key that is refused, a value of another type, a value that is not
-    the one allowed, or something else that `words` says."""
+    """A missing required key, a key that is not allowed, a value of the wrong type, a value that differs from
+    the allowed constants, or another violation that `words` describes."""
     wanted: tuple[Any, ...]
-    """The JSON types (`integer`) or the constants that would have been right, where that is the violation."""
+    """The allowed JSON types (`integer`) or constants, if the violation is about one."""
     value: Any
-    """What is there; for a missing key, the object that lacks it."""
+    """The invalid value; for a missing key, the object without the key."""
     words: str
-    """The violation in jsonschema's words, which may quote the value."""
+    """The message of jsonschema, which may quote the value."""
 
 
 def violations(value: object, component: str) -> Iterator[Violation]:
-    """Find where `value`, as JSON data of dicts and lists, does not fit the component of the contract.
+    """Yield the violations of a component of the contract in `value`, JSON data as dicts and lists.
 
-    Where one of several forms may stand, the violations are those of the one form that was meant, if that is
-    clear.
+    In a union, the violations are those of the form that `value` resembles, if only one form is possible.
 
     Raises:
         ConfigurationError: jsonschema (extra `contract`) is not installed.
@@ -49,7 +49,7 @@ def violations(value: object, component: str) -> Iterator[Violation]:
     validator = _validator(jsonschema.Draft202012Validator, component)
     seen: set[tuple[Path, str]] = set()
     for violation in _violations(validator.iter_errors(value), ()):
-        # jsonschema reports missing keys once for each, and does not say which one it is.
+        # jsonschema reports each missing key separately without its name, so skip repeated paths.
         if (violation.path, violation.kind) not in seen:
             seen.add((violation.path, violation.kind))
             yield violation
@@ -71,9 +71,8 @@ def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Viol
             for key, value in error.instance.items():
                 if key not in error.schema.get("properties", {}):
                     yield Violation((*path, key), "extra", (), value, error.message)
-        elif (
-            error.validator in ("anyOf", "oneOf") and error.context
-        ):  # a oneOf fails without it if two forms fit
+        # Without a context, two forms of a oneOf match.
+        elif error.validator in ("anyOf", "oneOf") and error.context:
             yield from _violations_in_union(error, path)
         elif error.validator == "const":
             yield Violation(path, "constant", (error.validator_value,), error.instance, error.message)
@@ -84,11 +83,11 @@ def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Viol
 
 
 def _violations_in_union(error: ValidationError, path: Path) -> Iterator[Violation]:
-    """Yield the violations of the one form that the value was meant to have; those of all forms confuse."""
+    """Yield the violations of the form that the value resembles, because those of all forms would confuse."""
     forms: dict[Any, list[ValidationError]] = {}
     for each in error.context:
         forms.setdefault(each.schema_path[0], []).append(each)
-    # A value of the right type was meant as that form, and a message of the right role as that message.
+    # A value resembles the form with its type, and a message the form with its role.
     right_type = [form for form in forms.values() if not any(map(_is_wrong_type, form))]
     right_kind = [form for form in right_type if not any(map(_is_wrong_constant, form))]
     if right_kind:

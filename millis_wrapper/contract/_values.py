@@ -1,4 +1,4 @@
-"""What the contract is asked for: fields, and keys that it does not list."""
+"""The results of the functions in `contract`: fields and unknown keys."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ from typing import Any, NamedTuple
 
 
 class UnknownKey(NamedTuple):
-    """A key that the contract does not name, found by `unknown_keys`."""
+    """An unknown key, returned by `unknown_keys`."""
 
     path: str
-    """Where it is: `flow.interruption.first_message`, `tools[0].params[1].nmae`."""
+    """Its path: `flow.interruption.first_message`, `tools[0].params[1].nmae`."""
     key: str
     """The key itself: `nmae`."""
     closest_match: str | None
-    """The known key of the same object that is most like it, if any is."""
+    """The most similar known key of the same object, or None if no key is similar."""
     steps: tuple[str | int, ...]
-    """The way to it, by keys and list indexes: `("tools", 0, "params", 1, "nmae")`."""
+    """Its path as keys and list indexes: `("tools", 0, "params", 1, "nmae")`."""
 
 
 class Field(NamedTuple):
-    """One field of a component, found by `fields`."""
+    """One field of a component, returned by `fields`."""
 
     path: str
-    """Where it is, with `[]` for any item of a list: `tools[].params[].name`."""
+    """Its path, with `[]` for any item of a list: `tools[].params[].name`."""
     component: str
-    """The component whose field it is, and so the generated class: `ToolParam`."""
+    """The component that contains the field, which is also the name of the generated class: `ToolParam`."""
     type: str
-    """Its type in words, without null: `integer or ResponseDelay`, `list of Tool`, `map of integer`."""
+    """Its type without null: `integer or ResponseDelay`, `list of Tool`, `map of integer`."""
     nullable: bool
+    """Whether null is a valid value."""
     required: bool
-    """Whether the object that holds it has to hold it."""
+    """Whether the object must contain the field."""
     default: Any
-    """The value that the service uses when the key is absent. None if there is no default, or if the default
-    is not known; `has_known_default` tells the two apart."""
+    """The value that the service uses if the key is absent. None means that the field has no default or that
+    its default is not known; see `has_known_default`."""
     unit: str | None
-    """What a number counts: `milliseconds`, `tokens`."""
+    """The unit of a number: `milliseconds`, `tokens`."""
     known: tuple[Any, ...]
-    """The known values; the service may know others by now, and what is read may hold any."""
+    """The known values. The service may accept newer values, and a response may contain any value."""
     closed_in_requests: bool
-    """Whether the service most likely refuses a request with a value that it does not know."""
+    """Whether the service most likely refuses a request with a value outside `known`."""
     origin: tuple[str, ...]
-    """Where it is known from: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs`
-    or `inferred`."""
+    """Its sources: `chat-page`, `duplicate-page`, `published-schema`, `observed`, `vendor-docs` or
+    `inferred`."""
     description: str
-    """What it does."""
+    """The description from the contract."""
     origin_of: Mapping[str, str]
-    """Where one thing about it is known from, when that is another source: `{"unit": "observed, medium"}`."""
+    """Sources of single facts that differ from `origin`: `{"unit": "observed, medium"}`."""
     examples: tuple[Any, ...]
-    """Values that could be real."""
+    """Realistic values."""
     keys: tuple[str, ...]
-    """The keys of the object, or of the objects in the list, that the field holds."""
+    """The keys of the object, or of the objects in the list, in this field."""
     has_known_default: bool
-    """Whether it is known what the service does when the key is absent: it uses `default`, or sets nothing.
-    False for required keys, which cannot be absent."""
+    """Whether a source documents the effect of an absent key: the service uses `default`, or sets nothing if
+    that is None. False for required keys, which cannot be absent."""
     deprecated: bool
     """Whether another field replaces it."""
     is_secret: bool
@@ -61,13 +62,13 @@ class Field(NamedTuple):
 
 
 class FieldMatch(NamedTuple):
-    """What `find_field` found for a path."""
+    """The result of `find_field`."""
 
     fields: tuple[Field, ...]
-    """The field at the path. Several where the path leads into one of several objects (the messages of a chat
-    request); empty where the contract has no such field."""
+    """The field at the path. If the path leads into a union of objects (the messages of a chat request), one
+    field for each object; empty if the contract does not contain the path."""
     in_override: Field | None
     """The same field of `AgentConfigOverride`, if it differs there. `prompt` and `voice` are optional and may
     be null in an override."""
     suggestions: tuple[str, ...]
-    """The paths that are most like the one asked for, best first; empty where a field was found."""
+    """The most similar paths, best first; empty if the path exists."""
