@@ -1,4 +1,4 @@
-"""millis_api.models: nothing that the service sends is fatal to them, or lost in them."""
+"""The generated models accept any data of the service and keep all of it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(component: str, value: Any) -> Model:
 
 
 def replaced(value: Any, path: tuple[Step, ...], new: Any) -> Any:
-    """A copy of `value` with `new` at `path`."""
+    """Return a copy of `value` with `new` at `path`."""
     changed = copy.deepcopy(value)
     at(changed, path[:-1])[path[-1]] = new
     return changed
@@ -52,14 +52,14 @@ def without(value: Any, path: tuple[Step, ...]) -> Any:
     return changed
 
 
-def test_every_example_file_is_read_here() -> None:
-    """No example escapes these tests."""
+def test_every_example_file_is_tested() -> None:
+    """A new example is included automatically."""
     assert set(JSON_EXAMPLES) == {path.name for path in EXAMPLES.glob("*.json")}
 
 
 @pytest.mark.parametrize("name", JSON_EXAMPLES)
-def test_reading_and_writing_gives_back_what_came(name: str) -> None:
-    """from_dict(x).to_dict() is x, also after deepcopy and pickle, and is plain JSON."""
+def test_parsing_and_writing_keeps_the_data(name: str) -> None:
+    """`from_dict(x).to_dict()` equals x, also after deepcopy and pickle, and is valid JSON."""
     value = read_json(EXAMPLES / name)
     model = JSON_EXAMPLES[name].from_dict(value)
     for one in (model, copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
@@ -68,7 +68,7 @@ def test_reading_and_writing_gives_back_what_came(name: str) -> None:
 
 
 def raw_objects(value: Any, place: str) -> Iterator[str]:
-    """Where in a model, down to its last field, an object is still a dict."""
+    """Return the paths at which a model contains a dict instead of a model."""
     if is_object(value):
         yield place
     elif is_list(value):
@@ -81,15 +81,15 @@ def raw_objects(value: Any, place: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", JSON_EXAMPLES)
-def test_every_object_is_read_as_a_model(name: str) -> None:
-    """Each object that the contract describes becomes a model of its own, at any depth and in any union."""
+def test_every_object_is_parsed_as_a_model(name: str) -> None:
+    """This includes nested objects and objects in unions."""
     model = JSON_EXAMPLES[name].from_dict(read_json(EXAMPLES / name))
     assert list(raw_objects(model, "")) == []
 
 
 @pytest.mark.parametrize("name", ["stream.txt", "stream-error.txt"])
-def test_the_data_of_streams_is_read_and_written_unchanged(name: str) -> None:
-    """Each event of the example streams comes through its model as it was."""
+def test_the_events_of_streams_are_kept_unchanged(name: str) -> None:
+    """Each event of the example streams equals the output of its model."""
     lines = (EXAMPLES / name).read_text("utf-8").splitlines()
     data = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     assert data
@@ -102,8 +102,8 @@ def test_the_data_of_streams_is_read_and_written_unchanged(name: str) -> None:
 @pytest.mark.parametrize(
     ("component", "value"), [("AgentConfig", AGENT["config"]), ("ChatCompletionRequest", REQUEST)]
 )
-def test_nothing_unforeseen_is_lost_or_fatal(component: str, value: Any, junk: Any) -> None:
-    """Any JSON value at any place is read without an error, and written as it came."""
+def test_any_value_at_any_place_is_accepted_and_kept(component: str, value: Any, junk: Any) -> None:
+    """Any JSON value is parsed without an error and written unchanged."""
     for path in paths(value):
         changed = replaced(value, path, junk)
         assert read(component, changed).to_dict() == changed, path
@@ -112,15 +112,15 @@ def test_nothing_unforeseen_is_lost_or_fatal(component: str, value: Any, junk: A
 @pytest.mark.parametrize(
     ("component", "value"), [("AgentConfig", AGENT["config"]), ("ChatCompletionRequest", REQUEST)]
 )
-def test_a_key_that_is_missing_stays_missing(component: str, value: Any) -> None:
-    """Any key may be absent, required or not: it is read without an error, and not written."""
+def test_a_missing_key_stays_missing(component: str, value: Any) -> None:
+    """Any key, even a required one, may be absent in parsed data, and is not written."""
     for path in paths(value):
         changed = without(value, path)
         assert read(component, changed).to_dict() == changed, path
 
 
-def test_an_object_stays_typed_when_something_in_it_is_odd() -> None:
-    """A new value, a null, a missing key or a wrong type leaves its object, and those beside it, models."""
+def test_an_unexpected_value_does_not_affect_the_other_fields() -> None:
+    """The object and its neighbors are still models."""
     tool = {
         "name": "a",
         "description": None,
@@ -141,8 +141,8 @@ def test_an_object_stays_typed_when_something_in_it_is_odd() -> None:
     assert (type(first.params[0]), first.params[1], first.method) == (models.ToolParam, 7, "PATCH")
 
 
-def test_unknown_keys_survive_in_every_object() -> None:
-    """A key that the contract does not name is kept where it came, at any depth, and can be read there."""
+def test_unknown_keys_are_kept_in_every_object() -> None:
+    """They can be read and are written at the same place, at any depth."""
     value = copy.deepcopy(AGENT)
     for path in [(), *paths(AGENT)]:
         if is_object(at(value, path)):
@@ -157,14 +157,14 @@ def test_unknown_keys_survive_in_every_object() -> None:
 
 @pytest.mark.parametrize("key", AGENT["config"])
 def test_an_override_of_one_field_sends_one_field(key: str) -> None:
-    """What the caller did not set is not sent: no default of the service overwrites a saved value."""
+    """Unset fields are not sent, so that no default overwrites a saved value."""
     assert models.AgentConfigOverride(**{key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
     assert read("AgentConfigOverride", {key: None}).to_dict() == {key: None}
     assert read("AgentConfigOverride", {key: AGENT["config"][key]}).to_dict() == {key: AGENT["config"][key]}
 
 
-def test_models_can_be_put_together_by_hand() -> None:
-    """A message knows its role, what is not given is not sent, and a dict will do in place of any model."""
+def test_models_can_be_constructed() -> None:
+    """A message sets its role, unset fields are not sent, and a dict is accepted instead of a model."""
     request = models.ChatCompletionRequest(
         agent=models.ChatAgent(agent_config=models.AgentConfigOverride(llm=models.LLM(model="gpt-4o"))),
         messages=[models.UserMessage(content="Hi"), models.AssistantMessage(content="Hello")],
@@ -180,7 +180,7 @@ def test_models_can_be_put_together_by_hand() -> None:
 
 
 def test_a_known_key_that_is_set_as_an_item_is_sent() -> None:
-    """`model["prompt"] = ...` is not lost because the model has a field of that name, which comes first."""
+    """`model["prompt"] = ...` sets the field of that name."""
     config = models.AgentConfigOverride()
     config["prompt"] = "Be kind."
     assert config.to_dict() == {"prompt": "Be kind."}
@@ -189,19 +189,19 @@ def test_a_known_key_that_is_set_as_an_item_is_sent() -> None:
 
 
 def test_a_changed_copy_keeps_the_unknown_keys() -> None:
-    """`attrs.evolve` loses nothing that came."""
+    """`attrs.evolve` keeps all data."""
     saved = models.AgentConfig.from_dict({"prompt": "Be kind.", "of_tomorrow": 1})
     assert attrs.evolve(saved, prompt="Be brief.").to_dict() == {"prompt": "Be brief.", "of_tomorrow": 1}
 
 
 @pytest.mark.parametrize("module", [millis_api, models])
-def test_dir_lists_what_is_imported_when_asked_for(module: ModuleType) -> None:
-    """The lazy names are found by an editor and by help()."""
+def test_dir_lists_lazy_names(module: ModuleType) -> None:
+    """Editors and `help()` find the lazily imported names."""
     assert dir(module) == sorted(module.__all__)
 
 
-def test_a_message_is_read_as_the_kind_that_its_role_names() -> None:
-    """Each role gives its class; a role that nobody knows leaves the message as it came."""
+def test_the_role_decides_the_class_of_a_message() -> None:
+    """A message with an unknown role stays unchanged data."""
     messages = [{"role": role, "content": ""} for role in ("tool", "user", "assistant", "of_tomorrow")]
     found = models.ChatCompletionRequest.from_dict({"messages": messages}).messages
     assert [type(one) for one in found] == [
@@ -214,14 +214,14 @@ def test_a_message_is_read_as_the_kind_that_its_role_names() -> None:
         models.UserMessage.from_dict({"role": "assistant", "content": ""})
 
 
-def test_required_fields_are_required_of_whoever_builds_a_model() -> None:
-    """Reading is lenient; building without a required field is an error at once."""
+def test_required_fields_are_required_by_the_constructor() -> None:
+    """Parsing accepts data without them."""
     with pytest.raises(TypeError, match="voice_id"):
-        models.Voice(provider="openai")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # that is the test
+        models.Voice(provider="openai")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the mistake under test
 
 
-def test_a_field_is_there_under_the_key_of_the_service() -> None:
-    """`in`, reading, setting and deleting by key cover the fields and whatever else came."""
+def test_a_field_can_be_accessed_by_its_key() -> None:
+    """`in`, reading, setting and deleting by key work for fields and unknown keys."""
     config = models.AgentConfig.from_dict({"prompt": "Be brief.", "x_new": 1})
     assert [key in config for key in ("prompt", "x_new", "voice", "nothing")] == [True, True, False, False]
     assert (config["prompt"], config["x_new"]) == ("Be brief.", 1)
@@ -236,8 +236,8 @@ def test_a_field_is_there_under_the_key_of_the_service() -> None:
             del config[key]
 
 
-def test_the_repr_shows_what_is_set() -> None:
-    """A print of a copied agent's config is what it holds, and not a list of what it does not."""
+def test_the_repr_shows_only_set_fields() -> None:
+    """A printed config does not list unset fields."""
     flow = models.Flow.from_dict({"response_delay": 500, "interruption": {"allowed": None}, "x_new": 1})
     assert repr(flow) == (
         "Flow(interruption=Interruption(allowed=None), response_delay=500,"
@@ -247,7 +247,7 @@ def test_the_repr_shows_what_is_set() -> None:
 
 
 def test_a_model_works_as_a_mapping() -> None:
-    """Iteration, `keys`, `get`, `len` and `dict()` see each key that is set, and only those."""
+    """Iteration, `keys`, `get`, `len` and `dict()` include exactly the set keys."""
     config = models.AgentConfig.from_dict({"x_new": 1, "prompt": "Be brief.", "timezone": None})
     assert list(config) == list(config.keys()) == ["x_new", "prompt", "timezone"]
     assert dict(config) == {"x_new": 1, "prompt": "Be brief.", "timezone": None}
@@ -255,8 +255,8 @@ def test_a_model_works_as_a_mapping() -> None:
     assert (config.get("prompt"), config.get("voice"), config.get("llm", 1)) == ("Be brief.", None, 1)
 
 
-def test_a_key_may_stand_among_the_additional_properties_although_it_has_a_field() -> None:
-    """The field wins where it is set; nothing raises and nothing is written twice."""
+def test_a_known_key_may_be_in_additional_properties() -> None:
+    """The field wins if it is set. Nothing raises, and the key is written once."""
     flow = models.Flow(additional_properties={"response_delay": 1})
     assert (flow["response_delay"], flow.to_dict()) == (1, {"response_delay": 1})
     flow.response_delay = 2
@@ -289,23 +289,23 @@ def test_a_key_may_stand_among_the_additional_properties_although_it_has_a_field
     ],
 )
 def test_the_repr_masks_secrets(component: str, value: Any) -> None:
-    """A log line or a traceback that holds a config shows no header value, credential or password."""
+    """A log line or traceback with a config shows no header value, credential or password."""
     model = read(component, value)
     assert "S3CR3T" not in repr(model)
     assert "****" in repr(model)
     assert model.to_dict() == value
 
 
-def test_fields_are_named_when_a_model_is_made() -> None:
-    """A new required field never changes what a call means."""
+def test_the_constructor_accepts_only_keyword_arguments() -> None:
+    """A new required field does not change the meaning of existing calls."""
     make: Any = models.Voice
     with pytest.raises(TypeError, match="positional"):
         make("openai", "alloy")
 
 
 @NEEDS_DOCSTRINGS
-def test_help_shows_what_each_field_means() -> None:
-    """The words of the contract are in the docstring of the class."""
+def test_help_shows_the_description_of_every_field() -> None:
+    """The docstring of the class contains the descriptions of the contract."""
     text = inspect.getdoc(models.Flow) or ""
     assert "Attributes:" in text
     for field in attrs.fields(models.Flow):
@@ -315,7 +315,7 @@ def test_help_shows_what_each_field_means() -> None:
 
 @NEEDS_DOCSTRINGS
 def test_a_field_has_its_own_description_and_not_that_of_its_component() -> None:
-    """What the field means here stands beside it, also where it refers to a component."""
+    """A field that refers to a component has its own description."""
     found = 0
     for name, schema in document()["components"]["schemas"].items():
         for key, prop in schema.get("properties", {}).items():
@@ -327,13 +327,13 @@ def test_a_field_has_its_own_description_and_not_that_of_its_component() -> None
 
 
 @NEEDS_DOCSTRINGS
-def test_a_deprecated_field_says_so() -> None:
-    """Editors show it where the field is used."""
+def test_a_deprecated_field_is_marked() -> None:
+    """Editors show the mark where the field is used."""
     assert "phone: Deprecated. " in (inspect.getdoc(models.CallTransfer) or "")
 
 
-def test_no_function_refuses_a_value_that_is_new() -> None:
-    """The sets of known values are open, so nothing checks them."""
+def test_no_function_rejects_a_new_value() -> None:
+    """The sets of known values are open, so the models do not check them."""
     for name in models.__all__:
         module = importlib.import_module(getattr(models, name).__module__) if name.endswith("Dict") else None
         assert not [one for one in vars(module or models) if one.startswith("check_")]
