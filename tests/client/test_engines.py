@@ -14,6 +14,7 @@ import zlib
 from typing import Any, Literal
 from unittest.mock import create_autospec
 
+import aiohttp
 import anyio
 import httpx
 import pytest
@@ -378,3 +379,15 @@ async def test_of_two_retry_after_headers_the_longer_delay_counts(clients: Clien
         assert len(server.requests) == 1  # 120 s are more than the client waits
     assert caught.value.retry_after == 120
     assert caught.value.headers["retry-after"] == "120, 3"
+
+
+async def test_aiohttp_does_not_keep_the_key_during_a_response() -> None:
+    """The response refers to the headers of its request."""
+    with Loopback([STREAM + said("one"), until_left]) as server:
+        client = AsyncMillis(KEY, base_url=server.url, http_client="aiohttp")
+        async with client, client.chat.stream("Hi", agent_id="-Oabc") as stream:
+            assert await anext(stream.text_stream) == "one"
+            kept = [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientResponse)]
+            headers = repr([response.request_info.headers for response in kept])
+    assert "user-agent" in headers.lower()
+    assert KEY not in headers
