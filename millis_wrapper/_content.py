@@ -44,7 +44,7 @@ class ReplyText:
         return last
 
     def join(self) -> str:
-        """Return the text so far."""
+        """Return the text that was received."""
         # Another thread may add text at the same time, so the result is stored in one step.
         count, text = self._joined
         new = self.chunks[count:]
@@ -56,9 +56,9 @@ class ReplyText:
 class ChoicePicker:
     """Decides which choice of a chunk is the reply.
 
-    The contract has no `n`, so the only choice of a chunk is the reply, whatever its index is: some services
-    count the chunks in it. After a chunk with several choices, the choice with index 0, or the first choice,
-    is the reply for the rest of the stream. An index that comes back after another index means that two
+    A request cannot ask for several choices, so the only choice of a chunk is the reply at any index; some
+    services count the chunks in it. After a chunk with several choices, the choice with index 0, or the first
+    choice, is the reply for the rest of the stream. An index that returns after another index means that two
     replies are mixed.
     """
 
@@ -70,7 +70,7 @@ class ChoicePicker:
 
     @property
     def is_simple(self) -> bool:
-        """Whether every choice so far was the only one of its chunk, with index 0 or without an index."""
+        """Whether every choice was the only one of its chunk, with index 0 or without an index."""
         return self._index == "0" and len(self._seen) <= 1 and not self._others
 
     def pick_plain(self) -> bool:
@@ -102,7 +102,7 @@ class ChoicePicker:
 
 
 class Content:
-    """The content of a reply so far."""
+    """The content of one reply while it grows."""
 
     def __init__(self) -> None:
         self.text = ReplyText()
@@ -114,26 +114,26 @@ class Content:
         """The start of the first event that could not be understood; a reply with one is not complete."""
         self._form: Literal["chunks", "text"] | None = None
         self._picker = ChoicePicker()
-        # Most replies have neither, and the garbage collector visits each list of each open stream.
+        # None until needed: the garbage collector visits each list of each open stream.
         self._held: list[Token] | None = None  # tokens that came before the form of the stream was known
         self._calls: ToolCalls | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether the reply has no text, no tool call and no finish reason."""
+        """Whether the reply lacks text, tool calls and a finish reason."""
         return not (self.text or self._calls or self.finish_reason)
 
     @property
     def tool_calls(self) -> list[Any]:
-        """The tool calls so far."""
-        return self._calls.whole() if self._calls else []
+        """The tool calls that were received."""
+        return self._calls.so_far() if self._calls else []
 
     def complete_tool_calls(self) -> tuple[str, str] | None:
         """Complete the tool calls at the end of the reply; see `ToolCalls.complete`."""
         return self._calls.complete() if self._calls else None
 
     def add(self, meaning: _meanings.Content) -> list[ChatChunk]:
-        """Add what one event means; return its chunks."""
+        """Add the meaning of one event; return its chunks."""
         match meaning:
             case ChatChunk():
                 if self._picker.pick_plain() and not self.text.is_split:
@@ -167,10 +167,10 @@ class Content:
                 assert_never(meaning)
 
     def decide(self, form: Literal["chunks", "text"] | None) -> list[ChatChunk]:
-        """Set the form of the stream, and return the chunks of the tokens that waited for it.
+        """Set the form of the stream, and return the chunks of the held tokens.
 
         Args:
-            form: what the stream consists of; None if it ends before that is known.
+            form: The form of the events; None if the stream ended before it was known.
         """
         held, self._held = self._held or [], None
         self._form = form or self._form

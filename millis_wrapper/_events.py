@@ -1,4 +1,4 @@
-"""What one server-sent event means for a reply. No I/O and no state: `ReplyBuilder` keeps that.
+"""Read the meaning of one server-sent event, without I/O and without state; `ReplyBuilder` keeps the state.
 
 Chunks have OpenAI's form, as seen on the wire. An event means text, tool calls, a finish reason, usage, an
 error, the end of the stream, a known keep-alive, or `NotUnderstood`. No event is skipped silently: whatever
@@ -31,7 +31,7 @@ END_MARK = "[DONE]"
 
 
 _SOURCE = 1000  # characters of an event that cannot be understood, kept for a message
-# What servers send so that a connection stays open: the name of an event, its data, or the type in it.
+# Servers send these to keep a connection open, as an event's name, as its data, or as the type in it.
 _KEEP_ALIVE = re.compile(r"ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|noop|open|connected", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d:?\d\d)?", re.ASCII)
 # Metadata that an object may hold in place of choices, none of which is part of a chunk's envelope.
@@ -47,11 +47,11 @@ _TEXT_KEYS = frozenset(
 )
 # Keys whose repetition in one object would hide a part of the reply: a JSON parser keeps only the last one.
 _UNIQUE_KEYS = ("choices", "delta", "content")
-# The roles of messages that the agent does not speak. Other roles are open, as the contract says.
+# Roles of messages that the agent does not speak. The contract does not limit the other roles.
 _OTHER_ROLES = ("developer", "function", "system", "tool", "user")
 # Keys under which other APIs send the arguments or the name of a tool call.
 _CALL_KEYS = ("args", "arguments", "custom", "input", "name", "parameters")
-# Keys of a choice that has more to say than its delta.
+# Keys of a choice that hold more than its delta does.
 _UNCOMMON_KEYS = frozenset({"error", "function_call", "message", "text", "tool_calls"})
 # Keys that hold no text of the reply. An unknown key in a choice without text may hold the text.
 _CHOICE_KEYS = frozenset(
@@ -69,7 +69,7 @@ def read_event(event: ServerSentEvent) -> Meaning:
     source = event.data
     value = read_json(source)
     if value.__class__ is dict:
-        # Text that a repeated key hides has a "content" of its own, so the common form needs only one look.
+        # Text hidden by a repeated key stands under a second "content", so one count is enough here.
         chunk = _read_common(value, event.event) if source.count('"content"') == 1 else None
         if chunk is not None:
             return chunk
@@ -110,7 +110,7 @@ def reports_error(data: dict[str, Any]) -> bool:
             return True
     if data.get("errors"):
         return True
-    # Some services send {"error": null} beside choices when there is no error.
+    # Some services send {"error": null} beside choices although the request succeeded.
     if "error" in data:
         return bool(data["error"]) or "choices" not in data
     if "choices" in data:
@@ -127,7 +127,7 @@ def is_completion(data: dict[str, Any]) -> bool:
 def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
     """Return the chunk of the common form, or None.
 
-    This runs for each event, so it checks only what is in the way of the short path.
+    This function runs for each event, so it checks only the conditions of the short path.
     """
     choices: Any = data.get("choices")
     if choices.__class__ is not list or len(choices) != 1:
@@ -276,12 +276,12 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
         return NotUnderstood(data, name, data[:_SOURCE])
     if _KEEP_ALIVE.fullmatch(name):
         return KeepAlive(data, name)
-    words = value if isinstance(value, str) else data
+    content = value if isinstance(value, str) else data
     if value is None or value in ([], "") or not text or text.startswith(":"):
-        return Token(data, name, words, counts_alone=False)
+        return Token(data, name, content, counts_alone=False)
     if isinstance(value, int | float) or _KEEP_ALIVE.fullmatch(text) or _TIMESTAMP.fullmatch(text):
-        return Token(data, name, words, counts_alone=True)
-    return Text(data, name, words)
+        return Token(data, name, content, counts_alone=True)
+    return Text(data, name, content)
 
 
 def _read_row(event: ServerSentEvent, text: str) -> Meaning:

@@ -1,4 +1,4 @@
-"""Keys of JSON objects, in words: where one is, and which one was probably meant."""
+"""Paths of values in JSON data, and the known name that is most similar to a misspelled one."""
 
 from __future__ import annotations
 

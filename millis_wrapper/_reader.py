@@ -1,4 +1,4 @@
-"""The bytes of one stream -> what its events mean, in order. No I/O."""
+"""The bytes of one stream -> the meanings of its events, in order. No I/O."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MeaningReader:
         self._decoder = SSEDecoder()
 
     def feed(self, data: bytes) -> Iterable[Meaning]:
-        """Return what the events mean that `data` completes."""
+        """Return the meanings of the events that `data` completes."""
         if len(data) > _PART_BYTES:
             parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
             return chain.from_iterable(map(self.feed, parts))
@@ -58,14 +58,14 @@ class MeaningReader:
         meanings = list(self._with_stray([]))
         if event is not None and (self.event_seen or event.data):
             # A JSON object or string that was cut in half cannot be parsed, so one that parses is complete.
-            # Plain text has no such sign, and half a number is a number.
+            # Plain text does not show whether it is complete, and half a number is a number.
             value = read_json(event.data)
             is_complete = is_object(value) or isinstance(value, str) or event.data.strip() == END_MARK
             meanings.append(read_event(event) if is_complete else Unfinished(event.data))
         return meanings
 
     def _with_stray(self, events: list[ServerSentEvent]) -> Iterator[Meaning]:
-        """Yield what `events` and the ignored lines between them mean, each read when it is asked for."""
+        """Yield the meanings of `events` and of the ignored lines between them; each is read lazily."""
         ignored = self._decoder.take_ignored()
         at = 0
         for number in range(len(events) + 1):
@@ -111,8 +111,8 @@ class StrayLines:
         """Add a line; yield the error in it, if any.
 
         Args:
-            line: the line, without its line end.
-            in_stream: whether an event came before it; only then is a JSON object an error of its own.
+            line: The line, without its line end.
+            in_stream: Whether an event came before it. Only then can a JSON object be an error.
         """
         name, colon, value = line.partition(":")
         if colon and name.strip() == "error":

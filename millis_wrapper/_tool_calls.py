@@ -19,14 +19,14 @@ class _Call:
     id: str = ""
     type: str = "function"
     name: str = ""
-    # As pieces: arguments may be long, and come letter by letter.
+    # A list, because arguments may be long and arrive letter by letter.
     arguments: list[str] = attrs.field(factory=list[str])
 
     def is_followed_by(self, call_id: str, name: str) -> bool:
         """Return whether a delta with this id and this name begins another call.
 
         Some services send every call complete and with the index 0; others send a new id with every delta, or
-        no id at all. So another call has another id, or comes when the arguments so far are complete.
+        never send an id. So another call has another id, or follows complete arguments.
         """
         if call_id and self.id and call_id != self.id:
             return True
@@ -89,13 +89,13 @@ class ToolCalls:
         self._by_key: dict[int | str, _Call] = {}
 
     def add(self, deltas: Any) -> None:
-        """Add the `tool_calls` of one delta; what is not of the known form is left to the chunk's data."""
+        """Add the `tool_calls` of one delta; skip items of an unknown form, which the chunk's data keeps."""
         for delta in deltas if is_array(deltas) else ():
             if is_object(delta):
                 self._add_one(delta)
 
-    def whole(self) -> list[ToolCallDict]:
-        """Return the calls so far as `assistant` messages carry them.
+    def so_far(self) -> list[ToolCallDict]:
+        """Return the received calls in the form of an `assistant` message.
 
         Each is {id, type, function: {name, arguments}}, with the arguments as JSON text.
         """
@@ -105,7 +105,7 @@ class ToolCalls:
         """Complete the calls when the reply ends: each has an id, and arguments that are one JSON object.
 
         Returns:
-            What is wrong, and the part of the reply that shows it; None if every call is complete.
+            The problem, and the part of the reply that shows it; None if every call is complete.
         """
         ids = [call.id for call in self._calls if call.id]
         if len(set(ids)) < len(ids):
@@ -132,16 +132,16 @@ class ToolCalls:
 
     def _add_one(self, delta: dict[str, Any]) -> None:
         function = delta.get("function")
-        pieces: dict[str, Any] = function if is_object(function) else {}
-        name = _string(pieces.get("name"))
+        part: dict[str, Any] = function if is_object(function) else {}
+        name = _string(part.get("name"))
         call = self._call_of(delta.get("index"), _string(delta.get("id")), name)
         call.id = _string(delta.get("id")) or call.id
         call.type = _string(delta.get("type")) or call.type
-        if name.startswith(call.name):  # some services repeat the name so far in every delta
+        if name.startswith(call.name):  # some services repeat the beginning of the name
             call.name = name
         else:
             call.name += name
-        arguments = pieces.get("arguments")
+        arguments = part.get("arguments")
         if is_object(arguments) or is_array(arguments):
             call.arguments.append(write_json(arguments))
         elif isinstance(arguments, str) and arguments:

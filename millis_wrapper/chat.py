@@ -150,13 +150,13 @@ class ReplyBuilder:
         )
 
     def _take_all(self, meanings: Iterable[Meaning]) -> Iterator[ChatChunk]:
-        """Apply what several events mean, until the reply is over; yield their chunks."""
+        """Apply meanings until the reply is over; yield their chunks."""
         for meaning in meanings:
             if self.state == "open":
                 yield from self._take(meaning)
 
     def _take(self, meaning: Meaning) -> Iterator[ChatChunk]:
-        """Apply what one event means; yield its chunks."""
+        """Apply the meaning of one event; yield its chunks."""
         match meaning:
             case EndMark():
                 yield from self._finish("done")
@@ -185,7 +185,7 @@ class ReplyBuilder:
         """End the reply; it is complete if everything was understood.
 
         Yields:
-            The chunks of tokens that waited for the form of the stream, or of a complete JSON response.
+            The chunks of held tokens, or of a complete JSON response.
         """
         content, reader = self._content, self._reader
         yield from content.decide(None)

@@ -156,7 +156,7 @@ def config_dict(config: Config) -> dict[str, Any]:
     """Return a config as a dict.
 
     Raises:
-        ConfigurationError: It is neither a mapping nor a model, or it is the whole response of `duplicate`.
+        ConfigurationError: It is neither a mapping nor a model, or it is a complete response of `duplicate`.
     """
     value = as_mapping(config)
     if value is None:
@@ -164,13 +164,15 @@ def config_dict(config: Config) -> dict[str, Any]:
         given = type(config).__name__
         raise ConfigurationError(f"agent_config: must be a dict, model or dataclass, got {given}{hint}")
     if is_duplicate_response(value):
-        raise ConfigurationError("agent_config: is a whole response of duplicate; pass its `config`")
+        raise ConfigurationError(
+            "agent_config: must be a config, got a complete response of duplicate; pass its `config`"
+        )
     return dict(value)
 
 
 @delays_fork
 def is_duplicate_response(value: Mapping[str, Any]) -> bool:
-    """Return whether `value` is a whole response of `duplicate`, which holds a config, and not a config."""
+    """Return whether `value` is a complete response of `duplicate`, which contains a config."""
     if "id" not in value or not is_mapping(value.get("config")):
         return False
     from . import contract

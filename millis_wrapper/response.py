@@ -88,15 +88,15 @@ def error_for_status(
     if status_code == 422:
         errors = tuple(_field_errors(detail))
         places = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
-        reason = shorten(places, _MESSAGE_PLACES) or _reason(detail, body)
+        reason = shorten(places, _MESSAGE_PLACES) or _reason_of(detail, body)
         if any(error.loc[:2] == _CONFIG for error in errors):
             reason += " (`millis config check FILE` explains configs)"
         return UnprocessableEntityError(
-            _message(operation, status_code, reason),
+            _status_message(operation, status_code, reason),
             errors=errors,
             **details,
         )
-    message = _message(operation, status_code, _reason(detail, body))
+    message = _status_message(operation, status_code, _reason_of(detail, body))
     if retry_after is not None:
         message += f" (the service asks to wait {retry_after:g} s)"
     if attempt > 1:
@@ -148,11 +148,11 @@ def reason_in(body: bytes) -> str:
     return stated or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
 
 
-def _reason(detail: Any, body: bytes) -> str:
+def _reason_of(detail: Any, body: bytes) -> str:
     return stated_reason({"detail": detail}) or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL)
 
 
-def _message(operation: Operation, status: int, reason: str) -> str:
+def _status_message(operation: Operation, status: int, reason: str) -> str:
     try:
         name = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -15,7 +15,7 @@ def assembled(*deltas: Any) -> list[ToolCallDict]:
     calls = ToolCalls()
     for each in deltas:
         calls.add(each)
-    return calls.whole()
+    return calls.so_far()
 
 
 def delta(index: Any = None, call_id: Any = None, name: Any = None, arguments: Any = None) -> dict[str, Any]:
@@ -206,10 +206,10 @@ def test_returned_calls_do_not_change() -> None:
     """Each access returns a copy."""
     calls = ToolCalls()
     calls.add([delta(0, "a", "one", "x")])
-    before = calls.whole()
+    before = calls.so_far()
     before[0]["function"]["arguments"] = "changed"
     calls.add([delta(0, arguments="y")])
-    assert calls.whole() == [call("a", "one", "xy")]
+    assert calls.so_far() == [call("a", "one", "xy")]
 
 
 # The end of the reply.
@@ -221,7 +221,7 @@ def completed(*deltas: Any) -> list[Any] | str:
     for each in deltas:
         calls.add(each)
     problem = calls.complete()
-    return [*calls.whole()] if problem is None else problem[0]
+    return [*calls.so_far()] if problem is None else problem[0]
 
 
 @pytest.mark.parametrize(

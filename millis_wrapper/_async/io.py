@@ -104,7 +104,7 @@ def this_loop() -> Loop:
     return loop
 
 
-class Trace(_http.Trace):
+class ConnectionTrace(_http.Trace):
     """httpcore's `trace` extension, which is awaited in async code."""
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
@@ -125,10 +125,10 @@ def next_chunk(
     chunk = anext(chunks, None)
     if "network_stream" in response.extensions or not deadline.is_tight:
         return chunk
-    return _within(deadline, chunk)
+    return _read_within(deadline, chunk)
 
 
-async def _within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
+async def _read_within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
     with anyio.fail_after(max(0.0, deadline.seconds_left())):
         return await chunk
 

@@ -176,7 +176,7 @@ class AsyncTransport:
         self, prepared: PreparedRequest, timeout: Timeout, attempt: int
     ) -> AsyncOpenResponse:
         deadline = Deadline(timeout, self.policy.clock)
-        trace = io.Trace(deadline)
+        trace = io.ConnectionTrace(deadline)
         pool = self._enter_pool(deadline)
         outcome: httpx.Response | MillisError
         is_open = False
@@ -258,7 +258,7 @@ def _usable(pools: list[Pool]) -> Pool | None:
     return None
 
 
-async def _close_unused(trace: io.Trace) -> None:
+async def _close_unused(trace: io.ConnectionTrace) -> None:
     """Close a connection that was never ready for the request; httpcore does not after a failed handshake."""
     if trace.network is not None and not trace.request_began:
         await io.close_network(trace.network)

@@ -62,7 +62,7 @@ def this_loop() -> Loop:
     return _loop
 
 
-class Trace(_http.Trace):
+class ConnectionTrace(_http.Trace):
     """httpcore's `trace` extension."""
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:

@@ -174,7 +174,7 @@ class Transport:
 
     def _open_once(self, prepared: PreparedRequest, timeout: Timeout, attempt: int) -> OpenResponse:
         deadline = Deadline(timeout, self.policy.clock)
-        trace = io.Trace(deadline)
+        trace = io.ConnectionTrace(deadline)
         pool = self._enter_pool(deadline)
         outcome: httpx.Response | MillisError
         is_open = False
@@ -254,7 +254,7 @@ def _usable(pools: list[Pool]) -> Pool | None:
     return None
 
 
-def _close_unused(trace: io.Trace) -> None:
+def _close_unused(trace: io.ConnectionTrace) -> None:
     """Close a connection that was never ready for the request; httpcore does not after a failed handshake."""
     if trace.network is not None and not trace.request_began:
         io.close_network(trace.network)

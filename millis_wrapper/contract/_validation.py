@@ -77,7 +77,7 @@ def _violations(errors: Iterable[ValidationError], above: Path) -> Iterator[Viol
         elif error.validator == "const":
             yield Violation(path, "constant", (error.validator_value,), error.instance, error.message)
         elif error.validator == "type":
-            yield Violation(path, "type", _types(error), error.instance, error.message)
+            yield Violation(path, "type", _expected_types(error), error.instance, error.message)
         else:
             yield Violation(path, "other", (), error.instance, error.message)
 
@@ -99,7 +99,7 @@ def _violations_in_union(error: ValidationError, path: Path) -> Iterator[Violati
         yield Violation((*path, *wrong[0].path), "constant", constants, wrong[0].instance, wrong[0].message)
     else:
         misfits = [each for each in error.context if _is_wrong_type(each)]
-        wanted = dict.fromkeys(kind for each in misfits for kind in _types(each))
+        wanted = dict.fromkeys(kind for each in misfits for kind in _expected_types(each))
         yield Violation(path, "type", tuple(wanted), error.instance, error.message)
 
 
@@ -111,6 +111,6 @@ def _is_wrong_constant(error: ValidationError) -> bool:
     return bool(error.validator == "const")
 
 
-def _types(error: ValidationError) -> tuple[str, ...]:
+def _expected_types(error: ValidationError) -> tuple[str, ...]:
     wanted = error.validator_value
     return (wanted,) if isinstance(wanted, str) else tuple(wanted)
