@@ -157,9 +157,11 @@ async def test_a_reply_that_is_complete_at_the_deadline_is_returned(clients: Cli
     assert (reply.text, reply.ended) == ("Hello", "done")
 
 
-async def test_a_copy_that_is_complete_at_the_deadline_is_returned(clients: Clients) -> None:
-    """A body that is complete JSON contains the entire copy."""
-    made = await Late(b'{"id": ', b'"-Onew"}').client(clients).agents.duplicate("-O")
+@pytest.mark.parametrize("config", [b"{}", b'{"a":' * 400 + b"1" + b"}" * 400], ids=["flat", "deep"])
+async def test_a_copy_that_is_complete_at_the_deadline_is_returned(clients: Clients, config: bytes) -> None:
+    """A body that is complete JSON contains the entire copy, however deeply it is nested."""
+    body = b'{"config": ' + config + b', "id": '
+    made = await Late(body, b'"-Onew"}').client(clients).agents.duplicate("-O")
     assert made.id == "-Onew"
 
 
