@@ -40,6 +40,12 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return (3 * cores + 1) // 2
 
 
+def pytest_collection_finish() -> None:
+    """Keep modules and collected tests out of every garbage collection, which would scan them again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PEM file with a self-signed certificate for 127.0.0.1 and localhost, and its key."""
