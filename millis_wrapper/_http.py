@@ -69,7 +69,7 @@ def request_headers(options: Options, operation: Operation, *, is_own: bool) -> 
 
 
 def build_request(
-    lent: httpx.Client | httpx.AsyncClient | None,
+    custom: httpx.Client | httpx.AsyncClient | None,
     url: str,
     headers: httpx.Headers,
     prepared: PreparedRequest,
@@ -79,7 +79,7 @@ def build_request(
     """Return the httpx request for `prepared`, with the timeouts of `deadline`.
 
     Args:
-        lent: The caller's own client, which adds its headers; otherwise None.
+        custom: The caller's own client, which adds its headers; otherwise None.
         url: The URL of the host.
         headers: The headers of this operation, from `request_headers`.
         prepared: The request.
@@ -97,8 +97,8 @@ def build_request(
         "trace": trace,
     }
     method, full_url, content = prepared.method, _url(url + prepared.path), prepared.content or b""
-    if lent is not None:
-        request = lent.build_request(method, full_url, content=prepared.content, extensions=extensions)
+    if custom is not None:
+        request = custom.build_request(method, full_url, content=prepared.content, extensions=extensions)
         # As arguments of build_request, the headers would take three times as long to merge.
         for name, value in headers.items():
             request.headers[name] = value
@@ -120,7 +120,7 @@ def ensure_open(closed: bool) -> None:
 def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
     """Start the timeouts of the response body, and redact the key from the reason phrase."""
     deadline.start_body()
-    # httpcore would report every further read, which nobody looks at.
+    # httpcore would report every further read, and the client does not use these reports.
     response.request.extensions.pop("trace", None)
     # The repr of a response shows the reason phrase, which may echo the key.
     reason = response.extensions.get("reason_phrase")
@@ -141,8 +141,8 @@ def is_unread(response: httpx.Response) -> bool:
 def is_gzip(response: httpx.Response) -> bool:
     """Return whether the body is compressed with gzip alone.
 
-    The client asks for no compression, but some gateways compress all the same. Any other coding stays as it
-    is, so that it cannot unpack to gigabytes.
+    The client asks for no compression, but some gateways compress anyway. The client does not decompress
+    any other coding, so that it cannot grow to gigabytes.
     """
     return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
 

@@ -88,7 +88,7 @@ def sending_failure(
     if unsent or _UNPROCESSED.search(str(cause)):
         failure = _unsent(cause, trace, options, deadline)
     else:
-        failure = _unanswered(cause, options, prepared, deadline)
+        failure = _no_response(cause, options, prepared, deadline)
     failure.__cause__ = cause
     return failure
 
@@ -140,7 +140,7 @@ def stream_failed(
     return builder.cut(f"the stream was cut off: {_reason(cause, deadline)}", cause)
 
 
-def foreign_process() -> ConfigurationError:
+def other_process() -> ConfigurationError:
     """Return the error for using an object of the parent process in a forked child."""
     return ConfigurationError(
         "http_client: cannot use an httpx client of the parent process after a fork; create the client in the"
@@ -199,7 +199,7 @@ def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline
     )
 
 
-def _unanswered(
+def _no_response(
     error: Exception, options: Options, prepared: PreparedRequest, deadline: Deadline
 ) -> APIConnectionError:
     if _is_timeout(error):

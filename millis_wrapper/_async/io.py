@@ -117,7 +117,7 @@ def next_chunk(
 ) -> Awaitable[bytes | None]:
     """Return an awaitable for the next chunk of a body; it returns None at the end.
 
-    This is no coroutine function, because each waiting stream would hold one coroutine more.
+    This function is not a coroutine, because every waiting stream would then hold one more coroutine.
 
     Raises:
         TimeoutError: When awaited: a timeout passed that the transport does not enforce.
@@ -134,11 +134,11 @@ async def _read_within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> by
 
 
 async def apart(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
-    """Return the response of `sending`, which runs in a task of its own.
+    """Run `sending` in its own task and return the response.
 
-    The frames in which a request is written hold its head, and with it the key, so none of them may be part
-    of a cancel's traceback. And httpcore loses a connection slot if it is canceled twice, so it is canceled
-    once and waited for.
+    The frames that write a request hold its headers, and with them the key, so they must not be part of the
+    traceback of a cancel. httpcore loses a connection slot if it is canceled twice, so the task is canceled
+    once, and its end is awaited.
     """
     try:
         task = asyncio.get_running_loop().create_task(sending)

@@ -49,13 +49,13 @@ class AsyncTransport:
         self.end_marks = _http.EndMarks(options.require_end)
         self._auth = _http.KeyAuth(options.key)
         self._redact = options.key.redact
-        self._lent: Pool | None = None
+        self._custom: Pool | None = None
         self._engine: Literal["aiohttp"] | None = None
         if isinstance(http_client, httpx.AsyncClient):
-            self._lent = Pool(http_client, is_own=False, loses_slots=False)
+            self._custom = Pool(http_client, is_own=False, loses_slots=False)
         else:
             self._engine = http_client
-        is_own = self._lent is None
+        is_own = self._custom is None
         self._headers: dict[Operation, httpx.Headers] = {
             "chat": _http.request_headers(options, "chat", is_own=is_own),
             "duplicate": _http.request_headers(options, "duplicate", is_own=is_own),
@@ -91,7 +91,7 @@ class AsyncTransport:
         while True:
             began = self.policy.clock()
             try:
-                answer = await self._open_once(prepared, timeout, attempts.number)
+                response = await self._open_once(prepared, timeout, attempts.number)
             except MillisError as error:
                 _http.log_attempt(prepared, attempts, began, error)
                 delay = attempts.delay_after(error)
@@ -99,8 +99,8 @@ class AsyncTransport:
                     raise
                 failure = error
             else:
-                _http.log_attempt(prepared, attempts, began, answer.status_code)
-                return answer
+                _http.log_attempt(prepared, attempts, began, response.status_code)
+                return response
             await self._sleep(delay)
             if builder is not None and builder.is_over:
                 raise failure
@@ -111,11 +111,11 @@ class AsyncTransport:
         Raises:
             MillisError: No complete response arrived, or the service returned an error status.
         """
-        answer = await self.open(prepared, timeout)
-        body = _http_body.Body(_http_body.MAX_BODY_BYTES, answer.deadline)
+        response = await self.open(prepared, timeout)
+        body = _http_body.Body(_http_body.MAX_BODY_BYTES, response.deadline)
         failure: Exception | None = None
         try:
-            await answer.read(body)
+            await response.read(body)
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 raise
@@ -123,10 +123,10 @@ class AsyncTransport:
             if not body.is_json:
                 failure = _http_errors.reading_failure(error, self.options, prepared, body)
         finally:
-            await answer.close()
+            await response.close()
         if failure is not None:
             raise failure
-        return bytes(body.data), shown_headers(answer.headers.items(), self.options.key)
+        return bytes(body.data), shown_headers(response.headers.items(), self.options.key)
 
     async def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
@@ -137,10 +137,10 @@ class AsyncTransport:
 
     def _pool(self) -> Pool:
         """Return the pool of the caller's own httpx client, or the one of the running event loop."""
-        if self._lent is not None:
-            if self._lent.process != os.getpid():
-                raise _http_errors.foreign_process()
-            return self._lent
+        if self._custom is not None:
+            if self._custom.process != os.getpid():
+                raise _http_errors.other_process()
+            return self._custom
         loop = io.this_loop()
         pools = self._pools.get(loop)
         if pools is None:
@@ -213,10 +213,10 @@ class AsyncTransport:
         if isinstance(outcome, MillisError):
             raise outcome
         _http.begin_body(outcome, deadline, self.options.key)
-        answer = AsyncOpenResponse(outcome, deadline, pool)
+        response = AsyncOpenResponse(outcome, deadline, pool)
         if outcome.is_success:
-            return answer
-        raise await self._refusal(prepared, answer, attempt)
+            return response
+        raise await self._refusal(prepared, response, attempt)
 
     def _refused_by_hook(
         self, error: Exception, prepared: PreparedRequest, deadline: Deadline, attempt: int
@@ -233,19 +233,19 @@ class AsyncTransport:
         )
 
     async def _refusal(
-        self, prepared: PreparedRequest, answer: AsyncOpenResponse, attempt: int
+        self, prepared: PreparedRequest, response: AsyncOpenResponse, attempt: int
     ) -> MillisError:
-        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, answer.deadline)
+        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, response.deadline)
         try:
-            await answer.read(body)
+            await response.read(body)
         except Exception as error:
             # The status is known, so an incomplete body does not matter.
             if not _http_errors.is_transport_error(error):
                 raise
         finally:
-            await answer.close()
+            await response.close()
         return _http_errors.status_error(
-            self.options, prepared, answer.status_code, answer.headers, body, attempt
+            self.options, prepared, response.status_code, response.headers, body, attempt
         )
 
 

@@ -104,7 +104,7 @@ class OpenResponse:
     def next_chunk(self) -> bytes | None:
         """Return the next chunk of the body; None at its end.
 
-        This is no coroutine function, because each waiting stream would hold one coroutine more.
+        This function is not a coroutine, because every waiting stream would then hold one more coroutine.
 
         Raises:
             Exception: The transport failed, or a timeout passed.
@@ -116,8 +116,7 @@ class OpenResponse:
             elif _http.is_gzip(response):
                 self._chunks = _unpacked(response.stream)
             else:
-                # httpx's own iterators are one object more in a dozen that wait with each stream, and unpack
-                # compression that nobody asked for without a bound.
+                # httpx's own iterators cost one more object per waiting stream, and unpack without a limit.
                 self._chunks = iter(response.stream)
         else:
             self._deadline.restart_idle()

@@ -53,23 +53,22 @@ class ChatStream:
         # No code waits for these locks, so a lock that is held during a fork cannot block the child process.
         self._opening = threading.Lock()  # acquired once: a stream sends one request
         self._reading = threading.Lock()
-        self._answer: OpenResponse | None = None
+        self._response: OpenResponse | None = None
         self._rest = _NO_CHUNKS
 
     def __del__(self) -> None:
-        answer: OpenResponse | None = getattr(self, "_answer", None)
+        response: OpenResponse | None = getattr(self, "_response", None)
         if (builder := getattr(self, "_builder", None)) is not None:
             builder.close()
-        if answer is None or answer.is_inherited or answer.is_closed:
+        if response is None or response.is_inherited or response.is_closed:
             return
         warnings.warn(
-            "a chat stream was opened and neither read to its end nor closed: use it in a `with` block, or"
-            " close it",
+            "a chat stream was not closed; use it in a `with` block, read it to its end, or close it",
             ResourceWarning,
             stacklevel=2,
             source=self,
         )
-        answer.close_soon()
+        response.close_soon()
 
     @property
     def reply(self) -> ChatReply:
@@ -93,7 +92,7 @@ class ChatStream:
             ConfigurationError: Another thread, task or process is opening the stream.
             StreamInterruptedError: The stream was closed before.
         """
-        if self._answer is None:
+        if self._response is None:
             if self._builder.is_over:
                 self._builder.final_reply()  # raises: it was closed, or the request failed
             if not self._opening.acquire(False):
@@ -101,15 +100,15 @@ class ChatStream:
                     "stream: another thread or task is opening it; open it first, then read it"
                 )
             try:
-                answer = self._transport.open(self._prepared, self._timeout, self._builder)
+                response = self._transport.open(self._prepared, self._timeout, self._builder)
             except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too
                 self._builder.fail(error)
                 raise
-            self._builder.sent_at = answer.sent_at
-            self._answer = answer
-            self._builder.content_encoding = answer.headers.get("content-encoding")
+            self._builder.sent_at = response.sent_at
+            self._response = response
+            self._builder.content_encoding = response.headers.get("content-encoding")
             if self._builder.is_over:
-                answer.close()
+                response.close()
                 self._builder.final_reply()  # raises: it was closed in the meantime
         return self
 
@@ -150,16 +149,16 @@ class ChatStream:
         It can be called at any time, from any thread or task, and more than once.
         """
         self._builder.close()
-        answer = self._answer
-        if answer is None or answer.is_inherited:
+        response = self._response
+        if response is None or response.is_inherited:
             return
         if self._reading.locked():
-            answer.wake_reader()
-        answer.close()
+            response.wake_reader()
+        response.close()
 
     def __repr__(self) -> str:
         builder = self._builder
-        state = "not opened" if self._answer is None and not builder.is_over else builder.state
+        state = "not opened" if self._response is None and not builder.is_over else builder.state
         return f"<{type(self).__name__} {state}, text={shorten(repr(builder.reply.text), 60)}>"
 
     def __iter__(self) -> Iterator[ChatChunk]:
@@ -209,21 +208,21 @@ class ChatStream:
                 raise ConfigurationError(_IS_READ)
 
     def _begin_reading(self) -> None:
-        if self._answer is not None and self._answer.is_inherited:
+        if self._response is not None and self._response.is_inherited:
             raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
         if not self._reading.acquire(False):
             raise ConfigurationError(_IS_READ)
 
     def _next_chunks(self) -> Iterator[ChatChunk] | None:
         """Wait for the next body chunk, and return its reply chunks, parsed lazily; None after the end."""
-        answer, builder = self._answer, self._builder
-        if answer is None:
+        response, builder = self._response, self._builder
+        if response is None:
             return None
         try:
             if builder.state == "open":
                 if builder.is_finishing:
-                    answer.deadline.end_within("finish", _http.FINISH_SECONDS)
-                chunk = answer.next_chunk()
+                    response.deadline.end_within("finish", _http.FINISH_SECONDS)
+                chunk = response.next_chunk()
                 if chunk is not None:
                     return builder.feed(chunk)
                 return builder.end(require_end=self._transport.end_marks.are_required)
@@ -231,14 +230,14 @@ class ChatStream:
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
                 raise
-            rest = _http_errors.stream_failed(error, builder, self._transport.options, answer.deadline)
+            rest = _http_errors.stream_failed(error, builder, self._transport.options, response.deadline)
             if rest:
                 return iter(rest)
         except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too
             builder.fail(error)
-            answer.note_interruption()
+            response.note_interruption()
             raise
         self._transport.end_marks.note(builder)
-        if builder.state == "done" and not answer.is_closed:
-            answer.drain()
+        if builder.state == "done" and not response.is_closed:
+            response.drain()
         return None

@@ -115,7 +115,7 @@ def check_config(
 
 
 def ensure_valid_override(config: Config) -> None:
-    """Raise an error that lists every finding of level `error` in `config`.
+    """Raise an error that lists the findings of level `error` in `config`, on one line if it is only one.
 
     Args:
         config: The config to send with a chat.
@@ -125,6 +125,9 @@ def ensure_valid_override(config: Config) -> None:
             installed.
     """
     errors = [finding for finding in check_config(config, "override") if finding.level == "error"]
+    if len(errors) == 1:
+        separator = "." if errors[0].path else ": "
+        raise ConfigurationError("agent_config" + separator + str(errors[0]).removeprefix("error: "))
     if errors:
         lines = [str(finding).removeprefix("error: ") for finding in errors[:_MOST_LISTED]]
         if len(errors) > _MOST_LISTED:

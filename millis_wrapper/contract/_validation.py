@@ -45,7 +45,7 @@ def violations(value: object, component: str) -> Iterator[Violation]:
     try:
         import jsonschema
     except ImportError:
-        raise missing_extra("holding data against the contract", "jsonschema", "contract") from None
+        raise missing_extra("validation against the contract", "jsonschema", "contract") from None
     validator = _validator(jsonschema.Draft202012Validator, component)
     seen: set[tuple[Path, str]] = set()
     for violation in _violations(validator.iter_errors(value), ()):

@@ -56,6 +56,14 @@ def test_strict_lists_every_error_of_a_config() -> None:
         assert f"\n  {place}: " in message
 
 
+def test_strict_names_a_single_error_on_one_line() -> None:
+    """The message starts with the path of the value."""
+    message = refusal_of({"flow": {"response_delay": 0.5}})
+    assert message.startswith("agent_config.flow.response_delay: ")
+    assert "integer" in message
+    assert "\n" not in message
+
+
 def test_strict_checks_the_config_of_a_conversation() -> None:
     """A conversation checks its config when it is created."""
     with Millis("key", strict=True) as millis, pytest.raises(ConfigurationError, match="response_delay"):
