@@ -40,7 +40,7 @@ _REFUSED = frozenset(range(400, 500)) - {408}
 _PYTHON_NAMES = (
     (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
     (re.compile(r"\bpass \w+= or "), ""),
-    (re.compile(r"(?<![\w.])\w+= or "), ""),
+    (re.compile(r"(?<![\w.])\w+=\w* or (?=MILLIS_)|, or pass \w+="), ""),
     (re.compile(r"\bregion or base_url\b"), "region or MILLIS_BASE_URL"),
 )
 

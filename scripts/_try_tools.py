@@ -1,4 +1,4 @@
-"""What `scripts/try_tools` does: tries the contract with tools that the project itself does not use.
+"""Try the contract and the library with tools that the project does not use, for `scripts/try_tools`.
 
     Spectral, Redocly     their default rules report nothing
     express-openapi-validator, Postman, ReadMe
@@ -6,11 +6,12 @@
     openapi-generator     its Python client reads and writes each example; its Go, Rust and Swift clients can
                           send every message form
     openapi-typescript, hey-api, orval
-                          what they make compiles under `tsc --strict`
-    Prism                 the whole client works on the mock that it makes of the contract
+                          their output compiles under `tsc --strict`
+    Prism                 both endpoints work on the mock server that it creates from the contract
     a browser             the page of the relay recipe sends, streams, stops and shows errors
     promptfoo, LangChain, deepeval
                           the recipe and the guide's code reach an agent through the gateway
+    PyInstaller           a frozen program finds the contract and uses both endpoints
     faults                6,000 random faulty calls: nothing is sent twice, lost or left behind
 
 It needs Node, Chromium or Chrome, and the package registries (Java comes with openapi-generator), takes a few
@@ -37,6 +38,7 @@ from millis_wrapper._json import is_array, is_object
 from millis_wrapper.contract._validation import violations
 from scripts import _try_contract
 from scripts._try_faults import wrong_with_faults
+from scripts._try_frozen import wrong_when_frozen
 from scripts._try_gateway import wrong_with_promptfoo, wrong_with_python_tools
 from scripts._try_pools import canceled_calls, threads_behind_a_dead_proxy
 from scripts._try_relay import wrong_on_the_page
@@ -180,6 +182,11 @@ def python_tools(folder: Path) -> None:
     report(wrong_with_python_tools(folder, run))
 
 
+def frozen(folder: Path) -> None:
+    """Freeze a program with PyInstaller, and run it."""
+    report(wrong_when_frozen(folder, run))
+
+
 def report(wrong: list[str]) -> None:
     if wrong:
         raise ToolError("\n".join(wrong))
@@ -225,6 +232,7 @@ TOOLS: tuple[Callable[[Path], None], ...] = (
     browser,
     promptfoo,
     python_tools,
+    frozen,
     faults,
 )
 
@@ -237,7 +245,7 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
-        if names != [faults.__name__]:
+        if not {*names} <= {frozen.__name__, faults.__name__}:
             run(Path(folder), "npm", "install", "--loglevel=error", *NPM)
         for tool in [tool for tool in TOOLS if tool.__name__ in names]:
             try:

@@ -296,3 +296,18 @@ def test_a_mock_raises_an_error_as_its_side_effect(side_effect: Any) -> None:
 def test_a_stream_error_without_a_reply_has_an_empty_one() -> None:
     """Code that reads `error.reply.text` works with an error from a test."""
     assert StreamInterruptedError("slow").reply == ChatReply()
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        ("no key: pass api_key= or set MILLIS_API_KEY", "no key: set MILLIS_API_KEY"),
+        ("use https or allow_http=True or MILLIS_ALLOW_HTTP=1", "use https or MILLIS_ALLOW_HTTP=1"),
+        ("check the proxy variables, or pass http_client=", "check the proxy variables"),
+        ("the stream was cut off; the received part is in .reply", "the stream was cut off"),
+        ("metadata: name=Ada or name:=1", "metadata: name=Ada or name:=1"),
+    ],
+)
+def test_a_plain_message_names_no_python(message: str, plain: str) -> None:
+    """Users of a command or a server cannot pass an argument or read an attribute."""
+    assert errors.plain_message(errors.MillisError(message)) == plain
