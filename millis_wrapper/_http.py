@@ -87,11 +87,10 @@ def build_request(
         trace: httpcore's `trace` extension.
     """
     timeout = deadline.timeout
+    seconds = {"connect": timeout.connect, "pool": timeout.pool, "write": timeout.write}
     extensions: dict[str, Any] = {
         "timeout": {
-            "connect": _seconds_or_none(timeout.connect),
-            "pool": _seconds_or_none(timeout.pool),
-            "write": _seconds_or_none(timeout.write),
+            **{name: None if value == math.inf else value for name, value in seconds.items()},
             "read": DeadlineSeconds.of(deadline, timeout.first_byte),
         },
         "trace": trace,
@@ -111,10 +110,9 @@ def build_request(
     return request
 
 
-def ensure_open(closed: bool) -> None:
-    """Raise ConfigurationError for a closed client; httpx would raise a RuntimeError."""
-    if closed:
-        raise ConfigurationError("the client is closed; create a new one")
+def closed_client() -> ConfigurationError:
+    """Return the error for a closed client; httpx would raise a RuntimeError."""
+    return ConfigurationError("the client is closed; create a new one")
 
 
 def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
@@ -300,7 +298,3 @@ def log_attempt(
 def retry_policy(max_retries: int | RetryPolicy) -> RetryPolicy:
     """Return `max_retries` as a policy."""
     return max_retries if isinstance(max_retries, RetryPolicy) else RetryPolicy(max_retries=max_retries)
-
-
-def _seconds_or_none(value: float) -> float | None:
-    return None if value == math.inf else value

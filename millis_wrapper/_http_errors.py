@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
 
 from ._deadline import Deadline
 from ._http import Trace
-from ._http_body import Body
+from ._http_body import MAX_ERROR_BODY_BYTES, Body
 from ._key import Secret
 from ._text import shorten
 from .chat import ReplyBuilder
@@ -91,6 +92,19 @@ def sending_failure(
         failure = _no_response(cause, options, prepared, deadline)
     failure.__cause__ = cause
     return failure
+
+
+def status_from_hook(
+    error: Exception, options: Options, prepared: PreparedRequest, deadline: Deadline, attempt: int
+) -> MillisError | None:
+    """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return None
+    body = Body(MAX_ERROR_BODY_BYTES, deadline)
+    response = error.response
+    with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
+        body.add(response.content)
+    return status_error(options, prepared, response.status_code, response.headers, body, attempt)
 
 
 def status_error(

@@ -60,7 +60,7 @@ class AsyncChatStream:
         response: AsyncOpenResponse | None = getattr(self, "_response", None)
         if (builder := getattr(self, "_builder", None)) is not None:
             builder.close()
-        if response is None or response.is_inherited or response.is_closed:
+        if response is None or response.is_closed or response.is_inherited:
             return
         warnings.warn(
             "a chat stream was not closed; use it in a `with` block, read it to its end, or close it",
@@ -104,7 +104,7 @@ class AsyncChatStream:
             except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too
                 self._builder.fail(error)
                 raise
-            self._builder.sent_at = response.sent_at
+            self._builder.sent_at = response.deadline.sent_at
             self._response = response
             self._builder.content_encoding = response.headers.get("content-encoding")
             if self._builder.is_over:
@@ -150,9 +150,9 @@ class AsyncChatStream:
         """
         self._builder.close()
         response = self._response
-        if response is None or response.is_inherited:
+        if response is None:
             return
-        if self._reading.locked():
+        if self._reading.locked() and not response.is_inherited:
             response.wake_reader()
         await response.close()
 

@@ -163,14 +163,15 @@ class AsyncTransport:
 
     def _enter_pool(self, call: object) -> Pool:
         while True:
-            _http.ensure_open(self._closed)
+            if self._closed:
+                raise _http.closed_client()
             pool = self._pool()
             # `enter` comes first, because another thread may retire and close the pool in the meantime.
             if pool.enter(call):
-                if pool.client.is_closed:
-                    pool.leave(call)
-                _http.ensure_open(pool.client.is_closed)
-                return pool
+                if not pool.client.is_closed:
+                    return pool
+                pool.leave(call)
+                raise _http.closed_client()
 
     async def _open_once(
         self, prepared: PreparedRequest, timeout: Timeout, attempt: int
@@ -193,12 +194,14 @@ class AsyncTransport:
             outcome = await io.apart(sending)
             is_open = True
         except Exception as error:  # httpx does not translate all of them
-            if not _http_errors.is_transport_error(error):
-                # Another thread or task closed the client at this moment; httpx raises a RuntimeError.
-                _http.ensure_open(isinstance(error, RuntimeError) and pool.client.is_closed)
+            if pool.client.is_closed and isinstance(error, RuntimeError) and not trace.request_began:
+                outcome = _http.closed_client()  # another thread or task closed it at this moment
+            elif not _http_errors.is_transport_error(error):
                 raise
-            refusal = self._refused_by_hook(error, prepared, deadline, attempt)
-            outcome = refusal or _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
+            else:
+                outcome = _http_errors.status_from_hook(
+                    error, self.options, prepared, deadline, attempt
+                ) or _http_errors.sending_failure(error, trace, self.options, prepared, deadline)
             if trace.peer not in (None, self.options.host):
                 pool.retire()
             await _close_unused(trace)
@@ -217,20 +220,6 @@ class AsyncTransport:
         if outcome.is_success:
             return response
         raise await self._refusal(prepared, response, attempt)
-
-    def _refused_by_hook(
-        self, error: Exception, prepared: PreparedRequest, deadline: Deadline, attempt: int
-    ) -> MillisError | None:
-        """Return the error for a status that an event hook of a custom client raised for; otherwise None."""
-        if not isinstance(error, httpx.HTTPStatusError):
-            return None
-        body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, deadline)
-        response = error.response
-        with suppress(httpx.ResponseNotRead):  # most hooks do not read the body
-            body.add(response.content)
-        return _http_errors.status_error(
-            self.options, prepared, response.status_code, response.headers, body, attempt
-        )
 
     async def _refusal(
         self, prepared: PreparedRequest, response: AsyncOpenResponse, attempt: int

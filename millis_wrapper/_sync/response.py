@@ -74,7 +74,7 @@ class OpenResponse:
         self.status_code = response.status_code
         self.headers = response.headers
         self._response = response
-        self._deadline = deadline
+        self.deadline = deadline
         self._pool = pool
         self._loop = io.this_loop()
         self._process = os.getpid()
@@ -90,16 +90,6 @@ class OpenResponse:
     def is_closed(self) -> bool:
         """Whether it is closed, or closed itself at the end of its body."""
         return self._response.is_closed
-
-    @property
-    def sent_at(self) -> float:
-        """When the request was sent, by the clock of the retry policy, in seconds."""
-        return self._deadline.sent_at
-
-    @property
-    def deadline(self) -> Deadline:
-        """The deadline of the next read."""
-        return self._deadline
 
     def next_chunk(self) -> bytes | None:
         """Return the next chunk of the body; None at its end.
@@ -119,8 +109,8 @@ class OpenResponse:
                 # httpx's own iterators cost one more object per waiting stream, and unpack without a limit.
                 self._chunks = iter(response.stream)
         else:
-            self._deadline.restart_idle()
-        return io.next_chunk(self._chunks, self._response, self._deadline)
+            self.deadline.restart_idle()
+        return io.next_chunk(self._chunks, self._response, self.deadline)
 
     def read(self, body: _http_body.Body) -> None:
         """Read the body into `body`, as far as that accepts it.
@@ -145,7 +135,7 @@ class OpenResponse:
         """
         if _http.own_network(self._response) is None:
             return
-        self._deadline.end_within("drain", _http.DRAIN_SECONDS)
+        self.deadline.end_within("drain", _http.DRAIN_SECONDS)
         drained = 0
         try:
             while (chunk := self.next_chunk()) is not None:
@@ -173,7 +163,7 @@ class OpenResponse:
 
         May be called more than once. A forked child leaves its parent's response alone.
         """
-        if self.is_inherited or (self._is_released and self._response.is_closed):
+        if (self._is_released and self._response.is_closed) or self.is_inherited:
             return
         try:
             io.close_response(self._response, is_own=self._pool.is_own)
@@ -183,7 +173,7 @@ class OpenResponse:
             raise
         finally:
             self._is_released = True
-            self._pool.leave(self._deadline)
+            self._pool.leave(self.deadline)
 
     def close_soon(self) -> None:
         """Close the response from any thread: in a task of its event loop, if that still runs."""

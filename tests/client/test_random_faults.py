@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import warnings
 
 import pytest
 from clients import ENGINES, Engine
 
 from scripts._try_faults import KINDS, Kind, campaign
 from scripts._try_pools import canceled_calls, threads_behind_a_dead_proxy
+
+
+@pytest.fixture(autouse=True)
+def without_garbage_of_other_tests() -> None:
+    """Collect what earlier tests left behind, so that these tests see only their own leaks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 @pytest.mark.parametrize("kind", KINDS)
