@@ -278,7 +278,7 @@ class _Body(httpx.AsyncByteStream):
                     async with asyncio.timeout(sending.seconds("read")):
                         chunk = await content.readany()
                 except TimeoutError:
-                    # After a pause of the event loop, data may have arrived in time all the same.
+                    # After a pause of the event loop, data may have arrived in time anyway.
                     await asyncio.sleep(0)
                     chunk = self._received()
                     if not (chunk or self._failure or content.at_eof()):

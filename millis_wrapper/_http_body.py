@@ -61,9 +61,9 @@ class Body:
         """Whether the body is valid JSON, and therefore complete."""
         return read_json(bytes(self.data), deep_as_text=True) is not NOT_JSON
 
-    def add(self, piece: bytes) -> bool:
+    def add(self, chunk: bytes) -> bool:
         """Add a chunk; return whether the body has room for more."""
-        self.data += piece[: self._limit - len(self.data)]
+        self.data += chunk[: self._limit - len(self.data)]
         if self.deadline.total_is_over:
             # The id of a copy must not be lost because the last chunk came late.
             if not self.is_json:

@@ -195,7 +195,7 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
         )
     if role not in _ROLES:
         raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, got {short_repr(role)}")
-    content_is = "a str (empty if there is no text)"
+    content_is = "a str (empty without text)"
     if "content" not in value:
         raise ConfigurationError(f"{place}.content: is missing; add {content_is}")
     if not isinstance(value["content"], str):

@@ -1,8 +1,8 @@
 """Decide whether and when a failed request is retried, without I/O; callers pass in the clock and randomness.
 
 The client retries a request only if the request provably had no effect. Every `duplicate` request that
-reaches the service makes another copy, and the service does not support idempotency keys, so in doubt there
-is no retry.
+reaches the service makes another copy, and the service does not support idempotency keys. In doubt, the
+client does not retry.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class Document:
         if "$ref" in schema:
             reference = str(schema["$ref"])
             if reference in above:
-                return []  # a schema that is one of its own alternatives adds nothing
+                return []  # a schema that lists itself as an alternative adds nothing
             parts.append(self._unfold(self._target(reference), (*above, reference)))
         for union in (_list(schema, "anyOf"), _list(schema, "oneOf")):
             parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []

@@ -153,12 +153,12 @@ def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
         if not re.fullmatch(r"components\.schemas\.\w+", path):
             if "properties" in schema or "object" in schema.get("type", ()):
                 yield (
-                    f"{path}: an object needs a component of its own; move it to components.schemas, "
+                    f"{path}: an object needs its own component; move it to components.schemas, "
                     "and refer to it with $ref"
                 )
             if "enum" in schema:
                 yield (
-                    f"{path}: a value set needs a component of its own (Known...); move it to "
+                    f"{path}: a value set needs its own component (Known...); move it to "
                     "components.schemas, and refer to it with $ref"
                 )
 

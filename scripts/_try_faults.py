@@ -107,7 +107,7 @@ class Server:
 
     def accepted(self, plan: Plan) -> int:
         """Return how many requests of a call the service may have acted on."""
-        # A 503 refuses a chat only: a duplicate may have been made all the same.
+        # A 503 refuses a chat only: a duplicate may have been made anyway.
         refusals = {*REFUSALS} if plan.is_chat else {*REFUSALS} - {"503 now"}
         return sum(fault not in refusals for fault in self.requests.get(plan.number, []))
 
@@ -206,7 +206,7 @@ def _reset(writer: asyncio.StreamWriter) -> bool:
 
 
 class Judge:
-    """Checks what came of each call."""
+    """Checks the outcome of each call."""
 
     def __init__(self, server: Server, kind: Kind) -> None:
         self.wrong: list[str] = []

@@ -294,8 +294,8 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (ACCENT, {"type": "object"}, f"{SPOKEN}: an object needs a component of its own"),
-        (ACCENT, {"type": ["object", "null"]}, f"{SPOKEN}: an object needs a component of its own"),
+        (ACCENT, {"type": "object"}, f"{SPOKEN}: an object needs its own component"),
+        (ACCENT, {"type": ["object", "null"]}, f"{SPOKEN}: an object needs its own component"),
         (
             "paths /chat/completions post parameters",
             [{"$ref": "#/components/parameters/Region"}],
@@ -306,17 +306,17 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
         (
             ACCENT,
             {"anyOf": [{"properties": {"a": {"type": "object"}}}, {"type": "null"}]},
-            f"{SPOKEN}.anyOf[0].properties.a: an object needs a component of its own; move it to",
+            f"{SPOKEN}.anyOf[0].properties.a: an object needs its own component; move it to",
         ),
         (
             ACCENT,
             {"type": "array", "items": {"type": "object"}},
-            f"{SPOKEN}.items: an object needs a component of its own",
+            f"{SPOKEN}.items: an object needs its own component",
         ),
         (
             ACCENT,
             {"type": "string", "enum": ["a"]},
-            f"{SPOKEN}: a value set needs a component of its own (Known",
+            f"{SPOKEN}: a value set needs its own component (Known",
         ),
         (ACCENT, {"allOf": [{"type": "string"}]}, f"{SPOKEN}: allOf is not supported; list all fields"),
         (ACCENT, {"type": "string", "format": "date-time"}, f"{SPOKEN}: format date-time is not supported"),

@@ -146,7 +146,7 @@ async def apart(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
         return await sending
     try:
         await asyncio.wait([task])
-    except BaseException:
+    except BaseException:  # a cancel, or Ctrl-C
         task.cancel()
         with anyio.CancelScope(shield=True):
             while not task.done():

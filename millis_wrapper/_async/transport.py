@@ -227,8 +227,7 @@ class AsyncTransport:
         body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, response.deadline)
         try:
             await response.read(body)
-        except Exception as error:
-            # The status is known, so an incomplete body does not matter.
+        except Exception as error:  # the status is known, so an incomplete body does not matter
             if not _http_errors.is_transport_error(error):
                 raise
         finally:

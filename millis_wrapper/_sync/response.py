@@ -122,10 +122,9 @@ class OpenResponse:
             while (chunk := self.next_chunk()) is not None:
                 if not body.add(chunk):
                     return
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C or a canceled task
-            self.note_interruption()
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C or a canceled task
+                self.note_interruption()
             raise
 
     def drain(self) -> None:
@@ -167,8 +166,7 @@ class OpenResponse:
             return
         try:
             io.close_response(self._response, is_own=self._pool.is_own)
-        except BaseException:
-            # Canceled a second time: the connection is lost to this pool.
+        except BaseException:  # canceled a second time, so the connection is lost to this pool
             self._pool.retire()
             raise
         finally:

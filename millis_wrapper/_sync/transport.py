@@ -223,8 +223,7 @@ class Transport:
         body = _http_body.Body(_http_body.MAX_ERROR_BODY_BYTES, response.deadline)
         try:
             response.read(body)
-        except Exception as error:
-            # The status is known, so an incomplete body does not matter.
+        except Exception as error:  # the status is known, so an incomplete body does not matter
             if not _http_errors.is_transport_error(error):
                 raise
         finally:

@@ -61,7 +61,7 @@ class Change:
 
 @attrs.frozen
 class ConfigDiff:
-    """The differences between two configs by path, such as `tools[0].timeout`; false if there are none.
+    """The differences between two configs by path, such as `tools[0].timeout`; false if they do not differ.
 
     A null differs from a missing key, and 1 differs from 1.0 and from true. Lists are compared by position.
     """

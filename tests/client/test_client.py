@@ -337,3 +337,28 @@ def test_threads_may_share_a_client() -> None:
             thread.join()
     assert texts == ["Hello"] * 8
     assert {body["messages"][0]["content"] for body in server.bodies} == set("01234567")
+
+
+async def test_a_client_that_is_closed_during_a_call_raises_our_error(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread closed it between the check and the request, so nothing was sent."""
+    http_client = clients.httpx_client()
+    send = http_client.send
+
+    def close_and_send(*arguments: Any, **options: Any) -> Any:
+        http_client.close()
+        return send(*arguments, **options)
+
+    async def aclose_and_send(*arguments: Any, **options: Any) -> Any:
+        await http_client.aclose()
+        return await send(*arguments, **options)
+
+    monkeypatch.setattr(http_client, "send", close_and_send if clients.kind == "sync" else aclose_and_send)
+    with (
+        Loopback(reply("Hello")) as server,
+        pytest.raises(ConfigurationError, match="the client is closed") as caught,
+    ):
+        await call(clients.client(server.url, http_client=http_client), "duplicate")
+    assert server.requests == []
+    assert caught.value.__context__ is None
