@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from millis_wrapper._json import is_array, is_object
 
+from ._openapi_schemas import Schema, listed, merge, name_of, types_of
+
 # OpenAPI ignores the first two as parameters; the key is compared as part of the endpoint.
 IGNORED_HEADERS = ("accept", "content-type", "authorization")
 MAX_SCHEMAS = 100_000  # limit for one document, because nested references can multiply
-
-Schema: TypeAlias = dict[str, Any]
 
 
 class CompareError(Exception):
@@ -42,7 +42,7 @@ class Place(NamedTuple):
         default = None
         for one in self.schemas:
             said = one.get("x-service-default", one.get("default"))
-            if said is not None and [said] != _listed(one):  # a constant is not a default of the service
+            if said is not None and [said] != listed(one):  # a constant is not a default of the service
                 default = said
         closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
         return {
@@ -56,20 +56,20 @@ class Place(NamedTuple):
 
     def types(self) -> set[str]:
         """Return the names of the types that a value may have."""
-        names = {name for one in self.schemas for name in _types(one)}
+        names = {name for one in self.schemas for name in types_of(one)}
         if "any" in names or not names:
             return {"any"}
         return names - {"integer"} if "number" in names else names
 
     def values(self) -> set[str]:
         """Return the listed values except null, each as JSON."""
-        return {json.dumps(value) for one in self.schemas for value in _listed(one) if value is not None}
+        return {json.dumps(value) for one in self.schemas for value in listed(one) if value is not None}
 
     def is_closed(self, in_request: bool) -> bool:
         """Return whether only the listed values are valid."""
         said = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
-        listed = all(_listed(one) or _types(one) == {"null"} for one in self.schemas)
-        return bool(self.values()) and (said or listed)
+        only_listed = all(listed(one) or types_of(one) == {"null"} for one in self.schemas)
+        return bool(self.values()) and (said or only_listed)
 
 
 class Document:
@@ -175,7 +175,7 @@ class Document:
         for key in dict.fromkeys(key for one in objects if not found for key in one["properties"]):
             schemas = [one["properties"][key] for one in objects if key in one["properties"]]
             is_required = all(key in one.get("required", ()) for one in objects)
-            found[f".{_name(key)}"] = self.place(schemas, is_required)
+            found[f".{name_of(key)}"] = self.place(schemas, is_required)
         for keyword, step in (("items", "[]"), ("additionalProperties", "{}")):
             schemas = [one[keyword] for one in place.schemas if is_object(one.get(keyword)) and one[keyword]]
             if schemas:
@@ -187,7 +187,7 @@ class Document:
         for key in objects[0]["properties"] if len(objects) > 1 else ():
             constants = [self.place([one["properties"].get(key)], True).values() for one in objects]
             if all(len(one) == 1 for one in constants):
-                labels = [f"({_name(key)}={_name(str(json.loads(*one)))})" for one in constants]
+                labels = [f"({name_of(key)}={name_of(str(json.loads(*one)))})" for one in constants]
                 if len(set(labels)) == len(labels):
                     return dict(zip(labels, objects, strict=True))
         return {}
@@ -213,7 +213,7 @@ class Document:
             parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []
         merged = [own]
         for part in parts:
-            merged = [both for one in merged for two in part if (both := _both(one, two)) is not None]
+            merged = [both for one in merged for two in part if (both := merge(one, two)) is not None]
         self._count += 1 + len(merged)
         if self._count > MAX_SCHEMAS:
             raise CompareError(f"its references unfold to more than {MAX_SCHEMAS:,} schemas")
@@ -278,49 +278,5 @@ def _object_of(properties: Schema, kind: str = "object") -> Schema:
     return {"type": kind, "properties": properties, "required": [*properties]}
 
 
-def _both(one: Schema, two: Schema) -> Schema | None:
-    """Return the plain schema of the values that match both; None if no value does."""
-    merged = {**two, **one, "required": [*one.get("required", ()), *two.get("required", ())]}
-    if "properties" in one and "properties" in two:
-        ours, theirs = one["properties"], two["properties"]
-        shared = {key: {"allOf": [ours[key], theirs[key]]} for key in ours if key in theirs}
-        merged["properties"] = {**theirs, **ours, **shared}
-    if "type" in one and "type" in two:
-        merged["type"] = sorted(_names(one) & _names(two))
-        if not merged["type"]:
-            return None
-    if "enum" in one and "enum" in two:
-        merged["enum"] = [value for value in one["enum"] if value in two["enum"]]
-    # By the standard, 3.0's `nullable` counts only beside `type`, but documents use it beside `allOf`, too.
-    merged["nullable"] = one.get("nullable") is True or two.get("nullable") is True
-    return merged
-
-
-def _types(schema: Schema) -> set[str]:
-    names = _names(schema) or {_type_of(value) for value in _listed(schema)}
-    if not names:
-        names = {"object"} if "properties" in schema else {"array"} if "items" in schema else {"any"}
-    return names | {"null"} if schema.get("nullable") is True else names
-
-
-def _names(schema: Schema) -> set[str]:
-    said = schema.get("type", [])
-    names = {_name(str(one)) for one in (said if is_array(said) else [said])}
-    return names | {"integer"} if "number" in names else names  # every integer is a number
-
-
-def _type_of(value: object) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
-
-
-def _listed(schema: Schema) -> list[Any]:
-    return [schema["const"]] if "const" in schema else schema.get("enum", [])
-
-
 def _bare(path: str) -> str:
     return re.sub("{[^}]*}", "{}", path)
-
-
-def _name(text: str) -> str:
-    return text if re.fullmatch(r"[\w()/+-]+", text) else json.dumps(text)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from millis_wrapper import APIConnectionError, AsyncMillis, Millis, MillisError
-from scripts._try_faults import NOWHERE, SETTINGS, Server, collected, slots_in_use
+from scripts._fault_server import Server
+from scripts._try_faults import NOWHERE, SETTINGS, collected, slots_in_use
 
 
 def threads_behind_a_dead_proxy(threads: int, calls: int) -> list[str]:
