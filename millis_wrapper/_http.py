@@ -18,7 +18,7 @@ from .chat import ReplyBuilder
 from .errors import ConfigurationError, MillisError
 from .options import Options
 from .request import PreparedRequest
-from .retry import Attempts, Operation, RetryPolicy
+from .retry import Operation, RetryPolicy
 
 log = logging.getLogger("millis_wrapper")
 
@@ -31,11 +31,13 @@ FINISH_SECONDS = 3.0  # maximum wait for [DONE] after a finish reason
 class KeyAuth(httpx.Auth):
     """Adds the key to a request while it is sent, so that no repr or traceback shows it before or later."""
 
+    __slots__ = ("_value",)
+
     def __init__(self, key: Secret) -> None:
-        self._key = key
+        self._value = key.reveal()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["authorization"] = self._key.reveal()
+        request.headers["authorization"] = self._value
         try:
             yield request
         finally:
@@ -115,34 +117,17 @@ def closed_client() -> ConfigurationError:
     return ConfigurationError("the client is closed; create a new one")
 
 
-def begin_body(response: httpx.Response, deadline: Deadline, key: Secret) -> None:
-    """Start the timeouts of the response body, and redact the key from the reason phrase."""
+def begin_body(response: httpx.Response, deadline: Deadline) -> None:
+    """Start the timeouts of the response body, and drop the reason phrase, which may echo the key."""
     deadline.start_body()
     # httpcore would report every further read, and the client does not use these reports.
     response.request.extensions.pop("trace", None)
-    # The repr of a response shows the reason phrase, which may echo the key.
-    reason = response.extensions.get("reason_phrase")
-    if isinstance(reason, bytes):
-        response.extensions["reason_phrase"] = key.redact(reason)
+    response.extensions.pop("reason_phrase", None)  # httpx's repr of the response would show it
     timeouts = response.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         timeouts["read"] = DeadlineSeconds.of(deadline, deadline.timeout.idle)
     if (network := response.extensions.get("network_stream")) is not None:
         limit_reads(network, deadline.timeout.connect)
-
-
-def is_unread(response: httpx.Response) -> bool:
-    """Return whether the body was neither read nor closed by an event hook."""
-    return not (response.is_stream_consumed or response.is_closed)
-
-
-def is_gzip(response: httpx.Response) -> bool:
-    """Return whether the body is compressed with gzip alone.
-
-    The client asks for no compression, but some gateways compress anyway. The client does not decompress
-    any other coding, so that it cannot grow to gigabytes.
-    """
-    return response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
 
 
 def own_network(response: httpx.Response) -> Any:
@@ -276,23 +261,14 @@ class EndMarks:
         self._seen = self._warned = False
 
 
-def log_attempt(
-    prepared: PreparedRequest, attempts: Attempts, began: float, outcome: int | MillisError
-) -> None:
+def log_attempt(prepared: PreparedRequest, attempt: int, seconds: float, outcome: int | MillisError) -> None:
     """Log one DEBUG line for an attempt, without body, headers and key."""
     if log.isEnabledFor(logging.DEBUG):
-        result = (
-            outcome if isinstance(outcome, int) else getattr(outcome, "status_code", type(outcome).__name__)
-        )
-        milliseconds = (attempts.policy.clock() - began) * 1000
-        log.debug(
-            "%s %s -> %s (attempt %d, %.1f ms)",
-            prepared.method,
-            prepared.path,
-            result,
-            attempts.number,
-            milliseconds,
-        )
+        path, milliseconds = prepared.path, seconds * 1000
+        result: object = outcome
+        if isinstance(outcome, MillisError):
+            result = getattr(outcome, "status_code", type(outcome).__name__)
+        log.debug("%s %s -> %s (attempt %d, %.1f ms)", prepared.method, path, result, attempt, milliseconds)
 
 
 def retry_policy(max_retries: int | RetryPolicy) -> RetryPolicy:

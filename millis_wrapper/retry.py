@@ -122,35 +122,29 @@ class RetryPolicy:
                 )
 
 
-@attrs.define
-class Attempts:
-    """The attempts of one request: how many there were, and when the first one started."""
+def next_delay(
+    policy: RetryPolicy, operation: Operation, error: MillisError, *, attempt: int, elapsed: float
+) -> float | None:
+    """Return the delay before the next attempt in seconds, or None if `error` must be raised.
 
-    operation: Operation
-    policy: RetryPolicy
-    started: float = attrs.field(init=False)
-    number: int = attrs.field(init=False, default=1)
-
-    def __attrs_post_init__(self) -> None:
-        self.started = self.policy.clock()
-
-    def delay_after(self, error: MillisError) -> float | None:
-        """Return the delay before the next attempt in seconds, or None if `error` must be raised."""
-        policy = self.policy
-        if self.number > policy.max_retries or not should_retry(self.operation, error):
-            return None
-        asked = error.retry_after if isinstance(error, APIStatusError) else None
-        if asked is None:
-            # A larger exponent would overflow a float, and max_delay is reached long before.
-            delay = min(policy.max_delay, policy.initial_delay * 2.0 ** min(self.number - 1, 32))
-            delay *= 1 - policy.jitter() / 2
-        elif asked > policy.max_delay:
-            return None
-        else:
-            # Never sooner than the service asks, and a little later at random, so that clients that were
-            # refused at the same moment do not all retry at the same moment.
-            delay = asked + policy.jitter() * policy.initial_delay / 2
-        if policy.clock() - self.started + delay > policy.max_elapsed:
-            return None
-        self.number += 1
-        return delay
+    Args:
+        policy: The maximum number of retries and their delays.
+        operation: The operation.
+        error: The error of the last attempt.
+        attempt: The number of the last attempt, from 1.
+        elapsed: Seconds since the first attempt started.
+    """
+    if attempt > policy.max_retries or not should_retry(operation, error):
+        return None
+    asked = error.retry_after if isinstance(error, APIStatusError) else None
+    if asked is None:
+        # A larger exponent would overflow a float, and max_delay is reached long before.
+        delay = min(policy.max_delay, policy.initial_delay * 2.0 ** min(attempt - 1, 32))
+        delay *= 1 - policy.jitter() / 2
+    elif asked > policy.max_delay:
+        return None
+    else:
+        # Never sooner than the service asks, and a little later at random, so that clients that were
+        # refused at the same moment do not all retry at the same moment.
+        delay = asked + policy.jitter() * policy.initial_delay / 2
+    return delay if elapsed + delay <= policy.max_elapsed else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -23,7 +22,7 @@ from millis_wrapper.errors import (
     UnexpectedResponseError,
 )
 from millis_wrapper.results import ChatReply
-from millis_wrapper.retry import Attempts, Operation, RetryPolicy, parse_retry_after, should_retry
+from millis_wrapper.retry import Operation, RetryPolicy, next_delay, parse_retry_after, should_retry
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -201,29 +200,15 @@ def test_an_invalid_retry_after_is_none(value: str | None) -> None:
     assert parse_retry_after(value, NOW) is None
 
 
-class Clock:
-    """A clock that a test moves by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def delays(
-    error: MillisError,
-    *,
-    jitter: float = 0.0,
-    clock: Callable[[], float] = lambda: 0.0,
-    operation: Operation = "chat",
-    **policy: Any,
+    error: MillisError, *, jitter: float = 0.0, operation: Operation = "chat", **settings: Any
 ) -> list[float | None]:
-    """Return the delays of a call whose attempts all fail with `error`, up to the first None."""
-    attempts = Attempts(operation, RetryPolicy(clock=clock, jitter=lambda: jitter, **policy))
+    """Return the delays of a call whose attempts all fail at once with `error`, up to the first None."""
+    policy = RetryPolicy(jitter=lambda: jitter, **settings)
     found: list[float | None] = []
     while not found or found[-1] is not None:
-        found.append(attempts.delay_after(error))
+        elapsed = sum(delay or 0.0 for delay in found)
+        found.append(next_delay(policy, operation, error, attempt=len(found) + 1, elapsed=elapsed))
     return found
 
 
@@ -266,25 +251,11 @@ def test_a_retry_after_beyond_max_delay_raises_at_once(asked: float) -> None:
     assert refused(asked).retry_after == asked
 
 
-def test_no_delay_ends_after_max_elapsed() -> None:
-    """A delay that would end after `max_elapsed` does not start; the time of the attempts counts, too."""
-    clock = Clock()
-    attempts = Attempts("chat", RetryPolicy(max_retries=9, max_elapsed=10, clock=clock, jitter=lambda: 0.0))
-    clock.now += 9.5
-    assert attempts.delay_after(NO_CONNECTION) == 0.5  # ends exactly with max_elapsed
-    clock.now += 0.5
-    assert attempts.delay_after(NO_CONNECTION) is None
-
-
-def test_max_elapsed_counts_from_the_first_attempt() -> None:
-    """Time before the call does not count, but time between its attempts does."""
-    clock = Clock()
-    policy = RetryPolicy(max_retries=9, max_elapsed=2, clock=clock, jitter=lambda: 0.0)
-    clock.now += 100
-    attempts = Attempts("chat", policy)
-    assert attempts.delay_after(NO_CONNECTION) == 0.5
-    clock.now += 1.1
-    assert attempts.delay_after(NO_CONNECTION) is None
+@pytest.mark.parametrize(("elapsed", "expected"), [(0, 0.5), (9.5, 0.5), (9.6, None)])
+def test_no_delay_ends_after_max_elapsed(elapsed: float, expected: float | None) -> None:
+    """A delay that would end later does not start. The time of the attempts counts, too."""
+    policy = RetryPolicy(max_elapsed=10, jitter=lambda: 0.0)
+    assert next_delay(policy, "chat", NO_CONNECTION, attempt=1, elapsed=elapsed) == expected
 
 
 def test_very_many_retries_do_not_overflow() -> None:
@@ -296,15 +267,6 @@ def test_max_retries_does_not_override_the_rule() -> None:
     """A request that may have had an effect is not retried, however large `max_retries` is."""
     assert delays(APIConnectionError("", maybe_processed=True), max_retries=9) == [None]
     assert delays(unavailable(1), operation="duplicate", max_retries=9) == [None]
-
-
-def test_attempts_are_numbered() -> None:
-    """The number of an attempt appears in its log line."""
-    attempts = Attempts("chat", RetryPolicy(jitter=lambda: 0.0))
-    numbers = [attempts.number]
-    while attempts.delay_after(NO_CONNECTION) is not None:
-        numbers.append(attempts.number)
-    assert numbers == [1, 2, 3]
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])

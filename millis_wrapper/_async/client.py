@@ -107,7 +107,7 @@ class AsyncChat:
         written = write_messages(message_dicts(messages))
         prepared = prepare_chat(agent, written, end_of_session=end_of_session)
         transport = self._transport
-        timeout = as_timeout(timeout, transport.timeout)
+        timeout = transport.timeout if timeout is None else as_timeout(timeout, transport.timeout)
         return AsyncChatStream(transport, prepared, timeout, transport.new_builder())
 
     async def send(

@@ -6,7 +6,7 @@ Both files are written by hand. All other modules of `_sync` are generated from 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -112,23 +112,15 @@ class ConnectionTrace(_http.Trace):
         self.note(event, info)
 
 
-def next_chunk(
-    chunks: AsyncIterator[bytes], response: httpx.Response, deadline: Deadline
-) -> Awaitable[bytes | None]:
-    """Return an awaitable for the next chunk of a body; it returns None at the end.
+HAS_TIMERS = True  # an awaitable can be stopped when a timeout passes
 
-    This function is not a coroutine, because every waiting stream would then hold one more coroutine.
+
+async def read_within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
+    """Await a chunk, for a transport that does not enforce `deadline`.
 
     Raises:
-        TimeoutError: When awaited: a timeout passed that the transport does not enforce.
+        TimeoutError: A timeout passed.
     """
-    chunk = anext(chunks, None)
-    if "network_stream" in response.extensions or not deadline.is_tight:
-        return chunk
-    return _read_within(deadline, chunk)
-
-
-async def _read_within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> bytes | None:
     with anyio.fail_after(max(0.0, deadline.seconds_left())):
         return await chunk
 

@@ -93,7 +93,7 @@ class AsyncChatStream:
             StreamInterruptedError: The stream was closed before.
         """
         if self._response is None:
-            if self._builder.is_over:
+            if self._builder.state != "open":
                 self._builder.final_reply()  # raises: it was closed, or the request failed
             if not self._opening.acquire(False):
                 raise ConfigurationError(
@@ -106,8 +106,8 @@ class AsyncChatStream:
                 raise
             self._builder.sent_at = response.deadline.sent_at
             self._response = response
-            self._builder.content_encoding = response.headers.get("content-encoding")
-            if self._builder.is_over:
+            self._builder.content_encoding = response.content_encoding
+            if self._builder.state != "open":
                 await response.close()
                 self._builder.final_reply()  # raises: it was closed in the meantime
         return self
@@ -180,7 +180,8 @@ class AsyncChatStream:
     def _read(self, *, texts: Literal[False]) -> AsyncGenerator[ChatChunk]: ...
     async def _read(self, *, texts: bool) -> AsyncGenerator[Any]:
         """Yield the chunks or their texts. A second generator would make each chunk slower."""
-        await self.open()
+        if self._response is None:
+            await self.open()
         self._begin_reading()
         reading = self._reading
         while True:
@@ -240,6 +241,6 @@ class AsyncChatStream:
             response.note_interruption()
             raise
         self._transport.end_marks.note(builder)
-        if builder.state == "done" and not response.is_closed:
+        if builder.state == "done":
             await response.drain()
         return None

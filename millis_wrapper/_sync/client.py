@@ -109,7 +109,7 @@ class Chat:
         written = write_messages(message_dicts(messages))
         prepared = prepare_chat(agent, written, end_of_session=end_of_session)
         transport = self._transport
-        timeout = as_timeout(timeout, transport.timeout)
+        timeout = transport.timeout if timeout is None else as_timeout(timeout, transport.timeout)
         return ChatStream(transport, prepared, timeout, transport.new_builder())
 
     def send(

@@ -16,6 +16,10 @@ from millis_wrapper._deadline import Deadline
 
 from . import io
 
+# The client asks for no compression, but some gateways compress anyway. The client does not unpack any other
+# coding, so that a body cannot grow to gigabytes.
+_GZIP = ("gzip", "x-gzip")
+
 
 class Pool:
     """An httpx client, and the calls that use it.
@@ -73,12 +77,14 @@ class OpenResponse:
     def __init__(self, response: httpx.Response, deadline: Deadline, pool: Pool) -> None:
         self.status_code = response.status_code
         self.headers = response.headers
+        self.content_encoding = response.headers.get("content-encoding", "").strip().lower()
         self._response = response
         self.deadline = deadline
         self._pool = pool
         self._loop = io.this_loop()
         self._process = os.getpid()
         self._chunks: Any = None
+        self._needs_timer = io.HAS_TIMERS and "network_stream" not in response.extensions
         self._is_released = False
 
     @property
@@ -101,16 +107,19 @@ class OpenResponse:
         """
         if self._chunks is None:
             response: Any = self._response
-            if not _http.is_unread(response):  # an event hook has read it, or closed it
+            if response.is_stream_consumed or response.is_closed:  # an event hook has read it, or closed it
                 self._chunks = iter(response.iter_bytes())
-            elif _http.is_gzip(response):
+            elif self.content_encoding in _GZIP:
                 self._chunks = _unpacked(response.stream)
             else:
                 # httpx's own iterators cost one more object per waiting stream, and unpack without a limit.
                 self._chunks = iter(response.stream)
         else:
             self.deadline.restart_idle()
-        return io.next_chunk(self._chunks, self._response, self.deadline)
+        chunk = next(self._chunks, None)
+        if self._needs_timer and self.deadline.is_tight:
+            return io.read_within(self.deadline, chunk)
+        return chunk
 
     def read(self, body: _http_body.Body) -> None:
         """Read the body into `body`, as far as that accepts it.
@@ -132,7 +141,7 @@ class OpenResponse:
 
         The reply is complete, so no failure matters here.
         """
-        if _http.own_network(self._response) is None:
+        if self.is_closed or _http.own_network(self._response) is None:
             return
         self.deadline.end_within("drain", _http.DRAIN_SECONDS)
         drained = 0

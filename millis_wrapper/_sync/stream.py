@@ -93,7 +93,7 @@ class ChatStream:
             StreamInterruptedError: The stream was closed before.
         """
         if self._response is None:
-            if self._builder.is_over:
+            if self._builder.state != "open":
                 self._builder.final_reply()  # raises: it was closed, or the request failed
             if not self._opening.acquire(False):
                 raise ConfigurationError(
@@ -106,8 +106,8 @@ class ChatStream:
                 raise
             self._builder.sent_at = response.deadline.sent_at
             self._response = response
-            self._builder.content_encoding = response.headers.get("content-encoding")
-            if self._builder.is_over:
+            self._builder.content_encoding = response.content_encoding
+            if self._builder.state != "open":
                 response.close()
                 self._builder.final_reply()  # raises: it was closed in the meantime
         return self
@@ -178,7 +178,8 @@ class ChatStream:
     def _read(self, *, texts: Literal[False]) -> Generator[ChatChunk]: ...
     def _read(self, *, texts: bool) -> Generator[Any]:
         """Yield the chunks or their texts. A second generator would make each chunk slower."""
-        self.open()
+        if self._response is None:
+            self.open()
         self._begin_reading()
         reading = self._reading
         while True:
@@ -238,6 +239,6 @@ class ChatStream:
             response.note_interruption()
             raise
         self._transport.end_marks.note(builder)
-        if builder.state == "done" and not response.is_closed:
+        if builder.state == "done":
             response.drain()
         return None

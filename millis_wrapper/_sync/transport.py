@@ -18,7 +18,7 @@ from millis_wrapper.errors import MillisError
 from millis_wrapper.options import Options, Timeout
 from millis_wrapper.request import PreparedRequest
 from millis_wrapper.response import shown_headers
-from millis_wrapper.retry import Attempts, Operation, RetryPolicy
+from millis_wrapper.retry import Operation, RetryPolicy, next_delay
 
 from . import io
 from .response import OpenResponse, Pool
@@ -87,23 +87,29 @@ class Transport:
         Raises:
             MillisError: No response arrived, or the service returned an error status.
         """
-        attempts = Attempts(prepared.operation, self.policy)
+        clock = self.policy.clock
+        started = clock()
+        attempt = 1
         while True:
-            began = self.policy.clock()
+            began = clock()
             try:
-                response = self._open_once(prepared, timeout, attempts.number)
+                response = self._open_once(prepared, timeout, attempt)
             except MillisError as error:
-                _http.log_attempt(prepared, attempts, began, error)
-                delay = attempts.delay_after(error)
+                now = clock()
+                _http.log_attempt(prepared, attempt, now - began, error)
+                delay = next_delay(
+                    self.policy, prepared.operation, error, attempt=attempt, elapsed=now - started
+                )
                 if delay is None:
                     raise
                 failure = error
             else:
-                _http.log_attempt(prepared, attempts, began, response.status_code)
+                _http.log_attempt(prepared, attempt, clock() - began, response.status_code)
                 return response
             self._sleep(delay)
-            if builder is not None and builder.is_over:
+            if builder is not None and builder.state != "open":
                 raise failure
+            attempt += 1
 
     def read(self, prepared: PreparedRequest, timeout: Timeout) -> tuple[bytes, dict[str, str]]:
         """Send a request and return the body of the response, and the headers as errors show them.
@@ -213,7 +219,7 @@ class Transport:
         # Raised outside the `except`, so that httpx's error, whose frames hold the key, is not its context.
         if isinstance(outcome, MillisError):
             raise outcome
-        _http.begin_body(outcome, deadline, self.options.key)
+        _http.begin_body(outcome, deadline)
         response = OpenResponse(outcome, deadline, pool)
         if outcome.is_success:
             return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +28,7 @@ from millis_wrapper._async.client import AsyncChat
 from millis_wrapper._async.transport import AsyncTransport
 from millis_wrapper._key import Secret
 from millis_wrapper._sync.client import Chat
+from millis_wrapper._sync.response import OpenResponse
 from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import Options, read_options
 
@@ -245,16 +247,18 @@ def test_a_stream_that_a_thread_closes_before_a_retry_is_not_retried() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("moment", ["OpenResponse.next_chunk", "iter"])
 def test_a_stream_that_is_closed_before_its_first_read_raises_our_error(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """httpx's own RuntimeError for a closed body does not reach the caller."""
+    called: Callable[[Any], object] = iter if moment == "iter" else OpenResponse.next_chunk
 
-    def close_before_the_body(response: httpx.Response) -> bool:
+    def close_first(argument: Any) -> object:
         stream.close()
-        return True
+        return called(argument)
 
-    monkeypatch.setattr("millis_wrapper._http.is_unread", close_before_the_body)
+    monkeypatch.setattr(f"millis_wrapper._sync.response.{moment}", close_first, raising=False)
     with Loopback(LONG) as server, Millis(KEY, base_url=server.url) as millis:
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         with pytest.raises(StreamInterruptedError, match="closed before its end"):
