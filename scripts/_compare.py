@@ -33,8 +33,8 @@ OPENAPI = Path(__file__).resolve().parent.parent / "openapi"
 class Difference(NamedTuple):
     """One difference between the contract and the file at one place.
 
-    A value set contains the values that only that side lists. None means any value, no default or no such
-    place.
+    For a value set, each side contains the values that only it lists. None means that any value is valid, or
+    that the default or the place does not exist.
     """
 
     endpoint: str
@@ -52,7 +52,7 @@ def _shown(kind: str, said: Any) -> str:
     if said is None:
         return {"default": "none", "value set": "any value"}.get(kind, "nothing")
     if kind == "value set":
-        return f"has {', '.join(map(json.dumps, said)) or 'no more'}"
+        return f"has {', '.join(map(json.dumps, said)) or 'no other values'}"
     if kind == "default":
         return json.dumps(said)
     if is_array(said):
@@ -68,7 +68,7 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
     """Yield the differences, in the contract's order.
 
     Raises:
-        CompareError: The other document has no endpoint of the contract, or is not valid OpenAPI.
+        CompareError: The other document is not valid OpenAPI, or contains no endpoint of the contract.
     """
     contract.compares_events = other.compares_events = contract.has_events and other.has_events
     endpoints = {
@@ -78,7 +78,7 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
         if (ours := contract.operation(method, path))
     }
     if not any(theirs for _, theirs in endpoints.values()):
-        raise CompareError(f"has none of the endpoints {', '.join(endpoints)}")
+        raise CompareError(f"must contain an endpoint of the contract: {', '.join(endpoints)}")
     for endpoint, (ours, theirs) in endpoints.items():
         if theirs is None:
             yield Difference(endpoint, "endpoint", "removed", "endpoint", None)
@@ -115,8 +115,8 @@ def _changes(ours: Place, theirs: Place, in_request: bool) -> Iterator[tuple[str
             yield kind, fact, facts[kind]
     one, two = ours.values(), theirs.values()
     closed = ours.is_closed(in_request), theirs.is_closed(in_request)
-    # Known values that only the contract lists are no difference while other values are valid, too. Neither
-    # is a closed set in a response, because the client reads every value.
+    # Values that only the contract lists are not a difference if the file accepts any value. A set that only
+    # the file closes does not matter in a response, because the client accepts every value.
     if two and one != two:
         only, more = ([json.loads(value) for value in sorted(rest)] for rest in (one - two, two - one))
         yield "value set", only if one else None, more
@@ -129,16 +129,16 @@ def read(file: Path) -> Any:
     """Return the data of a JSON or YAML file.
 
     Raises:
-        CompareError: The file cannot be read or parsed.
+        CompareError: The file cannot be opened or parsed.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
-        # PyYAML parses JSON, too, but takes a minute for ten megabytes.
+        # PyYAML can also parse JSON, but needs a minute for ten megabytes.
         return (parse_json if text.lstrip().startswith(("{", "[")) else parse_yaml)(text)
     except OSError as error:
         raise CompareError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CompareError("cannot be decoded: not UTF-8 text") from None
+        raise CompareError("is not UTF-8 text") from None
     except ParseError as error:
         raise CompareError(f"line {error.line}: {error}" if error.line else str(error)) from None
 
@@ -184,10 +184,10 @@ def main(arguments: Sequence[str] | None = None, openapi: Path = OPENAPI) -> int
     try:
         reasons = _reasons(read(where))
         contract = Document(read(where := openapi / "millis.yaml"))
-        list(differences(contract, contract))  # an error in the contract is not reported as the file's
+        list(differences(contract, contract))  # finds errors in the contract before the file is read
         found = list(differences(contract, Document(read(where := given.file))))
     except (CompareError, RecursionError, ValueError) as error:
-        # YAML aliases that form a circle raise ValueError.
+        # A YAML alias that contains itself raises ValueError.
         why = error if isinstance(error, CompareError) else "contains itself, or is nested too deeply"
         print(f"scripts/compare: {shorten(f'{where}: {why}', 500)}", file=sys.stderr)
         return 2

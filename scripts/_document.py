@@ -54,9 +54,11 @@ def examples(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 def for_the_generator(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the contract in the form that the generator reads.
 
-    A client must be able to send a key that a newer service accepts and the contract does not list, so this
-    form has no `additionalProperties: false`. The generator reads the description of a parameter from its
-    schema, so the description is copied there. Nothing else differs.
+    It differs from the contract in two ways:
+
+    - `additionalProperties: false` is removed, because a client must be able to send a key that only a newer
+      service accepts.
+    - The description of a parameter is copied to its schema, where the generator reads it.
     """
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
@@ -121,7 +123,7 @@ def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def _example_call(
     document: Mapping[str, Any], operation: Mapping[str, Any], parameters: list[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the arguments of a call in the docstring of an operation, as Python source."""
+    """Return the arguments of the example call in an operation's docstring, as Python source."""
     content = resolve(document, operation.get("requestBody", {})).get("content", {})
     body, model = "", ""
     for media in content.values():

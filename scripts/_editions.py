@@ -37,7 +37,7 @@ def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
                     stream["end"],
                 ]
             }
-            event = {"type": "string", "description": "The type of the event; `error` for a failure."}
+            event = {"type": "string", "description": "The type of the event: `error` if the reply failed."}
             node["itemSchema"] = {
                 "type": "object",
                 "description": "One server-sent event.",
@@ -50,16 +50,20 @@ def edition_3_2(document: Mapping[str, Any]) -> dict[str, Any]:
 def edition_codegen(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the contract for code generators that support `oneOf` but not `anyOf`.
 
-    Such generators merge the forms of an `anyOf` into one object, or take only the first. Here each union is
-    a `oneOf`. An open set of known values becomes a string with `x-extensible-enum`: these generators turn a
-    union of an enum and a string into an empty type, and equal values of two enums clash in Go. There is no
-    `discriminator`, because with one Rust writes the role twice and cannot read it. Instead, a constant field
-    becomes an enum component with one value: Go ignores `const`, but its enums reject other values, so it can
-    tell the forms of a message apart.
+    Such generators merge the forms of an `anyOf` into one object, or use only the first form. This edition
+    differs from the contract in four ways:
+
+    - Each union is a `oneOf`.
+    - An open set of known values is a string with `x-extensible-enum`. These generators turn a union of an
+      enum and a string into an empty type, and in Go, equal values of two enums clash.
+    - Unions do not have a `discriminator`. With one, the Rust client writes the role twice and cannot parse
+      it.
+    - A constant field is an enum component with one value. Go ignores `const`, but its enums reject other
+      values, so the Go client can distinguish the forms of a message.
     """
     copy: dict[str, Any] = json.loads(json.dumps(document))
     schemas = copy["components"]["schemas"]
-    copy["x-extensions"]["x-extensible-enum"] = "The known values of a string; others are valid too."
+    copy["x-extensions"]["x-extensible-enum"] = "The known values of a string. Other values are also valid."
     for _, schema in list(schemas_of(copy)):
         schema.pop("discriminator", None)
         union = schema.pop("anyOf", None)

@@ -3,8 +3,8 @@
     scripts/regenerate            writes generated/millis_api (and removes stale files in it),
                                   openapi/REFERENCE.md, openapi/editions, the examples and the table of
                                   fields in tests/corpus, and millis_wrapper/_sync except io.py
-    scripts/regenerate --check    changes nothing; shows how the committed files differ from the generated
-                                  ones, and fails if they do
+    scripts/regenerate --check    changes no file; prints the differences between the committed and the
+                                  generated files, and fails if there are any
 
 The script first writes everything to a temporary folder, so a failure leaves the project unchanged.
 """
@@ -50,7 +50,7 @@ HEADER = """\
 
 
 class RegenerateError(Exception):
-    """Nothing was generated; the message is shown in the terminal."""
+    """The code cannot be generated. The command prints the message."""
 
 
 def make(project: Path, target: Path) -> None:
@@ -91,7 +91,7 @@ def make(project: Path, target: Path) -> None:
     _sync.make(project, target)
 
 
-# The client reads the module, because tools that freeze programs (PyInstaller) omit data files.
+# The wrapper reads this module, because PyInstaller omits data files from the programs that it builds.
 _CONTRACT_MODULE = '''\
 """The contract, openapi/millis.yaml, as JSON text."""
 
@@ -130,7 +130,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _add_dicts(package: Path) -> None:
-    """Add the TypedDicts to models/__init__.py, whose template does not list them, and to dicts.py."""
+    """Add the TypedDicts to models/__init__.py, whose template lists only models, and write dicts.py."""
     init = package / "models" / "__init__.py"
     text = init.read_text("utf-8")
     names: list[str] = []
@@ -193,7 +193,7 @@ def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scrat
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         if "Traceback" in done.stdout or len(lines) > 5:
-            # Leave out the generator's traceback and its advice to open an issue.
+            # Omit the generator's traceback and its advice to open an issue.
             lines = [shorten(line, 200) for line in lines if not line.startswith((" ", "╭", "│", "╰"))][:5]
         raise RegenerateError("\n".join(["the generator failed:", *lines]))
 
@@ -206,7 +206,7 @@ for module in pkgutil.walk_packages(millis_api.__path__, "millis_api."):
 
 
 def import_all(package: Path) -> None:
-    """Raise unless every generated module can be imported; the generator does not notice missing names."""
+    """Import every generated module and raise if one fails; the generator does not notice missing names."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", _IMPORT_ALL],
         env={**os.environ, "PYTHONPATH": str(package.parent)},
@@ -222,7 +222,7 @@ def import_all(package: Path) -> None:
 def generator_templates() -> Path:
     spec = find_spec("openapi_python_client")
     if spec is None or spec.origin is None:
-        raise RegenerateError("openapi-python-client is not installed; run scripts/regenerate, not this file")
+        raise RegenerateError("openapi-python-client is not installed; run scripts/regenerate")
     return Path(spec.origin).parent / "templates"
 
 
@@ -233,7 +233,7 @@ def check_tools(project: Path) -> None:
         pins = [line.partition("==")[2] for line in groups["dev"] if line.startswith(f"{tool}==")]
         if pins != [version(tool)]:
             raise RegenerateError(
-                f"{tool} {version(tool)} is installed, but pyproject.toml pins {pins}; run scripts/regenerate"
+                f"{tool}: pyproject.toml pins {pins}, got {version(tool)}; run scripts/regenerate"
             )
 
 
@@ -278,7 +278,7 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         prog="scripts/regenerate", description="Generate the code from openapi/millis.yaml."
     )
     parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if the committed files differ"
+        "--check", action="store_true", help="change no file; fail if the committed files are out of date"
     )
     check: bool = parser.parse_args(arguments).check
     with tempfile.TemporaryDirectory() as folder:
@@ -292,7 +292,7 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         except Exception as error:  # a library or a template fails on an unforeseen contract
             reason = shorten(" ".join(str(error).split()), 300)
             print(
-                f"scripts/regenerate: no code can be generated: {type(error).__name__}: {reason}",
+                f"scripts/regenerate: the code cannot be generated: {type(error).__name__}: {reason}",
                 file=sys.stderr,
             )
             return 1
@@ -303,7 +303,7 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
     if drift:
         print("\n".join(drift))
         print(
-            "scripts/regenerate: the generated files do not match the contract; run scripts/regenerate",
+            "scripts/regenerate: the committed files are out of date; run scripts/regenerate",
             file=sys.stderr,
         )
     return 1 if drift else 0

@@ -12,7 +12,7 @@ from millis_wrapper._json import is_array, is_object
 
 from ._openapi_schemas import Schema, listed, merge, name_of, types_of
 
-# OpenAPI ignores the first two as parameters; the key is compared as part of the endpoint.
+# OpenAPI ignores the first two as parameters. The third is the key, which is compared with the endpoint.
 IGNORED_HEADERS = ("accept", "content-type", "authorization")
 MAX_SCHEMAS = 100_000  # limit for one document, because nested references can multiply
 
@@ -81,7 +81,7 @@ class Document:
 
     def __init__(self, data: Any) -> None:
         if not is_object(data) or not str(data.get("openapi", "")).startswith("3."):
-            raise CompareError("not OpenAPI 3: it has no line `openapi: 3...`")
+            raise CompareError("is not OpenAPI 3: `openapi` must be a version such as 3.1.0")
         self.data = data
         self.has_events = any("x-event-stream" in one or "itemSchema" in one for one in _objects(data))
         self.compares_events = False
@@ -159,7 +159,7 @@ class Document:
         return _object_of(properties, "response")
 
     def _events(self, media: Schema) -> list[Any]:
-        """Return the schemas of the JSON data of a stream's events; OpenAPI 3.1 has no keyword for them."""
+        """Return the schemas of a stream's events, for which OpenAPI 3.1 needs an extension."""
         stream = _object(media, "x-event-stream")
         data = _object(_object(_object(media, "itemSchema"), "properties"), "data")
         forms = [data, *_list(data, "anyOf"), *_list(data, "oneOf")]
@@ -198,7 +198,7 @@ class Document:
 
     def _unfold(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
         if not is_object(schema):
-            return [{}]  # none, true and false describe no fields
+            return [{}]  # a missing schema, true and false do not describe fields
         own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
         _object(own, "properties")
         _list(own, "enum")
@@ -216,7 +216,7 @@ class Document:
             merged = [both for one in merged for two in part if (both := merge(one, two)) is not None]
         self._count += 1 + len(merged)
         if self._count > MAX_SCHEMAS:
-            raise CompareError(f"its references unfold to more than {MAX_SCHEMAS:,} schemas")
+            raise CompareError(f"its references expand to more than {MAX_SCHEMAS:,} schemas")
         return merged
 
     def _resolve(self, value: Any) -> Schema:
@@ -231,7 +231,7 @@ class Document:
 
     def _target(self, reference: str) -> Any:
         if not reference.startswith("#/"):
-            raise CompareError(f"the reference {reference} points outside the file; bundle the file first")
+            raise CompareError(f"the reference {reference} points outside the file; bundle its files first")
         value: Any = self.data
         for step in reference[2:].split("/"):
             key = unquote(step).replace("~1", "/").replace("~0", "~")
@@ -263,14 +263,14 @@ def _objects(value: Any, depth: int = 0) -> Iterator[Schema]:
 def _object(holder: Schema, key: str) -> Schema:
     value = holder.get(key, {})
     if not is_object(value):
-        raise CompareError(f"not OpenAPI: `{key}` is not an object")
+        raise CompareError(f"is not valid OpenAPI: `{key}` must be an object")
     return value
 
 
 def _list(holder: Schema, key: str) -> list[Any]:
     value = holder.get(key, [])
     if not is_array(value):
-        raise CompareError(f"not OpenAPI: `{key}` is not a list")
+        raise CompareError(f"is not valid OpenAPI: `{key}` must be a list")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Plain schemas, without references and unions: their types, values, and what matches two of them."""
+"""Plain schemas, which contain no references or unions: their types, their values, and how to merge two."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def merge(one: Schema, two: Schema) -> Schema | None:
             return None
     if "enum" in one and "enum" in two:
         merged["enum"] = [value for value in one["enum"] if value in two["enum"]]
-    # By the standard, 3.0's `nullable` counts only beside `type`, but documents use it beside `allOf`, too.
+    # OpenAPI 3.0 allows `nullable` only beside `type`, but documents also use it beside `allOf`.
     merged["nullable"] = one.get("nullable") is True or two.get("nullable") is True
     return merged
 
@@ -54,5 +54,5 @@ def listed(schema: Schema) -> list[Any]:
 
 
 def name_of(text: str) -> str:
-    """Return `text` as a report shows it: quoted if it is not a plain name."""
+    """Return `text` for the report, quoted if it is not a plain name."""
     return text if re.fullmatch(r"[\w()/+-]+", text) else json.dumps(text)

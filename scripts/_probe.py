@@ -136,11 +136,7 @@ def findings(request: Request, status_code: int, media_type: str, data: bytes) -
         "/chat/completions" if request.operation == "chat" else "/agents/{agent_id}/duplicate"
     ]["post"]["responses"]
     if str(status_code) not in responses:
-        yield (
-            f"the contract does not list {status_code}"
-            if status_code < 400
-            else f"{status_code} is not listed"
-        )
+        yield f"status {status_code} is not in the contract"
     if status_code == 200 and request.operation == "chat":
         yield from _findings_of_stream(data)
         return
@@ -161,16 +157,16 @@ def _findings_of_stream(data: bytes) -> Iterator[str]:
         return
     payloads = [event.data.strip() for event in events]
     if "[DONE]" not in payloads:
-        yield "no [DONE]"
+        yield "the stream has no [DONE]"
     for event in events:
         if event.event != "message":
-            yield f"an event named {shorten(event.event, 40)}"
+            yield f"event type {shorten(event.event, 40)}"
     for payload in payloads:
         value = read_json(payload)
         if is_object(value):
             yield from _differences(value, "ChatStreamError" if "error" in value else "ChatCompletionChunk")
         elif payload != "[DONE]":
-            yield "a payload that is not a JSON object"
+            yield "event data that is not a JSON object"
 
 
 def _differences(value: Any, component: str) -> Iterator[str]:
@@ -204,13 +200,13 @@ def report(rows: Iterable[tuple[Request, Summary | str]]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the probe. Return 0 without differences, 1 with differences, and 2 if nothing was sent."""
+    """Run the probe and return the exit status, which --help explains."""
     parser = argparse.ArgumentParser(
         prog="scripts/probe",
         description="Send fixed requests to the live service and compare the responses with the contract.",
         epilog="Set MILLIS_API_KEY to your private key and MILLIS_AGENT_ID to the id of one of your agents;"
         " MILLIS_BASE_URL selects another host. Exit status: 0 no differences; 1 differences, or a request"
-        " without a response; 2 nothing was sent; 130 interrupted.",
+        " without a response; 2 no request was sent; 130 interrupted.",
     )
     parser.add_argument("--yes", action="store_true", help="send without asking")
     parser.add_argument(
@@ -237,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     requests = (*REQUESTS, *COPIES) if given.make_a_copy else REQUESTS
     print(
-        f"Requests to {options.base_url} with your key and agent, each sent once, up to {LIMIT_SECONDS:g} s:",
+        f"Requests to {options.base_url} with your key and agent. Each is sent once, with a timeout of"
+        f" {LIMIT_SECONDS:g} s:",
         file=sys.stderr,
     )
     for number, request in enumerate(requests, 1):
@@ -245,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.yes:
         print("The requests may cost money. Send them? [y/N] ", end="", file=sys.stderr, flush=True)
         if not sys.stdin.isatty() or sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            print("\nNothing was sent; pass --yes to send without asking.", file=sys.stderr)
+            print("\nThe requests were not sent; pass --yes to send them without asking.", file=sys.stderr)
             return 2
     rows: list[tuple[Request, Summary | str]] = []
     interrupted = False
@@ -255,12 +252,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             summary = send(request, options, agent_id)
             rows.append((request, summary))
             if isinstance(summary, Summary) and summary.copy_id:
-                print(f"A copy was made; delete it: {summary.copy_id}", file=sys.stderr)
+                print(f"The service made a copy of your agent; delete it: {summary.copy_id}", file=sys.stderr)
             elif isinstance(summary, str) and request == COPIES[1]:
-                print("No response: a copy may exist; check your agents.", file=sys.stderr)
+                print("The service did not respond. A copy may exist; check your agents.", file=sys.stderr)
     except KeyboardInterrupt:
         interrupted = True
-        print("Interrupted; the current request may have been processed.", file=sys.stderr)
+        print("Interrupted. The service may have processed the last request.", file=sys.stderr)
     text = options.key.redact_text("\n".join(report(rows))).replace(agent_id, "****") + "\n"
     print(text, end="")
     if given.report is not None:

@@ -29,7 +29,7 @@ FULL_EXAMPLE = ROOT / "tests" / "corpus" / "examples" / "agent-full.json"
 
 # Fixed values of the mock server, so that every recording is identical.
 MOMENT = 1_763_640_000.0
-COPY = "-the-copy-that-came-"
+COPY = "-the-new-copy-of-it-"
 REPLIES = ("Good evening! How can I help?", "Tomorrow at eight, then.", "Good bye!")
 
 REAL_HOST = "https://api-west.millis.ai"
@@ -48,7 +48,7 @@ _KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"} | {
 
 
 class Request(Protocol):
-    """The attributes of a vcrpy request that this script uses; vcrpy has no type hints."""
+    """The attributes of a vcrpy request that this script uses. vcrpy does not publish type hints."""
 
     uri: str
     headers: dict[str, str]
@@ -89,7 +89,7 @@ def response_filter(*, live: bool) -> Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _with_masked_history(body: bytes) -> bytes:
-    # A reply is sent again as history, where it has to equal the masked reply of the response.
+    # The history of a later request contains the reply, which has to equal the masked reply of the response.
     value: dict[str, Any] = json.loads(body)
     for message in value.get("messages", ()):
         if message.get("role") == "assistant":
@@ -208,7 +208,7 @@ def _record(
     live = live_id is not None
     path = folder / f"{scenario.name}.yaml"
     path.unlink(missing_ok=True)
-    vcr: Any = import_module("vcr")  # vcrpy has no type hints
+    vcr: Any = import_module("vcr")
     recorder = vcr.VCR(
         before_record_request=request_filter(url, live=live),
         before_record_response=response_filter(live=live),

@@ -18,20 +18,20 @@ LONG, WIDE = 30, 60  # lines, and characters of one-line JSON; a longer example 
 READING = """\
 Each table describes one object. For an object in the config, the heading is its path: `tools[].params[]`
 means any item of the list `params` in any item of the list `tools`. A type that begins with a capital letter
-is an object, or a list of such objects, with its own table. It is also the name of the Python class in
-`millis_api.models`.
+is an object with its own table. It is also the name of the Python class in `millis_api.models`.
 
 - **required**: the key is always present in the object. Any other key may be absent.
-- *or null*: null is valid in requests and responses. Elsewhere the service refuses null in a request; a
-  response may contain it anyway.
-- *in an override*: the rule for a config in a chat request, where it differs from a saved agent's config.
-- *Default*: the value that the service uses when the key is absent. *none*: an absent key sets nothing.
+- *or null*: null is valid in requests and responses. The service refuses null for any other field of a
+  request, but a response may still contain it.
+- *in an override*: the rule for a config in a chat request, if it differs from the rule for the config of a
+  saved agent.
+- *Default*: the value that the service uses if the key is absent. *none*: the service does not use any value.
   *not known*: the service has a default, but no source names it. In an override, an absent key keeps the
   saved agent's value.
-- *Known*: the known values. Other values are valid, too, since each set has grown over time.
+- *Known*: the known values. Other values are also valid, because each set has grown over time.
   *Known in requests*: the service is assumed to refuse any other value in a request.
 
-The line below each table names the source of its fields, and the facts that come from another source."""
+The line below each table names the sources of its fields. Facts from other sources follow."""
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -69,7 +69,7 @@ class _Page:
             f"- {server['description']}: `{server['url']}`" for server in self.document["servers"]
         )
         for scheme in self.document["components"].get("securitySchemes", {}).values():
-            yield f"`{scheme['name']}`, a header of each request: {scheme['description']}"
+            yield f"Each request needs the header `{scheme['name']}`. {scheme['description']}"
         yield "## How to read the tables"
         yield READING
         for title, (operation, parameters) in found.items():
@@ -200,7 +200,7 @@ class _Page:
             first = self._short(examples[0]) if examples else ""
             sources = sources_of(response.get("x-origin", ()))
             meaning = " ".join(
-                [response["description"].strip(), self._headers(response), f"Known from: {sources}."]
+                [response["description"].strip(), self._headers(response), f"Source: {sources}."]
             )
             rows.append(f"| {statuses} | {cell(' '.join(meaning.split()))} | {cell(first)} |")
         yield "\n".join(rows)

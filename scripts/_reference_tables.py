@@ -9,7 +9,7 @@ from typing import Any
 
 from millis_wrapper.contract import Contract, Field
 
-# Both have the same fields, which have their own section.
+# The page has one section for the fields of both.
 CONFIGS = ("AgentConfig", "AgentConfigOverride")
 FEW = 8  # known values shown beside their field; a longer set has its own list
 
@@ -20,7 +20,7 @@ class Tables:
     def __init__(self, contract: Contract, schemas: Mapping[str, Any]) -> None:
         self.contract = contract
         self.schemas = schemas
-        # Components that have their own section, so that no table appears twice.
+        # Components with a table or a section of their own, so that no table appears twice.
         self.shown: set[str] = set()
         self.long_sets: dict[str, tuple[Any, ...]] = {}
 
@@ -119,12 +119,12 @@ def _default(field: Field) -> str:
 
 
 def _known_from(fields: Sequence[Field]) -> str:
-    """Return the line below a table that names the source of its fields, and the fields with another one."""
+    """Return the line below a table: the most common source, then the fields and facts with other sources."""
     counts: dict[tuple[str, ...], list[str]] = {}
     for field in fields:
         counts.setdefault(field.origin, []).append(f"`{field.path.rpartition('.')[2]}`")
     most = max(counts, key=lambda origin: len(counts[origin]))
-    sentences = [f"*Known from:* {sources_of(most)}."]
+    sentences = [f"*Source:* {sources_of(most)}."]
     sentences += [
         f"{', '.join(names)}: {sources_of(origin)}." for origin, names in counts.items() if origin != most
     ]

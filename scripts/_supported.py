@@ -59,7 +59,7 @@ CLASSES = ("Any", "File", "Literal", "Mapping", "Model", "Response", "TypedDict"
 
 
 class DocumentError(Exception):
-    """The contract cannot be used; the message is shown in the terminal."""
+    """The contract is invalid, or contains a part that is not supported. The command prints the message."""
 
 
 def load(openapi: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ SUBSTITUTIONS = [
     (r"(?m)^        \.\.\.     return (.*)$", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (async with)", r"        >>> \1"),
     (r"(?m)^        \.\.\.     (    .*)$", r"        ... \1"),
-    # Only async code has a second engine.
+    # The aiohttp engine is async, so the sync code does not mention it.
     (r' \| Literal\["aiohttp"\]|Literal\["aiohttp"\] \| ', ""),
     (r'(?m)^            Or "aiohttp"(?:.*\n)+?(?=        headers:)', ""),
     (
@@ -52,7 +52,7 @@ SUBSTITUTIONS = [
 
 
 def to_sync(text: str) -> str:
-    """Return the synchronous form of the text of an asynchronous module."""
+    """Return the source of the sync module for the source of an async module."""
     for pattern, replacement in SUBSTITUTIONS:
         text = re.sub(pattern, replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""The part of `scripts/try_tools` that reads the contract, alone in a folder, with tools for other languages.
+"""Read the contract, alone in a folder, with tools for other languages; a part of `scripts/try_tools`.
 
 Spectral, Redocly    report nothing with their default rules
 express-openapi-validator
@@ -29,7 +29,7 @@ NPM = (
 )
 
 Run = Callable[..., str]
-"""Runs a command in a folder, returns what it printed, and raises if it failed."""
+"""Runs a command in a folder, returns its output, and raises if it fails."""
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "check_room", "arguments": "{}"}}
 MESSAGES: tuple[dict[str, Any], ...] = (
@@ -43,7 +43,7 @@ DELAYS: tuple[Any, ...] = (400, {"generic_delay": 400}, None)
 
 
 def wrong_with_linters(folder: Path, run: Run) -> list[str]:
-    """Lint the contract with the default rules of Spectral and Redocly, and return what they report."""
+    """Lint the contract with the default rules of Spectral and Redocly, and return their findings."""
     alone = copy_alone(folder)
     (alone / ".spectral.yaml").write_text('extends: ["spectral:oas"]\n')
     run(alone, "npx", "--yes", SPECTRAL, "lint", "--fail-severity=hint", "millis.yaml")
@@ -54,7 +54,7 @@ def wrong_with_linters(folder: Path, run: Run) -> list[str]:
 
 
 def wrong_with_node_tools(folder: Path, run: Run) -> list[str]:
-    """Return what an Express app that validates, Postman's converter or ReadMe's parser gets wrong."""
+    """Return the mistakes of a validating Express app, Postman's converter and ReadMe's parser."""
     alone = copy_alone(folder)
     stream = (EXAMPLES / "stream.txt").read_text("utf-8")
     agent = json.loads((EXAMPLES / "agent-full.json").read_text("utf-8"))
@@ -78,7 +78,7 @@ def wrong_with_node_tools(folder: Path, run: Run) -> list[str]:
 
 
 def requests() -> Iterator[tuple[str, Any, int]]:
-    """Yield the path and the body of a request, and the status that it deserves."""
+    """Yield the path and the body of a request, and the expected status."""
     chat = "/chat/completions"
     for message in MESSAGES:
         yield chat, {"agent": {"agent_id": "-a"}, "messages": [message]}, 200
@@ -92,7 +92,7 @@ def requests() -> Iterator[tuple[str, Any, int]]:
 
 
 def copy_alone(folder: Path) -> Path:
-    """Return a folder with nothing but the contract in it."""
+    """Return a folder that contains only the contract."""
     alone = folder / "alone"
     shutil.rmtree(alone, ignore_errors=True)
     alone.mkdir()
@@ -140,7 +140,7 @@ TYPES = {
 
 
 def wrong_with_code_generators(folder: Path, run: Run, generator: Path) -> list[str]:
-    """Generate Go, Rust and Swift clients without any option, and return which types are wrong."""
+    """Generate Go, Rust and Swift clients with default options, and return the wrong types."""
     wrong: list[str] = []
     for language, types in TYPES.items():
         run(folder, generator, "generate", "-i", CODEGEN, "-g", language, "-o", language)

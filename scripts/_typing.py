@@ -1,7 +1,7 @@
 """Check the public types as a user's tools see them: in the built wheel, installed into a fresh environment.
 
-`scripts/check` runs it. mypy, pyright, ty and pyrefly check `tests/typing_api.py` and an import of every
-public name; then pyright's language server is asked which keys and values it completes in inline dicts.
+`scripts/check` runs this script. mypy, pyright, ty and pyrefly check `tests/typing_api.py` and an import of
+every public name. Then pyright's language server completes keys and values in inline dicts.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import millis_wrapper
 ROOT = Path(__file__).resolve().parent.parent
 
 FILES = ("typing_api.py", "every_name.py")
-# Each checker also rejects a `type: ignore` that it does not need, so it has to see the mistakes in FILES.
+# Each checker also rejects an unneeded `type: ignore`, so it has to find every mistake that has one in FILES.
 CHECKERS = {
     "mypy": "mypy --strict --no-incremental --python-executable {python} {files}",
-    "pyright": "pyright --pythonpath {python}",  # files would make it ignore pyrightconfig.json
+    "pyright": "pyright --pythonpath {python}",  # with files as arguments, it ignores pyrightconfig.json
     "ty": "ty check --error-on-warning --error unused-type-ignore-comment --python {python} {files}",
     "pyrefly": "pyrefly check --preset strict --error unused-type-ignore"
     " --python-interpreter-path {python} {files}",
@@ -37,7 +37,7 @@ CHECKERS = {
 _CONFIG_KEYS = frozenset(models.AgentConfigOverrideDict.__annotations__)
 _MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 
-# Code with the cursor at "|", and what has to be offered there.
+# Code with the cursor at "|", and the completions that an editor must offer.
 COMPLETIONS = [
     ('Millis().chat.send("Hi", agent_config={"|"})', _CONFIG_KEYS),
     ('Millis().chat.stream("Hi", agent_config={"flow": {"|"}})', frozenset(models.FlowDict.__annotations__)),
@@ -48,7 +48,7 @@ COMPLETIONS = [
 
 
 def main() -> int:
-    """Print what the tools report; return the exit status."""
+    """Print the reports of the tools and return the exit status."""
     names = [*millis_wrapper.__all__, *dicts.__all__]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,7 +62,11 @@ def main() -> int:
         if missing := [*_missing_completions(folder, python)]:
             failed.append("completions")
             print("completions:", *missing, sep="\n  ")
-    print(f"failed: {', '.join(failed)}" if failed else f"{len(names)} names, {len(COMPLETIONS)} completions")
+    print(
+        f"failed: {', '.join(failed)}"
+        if failed
+        else f"checked: {len(names)} names, {len(COMPLETIONS)} completions"
+    )
     return bool(failed)
 
 
@@ -91,11 +95,11 @@ def _missing_completions(folder: Path, python: Path) -> Generator[str]:
         for code, expected in COMPLETIONS:
             offered = server.complete(f"from millis_wrapper import AsyncMillis, Millis\n{code}\n")
             if missing := expected - offered:
-                yield f"{code}: lacks {', '.join(sorted(missing))}"
+                yield f"{code}: does not complete {', '.join(sorted(missing))}"
 
 
 class LanguageServer:
-    """pyright's language server, with the few messages that a completion needs."""
+    """pyright's language server, limited to the messages that a completion needs."""
 
     def __init__(self, folder: Path, python: Path) -> None:
         self._folder = folder
@@ -117,7 +121,7 @@ class LanguageServer:
         self._process.communicate()
 
     def complete(self, code: str) -> set[str]:
-        """Return what is offered in `code` at the cursor "|"."""
+        """Return the completions at the cursor "|" in `code`."""
         before, _, after = code.partition("|")
         uri = (self._folder / f"completion_{next(self._messages)}.py").as_uri()
         text = {"uri": uri, "languageId": "python", "version": 1, "text": before + after}

@@ -164,7 +164,7 @@ def test_the_contracts_example_of_an_error() -> None:
     error = play([(EXAMPLES / "stream-error.txt").read_bytes()]).error
     assert isinstance(error, StreamFailedError)
     assert error.reply.text == "Good "
-    assert "the language model did not answer" in str(error)
+    assert "the language model did not respond" in str(error)
 
 
 # Streaming.

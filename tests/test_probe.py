@@ -116,7 +116,7 @@ def test_the_report_names_differences_from_the_contract(run: Run, capsys: pytest
     assert "no [DONE]" in cells[0][4]
     assert "choices[0].delta.content: type" in cells[0][4]
     assert "unknown key surprise" in cells[0][4]
-    assert "a payload that is not a JSON object" in cells[0][4]
+    assert "event data that is not a JSON object" in cells[0][4]
     assert "204" in cells[1][4]
     assert "unknown key Doctor" in cells[2][4]
     assert cells[3][4] == "the body is not JSON"

@@ -9,7 +9,7 @@ TEXT = r"""{
   "title": "Millis AI",
   "version": "1.1.0",
   "summary": "Chat with a voice agent by text, and duplicate an agent.",
-  "description": "A Millis AI agent makes and takes telephone calls and talks in the browser. One config describes it: a prompt with its\ninstructions, a voice, a language model, a flow that controls turns and the end of a call, and tools that the agent can\ncall over HTTP.\n\nThis contract covers two operations of the service. One chats with an agent by text and streams the reply while the\nagent writes it. The other duplicates a saved agent.\n\nThe vendor did not publish this contract. Its sources are two pages of the vendor's documentation, the schema that the\nservice published, and other public material. The two pages show names and examples only. Types, nulls, units, defaults\nand meanings come from the published schema unless a field names another source. Each field lists its sources.\n\nThe name and the license below are those of this document and its authors, not of Millis AI.\n",
+  "description": "A Millis AI agent makes and takes telephone calls and talks in the browser. One config describes it: a prompt with its\ninstructions, a voice, a language model, a flow that controls turns and the end of a call, and tools that the agent can\ncall over HTTP.\n\nThis contract covers two operations of the service. One chats with an agent by text and streams the reply while the\nagent writes it. The other duplicates a saved agent.\n\nThe vendor did not publish this contract. Its sources are two pages of the vendor's documentation, the schema that the\nservice published, and other public material. The two pages show names and examples only. Types, nulls, units, defaults\nand meanings come from the published schema unless a field names another source. Each field lists its sources.\n\nThe contact and the license in this document are those of its authors, not of Millis AI.\n",
   "contact": {
    "name": "The authors of millis-wrapper, who are not Millis AI"
   },
@@ -323,7 +323,7 @@ TEXT = r"""{
             "tools": [
              {
               "name": "check_room",
-              "description": "Says whether a room is free.",
+              "description": "Checks whether a room is free.",
               "params": [
                {
                 "name": "nights",
@@ -360,7 +360,7 @@ TEXT = r"""{
                 "name": "reason",
                 "required": false,
                 "type": "string",
-                "description": "Why it is asked for"
+                "description": "Why the address is needed"
                }
               ],
               "response_mode": "flexible"
@@ -505,7 +505,7 @@ TEXT = r"""{
          },
          "stream-error": {
           "summary": "A reply that fails during the stream",
-          "value": "data: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\nevent: error\ndata: {\"error\":{\"message\":\"the language model did not answer\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n"
+          "value": "data: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\nevent: error\ndata: {\"error\":{\"message\":\"the language model did not respond\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n"
          }
         }
        }
@@ -791,7 +791,7 @@ TEXT = r"""{
             "tools": [
              {
               "name": "check_room",
-              "description": "Says whether a room is free.",
+              "description": "Checks whether a room is free.",
               "params": null,
               "webhook": null,
               "header": null,
@@ -876,7 +876,7 @@ TEXT = r"""{
     "type": "apiKey",
     "in": "header",
     "name": "authorization",
-    "description": "The private key alone, without a prefix such as `Bearer`. The service declares the header as optional, so the endpoint itself refuses a request without a key. The status code of that refusal is not known.",
+    "description": "It contains the private key alone, without a prefix such as `Bearer`. Although the published schema declares the header as optional, the endpoint refuses a request without a key, with a status code that is not known.",
     "x-origin": [
      "chat-page",
      "duplicate-page",
@@ -1020,7 +1020,7 @@ TEXT = r"""{
     ]
    },
    "TooManyRequests": {
-    "description": "Too many requests. The vendor documents neither a limit nor this status code; similar services use it.",
+    "description": "Too many requests. The vendor does not document a limit or this status code; similar services use it.",
     "headers": {
      "Retry-After": {
       "description": "When to retry, as a number of seconds or as an HTTP date. Optional.",
@@ -1331,7 +1331,7 @@ TEXT = r"""{
    },
    "ChatMessage": {
     "title": "ChatMessage",
-    "description": "One message of the conversation. The role `system` does not exist, because the prompt belongs to the agent.",
+    "description": "One message of the conversation. The service does not accept the role `system`; instructions belong in the prompt of the agent.",
     "oneOf": [
      {
       "$ref": "#/components/schemas/UserMessage"
@@ -1802,7 +1802,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty string turns it off.",
+      "description": "Webhook that receives the data of a session after the session ends: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/session-ended"
       ],
@@ -1826,7 +1826,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which data the service keeps, and whether the agent notices people who do not want to be called.",
+      "description": "Whether the service keeps the data of sessions, and whether the agent detects that a person does not want to be called.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2210,7 +2210,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty string turns it off.",
+      "description": "Webhook that receives the data of a session after the session ends: a URL, or a URL with headers. An empty string turns it off.",
       "examples": [
        "https://example.com/session-ended"
       ],
@@ -2234,7 +2234,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Which data the service keeps, and whether the agent notices people who do not want to be called.",
+      "description": "Whether the service keeps the data of sessions, and whether the agent detects that a person does not want to be called.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2576,7 +2576,7 @@ TEXT = r"""{
         "type": "null"
        }
       ],
-      "description": "Whether the agent hangs up or leaves a message on an answering machine.",
+      "description": "Whether the agent hangs up on an answering machine or leaves a message.",
       "x-origin": [
        "chat-page",
        "duplicate-page",
@@ -2837,7 +2837,7 @@ TEXT = r"""{
    "Voicemail": {
     "type": "object",
     "title": "Voicemail",
-    "description": "How the agent treats an answering machine.",
+    "description": "How the agent reacts to an answering machine, and the message that it leaves.",
     "additionalProperties": true,
     "required": [
      "action"
@@ -3058,7 +3058,7 @@ TEXT = r"""{
      },
      "message": {
       "type": "string",
-      "description": "The message that the agent speaks then.",
+      "description": "The message that the agent speaks after this time.",
       "examples": [
        "Are you still there?"
       ],
@@ -3165,7 +3165,7 @@ TEXT = r"""{
        "string",
        "null"
       ],
-      "description": "The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies the vendor's own browser client.",
+      "description": "The URL that the service calls. If it is empty or absent, the service does not call a URL and only notifies the vendor's own browser client.",
       "examples": [
        "https://example.com/find-room"
       ],
@@ -3858,7 +3858,7 @@ TEXT = r"""{
    "PrivacySettings": {
     "type": "object",
     "title": "PrivacySettings",
-    "description": "Data that the service keeps, and requests not to be called.",
+    "description": "Whether the service keeps data, and whether the agent detects requests not to be called again.",
     "additionalProperties": true,
     "required": [
      "opt_out_data_collection"
@@ -3917,7 +3917,7 @@ TEXT = r"""{
    "KeywordWeights": {
     "type": "object",
     "title": "KeywordWeights",
-    "description": "Weights by term. A term with a greater weight is recognized more readily.",
+    "description": "Weights by term. Speech recognition prefers terms with a higher weight.",
     "additionalProperties": {
      "type": "integer",
      "format": "int32"
@@ -3942,7 +3942,7 @@ TEXT = r"""{
       "items": {
        "type": "string"
       },
-      "description": "Language codes; `language` accepts the same values.",
+      "description": "Language codes, from the same set as for `language`.",
       "examples": [
        [
         "en-US",
@@ -4156,7 +4156,7 @@ TEXT = r"""{
    "Memory": {
     "type": "object",
     "title": "Memory",
-    "description": "Memory of earlier sessions with the same person. It requires that the service may keep data; see `privacy_settings`.",
+    "description": "Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the service to keep data.",
     "additionalProperties": true,
     "properties": {
      "user_identifier_key": {
@@ -4960,7 +4960,7 @@ TEXT = r"""{
       ],
       "description": "The error, as a message or as an object.",
       "examples": [
-       "The language model did not answer"
+       "The language model did not respond"
       ],
       "x-origin": [
        "inferred"
@@ -4981,7 +4981,7 @@ TEXT = r"""{
       ],
       "description": "The error message, written for people.",
       "examples": [
-       "The language model did not answer"
+       "The language model did not respond"
       ],
       "x-origin": [
        "inferred"
@@ -5210,9 +5210,9 @@ TEXT = r"""{
   "x-unit": "The unit of a number.",
   "x-service-default": "The value that the service uses if the key is absent. `null` means that the field has no default: an absent key sets nothing (no tool, no message, no limit). If an optional field does not have this extension, its default is not known. The contract does not use the keyword `default`, because a generated client would send the value, although an absent key in a partial config keeps the saved value.",
   "x-closed-in-requests": "`true`: the service most likely refuses a request with a value outside this set.",
-  "x-secret": "`true`: the field, or every use of the component, holds a credential. Output for people masks each value in it (`****`); keys and null stay visible. Passwords and keys inside URLs are masked in every field without this mark. Data output is not masked.",
+  "x-secret": "`true`: the field, or every use of the component, holds a credential. Output for people masks each value in it (`****`); keys and null stay visible. In all other fields, passwords and keys inside URLs are masked. Data output is not masked.",
   "x-event-stream": "The schemas of the events in a text/event-stream response. OpenAPI 3.2 has a keyword for them; 3.1 does not.",
-  "x-not-known": "Questions about the service that no public source answers.",
+  "x-not-known": "Facts about the service that no public source contains.",
   "x-extensions": "The meanings of the extensions.",
   "x-sources": "The sources, when they were read, and the confidence in them."
  },
@@ -5252,7 +5252,7 @@ TEXT = r"""{
  },
  "x-not-known": [
   "The status code for a missing or wrong key.",
-  "Limits on the rate, number or size of requests, and whether a refusal includes a time to retry.",
+  "Limits on the rate, number or size of requests, and whether a refusal has a `Retry-After` header.",
   "Whether the service supports idempotency keys or request IDs. The vendor does not document any.",
   "Whether an object in a partial config replaces the saved agent's object, as this contract assumes, or is merged into it, and the effect of null.",
   "Which config keys have an effect in a text chat. For example, whether the agent starts with `first_message`.",

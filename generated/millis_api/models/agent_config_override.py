@@ -56,10 +56,10 @@ class AgentConfigOverride(Model):
         llm: The language model that writes the replies. The service refuses the older form, a string
             with the name of the model.
         session_timeout: Limits on the length of a session and on silence during it.
-        session_data_webhook: Webhook that receives the data of a session after it ended: a URL, or a URL with headers.
-            An empty string turns it off.
-        privacy_settings: Which data the service keeps, and whether the agent notices people who do not want to be
-            called.
+        session_data_webhook: Webhook that receives the data of a session after the session ends: a URL, or a URL with
+            headers. An empty string turns it off.
+        privacy_settings: Whether the service keeps the data of sessions, and whether the agent detects that a
+            person does not want to be called.
         custom_vocabulary: Names and rare terms that speech recognition should recognize.
         extra_prompt_webhook: Webhook that the service calls at the start of a session to get more prompt text and
             metadata: a URL, or a URL with headers. An empty string turns it off.
@@ -128,10 +128,11 @@ class AgentConfigOverride(Model):
     session_timeout: None | SessionTimeout | Unset = UNSET
     """ Limits on the length of a session and on silence during it. """
     session_data_webhook: None | str | Unset | Webhook = UNSET
-    """ Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty
-    string turns it off. """
+    """ Webhook that receives the data of a session after the session ends: a URL, or a URL with headers. An
+    empty string turns it off. """
     privacy_settings: None | PrivacySettings | Unset = UNSET
-    """ Which data the service keeps, and whether the agent notices people who do not want to be called. """
+    """ Whether the service keeps the data of sessions, and whether the agent detects that a person does not
+    want to be called. """
     custom_vocabulary: CustomVocabulary | None | Unset = UNSET
     """ Names and rare terms that speech recognition should recognize. """
     extra_prompt_webhook: None | str | Unset | Webhook = UNSET
@@ -220,10 +221,11 @@ class AgentConfigOverrideDict(TypedDict, total=False):
     session_timeout: None | SessionTimeoutDict
     """ Limits on the length of a session and on silence during it. """
     session_data_webhook: None | str | WebhookDict
-    """ Webhook that receives the data of a session after it ended: a URL, or a URL with headers. An empty
-    string turns it off. """
+    """ Webhook that receives the data of a session after the session ends: a URL, or a URL with headers. An
+    empty string turns it off. """
     privacy_settings: None | PrivacySettingsDict
-    """ Which data the service keeps, and whether the agent notices people who do not want to be called. """
+    """ Whether the service keeps the data of sessions, and whether the agent detects that a person does not
+    want to be called. """
     custom_vocabulary: CustomVocabularyDict | None
     """ Names and rare terms that speech recognition should recognize. """
     extra_prompt_webhook: None | str | WebhookDict

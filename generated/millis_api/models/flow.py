@@ -34,7 +34,7 @@ class Flow(Model):
             or one integer for each situation. The service refuses a number with a fraction.
         auto_fill_responses: Short phrases that the agent speaks while a reply is slow.
         agent_terminate_call: Whether and when the agent may end the call.
-        voicemail: Whether the agent hangs up or leaves a message on an answering machine.
+        voicemail: Whether the agent hangs up on an answering machine or leaves a message.
         call_transfer: The numbers to which the agent may transfer the call.
         inactivity_handling: How the agent reacts if the person is silent.
         dtmf_dial: Whether the agent may press keys to navigate a telephone menu.
@@ -64,7 +64,7 @@ class Flow(Model):
     agent_terminate_call: AgentTerminateCall | None | Unset = UNSET
     """ Whether and when the agent may end the call. """
     voicemail: None | Unset | Voicemail = UNSET
-    """ Whether the agent hangs up or leaves a message on an answering machine. """
+    """ Whether the agent hangs up on an answering machine or leaves a message. """
     call_transfer: CallTransfer | None | Unset = UNSET
     """ The numbers to which the agent may transfer the call. """
     inactivity_handling: InactivityHandling | None | Unset = UNSET
@@ -113,7 +113,7 @@ class FlowDict(TypedDict, total=False):
     agent_terminate_call: AgentTerminateCallDict | None
     """ Whether and when the agent may end the call. """
     voicemail: None | VoicemailDict
-    """ Whether the agent hangs up or leaves a message on an answering machine. """
+    """ Whether the agent hangs up on an answering machine or leaves a message. """
     call_transfer: CallTransferDict | None
     """ The numbers to which the agent may transfer the call. """
     inactivity_handling: InactivityHandlingDict | None

@@ -18,7 +18,7 @@ class InactivityHandling(Model):
 
     Attributes:
         idle_time: How long the person has to be silent, in seconds (not milliseconds).
-        message: The message that the agent speaks then.
+        message: The message that the agent speaks after this time.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -29,7 +29,7 @@ class InactivityHandling(Model):
     idle_time: float
     """ How long the person has to be silent, in seconds (not milliseconds). """
     message: str
-    """ The message that the agent speaks then. """
+    """ The message that the agent speaks after this time. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -50,4 +50,4 @@ class InactivityHandlingDict(TypedDict, total=False):
     idle_time: Required[float]
     """ How long the person has to be silent, in seconds (not milliseconds). """
     message: Required[str]
-    """ The message that the agent speaks then. """
+    """ The message that the agent speaks after this time. """

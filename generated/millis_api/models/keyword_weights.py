@@ -14,7 +14,7 @@ from ..types import Model
 
 @_attrs_define(kw_only=True, repr=False)
 class KeywordWeights(Model):
-    """Weights by term. A term with a greater weight is recognized more readily."""
+    """Weights by term. Speech recognition prefers terms with a higher weight."""
 
     additional_properties: dict[str, int] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
@@ -29,4 +29,4 @@ class KeywordWeights(Model):
 
 
 KeywordWeightsDict: TypeAlias = dict[str, int]
-""" Weights by term. A term with a greater weight is recognized more readily. """
+""" Weights by term. Speech recognition prefers terms with a higher weight. """

@@ -14,8 +14,8 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Memory(Model):
-    """Memory of earlier sessions with the same person. It requires that the service may keep data; see
-    `privacy_settings`.
+    """Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the
+    service to keep data.
 
     Attributes:
         user_identifier_key: The metadata key whose value identifies a person. Default: an empty string (no memory).
@@ -41,8 +41,8 @@ class Memory(Model):
 
 
 class MemoryDict(TypedDict, total=False):
-    """Memory of earlier sessions with the same person. It requires that the service may keep data; see
-    `privacy_settings`."""
+    """Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the
+    service to keep data."""
 
     user_identifier_key: str
     """ The metadata key whose value identifies a person. Default: an empty string (no memory). """

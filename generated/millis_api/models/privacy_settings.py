@@ -14,7 +14,7 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class PrivacySettings(Model):
-    """Data that the service keeps, and requests not to be called.
+    """Whether the service keeps data, and whether the agent detects requests not to be called again.
 
     Attributes:
         opt_out_data_collection: Whether the service discards the data of sessions. Memory of earlier sessions requires
@@ -47,7 +47,7 @@ class PrivacySettings(Model):
 
 
 class PrivacySettingsDict(TypedDict, total=False):
-    """Data that the service keeps, and requests not to be called."""
+    """Whether the service keeps data, and whether the agent detects requests not to be called again."""
 
     opt_out_data_collection: Required[bool]
     """ Whether the service discards the data of sessions. Memory of earlier sessions requires `false`. """

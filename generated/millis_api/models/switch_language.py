@@ -17,7 +17,7 @@ class SwitchLanguage(Model):
     """The languages that the agent may switch between during a session.
 
     Attributes:
-        languages: Language codes; `language` accepts the same values.
+        languages: Language codes, from the same set as for `language`.
     """
 
     field_names: ClassVar[Mapping[str, str]] = {
@@ -25,7 +25,7 @@ class SwitchLanguage(Model):
     }
 
     languages: list[str]
-    """ Language codes; `language` accepts the same values. """
+    """ Language codes, from the same set as for `language`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
     """ The keys that have no field of their own, unchanged. """
 
@@ -43,4 +43,4 @@ class SwitchLanguageDict(TypedDict, total=False):
     """The languages that the agent may switch between during a session."""
 
     languages: Required[list[str]]
-    """ Language codes; `language` accepts the same values. """
+    """ Language codes, from the same set as for `language`. """

@@ -28,8 +28,8 @@ class Tool(Model):
             digits and `_`. It must be unique within an agent.
         description: Purpose of the function and when to use it, in plain language for the language model.
         params: The values that the agent has to collect and pass to the function.
-        webhook: The URL that the service calls. If it is empty or absent, the service calls no URL and
-            only notifies the vendor's own browser client.
+        webhook: The URL that the service calls. If it is empty or absent, the service does not call a URL
+            and only notifies the vendor's own browser client.
         header: HTTP headers of the request to your webhook, such as your own API key. Their values are
             secret.
         method: The HTTP method of the request to your webhook.
@@ -74,8 +74,8 @@ class Tool(Model):
     params: list[ToolParam] | None | Unset = UNSET
     """ The values that the agent has to collect and pass to the function. """
     webhook: None | str | Unset = UNSET
-    """ The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies
-    the vendor's own browser client. """
+    """ The URL that the service calls. If it is empty or absent, the service does not call a URL and only
+    notifies the vendor's own browser client. """
     header: HeaderMap | None | Unset = UNSET
     """ HTTP headers of the request to your webhook, such as your own API key. Their values are secret. """
     method: KnownHttpMethod | None | str | Unset = UNSET
@@ -132,8 +132,8 @@ class ToolDict(TypedDict, total=False):
     params: list[ToolParamDict] | None
     """ The values that the agent has to collect and pass to the function. """
     webhook: None | str
-    """ The URL that the service calls. If it is empty or absent, the service calls no URL and only notifies
-    the vendor's own browser client. """
+    """ The URL that the service calls. If it is empty or absent, the service does not call a URL and only
+    notifies the vendor's own browser client. """
     header: HeaderMapDict | None
     """ HTTP headers of the request to your webhook, such as your own API key. Their values are secret. """
     method: KnownHttpMethod | None | str

@@ -15,7 +15,7 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Voicemail(Model):
-    """How the agent treats an answering machine.
+    """How the agent reacts to an answering machine, and the message that it leaves.
 
     Attributes:
         action: Whether the agent hangs up or leaves `message`. The service accepts only the known values
@@ -60,7 +60,7 @@ class Voicemail(Model):
 
 
 class VoicemailDict(TypedDict, total=False):
-    """How the agent treats an answering machine."""
+    """How the agent reacts to an answering machine, and the message that it leaves."""
 
     action: Required[KnownVoicemailAction | str]
     """ Whether the agent hangs up or leaves `message`. The service accepts only the known values in a
