@@ -25,7 +25,7 @@ any_json = st.recursive(
 
 def full_config() -> dict[str, Any]:
     """The config of the vendor's page on duplicate, with every field that is shown there."""
-    config: dict[str, Any] = read_json(CORPUS / "pages" / "duplicate-answer.json")["config"]
+    config: dict[str, Any] = read_json(CORPUS / "pages" / "duplicate-response.json")["config"]
     return config
 
 

@@ -11,7 +11,9 @@ from chat_streams import event, play
 
 from millis_wrapper._json import is_array, is_object
 
-STREAMS: dict[str, list[Any]] = json.loads((paths.CORPUS / "good_streams.json").read_text("utf-8"))
+COMPLETE_STREAMS: dict[str, list[Any]] = json.loads(
+    (paths.CORPUS / "complete_streams.json").read_text("utf-8")
+)
 MARK = "x"
 # Values of another type, another number or another nesting. Strings in them are MARK.
 VALUES: list[Any] = [
@@ -86,10 +88,10 @@ def text_of(events: list[Any]) -> str | None:
     return None if reply is None else reply.text
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", COMPLETE_STREAMS)
 def test_a_changed_value_never_makes_a_complete_reply_with_less_text(name: str) -> None:
     """For every changed value in a valid stream, a complete reply has at least the text of a simple loop."""
-    good = STREAMS[name]
+    good = COMPLETE_STREAMS[name]
     complete = text_of(good)
     assert complete is not None
     assert complete == by_hand(good)
@@ -112,10 +114,10 @@ def test_a_changed_value_never_makes_a_complete_reply_with_less_text(name: str) 
     assert len(tried) >= 20
 
 
-ODD_STREAMS: list[dict[str, Any]] = json.loads((paths.CORPUS / "odd_streams.json").read_text("utf-8"))
+UNUSUAL_STREAMS: list[dict[str, Any]] = json.loads((paths.CORPUS / "unusual_streams.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("case", ODD_STREAMS, ids=[case["name"] for case in ODD_STREAMS])
+@pytest.mark.parametrize("case", UNUSUAL_STREAMS, ids=[case["name"] for case in UNUSUAL_STREAMS])
 def test_a_stream_of_another_form_is_understood_completely_or_fails(case: dict[str, Any]) -> None:
     """The reply has the complete text of the stream or fails; with `text: null` it has to fail."""
     outcome = play([case["stream"].encode("utf-8", "surrogatepass")])

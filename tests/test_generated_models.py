@@ -19,7 +19,7 @@ from millis_api import models
 from millis_api.types import Model, Unset
 from schemas import CORPUS, EXAMPLES, Step, at, document, is_list, is_object, paths, read_json
 
-AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
+AGENT = read_json(CORPUS / "pages" / "duplicate-response.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
 JSON_EXAMPLES: dict[str, type[Model]] = {
     "agent-full.json": models.DuplicateAgentResponse,

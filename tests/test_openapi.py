@@ -39,7 +39,7 @@ SHOWN = {
     "stream.txt": ["ChatCompletionChunk", "ChatStreamEnd"],
     "stream-error.txt": ["ChatCompletionChunk", "ChatStreamError"],
 }
-PAGES = {"chat-page": "chat-request", "duplicate-page": "duplicate-answer"}
+PAGES = {"chat-page": "chat-request", "duplicate-page": "duplicate-response"}
 COMPONENT_OF_PAGE = {"chat-page": "ChatCompletionRequest", "duplicate-page": "DuplicateAgentResponse"}
 
 

@@ -370,7 +370,7 @@ def test_a_change_that_would_give_wrong_code_or_an_incomplete_page_is_rejected(
     """Each change in refused_changes.json is rejected in one to three lines that name the place."""
     found = _supported.problems(changed_contract(lambda contract: put(contract, case["at"], case["value"])))
     assert 1 <= len(found) <= 3
-    assert any(case["says"] in line for line in found), found
+    assert any(case["message"] in line for line in found), found
     assert all(len(line) < 240 and line.isprintable() for line in found)
 
 

@@ -102,7 +102,7 @@ def test_a_422_names_every_invalid_place(case: dict[str, Any]) -> None:
     assert isinstance(error, UnprocessableEntityError)
     assert error.errors == tuple(FieldError(tuple(loc), msg, kind) for loc, msg, kind in case["errors"])
     assert error.detail == case["body"]["detail"]
-    assert str(error).startswith(f"[422 {HTTPStatus(422).phrase}] {case['words']}")
+    assert str(error).startswith(f"[422 {HTTPStatus(422).phrase}] {case['message']}")
 
 
 def refused(*locs: list[str | int]) -> bytes:

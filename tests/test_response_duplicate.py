@@ -23,7 +23,7 @@ from millis_wrapper.response import BODY_START, read_duplicated_agent, read_mome
 from millis_wrapper.results import DuplicatedAgent
 
 CORPUS = paths.CORPUS / "duplicate"
-ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "answers.json").read_text())
+RESPONSES: list[dict[str, Any]] = json.loads((CORPUS / "responses.json").read_text())
 WITHOUT_ID: list[dict[str, Any]] = json.loads((CORPUS / "no_id.json").read_text())
 FULL: dict[str, Any] = json.loads((EXAMPLES / "agent-full.json").read_text())
 
@@ -113,16 +113,16 @@ def test_the_example_has_enough_places() -> None:
     assert len(list(places(FULL))) > 120
 
 
-@pytest.mark.parametrize("case", ANSWERS, ids=name_of)
+@pytest.mark.parametrize("case", RESPONSES, ids=name_of)
 def test_an_invalid_field_is_none(case: dict[str, Any]) -> None:
     """The other fields are parsed."""
-    agent = read(case["answer"])
+    agent = read(case["response"])
     assert agent.id == case["id"]
     assert agent.name == case.get("agent_name")
     assert (agent.created_at and agent.created_at.isoformat(timespec="milliseconds")) == case.get(
         "created_at"
     )
-    assert_faithful(agent, case["answer"])
+    assert_faithful(agent, case["response"])
 
 
 @pytest.mark.parametrize("case", WITHOUT_ID, ids=name_of)

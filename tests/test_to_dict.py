@@ -17,7 +17,7 @@ from millis_wrapper.results import ChatChunk, ChatReply
 CALLS: list[ToolCallDict] = [
     {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 ]
-ANSWERS: list[dict[str, Any]] = json.loads((CORPUS / "duplicate" / "answers.json").read_text("utf-8"))
+RESPONSES: list[dict[str, Any]] = json.loads((CORPUS / "duplicate" / "responses.json").read_text("utf-8"))
 
 
 def through_json(value: Any) -> Any:
@@ -100,22 +100,24 @@ def test_a_payload_with_half_a_surrogate_pair_can_be_written_as_json() -> None:
 def test_a_copy_as_a_dict_has_its_id_name_time_and_config(example: str) -> None:
     """The time is ISO 8601 text, and the config is unchanged."""
     body = (EXAMPLES / example).read_bytes()
-    answer = json.loads(body)
+    response = json.loads(body)
     agent = read_duplicated_agent(body)
     data = agent.to_dict()
     assert through_json(data) == data
-    assert (data["id"], data["name"]) == (answer["id"], answer.get("name"))
-    assert data["config"] == answer.get("config")
+    assert (data["id"], data["name"]) == (response["id"], response.get("name"))
+    assert data["config"] == response.get("config")
     assert data["created_at"] == (agent.created_at.isoformat() if agent.created_at else None)
 
 
-@pytest.mark.parametrize("case", ANSWERS, ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", RESPONSES, ids=lambda case: str(case["name"]))
 def test_an_unusual_copy_as_a_dict_keeps_unknown_keys(case: dict[str, Any]) -> None:
     """The dict has the id and all unknown keys, and is valid JSON, even if other values are invalid."""
-    agent = read_duplicated_agent(json.dumps(case["answer"]).encode())
+    agent = read_duplicated_agent(json.dumps(case["response"]).encode())
     data = through_json(agent.to_dict())
-    assert set(data) == {"id", "name", "created_at", "config"} | set(case["answer"])
-    assert all(data[key] == case["answer"][key] for key in set(data) - {"id", "name", "created_at", "config"})
+    assert set(data) == {"id", "name", "created_at", "config"} | set(case["response"])
+    assert all(
+        data[key] == case["response"][key] for key in set(data) - {"id", "name", "created_at", "config"}
+    )
     assert data["id"] == case["id"]
     assert data["created_at"] is None or data["created_at"].endswith("+00:00")
 

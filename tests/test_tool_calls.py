@@ -276,12 +276,14 @@ def test_a_call_without_a_name_and_two_calls_with_one_id_are_problems() -> None:
     assert "same id" in completed([delta(0, "a", "one", "{}"), delta(1, "a", "two", "{}")])
 
 
-ODD_CALLS: list[dict[str, Any]] = json.loads((paths.CORPUS / "odd_tool_calls.json").read_text("utf-8"))
+UNUSUAL_CALLS: list[dict[str, Any]] = json.loads(
+    (paths.CORPUS / "unusual_tool_calls.json").read_text("utf-8")
+)
 FINISHED: dict[str, Any] = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
 
 
-@pytest.mark.parametrize("case", ODD_CALLS, ids=[case["name"] for case in ODD_CALLS])
-def test_odd_tool_calls_are_understood_completely_or_the_reply_fails(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", UNUSUAL_CALLS, ids=[case["name"] for case in UNUSUAL_CALLS])
+def test_unusual_tool_calls_are_understood_completely_or_the_reply_fails(case: dict[str, Any]) -> None:
     """The calls of a complete reply are those of the case; with `calls: null` the reply has to fail."""
     outcome = play([*map(event, [*case["stream"], FINISHED]), b"data: [DONE]\n\n"])
     if outcome.reply is None:

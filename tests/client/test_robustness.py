@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import leaks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from odd_input import KEY, answers, as_json, bodies, streams, values
 from paths import EXAMPLES
+from random_input import KEY, as_json, bodies, duplicate_bodies, streams, values
 
 from millis_wrapper._json import NOT_JSON, is_object, read_json
 from millis_wrapper._key import Secret
@@ -129,7 +129,7 @@ def test_any_status_with_any_body_is_an_error(
     assert_well_made(error)
 
 
-@given(body=answers)
+@given(body=duplicate_bodies)
 @bounded
 def test_any_response_is_a_copy_or_an_error(body: bytes) -> None:
     """For a JSON object with an id, the copy has the id and the complete config."""

@@ -252,7 +252,7 @@ def test_an_argument_that_is_not_a_config_raises(config: Any, words: str) -> Non
 
 def test_the_config_of_a_documented_response_works_as_an_override() -> None:
     """The full example of the vendor's page loses no key and has no errors."""
-    response = read_json(CORPUS / "pages" / "duplicate-answer.json")
+    response = read_json(CORPUS / "pages" / "duplicate-response.json")
     override = as_override(AgentConfig.from_dict(response["config"]))
     assert override.dropped == {}
     assert not diff_configs(response["config"], override.config)

@@ -74,7 +74,7 @@ def test_each_kind_of_finding_has_positive_and_negative_cases(file: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("page", ["chat-request", "duplicate-answer"])
+@pytest.mark.parametrize("page", ["chat-request", "duplicate-response"])
 def test_the_full_examples_of_the_pages_have_no_error(page: str, kind: Kind) -> None:
     """The placeholders of the vendor's pages are hints instead of errors."""
     example = read_json(CORPUS / "pages" / f"{page}.json")

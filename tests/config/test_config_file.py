@@ -69,7 +69,7 @@ def test_the_format_of_an_open_file_depends_on_its_name(tmp_path: Path) -> None:
 
 def test_a_saved_duplicate_response_is_loaded_as_its_config() -> None:
     """The output of `millis duplicate --json` can be used as a config file."""
-    assert load_config(CORPUS / "pages" / "duplicate-answer.json") == full_config()
+    assert load_config(CORPUS / "pages" / "duplicate-response.json") == full_config()
 
 
 def test_a_config_with_unknown_keys_is_not_a_duplicate_response(tmp_path: Path) -> None:

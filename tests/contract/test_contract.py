@@ -12,7 +12,7 @@ from millis_wrapper import contract
 from millis_wrapper._paths import format_path
 from millis_wrapper.contract import Contract, Field, UnknownKey
 
-AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
+AGENT = read_json(CORPUS / "pages" / "duplicate-response.json")
 REQUEST = read_json(CORPUS / "pages" / "chat-request.json")
 
 

@@ -13,7 +13,7 @@ from schemas import CORPUS, at, document, paths, read_json
 from millis_wrapper import contract
 from millis_wrapper.contract import Contract, _masking, mask_secrets
 
-AGENT = read_json(CORPUS / "pages" / "duplicate-answer.json")
+AGENT = read_json(CORPUS / "pages" / "duplicate-response.json")
 KEYS = {"x-api-key": "S3CR3T"}
 
 

@@ -41,7 +41,7 @@ def test_an_unsupported_or_malformed_request_is_rejected(service: Any, case: dic
         client.post("/chat/completions", content=content, options=headers, cast_to=object)
     assert caught.value.param == case["param"]
     assert caught.value.type == "invalid_request_error"
-    assert case["word"] in caught.value.message
+    assert case["key_word"] in caught.value.message
     assert len(mock.requests) == before
 
 

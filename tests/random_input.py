@@ -78,13 +78,13 @@ def join_path(*parts: bytes) -> bytes:
     return b"".join(parts)
 
 
-def cut(data: bytes, at: int) -> bytes:
+def cut_off(data: bytes, at: int) -> bytes:
     return data[: at % (len(data) + 1)]
 
 
 json_bytes = st.builds(as_json, values)
-broken_json = st.builds(cut, json_bytes, st.integers(0, 1000))
-odd_bytes = st.sampled_from(
+truncated_json = st.builds(cut_off, json_bytes, st.integers(0, 1000))
+malformed_bytes = st.sampled_from(
     [
         b"[" * 5000,
         b'{"a":' * 5000,
@@ -94,7 +94,7 @@ odd_bytes = st.sampled_from(
         b"\xef\xbb\xbf{}",
     ]
 )
-bodies = st.binary(max_size=200) | json_bytes | broken_json | odd_bytes | st.just(KEY.encode())
+bodies = st.binary(max_size=200) | json_bytes | truncated_json | malformed_bytes | st.just(KEY.encode())
 
 field_names = st.sampled_from(
     [b"data: ", b"data:", b"data", b"event: ", b"event: error", b"id: ", b"retry: ", b": ", b""]
@@ -104,4 +104,4 @@ line_ends = st.sampled_from([b"\n", b"\n\n", b"\r\n\r\n", b"\r", b""])
 lines = st.builds(join_path, field_names, payloads, line_ends)
 events = st.builds(join_path, st.just(b"data: "), st.builds(as_json, chunks), st.just(b"\n\n"))
 streams = st.lists(events | lines, max_size=5).map(b"".join)
-answers = bodies | st.builds(join_path, st.just(b'{"id":"x","config":'), json_bytes, st.just(b"}"))
+duplicate_bodies = bodies | st.builds(join_path, st.just(b'{"id":"x","config":'), json_bytes, st.just(b"}"))
