@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 # C0 and C1 controls except tab and newline, lone surrogates (they cannot be encoded), and the characters
@@ -25,8 +26,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 def short_repr(value: object, limit: int = 40) -> str:
-    """Return the start of the repr of `value`, for a message."""
-    return shorten(repr(value), limit)
+    """Return the start of `value` as it is written in code, for a message; a string has double quotes."""
+    return shorten(json.dumps(value, ensure_ascii=False) if type(value) is str else repr(value), limit)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from ._fork import delays_fork
-from ._json import as_mapping, is_mapping, is_object
+from ._json import as_mapping, is_mapping
 from ._paths import children
 from ._text import short_repr
 from .errors import ConfigurationError, UnknownFieldWarning
@@ -22,9 +22,6 @@ from .retry import Operation
 
 if TYPE_CHECKING:
     from ._types import Config, Messages
-
-
-_ROLES = ("user", "assistant", "tool")
 
 
 @attrs.frozen
@@ -84,8 +81,8 @@ def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session
         ConfigurationError: `end_of_session` is not a bool, or a value cannot be encoded as JSON.
     """
     body: dict[str, Any] = {"agent": agent}
-    if ensure_flag("end_of_session", end_of_session):
-        body["end_of_session"] = True
+    if end_of_session is not False:
+        body["end_of_session"] = ensure_flag("end_of_session", end_of_session)
     # The messages are JSON already, so that a conversation encodes each of them only once.
     content = b'%s,"messages":[%s]}' % (json_body(body)[:-1], b",".join(messages))
     return PreparedRequest("chat", "POST", "/chat/completions", content)
@@ -116,40 +113,28 @@ def validate_agent_id(agent_id: str) -> str:
     return agent_id
 
 
-def message_dicts(messages: Messages, *, may_be_empty: bool = False) -> list[dict[str, Any]]:
-    """Return `messages` as a list of new dicts.
-
-    Args:
-        messages: The text of the user, or a list of messages.
-        may_be_empty: Whether an empty list is valid.
-
-    Raises:
-        ConfigurationError: A message is not valid; the error names its place, such as `messages[0].role`.
-    """
-    if isinstance(messages, str):
-        return [{"role": "user", "content": messages}]
-    given = type(messages).__name__
-    # A single message is iterable, too: a dict and a model iterate over their keys.
-    if as_mapping(messages) is not None or isinstance(messages, bytes) or not isinstance(messages, Iterable):
-        raise ConfigurationError(f"messages: must be a str or a list of messages, got {given}")
-    listed: Iterable[object] = messages
-    dicts = [_message_dict(message, f"messages[{number}]") for number, message in enumerate(listed)]
-    if not (dicts or may_be_empty):
-        raise ConfigurationError("messages: must not be empty; pass at least one message")
-    return dicts
-
-
-def write_messages(messages: list[dict[str, Any]], first: int = 0) -> list[bytes]:
+def write_messages(messages: Messages, *, first: int = 0, may_be_empty: bool = False) -> list[bytes]:
     """Return each message as JSON.
 
     Args:
-        messages: The messages, from `message_dicts`.
-        first: The index of the first of them in the request, for an error.
+        messages: The text of the user, or a list of messages.
+        first: The index that the first of them has in the request, for an error.
+        may_be_empty: Whether an empty list is valid.
 
     Raises:
-        ConfigurationError: A value cannot be encoded as JSON.
+        ConfigurationError: A message is invalid; the error names its place, such as `messages[0].role`.
     """
-    return [json_body(message, f"messages[{index}]") for index, message in enumerate(messages, first)]
+    if isinstance(messages, str):
+        return [json_body({"role": "user", "content": messages}, f"messages[{first}]")]
+    # A single message is iterable, too: a dict and a model iterate over their keys.
+    if as_mapping(messages) is not None or isinstance(messages, bytes) or not isinstance(messages, Iterable):
+        given = type(messages).__name__
+        raise ConfigurationError(f"messages: must be a str or a list of messages, got {given}")
+    listed: Iterable[object] = messages
+    written = [_write_message(message, f"messages[{index}]") for index, message in enumerate(listed, first)]
+    if not (written or may_be_empty):
+        raise ConfigurationError("messages: must not be empty; pass at least one message")
+    return written
 
 
 def config_dict(config: Config) -> dict[str, Any]:
@@ -181,7 +166,7 @@ def is_duplicate_response(value: Mapping[str, Any]) -> bool:
     return not any(key in known for key in value)
 
 
-def _message_dict(message: object, place: str) -> dict[str, Any]:
+def _write_message(message: object, place: str) -> bytes:
     value = as_mapping(message)
     if value is None:
         hint = "; pass its .message" if isinstance(message, ChatReply) else ""
@@ -189,19 +174,17 @@ def _message_dict(message: object, place: str) -> dict[str, Any]:
             f"{place}: must be a dict, model or dataclass, got {type(message).__name__}{hint}"
         )
     role = value.get("role")
-    if role == "system":
+    if role not in ("user", "assistant", "tool"):
+        hint = '; put system text into agent_config["prompt"]' if role == "system" else ""
         raise ConfigurationError(
-            f'{place}.role: must not be "system"; put system text into agent_config["prompt"]'
+            f'{place}.role: must be "user", "assistant" or "tool", got {short_repr(role)}{hint}'
         )
-    if role not in _ROLES:
-        raise ConfigurationError(f"{place}.role: must be one of {', '.join(_ROLES)}, got {short_repr(role)}")
-    content_is = "a str (empty without text)"
     if "content" not in value:
-        raise ConfigurationError(f"{place}.content: is missing; add {content_is}")
+        raise ConfigurationError(f'{place}.content: is required ("" if there is no text)')
     if not isinstance(value["content"], str):
         given = type(value["content"]).__name__
-        raise ConfigurationError(f"{place}.content: must be {content_is}, got {given}")
-    return dict(value)
+        raise ConfigurationError(f'{place}.content: must be a str ("" if there is no text), got {given}')
+    return json_body(value, place)
 
 
 @delays_fork
@@ -242,26 +225,27 @@ _encode = json.JSONEncoder(
 _DEEPEST_NAMED = 20  # steps in the path of a value that cannot be encoded
 
 
-def json_body(body: dict[str, Any], path: str = "") -> bytes:
-    """Return `body` as JSON.
+def json_body(value: object, path: str = "", depth: int = 0) -> bytes:
+    """Return `value` as JSON.
+
+    Args:
+        value: The value, which may contain models and dataclasses.
+        path: Its path in the request body, for an error.
+        depth: The number of steps in `path` that the search for an invalid value has taken.
 
     Raises:
         ConfigurationError: A value cannot be encoded as JSON; the error names its place.
     """
     try:
-        return _json_bytes(body)
+        content = _encode(value).encode()
     except (TypeError, ValueError, RecursionError):
-        raise ConfigurationError(_unsendable(body, path)) from None
+        content = None
+    if content is None or _repeats_key(value):
+        raise ConfigurationError(_problem(value, path, depth))
+    return content
 
 
-def _json_bytes(value: Any) -> bytes:
-    text = _encode(value)
-    if _repeats_key(value):
-        raise ValueError
-    return text.encode()
-
-
-def _repeats_key(value: Any) -> bool:
+def _repeats_key(value: object) -> bool:
     """Return whether two keys of one dict in `value`, such as 1 and "1", become the same JSON key."""
     rest: list[Any] = [value]
     for each in rest:  # the list grows while it is read: recursion would take as long as encoding
@@ -273,40 +257,41 @@ def _repeats_key(value: Any) -> bool:
         elif not isinstance(each, str | int | float | None):
             plain = as_mapping(each)
         if plain is not None:
-            if not all(isinstance(key, str) for key in plain) and len(_by_json_key(plain)) < len(plain):
+            strings = all(isinstance(key, str) for key in plain)
+            if not strings and len({_encode({key: None}) for key in plain}) < len(plain):
                 return True
             rest += plain.values()
     return False
 
 
-def _by_json_key(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {_encode({key: None}): key for key in value}
+def _problem(value: object, path: str, depth: int) -> str:
+    """Return why `value` cannot be encoded as JSON.
 
-
-def _is_sendable(value: Any) -> bool:
-    try:
-        _json_bytes(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _unsendable(value: Any, path: str = "", depth: int = 0) -> str:
-    """Return the message for the innermost place in `value` that cannot be encoded as JSON."""
+    Raises:
+        ConfigurationError: The reason is a value inside it; the error names the innermost one.
+    """
     if depth > _DEEPEST_NAMED:
         return f"{path}: is nested too deeply or contains itself"
-    if (plain := as_mapping(value)) is not None:
-        value = dict(plain)
-    for place, child in children(value, path):
-        if not _is_sendable(child):
-            return _unsendable(child, place, depth + 1)
-    if is_object(value):
-        for key in value:
-            if not _is_sendable({key: None}):
-                return f"{path}: has a key that is not a string: {short_repr(key)}"
-        key = next(key for key in value if key not in _by_json_key(value).values())
-        return f"{path}: has two keys that become the same JSON key: {short_repr(key)}; use strings"
+    plain = as_mapping(value)
+    for place, child in children(value if plain is None else plain, path):
+        json_body(child, place, depth + 1)
+    if plain is not None:
+        return _problem_with_keys(plain, path)
     if isinstance(value, str):
         return f"{path}: contains half of a surrogate pair, which cannot be encoded as text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
     return f"{path}: {what} cannot be encoded as JSON"
+
+
+def _problem_with_keys(value: Mapping[Any, Any], path: str) -> str:
+    seen = set[str]()
+    for key in value:
+        try:
+            json_key = _encode({key: None})
+            json_key.encode()
+        except (TypeError, ValueError):
+            return f"{path}: the key {short_repr(key)} cannot be encoded as JSON; use a string"
+        if json_key in seen:
+            return f"{path}: another key becomes the same JSON key as {short_repr(key)}; use strings"
+        seen.add(json_key)
+    return f"{path}: is nested too deeply or contains itself"

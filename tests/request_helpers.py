@@ -12,7 +12,6 @@ from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.request import (
     PreparedRequest,
     agent_arguments,
-    message_dicts,
     prepare_chat,
     write_messages,
 )
@@ -38,8 +37,7 @@ def agent(
 
 
 def call(messages: Any = "Hello", *, end_of_session: Any = False, **arguments: Any) -> PreparedRequest:
-    written = write_messages(message_dicts(messages))
-    return prepare_chat(agent(**arguments), written, end_of_session=end_of_session)
+    return prepare_chat(agent(**arguments), write_messages(messages), end_of_session=end_of_session)
 
 
 def sent(messages: Any = "Hello", **arguments: Any) -> Any:

@@ -32,7 +32,7 @@ from millis_wrapper import ToolCallDict
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper.config import as_override, merge_configs
 from millis_wrapper.errors import UnknownFieldWarning
-from millis_wrapper.request import PreparedRequest, message_dicts, prepare_duplicate
+from millis_wrapper.request import PreparedRequest, prepare_duplicate
 from millis_wrapper.results import ChatReply
 
 REQUESTS: list[dict[str, Any]] = [
@@ -297,7 +297,6 @@ def test_the_callers_arguments_are_not_changed() -> None:
     before = copy.deepcopy((config, messages, metadata))
     call(messages, agent_config=config, metadata=metadata)
     assert (config, messages, metadata) == before
-    message_dicts(messages)[0]["content"] = "changed"
     agent(agent_config=config)["agent_config"]["prompt"] = "changed"
     assert (config, messages, metadata) == before
 

@@ -9,7 +9,8 @@ import pytest
 from millis_api.models import AgentConfig, AgentConfigOverride, UserMessage
 from request_helpers import HELLO, agent, call, refusal
 
-from millis_wrapper.request import message_dicts, prepare_duplicate
+from millis_wrapper._text import short_repr
+from millis_wrapper.request import prepare_duplicate, write_messages
 from millis_wrapper.results import ChatChunk, ChatReply, DuplicatedAgent
 
 
@@ -24,7 +25,7 @@ def test_an_agent_id_or_a_config_is_required() -> None:
 def test_an_invalid_agent_id_is_rejected(agent_id: str) -> None:
     """An id must not be empty, contain white space or control characters, be too long, or be `.` or `..`."""
     for what in (lambda: agent(agent_id=agent_id), lambda: prepare_duplicate(agent_id)):
-        assert refusal(what).startswith("agent_id: '")
+        assert refusal(what).startswith('agent_id: "')
         assert "not a valid agent id" in refusal(what)
         assert refusal(what).isprintable()
 
@@ -73,14 +74,14 @@ def test_switches_must_be_booleans(value: Any) -> None:
     """The string "no" would count as true."""
     message = refusal(lambda: agent(agent_id="x", include_metadata_in_prompt=value))
     assert message.startswith("include_metadata_in_prompt: must be True or False")
-    assert message.endswith(repr(value))
+    assert message.endswith(short_repr(value))
     assert refusal(lambda: call(agent_id="x", end_of_session=value)).startswith("end_of_session: ")
 
 
 @pytest.mark.parametrize("messages", [[], (), iter(())])
 def test_at_least_one_message_is_required(messages: Any) -> None:
     """The message says what to pass."""
-    assert refusal(lambda: message_dicts(messages)).startswith("messages: must not be empty")
+    assert refusal(lambda: write_messages(messages)).startswith("messages: must not be empty")
 
 
 class PydanticMessage(pydantic.BaseModel):
@@ -94,14 +95,14 @@ class PydanticMessage(pydantic.BaseModel):
 )
 def test_messages_must_be_a_string_or_a_list(messages: Any) -> None:
     """A single message is not accepted as a list."""
-    message = refusal(lambda: message_dicts(messages))
+    message = refusal(lambda: write_messages(messages))
     assert message.startswith("messages: ")
     assert message.endswith(f"got {type(messages).__name__}")
 
 
 def test_the_system_role_is_rejected() -> None:
     """The message names the argument for system text."""
-    message = refusal(lambda: message_dicts([*HELLO, {"role": "system", "content": "Be kind"}]))
+    message = refusal(lambda: write_messages([*HELLO, {"role": "system", "content": "Be kind"}]))
     assert message.startswith("messages[1].role: ")
     assert message.endswith('agent_config["prompt"]')
 
@@ -109,19 +110,19 @@ def test_the_system_role_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("message", "shown"),
     [
-        ({"role": "developer", "content": ""}, "'developer'"),
-        ({"role": "User", "content": ""}, "'User'"),
+        ({"role": "developer", "content": ""}, '"developer"'),
+        ({"role": "User", "content": ""}, '"User"'),
         ({"role": None, "content": ""}, "None"),
         ({"content": ""}, "None"),
         ({"role": ["user"], "content": ""}, "['user']"),
-        ({"role": "x" * 9000, "content": ""}, f"'{'x' * 38}…"),
+        ({"role": "x" * 9000, "content": ""}, f'"{"x" * 38}…'),
     ],
 )
 def test_an_unknown_role_is_rejected(message: dict[str, Any], shown: str) -> None:
     """The message names the place and lists the roles."""
-    text = refusal(lambda: message_dicts([message]))
+    text = refusal(lambda: write_messages([message]))
     assert text.startswith("messages[0].role: ")
-    assert "user, assistant, tool" in text
+    assert '"user", "assistant" or "tool"' in text
     assert text.endswith(shown)
 
 
@@ -136,21 +137,21 @@ def test_an_unknown_role_is_rejected(message: dict[str, Any], shown: str) -> Non
 )
 def test_content_of_another_type_is_rejected(message: dict[str, Any], given: str) -> None:
     """The message names the place and the type, but does not contain the value."""
-    text = refusal(lambda: message_dicts([message]))
+    text = refusal(lambda: write_messages([message]))
     assert text.startswith("messages[0].content: must be a str")
     assert text.endswith(given)
 
 
 def test_missing_content_is_rejected() -> None:
     """An assistant message with only tool calls needs empty content, as the contract requires."""
-    text = refusal(lambda: message_dicts([*HELLO, {"role": "assistant", "tool_calls": []}]))
-    assert text.startswith("messages[1].content: is missing")
+    text = refusal(lambda: write_messages([*HELLO, {"role": "assistant", "tool_calls": []}]))
+    assert text.startswith("messages[1].content: is required")
 
 
 @pytest.mark.parametrize("message", ["Hi", None, 7, ["user", "Hi"], UserMessage, ("role", "user")])
 def test_a_message_must_be_a_dict_or_a_model(message: Any) -> None:
     """The message names the place and the type."""
-    text = refusal(lambda: message_dicts([message]))
+    text = refusal(lambda: write_messages([message]))
     assert text.startswith("messages[0]: ")
     assert text.endswith(f"got {type(message).__name__}")
 
@@ -158,7 +159,7 @@ def test_a_message_must_be_a_dict_or_a_model(message: Any) -> None:
 def test_a_reply_instead_of_its_message_is_rejected() -> None:
     """The message says to pass `.message`."""
     reply: Any = ChatReply(text="Hi")
-    text = refusal(lambda: message_dicts([reply]))
+    text = refusal(lambda: write_messages([reply]))
     assert text.startswith("messages[0]: ")
     assert text.endswith("pass its .message")
 
@@ -190,4 +191,4 @@ def test_a_reply_chunk_or_copy_is_not_a_config(config: Any) -> None:
 )
 def test_a_chunk_copy_or_config_is_not_a_message(message: Any) -> None:
     """These objects have a `to_dict` method, too, but are rejected."""
-    assert refusal(lambda: message_dicts([message])).startswith("messages[0]")
+    assert refusal(lambda: write_messages([message])).startswith("messages[0]")

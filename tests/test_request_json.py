@@ -35,7 +35,10 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
         ({"metadata": {"x": float("inf")}}, "agent.metadata.x: inf cannot be encoded as JSON"),
         ({"metadata": {"x": b"1"}}, "agent.metadata.x: a value of type bytes cannot be encoded as JSON"),
         ({"metadata": {"x": {1, 2}}}, "agent.metadata.x: a value of type set cannot be encoded as JSON"),
-        ({"metadata": {("a", "b"): 1}}, "agent.metadata: has a key that is not a string: ('a', 'b')"),
+        (
+            {"metadata": {("a", "b"): 1}},
+            "agent.metadata: the key ('a', 'b') cannot be encoded as JSON",
+        ),
         (
             {"metadata": {"we ird\x1b": b""}},
             'agent.metadata["we ird\\u001b"]: a value of type bytes cannot be encoded as JSON',
@@ -44,7 +47,10 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
             {"metadata": {"x": "half \ud83d"}},
             "agent.metadata.x: contains half of a surrogate pair, which cannot be encoded as text",
         ),
-        ({"metadata": {"\ud83d": 1}}, "agent.metadata: has a key that is not a string: '\\ud83d'"),
+        (
+            {"metadata": {"\ud83d": 1}},
+            'agent.metadata: the key "\\ud83d" cannot be encoded as JSON',
+        ),
         (
             {"agent_config": {"prompt": "\udc00"}},
             "agent.agent_config.prompt: contains half of a surrogate pair, which cannot be encoded as text",
@@ -54,7 +60,7 @@ DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), list[Any]())
 )
 def test_a_value_that_cannot_be_sent_is_refused_by_place(arguments: dict[str, Any], message: str) -> None:
     """The message leads to the innermost place that is wrong."""
-    assert refusal(lambda: call(**{"agent_id": "x", **arguments})) == message
+    assert refusal(lambda: call(**{"agent_id": "x", **arguments})).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import (
     APIConnectionError,
     APIStatusError,
@@ -276,7 +277,7 @@ def test_an_invalid_max_retries_is_rejected(limit: Any) -> None:
         ConfigurationError, match=r"^max_retries: must be an integer, .*RetryPolicy"
     ) as caught:
         RetryPolicy(max_retries=limit)
-    assert repr(limit) in str(caught.value)
+    assert short_repr(limit) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, True, "5", None])

@@ -17,7 +17,6 @@ from millis_wrapper.options import Region, Timeout, as_timeout, mask_headers, ma
 from millis_wrapper.request import (
     agent_arguments,
     config_dict,
-    message_dicts,
     prepare_chat,
     write_messages,
 )
@@ -104,8 +103,7 @@ class AsyncChat:
             include_metadata_in_prompt=include_metadata_in_prompt,
             strict=self._transport.options.strict,
         )
-        written = write_messages(message_dicts(messages))
-        prepared = prepare_chat(agent, written, end_of_session=end_of_session)
+        prepared = prepare_chat(agent, write_messages(messages), end_of_session=end_of_session)
         transport = self._transport
         timeout = transport.timeout if timeout is None else as_timeout(timeout, transport.timeout)
         return AsyncChatStream(transport, prepared, timeout, transport.new_builder())

@@ -11,7 +11,7 @@ import attrs
 
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.options import Timeout, as_timeout
-from millis_wrapper.request import message_dicts, prepare_chat, write_messages
+from millis_wrapper.request import prepare_chat, write_messages
 
 from .stream import AsyncChatStream
 
@@ -80,7 +80,7 @@ class AsyncConversation:
                 being read.
         """
         self._ensure_no_turn()
-        self._messages = write_messages(message_dicts(messages, may_be_empty=True))
+        self._messages = write_messages(messages, may_be_empty=True)
         self._left_early.clear()
 
     def stream(
@@ -103,7 +103,7 @@ class AsyncConversation:
         self._ensure_no_turn()
         if not isinstance(text, str):
             raise ConfigurationError(f"text: must be a str, not {type(text).__name__}")
-        (message,) = write_messages([{"role": "user", "content": text}], first=len(self._messages))
+        (message,) = write_messages(text, first=len(self._messages))
         prepared = prepare_chat(self._agent, [*self._messages, message], end_of_session=end_of_session)
         builder = self._transport.new_builder()
         stream = AsyncChatStream(self._transport, prepared, as_timeout(timeout, self._timeout), builder)

@@ -17,7 +17,7 @@ import pytest
 from clients import KEY, OPERATIONS, Clients, call
 from loopback import FINE, Loopback, SecureLoopback, copied, http, reply
 
-from millis_wrapper import AsyncMillis, ConfigurationError, Millis, __version__
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis, RateLimitError, __version__
 
 pytestmark = pytest.mark.anyio
 
@@ -310,6 +310,17 @@ async def test_every_attempt_is_logged(
     lines = [record.getMessage() for record in records]
     path = server.requests[0].path
     assert lines == [f"POST {path} -> 429 (attempt 1, 0.0 ms)", f"POST {path} -> 200 (attempt 2, 0.0 ms)"]
+
+
+@OPERATIONS
+async def test_max_elapsed_counts_from_the_first_attempt(clients: Clients, operation: str) -> None:
+    """The delays before earlier attempts count, and the time before the call does not."""
+    with Loopback(*[[http(429)]] * 6) as server:
+        client = clients.patient(server.url, max_elapsed=1.2)
+        for _ in range(3):
+            with pytest.raises(RateLimitError):
+                await call(client, operation)
+    assert client.slept == [0.5, 0.5, 0.5]
 
 
 def test_the_repr_of_a_client_masks_the_key() -> None:

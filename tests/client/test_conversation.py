@@ -297,7 +297,7 @@ def test_loading_a_history_clears_left_early(talk: Conversation, service: Servic
         (7, r"^messages: .*int$"),
         ({"role": "user", "content": "Hi"}, r"^messages: .*dict$"),
         ([{"role": "system", "content": "x"}], r'^messages\[0\]\.role: .*"system"'),
-        ([user("Hi"), {"role": "assistant"}], r"^messages\[1\]\.content: is missing"),
+        ([user("Hi"), {"role": "assistant"}], r"^messages\[1\]\.content: is required"),
         (
             [user("Hi"), {**agent(""), "x": [{1}]}],
             r"^messages\[1\]\.x\[0\]: .*\bset\b",
