@@ -18,6 +18,7 @@ from millis_wrapper._paths import closest_match
 from millis_wrapper._text import shorten
 
 from ._document import is_map_of_names, nodes, operations, python_name, resolve, schemas_of
+from ._examples import invalid_examples
 
 # Keywords that the generated code and the reference do not support, and what to write in their place.
 UNSUPPORTED = {
@@ -90,7 +91,8 @@ def problems(document: Mapping[str, Any]) -> list[str]:
         if found := list(find(document)):
             return found
     rest = (_in_service, _in_operations, _in_schemas, _in_names)
-    return list(chain.from_iterable(find(document) for find in rest))
+    found = list(chain.from_iterable(find(document) for find in rest))
+    return found or list(dict.fromkeys(invalid_examples(document)))
 
 
 def _in_openapi(document: Mapping[str, Any]) -> Iterator[str]:
