@@ -1,25 +1,25 @@
 """The exceptions that this library raises.
 
 MillisError                       `maybe_processed`: whether the service may have acted on the request
-├── ConfigurationError            an argument or setting is invalid; nothing was sent (also a ValueError)
-├── APIConnectionError            no complete response arrived
-│   └── APITimeoutError           no complete response arrived in time
+├── ConfigurationError            an argument or setting is missing or invalid (also a ValueError)
+├── APIConnectionError            the connection failed, or the response was cut off
+│   └── APITimeoutError           a timeout expired
 ├── APIStatusError                the service returned an error status
 │   ├── BadRequestError           400
 │   ├── AuthenticationError       401
 │   ├── PermissionDeniedError     403
 │   ├── NotFoundError             404
-│   ├── UnprocessableEntityError  422; `errors` names each faulty field
-│   ├── RateLimitError            429; `retry_after` in seconds
+│   ├── UnprocessableEntityError  422; `errors` lists the invalid fields
+│   ├── RateLimitError            429; `retry_after` is in seconds
 │   └── InternalServerError       5xx
-├── StreamError                   the reply is incomplete; `reply` holds the part that was received
-│   ├── StreamInterruptedError    connection lost, timed out, cut off, malformed, or closed early
+├── StreamError                   the reply is incomplete; `reply` holds the received part
+│   ├── StreamInterruptedError    the stream was cut off, malformed or closed early, or it timed out
 │   └── StreamFailedError         the service reported an error in the stream
 └── UnexpectedResponseError       a success response does not match the contract; `body` holds its start
 
-UnknownFieldWarning               a config has a key that the contract does not describe (it is still sent)
+UnknownFieldWarning               a config has a key that the contract does not describe; it is still sent
 
-Each class can be built from a message alone, as task queues and mocks do.
+Each class can be created from a message alone, as task queues and mocks do.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ from .results import ChatReply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# With these statuses the service refused the request unprocessed. A 408 can follow a request that was
-# processed.
+# With these statuses, the service has not processed the request. A 408 does not show whether it has.
 _REFUSED = frozenset(range(400, 500)) - {408}
 
-# Parts of a message that name Python attributes and arguments -> their replacements.
+# Parts of a message that name a Python attribute or argument -> their replacements.
 _PYTHON_NAMES = (
     (re.compile(r"[;,] [^;,]*(?<![\w.])\.(?:reply|body|raw|headers)\b[^;]*"), ""),
     (re.compile(r"\bpass \w+= or "), ""),
@@ -49,36 +48,30 @@ class MillisError(Exception):
     """Base class of all exceptions that this library raises."""
 
     maybe_processed: bool = True
-    """Whether the service may have acted on the request. False only if nothing was sent or the service
-    refused the request without processing it."""
+    """Whether the service may have acted on the request. False if the client sent nothing, or if the service
+    refused the request."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
 
-    # Without this method, pickle and deepcopy would call __init__ without the keyword arguments.
+    # By default, pickle and copy would call __init__ with the message alone.
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(cls: type[MillisError], args: tuple[Any, ...], state: dict[str, Any]) -> MillisError:
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigurationError(MillisError, ValueError):
-    """An argument or setting is missing or invalid; nothing was sent."""
+    """An argument or setting is missing or invalid. The client sent nothing."""
 
     maybe_processed = False
 
 
 class APIConnectionError(MillisError):
-    """No complete response arrived."""
+    """The connection failed, or the response was cut off."""
 
     body: str
-    """The received part of a response body that was cut off, as text; "" if nothing was received."""
+    """The received part of the response body, as text."""
     is_permanent: bool
-    """Whether a retry would fail in the same way, such as after a bad certificate or a refused proxy
+    """Whether a retry would fail, too: for example, the certificate is invalid, or the proxy refuses the
     password."""
 
     def __init__(
@@ -96,23 +89,23 @@ class APIConnectionError(MillisError):
 
 
 class APITimeoutError(APIConnectionError):
-    """A timeout expired before the response was complete."""
+    """A timeout expired before the client received the complete response."""
 
 
 class APIStatusError(MillisError):
     """The service returned an error status."""
 
     status_code: int = 0
-    """The HTTP status code; 0 in an error that was built without one."""
+    """The HTTP status code, or 0 if the error was created without one."""
     detail: Any
-    """The reason that the service gave: usually a str, a list for a 422, or None without a reason."""
+    """The reason that the service gave: usually a str, for a 422 a list, or None."""
     body: str
     """The start of the response body, as text."""
     headers: Mapping[str, str]
-    """The response headers by lowercase name, with the key redacted. They may hold a request id for
-    support."""
+    """The response headers by lowercase name, with secrets masked. They may contain a request id, which
+    helps in a support request."""
     retry_after: float | None
-    """How long the service asks to wait before a retry, in seconds, or None."""
+    """The delay before a retry that the service asks for, in seconds, or None."""
 
     def __init__(
         self,
@@ -134,7 +127,7 @@ class APIStatusError(MillisError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the service could not parse the request."""
+    """400: the request is malformed."""
 
     status_code: int = 400
 
@@ -146,13 +139,13 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key has no permission for this request."""
+    """403: the key does not have permission for this request."""
 
     status_code: int = 403
 
 
 class NotFoundError(APIStatusError):
-    """404: the agent, or the URL path, does not exist."""
+    """404: the agent or the URL path does not exist."""
 
     status_code: int = 404
 
@@ -161,51 +154,34 @@ class FieldError(NamedTuple):
     """One invalid field of a request that the service refused."""
 
     loc: tuple[str | int, ...]
-    """Path to the field from the top of the request body, such as `("messages", 0, "content")`."""
+    """The path to the field in the request body, such as `("messages", 0, "content")`."""
     msg: str
-    """The service's description of the problem."""
+    """The problem, in the words of the service."""
     type: str
-    """The service's code for the kind of problem."""
+    """The kind of problem, as a code of the service."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the service refused a value in the request."""
+    """422: the request contains an invalid value."""
 
     status_code: int = 422
 
     errors: tuple[FieldError, ...]
-    """The invalid fields that the service named."""
+    """The invalid fields, as far as the service named them."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        status_code: int | None = None,
-        detail: Any = None,
-        body: str = "",
-        headers: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-        errors: tuple[FieldError, ...] = (),
-    ) -> None:
-        super().__init__(
-            message,
-            status_code=status_code,
-            detail=detail,
-            body=body,
-            headers=headers,
-            retry_after=retry_after,
-        )
+    def __init__(self, message: str = "", *, errors: tuple[FieldError, ...] = (), **details: Any) -> None:
+        super().__init__(message, **details)
         self.errors = errors
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; nothing was processed."""
+    """429: the client sent too many requests. The service did not process this one."""
 
     status_code: int = 429
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the service, or a gateway in front of it, failed; the service may have acted on the request."""
+    """5xx: the service, or a gateway in front of it, failed. It may have acted on the request."""
 
     status_code: int = 500
 
@@ -214,7 +190,7 @@ class StreamError(MillisError):
     """The reply is incomplete."""
 
     reply: ChatReply
-    """The part of the reply that was received."""
+    """The received part of the reply."""
 
     def __init__(
         self, message: str = "", *, reply: ChatReply | None = None, maybe_processed: bool = True
@@ -225,14 +201,14 @@ class StreamError(MillisError):
 
 
 class StreamInterruptedError(StreamError):
-    """The connection was lost, the stream timed out, was cut off, was malformed, or was closed early."""
+    """The stream was cut off, malformed or closed early, or it timed out."""
 
 
 class StreamFailedError(StreamError):
     """The service reported an error in the stream."""
 
     error: Any
-    """The error that the service sent: a dict if it is a JSON object, otherwise text."""
+    """The error that the service sent: a dict for a JSON object, otherwise a str."""
 
     def __init__(self, message: str = "", *, reply: ChatReply | None = None, error: Any = None) -> None:
         super().__init__(message, reply=reply)
@@ -240,12 +216,12 @@ class StreamFailedError(StreamError):
 
 
 class UnexpectedResponseError(MillisError):
-    """The service returned a success response that does not match the contract."""
+    """A success response does not match the contract."""
 
     body: str
     """The start of the response body, as text."""
     headers: Mapping[str, str]
-    """The response headers by lowercase name, with the key redacted."""
+    """The response headers by lowercase name, with secrets masked."""
 
     def __init__(
         self, message: str = "", *, body: str = "", headers: Mapping[str, str] | None = None
@@ -260,8 +236,8 @@ def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
 
     Args:
         what: The feature that needs the package.
-        package: The missing package.
-        extra: The extra of millis-wrapper that installs it.
+        package: The package.
+        extra: The extra of millis-wrapper that installs the package.
     """
     return ConfigurationError(
         f"{what} needs {package}; in a clone of millis-wrapper, run pip install '.[{extra}]'"
@@ -269,7 +245,7 @@ def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
 
 
 def plain_message(error: BaseException) -> str:
-    """Return the message of `error` without Python names, for users of a command, a server or a tool."""
+    """Return the message of `error` without Python names, for users of the command and the servers."""
     message = str(error)
     for pattern, replacement in _PYTHON_NAMES:
         message = pattern.sub(replacement, message)

@@ -9,9 +9,12 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from millis_api.masking import mask_unknown, mask_urls
+
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_number, is_object, read_json, write_json
 from ._key import Secret
+from ._paths import format_path
 from ._text import escape_control_characters, shorten
 from .errors import (
     APIStatusError,
@@ -37,14 +40,16 @@ _MESSAGE_DETAIL = 300  # characters of a body that a message shows
 _MESSAGE_PLACES = 2_000  # characters of the field errors of a 422 that a message shows
 
 _CLASSES: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    429: RateLimitError,
+    cls.status_code: cls
+    for cls in (
+        BadRequestError,
+        AuthenticationError,
+        PermissionDeniedError,
+        NotFoundError,
+        UnprocessableEntityError,
+        RateLimitError,
+    )
 }
-
-_CONFIG = ("agent", "agent_config")  # where the config is in a chat request
 
 COPY_MAY_EXIST = "a copy may exist, check before you retry"
 # Headers whose values are credentials.
@@ -85,18 +90,22 @@ def error_for_status(
         "headers": headers,
         "retry_after": retry_after,
     }
+    reason = ""
     if status_code == 422:
-        errors = tuple(_field_errors(detail))
-        places = "; ".join(f"{_place(error.loc)}: {_uncapital(error.msg)}" for error in errors)
-        reason = shorten(places, _MESSAGE_PLACES) or _reason_of(detail, body)
-        if any(error.loc[:2] == _CONFIG for error in errors):
-            reason += " (`millis config check FILE` explains configs)"
-        return UnprocessableEntityError(
-            _status_message(operation, status_code, reason),
-            errors=errors,
-            **details,
-        )
-    message = _status_message(operation, status_code, _reason_of(detail, body))
+        details["errors"] = tuple(_field_errors(detail))
+        places = "; ".join(map(_describe, details["errors"]))
+        reason = shorten(mask_urls(places), _MESSAGE_PLACES)
+    try:
+        status = f"{status_code} {HTTPStatus(status_code).phrase}"
+    except ValueError:
+        status = str(status_code)
+    message = f"[{status}] {reason or reason_in(body, 'the service gave no reason')}"
+    if operation == "duplicate" and (status_code >= 500 or status_code == 408):
+        message += f" ({COPY_MAY_EXIST})"
+    if status_code in _ADVICE:
+        message += f" ({_ADVICE[status_code]})"
+    if 300 <= status_code <= 399:
+        message += " (the client does not follow redirects, which would take the key along; check base_url)"
     if retry_after is not None:
         message += f" (the service asks to wait {retry_after:g} s)"
     if attempt > 1:
@@ -117,7 +126,7 @@ def shown_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, 
 
 
 def body_start(body: bytes) -> str:
-    """Return the start of `body` as text, whatever its bytes are."""
+    """Return the start of `body` as text, even if it is not valid UTF-8."""
     return body[: 4 * BODY_START].decode("utf-8", "replace")[:BODY_START]
 
 
@@ -130,8 +139,24 @@ def stated_reason(value: Any) -> str | None:
         if is_object(stated) and stated.get("message"):
             stated = stated["message"]
         if stated:
-            return shorten(stated if isinstance(stated, str) else write_json(stated), _MESSAGE_DETAIL)
+            return _quote(stated)
     return None
+
+
+def reason_in(body: bytes, default: str = "its body is empty") -> str:
+    """Return the reason in a response body: the stated one, the start of the body, or `default`."""
+    value = read_json(body)
+    stated = stated_reason({"detail": value} if isinstance(value, str) else value)
+    if stated is None:
+        has_secret = value is not NOT_JSON and mask_unknown(value) != value
+        stated = _quote(value if has_secret else body_start(body.lstrip()))
+    return stated or default
+
+
+def _quote(value: Any) -> str:
+    """Return a value of a response in one line. Its secrets are masked, because it may repeat a config."""
+    masked = mask_unknown(value)
+    return shorten(masked if isinstance(masked, str) else write_json(masked), _MESSAGE_DETAIL)
 
 
 def _detail(body: bytes) -> Any:
@@ -142,59 +167,29 @@ def _detail(body: bytes) -> Any:
     return value if isinstance(value, str) else None
 
 
-def reason_in(body: bytes) -> str:
-    """Return the reason in a response body: the stated one, or the start of the body."""
-    stated = stated_reason(read_json(body))
-    return stated or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL) or "its body is empty"
-
-
-def _reason_of(detail: Any, body: bytes) -> str:
-    return stated_reason({"detail": detail}) or shorten(body_start(body.lstrip()), _MESSAGE_DETAIL)
-
-
-def _status_message(operation: Operation, status: int, reason: str) -> str:
-    try:
-        name = f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        name = str(status)
-    parts = [f"[{name}]", reason or "the service gave no reason"]
-    if operation == "duplicate" and (status >= 500 or status == 408):
-        parts.append(f"({COPY_MAY_EXIST})")
-    if status in _ADVICE:
-        parts.append(f"({_ADVICE[status]})")
-    if 300 <= status <= 399:
-        parts.append("(the client does not follow redirects, which would take the key along; check base_url)")
-    return " ".join(parts)
-
-
 def _field_errors(detail: Any) -> Iterator[FieldError]:
-    # FastAPI's form of a 422 is a list of {"loc", "msg", "type"}. Other items are shown unchanged.
+    # FastAPI's form of a 422 is a list of {"loc", "msg", "type"}. The message of another item is its JSON.
     for item in detail if is_array(detail) else ():
-        if not is_object(item):
-            yield FieldError((), write_json(item), "")
-            continue
-        loc, msg, kind = item.get("loc"), item.get("msg"), item.get("type")
+        fields: dict[str, Any] = item if is_object(item) else {}
+        loc, msg, kind = fields.get("loc"), fields.get("msg"), fields.get("type")
         steps = [step for step in loc if isinstance(step, str | int)] if is_array(loc) else []
         if steps and steps[0] == "body":
             del steps[0]
         yield FieldError(
             tuple(steps),
-            msg if isinstance(msg, str) else write_json(item),
+            msg if isinstance(msg, str) else write_json(mask_unknown(item)),
             kind if isinstance(kind, str) else "",
         )
 
 
-def _place(loc: tuple[str | int, ...]) -> str:
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
-    return path.removeprefix(".") or "the request"
+def _describe(error: FieldError) -> str:
+    text = error.msg
+    if not text[1:2].isupper():  # "URL scheme" keeps its capitals
+        text = text[:1].lower() + text[1:]
+    return f"{format_path(error.loc) or 'the request'}: {text}"
 
 
-def _uncapital(text: str) -> str:
-    # "URL scheme" stays as it is.
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
-
-
-# The contract says integer without a unit, so the size decides: this number of seconds is in the year 5138,
+# The contract does not state a unit, so the size decides: this number of seconds is in the year 5138,
 # and this number of milliseconds in 1973.
 _LARGEST_SECONDS = 1e11
 # A date without hyphens (20250101) is shorter. dateutil would read longer digits as a date and a time.
@@ -204,10 +199,10 @@ _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 @cache
 @delays_fork
 def prepare_reading() -> None:
-    """Import the modules that `read_duplicated_agent` needs.
+    """Import the modules that `read_duplicated_agent` needs, before the client sends the request.
 
-    This runs before the request is sent: an import that fails afterwards (no more file descriptors, a warning
-    that is an error) would lose the id of a copy that was made.
+    An import that fails afterwards, because of too many open files or a warning that is an error, would lose
+    the id of the copy.
     """
     from millis_api import models
 
@@ -228,17 +223,14 @@ def read_duplicated_agent(
         redact: Removes the key from bytes that go into an error.
 
     Raises:
-        UnexpectedResponseError: The body has no agent id. Any other oddity is kept in `raw`.
+        UnexpectedResponseError: The body does not contain an agent id. `raw` keeps other invalid values.
     """
     raw = read_json(body, deep_as_text=True)
     agent_id = _id(raw.get("id")) if is_object(raw) else None
-    if raw is NOT_JSON:
-        problem = "is not JSON"
-    elif not is_object(raw):
-        problem = "is not a JSON object"
-    else:
-        problem = "has no id"
     if agent_id is None:
+        problem = (
+            "is not JSON" if raw is NOT_JSON else "has no id" if is_object(raw) else "is not a JSON object"
+        )
         body, raw = redact(body), None  # so that the frames of a traceback do not hold the key
         coding = (headers or {}).get("content-encoding")
         coded = f"content-encoding: {coding}; " if coding else ""

@@ -105,17 +105,28 @@ def test_a_422_names_every_invalid_place(case: dict[str, Any]) -> None:
     assert str(error).startswith(f"[422 {HTTPStatus(422).phrase}] {case['message']}")
 
 
-def refused(*locs: list[str | int]) -> bytes:
-    detail = [{"loc": ["body", *loc], "msg": "Input should be valid", "type": "x"} for loc in locs]
-    return json.dumps({"detail": detail}).encode()
+SECRETS = {"header": {"x-team": "sesame"}, "api_key": "sesame", "webhook": "https://u:sesame@host.example"}
 
 
-def test_a_422_about_a_config_names_the_command_that_explains_it() -> None:
-    """The message has the places and the reasons. `millis config check` says what to change."""
-    about_config = str(error_for(422, refused(["agent", "agent_config", "llm"], ["messages", 0, "role"])))
-    assert "agent.agent_config.llm: input should be valid; messages[0].role: input" in about_config
-    assert "millis config check" in about_config
-    assert "config check" not in str(error_for(422, refused(["messages", 0, "role"])))
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": [{"loc": ["body", "agent"], "input": SECRETS}]},
+        {"detail": [{"loc": ["body", "agent"], "msg": "Invalid URL https://u:sesame@host.example"}]},
+        {"detail": "invalid URL https://host.example/?token=sesame"},
+        {"detail": SECRETS},
+        {"error": {"message": SECRETS}},
+        {"received": SECRETS},
+        [SECRETS],
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_message_masks_the_secrets_of_a_config_that_the_service_repeats(status: int, body: Any) -> None:
+    """Header values, credentials and passwords in URLs are masked. `body` is exact."""
+    error = error_for(status, json.dumps(body).encode())
+    assert "sesame" not in str(error)
+    assert "****" in str(error)
+    assert json.loads(error.body) == body
 
 
 def test_the_message_of_a_422_with_many_places_is_shortened() -> None:

@@ -17,7 +17,12 @@ import typer
 
 from millis_wrapper._stdout import discard_stdout
 from millis_wrapper._text import escape_control_characters, shorten
-from millis_wrapper.errors import ConfigurationError, MillisError, plain_message
+from millis_wrapper.errors import (
+    ConfigurationError,
+    MillisError,
+    UnprocessableEntityError,
+    plain_message,
+)
 
 from ._options import Session
 
@@ -173,7 +178,10 @@ def error_line(error: BaseException) -> str:
         return one_line(f"{error.filename}: {reason}" if error.filename else reason)
     if not isinstance(error, MillisError | CommandError):
         return one_line(f"internal error: {type(error).__name__}: {error}; use --debug to see the traceback")
-    return one_line(plain_message(error))
+    line = one_line(plain_message(error))
+    if isinstance(error, UnprocessableEntityError) and "agent.agent_config" in line:
+        line += "; to check the config, run: millis config check FILE"
+    return line
 
 
 def one_line(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -104,6 +105,16 @@ def test_a_refused_request_is_reported_in_one_line(cli: Cli, agent_id: str, word
     assert ran.error.startswith(f"millis: {words}")
     assert advice in ran.error
     assert "base_url" not in ran.error
+
+
+def test_a_refused_config_is_reported_with_the_command_that_checks_it(cli: Cli, tmp_path: Path) -> None:
+    """The line names the invalid field, then the command. An invalid message has nothing to check."""
+    (tmp_path / "config.json").write_text('{"language": 7}')
+    ran = cli("chat", AGENT, "-m", "Hello", "--config", str(tmp_path / "config.json"))
+    assert ran.code == 1
+    assert "agent.agent_config.language: " in ran.error
+    assert ran.error.endswith("millis config check FILE")
+    assert "config check" not in cli("chat", "-mock-422-----------", "-m", "Hello").error
 
 
 def test_a_wrong_key_is_refused_and_not_shown(
