@@ -20,15 +20,16 @@ from ._meanings import (
     NotUnderstood,
     ReportedError,
     Several,
+    StrayLine,
     Text,
     Token,
+    Unfinished,
 )
 from ._text import holds_surrogate
 from .results import ChatChunk
 from .sse import ServerSentEvent
 
 END_MARK = "[DONE]"
-
 
 _SOURCE = 1000  # characters of an event that cannot be understood, kept for a message
 # Servers send these to keep a connection open, as an event's name, as its data, or as the type in it.
@@ -39,7 +40,9 @@ _SESSION_KEYS = frozenset(
     {"agent_id", "call_id", "conversation_id", "request_id", "session", "session_id", "time", "timestamp"}
 )
 # Plain text hardly ever contains these keys; a chunk that lost its beginning, or was encoded twice, does.
-CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)\\*"\s*:')
+_CHUNK_KEY = re.compile(r'"(choices|delta|content|finish_reason|error)\\*"\s*:')
+# The standard's form of a field. An unknown field is ignored; any other line was not meant as a field.
+_FIELD_LINE = re.compile(r"[A-Za-z][\w.-]*\s*(:.*)?", re.DOTALL)
 # Keys under which other chunks and other APIs send text.
 _TEXT_KEYS = frozenset(
     {"answer", "content", "delta", "generated_text", "message", "output", "output_text", "refusal"}
@@ -67,16 +70,30 @@ _DELTA_KEYS = frozenset(
 def read_event(event: ServerSentEvent) -> Meaning:
     """Return what `event` means."""
     source = event.data
+    if not event.event:
+        return _read_stray_line(source)
+    if source.strip() == END_MARK:
+        return EndMark()
     value = read_json(source)
-    if value.__class__ is dict:
-        # Text hidden by a repeated key stands under a second "content", so one count is enough here.
-        chunk = _read_common(value, event.event) if source.count('"content"') == 1 else None
-        if chunk is not None:
-            return chunk
-        if any(source.count(key) > 1 for key in _UNIQUE_KEYS) and repeats_key(source, _UNIQUE_KEYS):
-            return NotUnderstood(value, event.event, source[:_SOURCE])
-        return read_object(value, event.event)
-    return _read_other(event, value)
+    if value.__class__ is not dict:
+        return _read_other(event, value)
+    # Text hidden by a repeated key stands under a second "content", so one count is enough here.
+    chunk = _read_common(value, event.event) if source.count('"content"') == 1 else None
+    if chunk is not None:
+        return chunk
+    if any(source.count(key) > 1 for key in _UNIQUE_KEYS) and repeats_key(source, _UNIQUE_KEYS):
+        return NotUnderstood(value, event.event, source[:_SOURCE])
+    return read_object(value, event.event)
+
+
+def read_last_event(event: ServerSentEvent) -> Meaning:
+    """Return what the event means that the end of the body cut off.
+
+    A JSON object or string that was cut in half cannot be parsed, so one that parses is complete. Plain text
+    does not show whether it is complete, and half a number is a number.
+    """
+    is_complete = isinstance(read_json(event.data), dict | str) or event.data.strip() == END_MARK
+    return read_event(event) if is_complete or not event.event else Unfinished(event.data)
 
 
 def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | ReportedError | NotUnderstood:
@@ -84,22 +101,19 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Reporte
     if event == "error" or reports_error(data):
         return ReportedError(data)
     choices: Any = data.get("choices")
-    usage = data.get("usage")
-    read: list[Choice | None] | None = None
-    if "choices" not in data:
-        if _is_keep_alive(data, event):
-            return KeepAlive(data, event)
-    elif not choices and (choices is None or is_array(choices)):
-        read = []
-    elif is_array(choices):
-        read = [_read_choice(choice, has_usage=is_object(usage)) for choice in choices]
-    understood = tuple(choice for choice in read or () if choice is not None)
-    if read is None or len(understood) < len(read):
-        return NotUnderstood(data, event, write_json(data)[:_SOURCE])
+    if "choices" not in data and _is_keep_alive(data, event):
+        return KeepAlive(data, event)
+    usage = data["usage"] if is_object(data.get("usage")) else None
+    if "choices" in data and choices is None:
+        choices = []
+    read = (
+        [_read_choice(each, has_usage=usage is not None) for each in choices] if is_array(choices) else [None]
+    )
+    understood = tuple(choice for choice in read if choice is not None)
     elsewhere = data.get("tool_calls") or any(map(data.get, _TEXT_KEYS))
-    if elsewhere and not any(choice.says_something for choice in understood):
+    if len(understood) < len(read) or (elsewhere and not any(choice.says_something for choice in understood)):
         return NotUnderstood(data, event, write_json(data)[:_SOURCE])
-    return Chunk(data, event, understood, usage if is_object(usage) else None)
+    return Chunk(data, event, understood, usage)
 
 
 def reports_error(data: dict[str, Any]) -> bool:
@@ -116,12 +130,6 @@ def reports_error(data: dict[str, Any]) -> bool:
     if "choices" in data:
         return False
     return bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
-
-
-def is_completion(data: dict[str, Any]) -> bool:
-    """Return whether `data` is a chat completion: a complete response in place of a stream."""
-    meaning = read_object(data, "message")
-    return isinstance(meaning, Chunk) and any(choice.complete_text is not None for choice in meaning.choices)
 
 
 def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
@@ -156,50 +164,47 @@ def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
 
 def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
     """Return one choice; None if it may hold a part of the reply that cannot be understood."""
-    if not is_object(choice):
+    if not is_object(choice) or choice.get("tool_calls") or choice.get("function_call"):
         return None
-    delta, message = choice.get("delta"), choice.get("message")
+    message = choice.get("message")
     if message is None and choice.get("text") is not None:
         message = {"content": choice["text"]}
-    text = complete_text = ""
-    calls: list[dict[str, Any]] = []
-    for part in (delta, message):
-        if part is None:
-            continue
-        if not is_object(part):
-            return None
-        content = _read_content(part.get("content"))
-        part_calls: Any = part.get("tool_calls") or []
-        if content is None or part.get("function_call") or part.get("role") in _OTHER_ROLES:
-            return None
-        # Another key may repeat the text; any other text beside it would be lost.
-        if any(part.get(key) not in (None, "", content) for key in _TEXT_KEYS & part.keys() - {"content"}):
-            return None
-        if not is_array(part_calls) or not all(_is_tool_call(call) for call in part_calls):
-            return None
-        if not (content or part_calls) and _has_unknown_text(part, _DELTA_KEYS):
-            return None
-        calls += part_calls
-        if part is delta:
-            text = content
-        else:
-            complete_text = content
     # The last chunks of a reply have no delta to send: null is one there, and nowhere else.
     is_last = bool(choice.get("finish_reason")) or has_usage
-    if message is None and delta is None and not ("delta" in choice and is_last):
+    if message is None and choice.get("delta") is None and not ("delta" in choice and is_last):
         return None
-    if choice.get("tool_calls") or choice.get("function_call"):
+    delta_read, message_read = _read_part(choice.get("delta")), _read_part(message)
+    if delta_read is None or message_read is None:
         return None
-    if not (text or complete_text or calls) and _has_unknown_text(choice, _CHOICE_KEYS):
+    (text, calls), (complete_text, more_calls) = delta_read, message_read
+    if not (text or complete_text or calls or more_calls) and _has_unknown_text(choice, _CHOICE_KEYS):
         return None
     index, reason = choice.get("index"), choice.get("finish_reason")
     return Choice(
         None if index is None else str(index).removesuffix(".0"),
         text,
         None if message is None else complete_text,
-        calls,
+        calls + more_calls,
         reason if isinstance(reason, str) and reason else None,
     )
+
+
+def _read_part(part: object) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return the text and the tool calls of a delta or a message; None if it cannot be understood."""
+    if part is None:
+        return "", []
+    if not is_object(part) or part.get("function_call") or part.get("role") in _OTHER_ROLES:
+        return None
+    content = _read_content(part.get("content"))
+    calls: Any = part.get("tool_calls") or []
+    if content is None or not is_array(calls) or not all(map(_is_tool_call, calls)):
+        return None
+    # Another key may repeat the text; any other text beside it would be lost.
+    if any(part.get(key) not in (None, "", content) for key in _TEXT_KEYS & part.keys() - {"content"}):
+        return None
+    if not (content or calls) and _has_unknown_text(part, _DELTA_KEYS):
+        return None
+    return content, calls
 
 
 def _read_content(content: object) -> str | None:
@@ -262,21 +267,16 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
     """Return what an event means whose data is not one JSON object."""
     data, name = event.data, event.event
     text = data.strip()
-    if text == END_MARK:
-        return EndMark()
     if name == "error":
         return ReportedError(data)
-    if isinstance(value, str) and (value.lstrip().startswith(("{", "["))):
-        inner = read_json(value)
-        if is_object(inner) or is_array(inner):  # JSON that was encoded twice
-            text, value = value.strip(), inner
     if text.startswith("{") or (text.startswith("[") and value != []):
         return _read_row(event, text)
-    if CHUNK_KEY.search(text):
+    content = value if isinstance(value, str) else data
+    # JSON inside of a JSON string is not meant to be spoken.
+    if _CHUNK_KEY.search(text) or (isinstance(value, str) and isinstance(read_json(value), dict | list)):
         return NotUnderstood(data, name, data[:_SOURCE])
     if _KEEP_ALIVE.fullmatch(name):
         return KeepAlive(data, name)
-    content = value if isinstance(value, str) else data
     if value is None or value in ([], "") or not text or text.startswith(":"):
         return Token(data, name, content, counts_alone=False)
     if isinstance(value, int | float) or _KEEP_ALIVE.fullmatch(text) or _TIMESTAMP.fullmatch(text):
@@ -284,7 +284,7 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
     return Text(data, name, content)
 
 
-def _read_row(event: ServerSentEvent, text: str) -> Meaning:
+def _read_row(event: ServerSentEvent, text: str) -> Several:
     """Return what several JSON objects in one event mean, or an array of them."""
     values, rest = read_json_row(text)
     if len(values) == 1 and is_array(values[0]):
@@ -295,3 +295,13 @@ def _read_row(event: ServerSentEvent, text: str) -> Meaning:
     elif rest == END_MARK:
         meanings.append(EndMark())
     return Several(tuple(meanings))
+
+
+def _read_stray_line(line: str) -> ReportedError | StrayLine | Several:
+    """Return what a line means that the standard ignores."""
+    name, colon, value = line.partition(":")
+    if colon and name.strip() == "error":
+        return Several(()) if value.strip() in ("", "null") else ReportedError(value.strip())
+    if line.strip() and (_CHUNK_KEY.search(value) or not _FIELD_LINE.fullmatch(line)):
+        return StrayLine(line)
+    return Several(())

@@ -150,7 +150,7 @@ def stream_failed(
         return []
     cause = _without_frames(error, options.key)
     if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":
-        return builder.end_wait()
+        return builder.end()
     return builder.cut(f"the stream was cut off: {_reason(cause, deadline)}", cause)
 
 

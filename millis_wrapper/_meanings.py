@@ -69,6 +69,15 @@ class KeepAlive(NamedTuple):
     event: str
 
 
+class NotUnderstood(NamedTuple):
+    """An event that may hold a part of the reply, and cannot be understood."""
+
+    data: Any
+    event: str
+    source: str
+    """The start of the event's data, for the message."""
+
+
 class ReportedError(NamedTuple):
     """An error that the service reports."""
 
@@ -79,15 +88,6 @@ class EndMark(NamedTuple):
     """`[DONE]`."""
 
 
-class NotUnderstood(NamedTuple):
-    """An event that may hold a part of the reply, and cannot be understood."""
-
-    data: Any
-    event: str
-    source: str
-    """The start of the event's data, for the message."""
-
-
 class Unfinished(NamedTuple):
     """The start of an event that the end of the stream cut off."""
 
@@ -95,13 +95,20 @@ class Unfinished(NamedTuple):
 
 
 class TooLarge(NamedTuple):
-    """Bytes that exceed a limit; nothing after them is read."""
+    """An event that exceeds the limit; nothing after it is read."""
 
-    reason: str
+    limit: int
+    """The limit, in bytes."""
+
+
+class StrayLine(NamedTuple):
+    """A line between the events, which the standard ignores and the service may have meant as data."""
+
+    text: str
 
 
 class Several(NamedTuple):
-    """Several meanings in one event."""
+    """Several meanings in one event, or none."""
 
     meanings: tuple[Meaning, ...]
 
@@ -109,4 +116,4 @@ class Several(NamedTuple):
 # A `ChatChunk` is the common case: a delta of text for the choice 0, and nothing else.
 Content: TypeAlias = ChatChunk | Chunk | Text | Token | KeepAlive | NotUnderstood
 """A meaning that adds to the content of a reply, or not even that."""
-Meaning: TypeAlias = Content | ReportedError | EndMark | Unfinished | TooLarge | Several
+Meaning: TypeAlias = Content | ReportedError | EndMark | Unfinished | TooLarge | StrayLine | Several

@@ -7,50 +7,62 @@ from collections.abc import Callable
 from typing import Any
 
 from ._json import NOT_JSON, is_array, is_object, read_json
-from ._meanings import ReportedError
 from ._text import shorten
-from .errors import StreamFailedError, UnexpectedResponseError
+from .errors import StreamFailedError, StreamInterruptedError, UnexpectedResponseError
 from .response import body_start, reason_in, stated_reason
 from .results import ChatReply
 
+Redact = Callable[[bytes], bytes]
 
-class StreamErrors:
-    """Makes the errors of one stream, without the key."""
 
-    def __init__(self, redact: Callable[[bytes], bytes]) -> None:
-        self._redact = redact
+def interrupted(
+    reason: str, part: str | None, cause: Exception | None, reply: ChatReply, redact: Redact
+) -> StreamInterruptedError:
+    """Return the error for an incomplete reply.
 
-    def quote(self, text: str) -> str:
-        """Return the start of `text` as a JSON string."""
-        return json.dumps(shorten(self._redact_text(text), 80), ensure_ascii=False)
+    Args:
+        reason: The start of the message, in which `{}` stands for `part`.
+        part: The part of the stream that shows the reason, if there is one. The message quotes its start.
+        cause: The error of the transport, without frames.
+        reply: The received part of the reply.
+        redact: Removes the key from bytes.
+    """
+    if part is not None:
+        reason = reason.format(json.dumps(shorten(_redacted(part, redact), 80), ensure_ascii=False))
+    error = StreamInterruptedError(f"{reason}; the received part is in .reply", reply=reply)
+    error.__cause__ = cause
+    return error
 
-    def failed(self, failure: ReportedError, reply: ChatReply) -> StreamFailedError:
-        """Return the error for one that the service reported."""
-        payload = failure.payload
-        if not isinstance(payload, str):
-            payload = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        text = self._redact_text(payload)
-        error = read_json(text)
-        choices: Any = error.get("choices") if is_object(error) else None
-        stated = map(stated_reason, (error, *(choices if is_array(choices) else ())))
-        reason = next(filter(None, stated), None) or shorten(text, 300)
-        return StreamFailedError(
-            f"the service reported an error in the stream: {reason}; the received part is in .reply",
-            reply=reply,
-            error=text if error is NOT_JSON else error,
-        )
 
-    def unexpected(self, what: str, head: bytes, encoding: str | None) -> UnexpectedResponseError:
-        """Return the error for a response that is not the stream of a reply.
+def failed(payload: str | dict[str, Any], reply: ChatReply, redact: Redact) -> StreamFailedError:
+    """Return the error for one that the service reported."""
+    if not isinstance(payload, str):
+        payload = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    text = _redacted(payload, redact)
+    error = read_json(text)
+    choices: Any = error.get("choices") if is_object(error) else None
+    stated = map(stated_reason, (error, *(choices if is_array(choices) else ())))
+    reason = next(filter(None, stated), None) or shorten(text, 300)
+    return StreamFailedError(
+        f"the service reported an error in the stream: {reason}; the received part is in .reply",
+        reply=reply,
+        error=text if error is NOT_JSON else error,
+    )
 
-        Args:
-            what: the start of the message.
-            head: the start of the body.
-            encoding: the content-encoding of the body, if it has one.
-        """
-        head = self._redact(head)
-        encoded = f" (content-encoding: {encoding})" if encoding else ""
-        return UnexpectedResponseError(f"{what}{encoded}: {reason_in(head)}", body=body_start(head))
 
-    def _redact_text(self, text: str) -> str:
-        return self._redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+def unexpected(what: str, head: bytes, encoding: str | None, redact: Redact) -> UnexpectedResponseError:
+    """Return the error for a response that is not the stream of a reply.
+
+    Args:
+        what: The start of the message.
+        head: The start of the body.
+        encoding: The content-encoding of the body, if it has one.
+        redact: Removes the key from bytes.
+    """
+    head = redact(head)
+    encoded = f" (content-encoding: {encoding})" if encoding else ""
+    return UnexpectedResponseError(f"{what}{encoded}: {reason_in(head)}", body=body_start(head))
+
+
+def _redacted(text: str, redact: Redact) -> str:
+    return redact(text.encode("utf-8", "replace")).decode("utf-8", "replace")

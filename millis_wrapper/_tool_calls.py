@@ -105,18 +105,24 @@ class ToolCalls:
         """Complete the calls when the reply ends: each has an id, and arguments that are one JSON object.
 
         Returns:
-            The problem, and the part of the reply that shows it; None if every call is complete.
+            The problem, with `{}` for the part of the reply that shows it, and that part; None if every call
+            is complete.
         """
         ids = [call.id for call in self._calls if call.id]
         if len(set(ids)) < len(ids):
-            return "two tool calls have the same id", ids[-1]
+            return "two tool calls have the same id, so the reply may be incomplete: {}", ids[-1]
         completed: list[tuple[str, str]] = []
         for number, call in enumerate(self._calls):
             if not call.name.strip():
-                return "a tool call has no name", write_json(call.as_sent())
+                return "a tool call has no name, so the reply may be incomplete: {}", write_json(
+                    call.as_sent()
+                )
             arguments = call.complete_arguments()
             if arguments is None:
-                return "the arguments of a tool call are not one JSON object", call.arguments_text()
+                reason = (
+                    "the arguments of a tool call are not one JSON object, so the reply may be incomplete: {}"
+                )
+                return reason, call.arguments_text()
             call_id = call.id
             while not call_id:
                 call_id = f"call_{number}"

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
+from . import _stream_errors
 from ._content import Content
-from ._events import is_completion, read_object, reports_error
-from ._meanings import EndMark, Meaning, ReportedError, Several, TooLarge, Unfinished
-from ._reader import MeaningReader
-from ._stream_errors import StreamErrors
+from ._events import read_event, read_last_event
+from ._meanings import Chunk, EndMark, Meaning, ReportedError, Several, StrayLine, TooLarge, Unfinished
+from ._stray import StrayLines
 from .errors import MillisError, StreamInterruptedError
 from .results import ChatChunk, ChatReply, Ended
+from .sse import EventTooLargeError, SSEDecoder
 
 State: TypeAlias = Literal["open", "done", "finish_reason", "eof", "failed", "closed"]
 
+MAX_BYTES_BEFORE_FIRST_EVENT = 1024 * 1024
+_HEAD_BYTES = 8_000
 # After these, the service may continue the same stream with the tool's result.
 _TOOL_REASONS = ("tool_calls", "function_call")
 
 _NOT_A_STREAM = "the response is not an event stream"
+_NO_EVENT = f"{_NOT_A_STREAM}: no event in {MAX_BYTES_BEFORE_FIRST_EVENT} bytes"
 
 
 class ReplyBuilder:
@@ -37,17 +41,22 @@ class ReplyBuilder:
         self, *, redact: Callable[[bytes], bytes] = bytes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.state: State = "open"
+        """Whether the reply may still grow ("open"), and otherwise how it ended."""
         self.is_finishing = False
         """Whether nothing but `[DONE]` or the end of the stream is expected."""
         self.sent_at: float | None = None
         """When the request was sent, in seconds of the clock; None until then."""
         self.content_encoding: str | None = None
         """The content-encoding of the body, for an error; None if it has none."""
-        self._errors = StreamErrors(redact)
+        self._redact = redact
         self._clock = clock
+        self._decoder = SSEDecoder(with_ignored_lines=True)
         self._content = Content()
         self._failure: BaseException | None = None
-        self._reader = MeaningReader()
+        self._head = b""  # the start of the body, for an error
+        self._event_seen = False  # whether an event other than `[DONE]` came
+        self._bytes_without_event = 0
+        self._stray: StrayLines | None = None  # most streams have no such line
         self._text_at: float | None = None
         self._finished_at: float | None = None
 
@@ -59,48 +68,53 @@ class ReplyBuilder:
     @property
     def reply(self) -> ChatReply:
         """The reply so far."""
-        state, content = self.state, self._content
+        state, content, sent_at = self.state, self._content, self.sent_at
         ended = state if state == "done" or state == "finish_reason" or state == "eof" else None
-        return ChatReply(
-            text=content.text.join(),
-            finish_reason=content.finish_reason,
-            ended=ended,
-            usage=content.usage,
-            tool_calls=content.tool_calls,
-            time_to_first_text=self._seconds_until(self._text_at),
-            duration=self._seconds_until(self._finished_at) if ended else None,
-        )
+        reply = ChatReply(content.text(), content.finish_reason, ended, content.usage)
+        if content.calls:
+            reply.tool_calls = content.calls.so_far()
+        if sent_at is not None and self._text_at is not None:
+            reply.time_to_first_text = self._text_at - sent_at
+        if sent_at is not None and self._finished_at is not None and ended:
+            reply.duration = self._finished_at - sent_at
+        return reply
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """Yield the chunks that `data` completes, until the reply is over."""
         if self.state != "open":
             return
+        if len(self._head) < _HEAD_BYTES:
+            self._head += data[: _HEAD_BYTES - len(self._head)]
+        try:
+            events = self._decoder.feed(data)
+        except EventTooLargeError as error:
+            yield from self._take(TooLarge(error.limit))
+            return
         content = self._content
-        texts = content.text.chunks
-        for meaning in self._reader.feed(data):
+        for meaning in map(read_event, events):
             if self.state != "open":  # an error ended it, or the caller left between two chunks
                 return
             if content.is_common and isinstance(meaning, ChatChunk):
-                texts.append(meaning.text)
+                content.texts.append(meaning.text)
                 yield meaning
             else:
                 yield from self._take(meaning)
+        if not self._event_seen:
+            self._bytes_without_event += len(data)
+            if self._bytes_without_event > MAX_BYTES_BEFORE_FIRST_EVENT:
+                self._fail_unexpected(_NO_EVENT)
 
-    def end(self, *, require_end: bool = False) -> Iterator[ChatChunk]:
-        """End the body properly; yield the chunk of a last event that lacks only its blank line.
+    def end(self, *, require_end: bool = False) -> list[ChatChunk]:
+        """End the reply at the end of the body, or because nothing follows; return the last chunks.
 
         Args:
             require_end: Whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
         """
-        if self.state == "open":
-            yield from self._take_all(self._reader.end())
+        chunks = self._take(self._read_last())
         if self.state == "open":
             ended: Ended = "finish_reason" if self._content.finish_reason else "eof"
-            yield from self._finish(ended, require_end=require_end)
-
-    def end_wait(self) -> list[ChatChunk]:
-        """End the reply because nothing arrived in time after its finish reason; return the last chunks."""
-        return list(self._finish("finish_reason")) if self.state == "open" else []
+            chunks += self._finish(ended, require_end=require_end)
+        return chunks
 
     def cut(self, reason: str, cause: Exception | None = None) -> list[ChatChunk]:
         """End the reply because the connection was lost; return the last chunks.
@@ -111,12 +125,9 @@ class ReplyBuilder:
             reason: The start of the error's message.
             cause: The error of the transport, without frames.
         """
-        if self.state != "open":
-            return []
-        rest = [each for each in self._reader.end() if not isinstance(each, Unfinished | TooLarge)]
-        chunks = [*self._take_all(rest), *self._content.decide(None)]
-        self._interrupt(reason, cause)
-        return chunks
+        last = self._read_last()
+        chunks = [] if isinstance(last, Unfinished | TooLarge) else self._take(last)
+        return chunks + self._interrupt(reason, cause=cause)
 
     def fail(self, error: BaseException) -> None:
         """End the reply with `error`."""
@@ -149,97 +160,93 @@ class ReplyBuilder:
             maybe_processed=self.sent_at is not None,
         )
 
-    def _take_all(self, meanings: Iterable[Meaning]) -> Iterator[ChatChunk]:
-        """Apply meanings until the reply is over; yield their chunks."""
-        for meaning in meanings:
-            if self.state == "open":
-                yield from self._take(meaning)
+    def _read_last(self) -> Meaning:
+        """Return the meaning of the event or the stray line that the end of the body cut off."""
+        try:
+            event = self._decoder.end()
+        except EventTooLargeError as error:
+            return TooLarge(error.limit)
+        if event is None or not (event.data or self._event_seen):
+            return Several(())
+        return read_last_event(event)
 
-    def _take(self, meaning: Meaning) -> Iterator[ChatChunk]:
-        """Apply the meaning of one event; yield its chunks."""
+    def _take(self, meaning: Meaning) -> list[ChatChunk]:
+        """Apply the meaning of one event; return its chunks."""
+        if self.state != "open":
+            return []
+        chunks: list[ChatChunk] = []
         match meaning:
             case EndMark():
-                yield from self._finish("done")
+                chunks = self._finish("done")
             case Several(meanings):
-                yield from self._take_all(meanings)
-            case ReportedError():
-                yield from self._content.decide(None)
-                self.fail(self._errors.failed(meaning, self.reply))
+                for each in meanings:
+                    chunks += self._take(each)
+            case StrayLine(line):
+                self._stray = self._stray or StrayLines()
+                if error := self._stray.add(line, in_stream=self._event_seen):
+                    chunks = self._take(error)
+            case ReportedError(payload):
+                chunks = self._content.release()
+                self.fail(_stream_errors.failed(payload, self.reply, self._redact))
             case Unfinished(source):
-                yield from self._content.decide(None)
-                after = self._errors.quote(source)
-                self._interrupt(f"the stream ended in the middle of an event, after {after}")
-            case TooLarge(reason):
-                if self._reader.event_seen:
-                    yield from self._content.decide(None)
-                    self._interrupt(reason)
-                else:
-                    self._unexpected(f"{_NOT_A_STREAM}: {reason}")
+                chunks = self._interrupt("the stream ended in the middle of an event, after {}", source)
+            case TooLarge(limit) if self._event_seen:
+                chunks = self._interrupt(f"an event is larger than {limit} bytes")
+            case TooLarge():
+                self._fail_unexpected(_NO_EVENT)
             case _:
-                self._reader.event_seen = True
+                self._event_seen = True
                 chunks = self._content.add(meaning)
-                self._note_times()
-                yield from chunks
+                if self._text_at is None and self._content.texts:
+                    self._text_at = self._clock()
+                if reason := self._content.finish_reason:
+                    self.is_finishing = reason not in _TOOL_REASONS
+                    if chunks[-1].finish_reason:
+                        self._finished_at = self._clock()
+        return chunks
 
-    def _finish(self, ended: Ended, *, require_end: bool = False) -> Iterator[ChatChunk]:
+    def _finish(self, ended: Ended, *, require_end: bool = False) -> list[ChatChunk]:
         """End the reply; it is complete if everything was understood.
 
-        Yields:
+        Returns:
             The chunks of held tokens, or of a complete JSON response.
         """
-        content, reader = self._content, self._reader
-        yield from content.decide(None)
-        if reader.stray:
-            data = reader.stray.read()
-            if data is not None and reader.event_seen and reports_error(data):
-                yield from self._take(ReportedError(data))
-                return
-            if data is not None and content.is_empty and is_completion(data):
-                yield from self._take(read_object(data, "message"))
-                if ended == "eof" and content.finish_reason:
-                    ended = "finish_reason"
-            else:
-                content.note_not_understood(reader.stray.first)
-        if not reader.event_seen and (ended != "done" or reader.stray):
-            self._unexpected(_NOT_A_STREAM)
-        elif content.not_understood is not None:
-            event = self._errors.quote(content.not_understood)
-            self._interrupt(f"could not understand the event {event}, so the reply may be incomplete")
-        elif ended == "eof" and content.is_empty:
-            self.fail(
-                self._errors.unexpected(
-                    "the stream ended without any text", reader.head, self.content_encoding
-                )
-            )
-        elif ended == "eof" and require_end:
-            self._interrupt("the stream ended without [DONE] or a finish reason, so the reply may be cut off")
-        elif problem := content.complete_tool_calls():
-            what, part = problem
-            self._interrupt(f"{what}, so the reply may be incomplete: {self._errors.quote(part)}")
-        else:
-            if rest := content.text.end():
-                yield ChatChunk(rest, "")
-            self._note_times(ended)
-            self.state = ended
-
-    def _note_times(self, ended: Ended | None = None) -> None:
-        """Note when the first text was there, and when the reply was complete."""
         content = self._content
-        if self._text_at is None and content.text:
-            self._text_at = self._clock()
-        # Time that was spent waiting for a `[DONE]` that did not come is not part of the reply's.
-        if ended not in (None, "finish_reason") or (self._finished_at is None and content.finish_reason):
-            self._finished_at = self._clock()
-        reason = content.finish_reason
-        self.is_finishing = reason is not None and reason not in _TOOL_REASONS
+        chunks = content.release()
+        if self._stray:
+            meaning = self._stray.read()
+            if isinstance(meaning, ReportedError) and self._event_seen:
+                return chunks + self._take(meaning)
+            if isinstance(meaning, Chunk) and content.is_empty:
+                chunks += self._take(meaning)
+                ended = "finish_reason" if ended == "eof" and content.finish_reason else ended
+            else:
+                content.note_not_understood(self._stray.first)
+        if not self._event_seen and (ended != "done" or self._stray):
+            self._fail_unexpected(_NOT_A_STREAM)
+        elif problem := content.complete():
+            chunks += self._interrupt(*problem)
+        elif ended == "eof" and content.is_empty:
+            self._fail_unexpected("the stream ended without any text")
+        elif ended == "eof" and require_end:
+            chunks += self._interrupt(
+                "the stream ended without [DONE] or a finish reason, so the reply may be cut off"
+            )
+        else:
+            chunks += content.end_text()
+            # Time that was spent waiting for a `[DONE]` that did not come is not part of the reply's.
+            if ended != "finish_reason":
+                self._finished_at = self._clock()
+            self.state = ended
+        return chunks
 
-    def _interrupt(self, reason: str, cause: Exception | None = None) -> None:
-        error = StreamInterruptedError(f"{reason}; the received part is in .reply", reply=self.reply)
-        error.__cause__ = cause
-        self.fail(error)
+    def _interrupt(
+        self, reason: str, part: str | None = None, cause: Exception | None = None
+    ) -> list[ChatChunk]:
+        """End the reply as incomplete (see `interrupted`); return the chunks of held tokens."""
+        chunks = self._content.release()
+        self.fail(_stream_errors.interrupted(reason, part, cause, self.reply, self._redact))
+        return chunks
 
-    def _unexpected(self, what: str) -> None:
-        self.fail(self._errors.unexpected(what, self._reader.head, self.content_encoding))
-
-    def _seconds_until(self, moment: float | None) -> float | None:
-        return None if moment is None or self.sent_at is None else max(0.0, moment - self.sent_at)
+    def _fail_unexpected(self, what: str) -> None:
+        self.fail(_stream_errors.unexpected(what, self._head, self.content_encoding, self._redact))

@@ -20,8 +20,6 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 _MAX_RETRY_DIGITS = 640
 # Long lines are faster to read one by one than to split as a row.
 _MAX_ROW_BYTES = 64 * 1024
-_MAX_IGNORED_LINE_BYTES = 64 * 1024
-_MAX_IGNORED_LINES = 64 * 1024
 # decode() reads a larger chunk in parts, so that it never holds all events of the chunk at once.
 _PART_BYTES = 2 * 1024 * 1024
 
@@ -44,15 +42,6 @@ _new: Callable[[type[ServerSentEvent], tuple[str, str, str, int | None]], Server
 _new = tuple[str | int | None, ...].__new__
 
 
-class IgnoredLine(NamedTuple):
-    """A line that the standard ignores, because its field is unknown."""
-
-    text: str
-    """The line without its line ending, at most its first 64 KiB."""
-    position: int
-    """How many of the events that the same call of `feed` returned were complete before this line."""
-
-
 class EventTooLargeError(ValueError):
     """One event or one line of the stream has more than `limit` bytes."""
 
@@ -67,16 +56,17 @@ class EventTooLargeError(ValueError):
 class SSEDecoder:
     """Decodes the bytes of one stream, split anywhere, into events.
 
-    Comments and unknown fields add nothing to an event. `take_ignored` returns the lines of unknown fields
-    after each `feed`, because a service may have meant one of them as data.
-
     Args:
         max_event_bytes: Maximum size in bytes of each line, and of all field lines of one event together,
             without line endings.
+        with_ignored_lines: Whether to return each line with an unknown field, too, in its place among the
+            events: as an event whose name is "", which no other event has. The standard ignores such lines,
+            but a service may have meant one as data.
     """
 
-    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, with_ignored_lines: bool = False) -> None:
         self._limit = max_event_bytes
+        self._with_ignored_lines = with_ignored_lines
         self._row_limit = min(max_event_bytes, _MAX_ROW_BYTES)
         self._error: EventTooLargeError | None = None
         # The position of the next byte.
@@ -90,10 +80,6 @@ class SSEDecoder:
         self._id = ""
         self._retry: int | None = None
         self._size = 0  # bytes of the event's field lines; 0 means that the event has not begun
-        # None until needed: most streams ignore no line, and the garbage collector visits every list.
-        self._ignored: list[IgnoredLine] | None = None
-        self.has_ignored = False
-        """Whether `take_ignored` would return any lines."""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events that the next bytes of the stream complete.
@@ -131,25 +117,22 @@ class SSEDecoder:
         The standard drops that event. This method returns the event that a line ending and a blank line would
         have completed: its data includes the last line, and is "" if the event has no data.
 
+        With `with_ignored_lines`, a last line with an unknown field is part of that event's data, or is
+        returned in its place.
+
         Raises:
             EventTooLargeError: The event that was cut off is too large.
         """
         line = bytes(self._partial)
         self._partial.clear()
         begun = self._size > 0 or _may_be_field(line)
-        self._read(line + b"\n" if line else b"")
+        ignored = self._read(line + b"\n" if line else b"")
         self._size = 0
-        return self._take() if begun else None
-
-    def take_ignored(self) -> list[IgnoredLine]:
-        """Return the lines of unknown fields from the last call of `feed` or `end`, and forget them.
-
-        The decoder keeps at most 65,536 lines, so no line is lost if each call of `feed` gets at most 64 KiB.
-        """
-        ignored = self._ignored
-        self._ignored = None
-        self.has_ignored = False
-        return ignored or []
+        if not begun:
+            return ignored[0] if ignored else None
+        if ignored:
+            self._data += line + b"\n"
+        return self._take()
 
     def _complete_lines(self, data: bytes) -> bytes:
         """Return the lines that `data` completes, with LF as line ending, and keep the incomplete rest."""
@@ -186,7 +169,6 @@ class SSEDecoder:
     def _read(self, lines: bytes) -> list[ServerSentEvent]:
         """Return the events of complete lines that end with LF, by the standard's rules."""
         events: list[ServerSentEvent] = []
-        self.take_ignored()
         data = self._data
         size = self._size
         for line in BytesIO(lines):
@@ -211,8 +193,9 @@ class SSEDecoder:
             elif name == b"retry":
                 self._set_retry(value[:-1])
             elif len(line) - 1 <= self._limit:
-                if name:  # an unknown field; a line without a name is a comment
-                    self._keep_ignored(line, len(events))
+                if name and self._with_ignored_lines:  # a line without a name is a comment
+                    text = line[:-1].decode("utf-8", "replace")
+                    events.append(_new(ServerSentEvent, ("", text, self._id, None)))
                 continue
             size += len(line) - 1
             if size > self._limit:
@@ -232,14 +215,6 @@ class SSEDecoder:
         self._type = ""
         self._retry = None
         return event
-
-    def _keep_ignored(self, line: bytes, position: int) -> None:
-        if self._ignored is None:
-            self._ignored = []
-        if len(self._ignored) < _MAX_IGNORED_LINES:
-            text = line[:_MAX_IGNORED_LINE_BYTES].rstrip(b"\n").decode("utf-8", "replace")
-            self._ignored.append(IgnoredLine(text, position))
-            self.has_ignored = True
 
     def _set_retry(self, value: bytes) -> None:
         digits = value.lstrip(b"0")

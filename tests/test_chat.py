@@ -137,9 +137,9 @@ def test_a_lost_connection_loses_no_text_that_arrived(stream: bytes, text: str, 
 
 
 def test_a_wait_for_the_end_mark_loses_no_text_that_arrived() -> None:
-    """`end_wait` returns U+FFFD in place of half a character."""
+    """The last chunk has U+FFFD in place of half a character."""
     builder = ReplyBuilder()
-    chunks = [*builder.feed(HALF_CHARACTER + FINISHED), *builder.end_wait()]
+    chunks = [*builder.feed(HALF_CHARACTER + FINISHED), *builder.end()]
     assert builder.final_reply().text == "".join(chunk.text for chunk in chunks) == "a\ufffd"
 
 
@@ -235,7 +235,7 @@ def test_the_wait_for_a_missing_end_mark_is_not_part_of_the_duration() -> None:
     clock.now = 101.0
     list(builder.feed(event(delta("Hi")) + event({"choices": [{"delta": {}, "finish_reason": "stop"}]})))
     clock.now = 104.0
-    builder.end_wait()
+    builder.end()
     assert builder.final_reply().duration == 1.0
 
 

@@ -8,8 +8,7 @@ import pytest
 from chat_streams import delta, event, feed_all, play, read_all
 
 from millis_wrapper._key import Secret
-from millis_wrapper._reader import MAX_BYTES_BEFORE_FIRST_EVENT
-from millis_wrapper.chat import ReplyBuilder
+from millis_wrapper.chat import MAX_BYTES_BEFORE_FIRST_EVENT, ReplyBuilder
 from millis_wrapper.errors import (
     MillisError,
     StreamFailedError,

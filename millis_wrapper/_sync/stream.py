@@ -226,7 +226,7 @@ class ChatStream:
                 chunk = response.next_chunk()
                 if chunk is not None:
                     return builder.feed(chunk)
-                return builder.end(require_end=self._transport.end_marks.are_required)
+                return iter(builder.end(require_end=self._transport.end_marks.are_required))
         except Exception as error:  # httpx does not translate all of them
             if not _http_errors.is_transport_error(error):
                 builder.fail(error)
