@@ -238,7 +238,7 @@ def check_tools(project: Path) -> None:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Return the generated files below `root`, by path, without Python's caches."""
+    """Return the content of each generated file below `root`, by path."""
     found = [file for file in (root / PACKAGE).rglob("*") if "__pycache__" not in file.parts]
     found += (root / EXAMPLES).glob("*")
     found += [file for file in (root / _sync.TARGET).glob("*.py") if file.name not in _sync.BY_HAND]
@@ -275,7 +275,9 @@ def replace(project: Path, made: Path) -> None:
 
 def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/regenerate", description="Generate the code from openapi/millis.yaml."
+        prog="scripts/regenerate",
+        description="Generate code, documents and tables from openapi/millis.yaml, the sync client from the"
+        " async one, and the corpus of messages from the package.",
     )
     parser.add_argument(
         "--check", action="store_true", help="change no file; fail if the committed files are out of date"

@@ -8,6 +8,7 @@ key, the agent's id, or any text of the agent.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -29,8 +30,8 @@ from millis_wrapper._paths import format_path
 from millis_wrapper._sync.io import new_client
 from millis_wrapper._text import escape_control_characters, shorten
 from millis_wrapper.contract._validation import violations
+from millis_wrapper.errors import plain_message
 from millis_wrapper.options import HOSTS, Options, read_options
-from millis_wrapper.request import validate_agent_id
 from millis_wrapper.sse import EventTooLargeError, SSEDecoder
 
 LIMIT_SECONDS = 60.0  # per request, including its response
@@ -157,7 +158,7 @@ def _findings_of_stream(data: bytes) -> Iterator[str]:
         return
     payloads = [event.data.strip() for event in events]
     if "[DONE]" not in payloads:
-        yield "the stream has no [DONE]"
+        yield "the stream does not contain [DONE]"
     for event in events:
         if event.event != "message":
             yield f"event type {shorten(event.event, 40)}"
@@ -225,11 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             strict=False,
         )
         ensure_valid_host(options.base_url)
-        agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
-        if not re.fullmatch(r"[\w-]+", validate_agent_id(agent_id), re.ASCII):
-            raise ConfigurationError("MILLIS_AGENT_ID: may contain only letters, digits, - and _")
     except ConfigurationError as error:
-        print(f"scripts/probe: {error}", file=sys.stderr)
+        print(f"scripts/probe: {plain_message(error)}", file=sys.stderr)
+        return 2
+    agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
+    if not re.fullmatch(r"[\w-]+", agent_id, re.ASCII):
+        why = "must be the id of one of your agents (letters, digits, - and _)"
+        print(f"scripts/probe: MILLIS_AGENT_ID: {why}, got {json.dumps(agent_id)}", file=sys.stderr)
         return 2
     requests = (*REQUESTS, *COPIES) if given.make_a_copy else REQUESTS
     print(

@@ -156,7 +156,8 @@ def main() -> int:
     arguments = parser.parse_args()
     names: list[str] = arguments.names or [scenario.name for scenario in SCENARIOS]
     if unknown := set(names) - {scenario.name for scenario in SCENARIOS}:
-        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+        known = ", ".join(scenario.name for scenario in SCENARIOS)
+        parser.error(f"unknown scenario {', '.join(sorted(unknown))}; the known scenarios are {known}")
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in names]
     if arguments.live:
         return _record_live(scenarios, arguments.into, make_a_copy=arguments.make_a_copy)

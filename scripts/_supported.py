@@ -182,7 +182,7 @@ def _in_service(document: Mapping[str, Any]) -> Iterator[str]:
         if scheme.get("type") != "apiKey":
             yield f"{place}: type {scheme.get('type')} is not supported; use apiKey in a header"
         elif scheme.get("in") != "header":
-            yield f"{place}: the key must be in a header, got {scheme.get('in')}, which logs show"
+            yield f"{place}: the clients send the key in a header, got {scheme.get('in')}"
         elif scheme.get("name", "").lower() != KEY_HEADER:
             yield f"{place}: the clients send the key in the header {KEY_HEADER}, got {scheme.get('name')}"
     if len(schemes) != 1:
@@ -214,7 +214,7 @@ def _in_operations(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{place}.{name}: not supported; {why}"
         for name in ("operationId", "summary"):
             if not operation.get(name):
-                yield f"{place}: needs {name}"
+                yield f"{place}: must have the key {name}"
         tags = operation.get("tags", ())
         if len(tags) != 1 or python_name(tags[0]) != tags[0]:
             yield f"{place}.tags: must have one tag in lowercase, which names the module of the function"
@@ -274,7 +274,7 @@ def _in_names(document: Mapping[str, Any]) -> Iterator[str]:
     for method, path, operation, _ in operations(document):
         function = python_name(operation.get("operationId", ""))
         if function in functions:
-            yield f"paths.{path}.{method}.operationId: {functions[function]} has the same function name"
+            yield f"paths.{path}.{method}.operationId: {functions[function]} already has this name"
         functions[function] = path
     for path, schema in schemas_of(document):
         found: dict[str, str] = {}

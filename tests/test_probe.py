@@ -113,7 +113,7 @@ def test_the_report_names_differences_from_the_contract(run: Run, capsys: pytest
         assert run(server.url, "--yes") == 1
         assert len(server.requests) == len(_probe.REQUESTS)
     cells = [line.strip("|\n ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
-    assert "no [DONE]" in cells[0][4]
+    assert "[DONE]" in cells[0][4]
     assert "choices[0].delta.content: type" in cells[0][4]
     assert "unknown key surprise" in cells[0][4]
     assert "event data that is not a JSON object" in cells[0][4]
@@ -121,7 +121,7 @@ def test_the_report_names_differences_from_the_contract(run: Run, capsys: pytest
     assert "unknown key Doctor" in cells[2][4]
     assert cells[3][4] == "the body is not JSON"
     assert cells[5][1] == "RemoteProtocolError"
-    assert "no [DONE]" in cells[6][4]
+    assert "[DONE]" in cells[6][4]
 
 
 @pytest.mark.parametrize("secret", [KEY, AGENT_ID, SECRET_TEXT])
@@ -158,8 +158,8 @@ def test_ctrl_c_keeps_the_finished_rows(
     ("name", "value", "key_word"),
     [
         ("MILLIS_API_KEY", None, "no key"),
-        ("MILLIS_AGENT_ID", None, "agent_id"),
-        ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID: may contain"),
+        ("MILLIS_AGENT_ID", None, "MILLIS_AGENT_ID: must be"),
+        ("MILLIS_AGENT_ID", "../x", "MILLIS_AGENT_ID: must be"),
         ("MILLIS_BASE_URL", "http://example.com", "unencrypted"),
     ],
 )

@@ -14,7 +14,7 @@ MASK = "****"
 SECRET_KEYS = frozenset({"credentials", "header", "headers"})
 """The keys that the contract marks with `x-secret` in any object."""
 
-# Keys that the contract does not list but that hold a credential by their name: `x-api-key`, `clientSecret`.
+# Names of credentials among the keys that the contract does not list: `x-api-key`, `clientSecret`.
 _SECRET_NAME = re.compile(
     r"(?:authorization|password|passwd|passphrase|secret|credentials?|token|signature|(?:api|private|access)[_-]?key)$",
     re.IGNORECASE,
@@ -26,12 +26,12 @@ _USER_INFO = re.compile(
 )
 _SECRET_PARAMETERS = frozenset({"auth", "key", "pass", "pwd", "sig"})
 _QUERY_VALUE = re.compile(r"(?P<name>[?&#][^\s?&#=]*=)(?P<value>[^\s&#]+)")
-# Below 100 levels, the wrapper returns values of a response as JSON text, in which keys are not recognized.
+# The wrapper returns values below 100 levels of a response as JSON text, in which keys are not recognized.
 _MAX_DEPTH = 90
 
 
 def is_secret_key(key: str) -> bool:
-    """Return whether a key that the contract does not list holds a secret, judged by its name."""
+    """Return whether the name of a key that the contract does not list suggests a secret."""
     return key.lower() in SECRET_KEYS or _SECRET_NAME.search(key) is not None
 
 
@@ -55,7 +55,7 @@ def mask_values(value: Any, depth: int = 0) -> Any:
 
 
 def mask_unknown(value: Any, depth: int = 0) -> Any:
-    """Return a copy of `value` with URLs masked, and the values of keys that are secret by their name."""
+    """Return a copy of `value` with masked URLs, and masked values of keys whose name suggests a secret."""
     if isinstance(value, str):
         return mask_urls(value)
     if _is_object(value):

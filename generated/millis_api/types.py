@@ -15,7 +15,7 @@ class Unset:
     """The type of UNSET, the value of a field that is not set."""
 
     def __reduce__(self) -> str:
-        return "UNSET"  # copy and pickle look this name up in the module, and so return UNSET itself
+        return "UNSET"  # copy and pickle return the global of this name
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -67,7 +67,7 @@ __all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]
 
 
 MISSING: Any = UNSET
-"""UNSET for a required field: only reading puts it there, when the service omitted a required key."""
+"""The value of a required field whose key the service omitted. It is UNSET with the type Any."""
 
 
 class Model:
@@ -97,7 +97,7 @@ class Model:
         return {key: _plain(value) for key, value in self._values().items()}
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or `default` where the key is absent."""
+        """Return the value of a key, or `default` if the key is absent."""
         return self._values().get(key, default)
 
     def keys(self) -> KeysView[str]:
@@ -106,7 +106,7 @@ class Model:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The keys that have no field of their own."""
+        """The keys without a field."""
         return list(self.additional_properties)
 
     def __iter__(self) -> Iterator[str]:
@@ -156,7 +156,7 @@ class Model:
         return f"{type(self).__name__}({', '.join(fields)})"
 
     def _masked(self, key: str, value: Any) -> Any:
-        """Return what the repr shows of a value; models in it mask their own values."""
+        """Return a value with masked secrets, for the repr. Models in it mask their own values."""
         if isinstance(value, Model):
             return value
         if self.is_secret or key in self.secret_keys or (key not in self.field_names and is_secret_key(key)):
@@ -165,7 +165,7 @@ class Model:
 
 
 def read(value: Any, *, alone: tuple[type[Model], ...] = (), listed: tuple[type[Model], ...] = ()) -> Any:
-    """Return a JSON value as the first model that it fits, or as a list of models; other values are unchanged."""
+    """Return a JSON value as the first matching model, or as a list of models; other values are unchanged."""
     if _is_object(value):
         for model in alone:
             try:

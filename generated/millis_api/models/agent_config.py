@@ -151,7 +151,7 @@ class AgentConfig(Model):
     timezone: None | str | Unset = UNSET
     """ IANA name of the agent's time zone, such as `Europe/Berlin`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

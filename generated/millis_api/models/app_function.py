@@ -43,7 +43,7 @@ class AppFunction(Model):
     """ Credentials for the app. The calendar uses `api_key` and `event_type_id`; booking also uses
     `contact_method`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -37,7 +37,7 @@ class CallSettings(Model):
     """ The background sound and its volume. The chat page does not show this key, but the service accepts
     it in a chat request. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -47,7 +47,7 @@ class CallTransfer(Model):
     messages: list[str] | None | Unset = UNSET
     """ Messages that the agent may speak before it transfers the call. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -51,7 +51,7 @@ class ChatAgent(Model):
     include_metadata_in_prompt: bool | None | Unset = UNSET
     """ Whether the service adds the metadata to the prompt, so that the language model can use it. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -54,7 +54,7 @@ class ChatCompletionChunk(Model):
     usage: None | Unset | Usage = UNSET
     """ Token usage of the reply. If the service reports it, it is in one of the last chunks. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

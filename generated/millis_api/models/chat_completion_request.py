@@ -46,7 +46,7 @@ class ChatCompletionRequest(Model):
     """ Marks the last turn of the conversation. The effect is not documented; the service is assumed to
     close and log the session and to call `session_data_webhook`. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -35,7 +35,7 @@ class ChatStreamErrorDetail(Model):
     code: int | None | str | Unset = UNSET
     """ The error code, as text or as a number. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -40,7 +40,7 @@ class ChunkChoice(Model):
     finish_reason: KnownFinishReason | None | str | Unset = UNSET
     """ Why the reply ended. It is null or absent until the reply ends. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

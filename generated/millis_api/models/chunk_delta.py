@@ -42,7 +42,7 @@ class ChunkDelta(Model):
     tool_calls: list[ChunkToolCall] | None | Unset = UNSET
     """ Fragments of tool calls. Join the fragments that have the same `index`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

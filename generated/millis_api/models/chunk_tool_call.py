@@ -43,7 +43,7 @@ class ChunkToolCall(Model):
     function: ChunkToolCallFunction | None | Unset = UNSET
     """ The function and the next fragment of its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

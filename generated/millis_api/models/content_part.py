@@ -31,7 +31,7 @@ class ContentPart(Model):
     text: None | str | Unset = UNSET
     """ The text of this item. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -46,7 +46,7 @@ class DuplicateAgentResponse(Model):
     """ Creation time of the copy, counted from 1970-01-01 UTC. The unit is not documented: a value above
     100,000,000,000 can only be milliseconds; a smaller value is assumed to be seconds. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -72,7 +72,7 @@ class Flow(Model):
     dtmf_dial: DtmfDial | None | Unset = UNSET
     """ Whether the agent may press keys to navigate a telephone menu. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

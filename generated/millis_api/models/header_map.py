@@ -19,7 +19,7 @@ class HeaderMap(Model):
     is_secret: ClassVar[bool] = True
 
     additional_properties: dict[str, str] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

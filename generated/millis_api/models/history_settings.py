@@ -35,7 +35,7 @@ class HistorySettings(Model):
     """ How many of the latest messages may contain tool results. The service omits tool results from older
     messages. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -37,7 +37,7 @@ class Interruption(Model):
     """ Whether the person can also interrupt the first message. The service spells this key with three s;
     do not write `first_message`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -17,7 +17,7 @@ class KeywordWeights(Model):
     """Weights by term. Speech recognition prefers terms with a higher weight."""
 
     additional_properties: dict[str, int] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -42,7 +42,7 @@ class LLM(Model):
     history_settings: HistorySettings | None | Unset = UNSET
     """ How much of the conversation the service passes to the model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -28,7 +28,7 @@ class Memory(Model):
     user_identifier_key: str | Unset = UNSET
     """ The metadata key whose value identifies a person. Default: an empty string (no memory). """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

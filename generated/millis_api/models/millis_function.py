@@ -62,7 +62,7 @@ class MillisFunction(Model):
     """ How closely the agent follows `messages`: with `strict`, it speaks them unchanged; with `flexible`,
     the language model may rephrase them. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

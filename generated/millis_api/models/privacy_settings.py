@@ -33,7 +33,7 @@ class PrivacySettings(Model):
     do_not_call_detection: bool | Unset = UNSET
     """ Whether the agent detects that a person does not want to be called again. Default: `false`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -32,7 +32,7 @@ class ResponseDelay(Model):
     number_input_delay: int | None | Unset = UNSET
     """ The wait while the person speaks a number, in milliseconds. People often pause between digits. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -36,7 +36,7 @@ class SessionTimeout(Model):
     message: None | str | Unset = UNSET
     """ The message that the agent speaks before the session ends. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

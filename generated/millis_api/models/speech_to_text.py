@@ -40,7 +40,7 @@ class SpeechToText(Model):
     model: KnownSpeechToTextModel | None | str | Unset = UNSET
     """ The provider's recognition model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -27,7 +27,7 @@ class SwitchLanguage(Model):
     languages: list[str]
     """ Language codes, from the same set as for `language`. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -97,7 +97,7 @@ class Tool(Model):
     include_metadata: bool | None | Unset = UNSET
     """ Whether the request to your webhook includes the session's metadata. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -39,7 +39,7 @@ class ToolCall(Model):
     function: ToolCallFunction
     """ The function to call and its arguments. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -31,7 +31,7 @@ class ToolCallFunction(Model):
     arguments: str
     """ The arguments as JSON text, exactly as the model wrote them. The text may be invalid JSON. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -40,7 +40,7 @@ class ToolParam(Model):
     description: str
     """ Meaning of the value, in plain language for the language model. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

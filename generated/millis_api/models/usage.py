@@ -35,7 +35,7 @@ class Usage(Model):
     total_tokens: int | None | Unset = UNSET
     """ Total number of tokens, read and written. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

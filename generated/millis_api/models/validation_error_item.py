@@ -51,7 +51,7 @@ class ValidationErrorItem(Model):
     ctx: None | Unset | ValidationErrorContext = UNSET
     """ Further details, such as the allowed values. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

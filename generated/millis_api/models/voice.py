@@ -45,7 +45,7 @@ class Voice(Model):
     settings: None | Unset | VoiceSettings = UNSET
     """ Fine-tuning of the voice, with the keys that the provider defines. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -44,7 +44,7 @@ class Voicemail(Model):
     """ Phrases that identify an answering machine. The published schema of 2025-09 is older than this key
     and does not contain it. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

@@ -40,7 +40,7 @@ class Webhook(Model):
     headers: HeaderMap | None | Unset = UNSET
     """ HTTP headers of the request. Their values are secret. """
     additional_properties: dict[str, Any] = _attrs_field(factory=dict[str, Any])
-    """ The keys that have no field of their own, unchanged. """
+    """ The keys without a field, unchanged. """
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:

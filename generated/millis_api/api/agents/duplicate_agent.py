@@ -65,10 +65,10 @@ def sync_detailed(
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
+        The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient
@@ -100,11 +100,11 @@ def sync(
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        The body of the response as a model, as text if it is not JSON, or None if it is empty.
+        The response body as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient
@@ -137,10 +137,10 @@ async def asyncio_detailed(
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
+        The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient
@@ -175,11 +175,11 @@ async def asyncio(
         client: The client that sends the request, with the host, the key and the timeouts.
 
     Returns:
-        The body of the response as a model, as text if it is not JSON, or None if it is empty.
+        The response body as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient

@@ -68,10 +68,10 @@ def sync_detailed(
         body: The request body.
 
     Returns:
-        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
+        The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient, models
@@ -109,11 +109,11 @@ def sync(
         body: The request body.
 
     Returns:
-        The body of the response as a model, as text if it is not JSON, or None if it is empty.
+        The response body as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient, models
@@ -152,10 +152,10 @@ async def asyncio_detailed(
         body: The request body.
 
     Returns:
-        Status code, headers and body of the response. `parsed` is the body as a model, or as text if it is not JSON.
+        The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
 
     Raises:
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient, models
@@ -196,11 +196,11 @@ async def asyncio(
         body: The request body.
 
     Returns:
-        The body of the response as a model, as text if it is not JSON, or None if it is empty.
+        The response body as a model, as text if it is not JSON, or None if it is empty.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
-        httpx.HTTPError: No response arrived, or none in time.
+        httpx.HTTPError: The request failed or timed out.
 
     Examples:
         >>> from millis_api import AuthenticatedClient, models
