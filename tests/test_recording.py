@@ -113,7 +113,7 @@ def test_a_live_recording_duplicates_only_with_make_a_copy(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("arguments", "key_word"),
-    [(("--live",), "MILLIS_AGENT_ID"), (("nonsense",), "no such scenario: nonsense")],
+    [(("--live",), "MILLIS_AGENT_ID"), (("nonsense",), "unknown scenario nonsense")],
 )
 def test_the_message_for_a_wrong_call_names_the_mistake(
     arguments: tuple[str, ...], key_word: str, tmp_path: Path
