@@ -1,4 +1,4 @@
-"""What the tests of configs share: the pages' full config, any JSON, and configs with an oddity in them."""
+"""Data for the tests of configs: the full config of the vendor's pages, any JSON, and invalid configs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ bounded = settings(max_examples=60, derandomize=True, database=None)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["", "{name}", "https://example.com", "+14155550100", "Europe/Berlin", "/etc/passwd", "a.b", "[0]"]
 )
-# Minus zero is left out: it equals zero, and reads otherwise.
+# Without minus zero, which equals zero but is written differently.
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x + 0)
 any_json = st.recursive(
     st.none() | st.booleans() | numbers | texts,
@@ -24,7 +24,7 @@ any_json = st.recursive(
 
 
 def full_config() -> dict[str, Any]:
-    """The config of the vendor's page on duplicate, with every field that is shown there."""
+    """The config of the vendor's page on duplicate, with every field of that page."""
     config: dict[str, Any] = read_json(CORPUS / "pages" / "duplicate-response.json")["config"]
     return config
 
@@ -36,7 +36,7 @@ def with_value(config: dict[str, Any], path: tuple[Step, ...], value: Any) -> di
     return changed
 
 
-odd_configs = st.builds(
+invalid_configs = st.builds(
     with_value, st.builds(full_config), st.sampled_from([*paths(full_config())]), any_json
 )
 

@@ -15,7 +15,7 @@ PACKAGE = Path(millis_wrapper.__file__).parent
 
 
 def test_all_lists_every_exported_name() -> None:
-    """Every name in `__all__` exists, and type checkers see exactly these names."""
+    """The names in `__all__` exist, and type checkers see exactly these names."""
     for name in millis_wrapper.__all__:
         assert getattr(millis_wrapper, name) is not None
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
@@ -87,7 +87,7 @@ def test_an_import_loads_only_the_modules_it_needs(statement: str, absent: tuple
 
 
 def test_every_error_class_is_exported() -> None:
-    """Every exception and warning of `errors` can be imported from the package."""
+    """The package exports the exceptions and warnings of `errors`."""
     classes = {
         name
         for name, value in vars(errors).items()

@@ -140,7 +140,7 @@ def test_the_relay_returns_an_error_status_when_no_reply_begins(
 
 
 def test_the_relay_closes_the_stream_when_the_browser_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user does not pay for the rest of a reply that nobody reads."""
+    """The user does not pay for the rest of a reply that the browser no longer reads."""
     answer: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
     with loopback.Loopback(answer) as service, relayed(monkeypatch, service.url) as url:
         with (
@@ -258,7 +258,7 @@ def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProce
 
 
 def test_the_script_reads_a_csv_file_and_shows_its_progress(service: MockMillis, tmp_path: Path) -> None:
-    """The script exits with status 1 while a customer has no copy."""
+    """The script exits with status 1 while a customer lacks a copy."""
     table = '\ufeffcustomer,city\n"Lovelace, Ada",London\n"Grace ""Amazing"" Hopper","New\nYork"\n'
     (tmp_path / "customers.csv").write_text(table, "utf-8")
     service.fail_next(404)
@@ -300,7 +300,7 @@ def test_a_table_with_a_mistake_makes_no_copy(
     assert service.requests == []
 
 
-def test_two_agents_are_shown_side_by_side(service: MockMillis, tmp_path: Path) -> None:
+def test_two_agents_are_printed_side_by_side(service: MockMillis, tmp_path: Path) -> None:
     """Each question is sent to both agents, and the differences are bold."""
 
     def agent(body: dict[str, Any]) -> str:

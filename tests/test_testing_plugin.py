@@ -13,7 +13,7 @@ from millis_wrapper.mock import MockMillis
 
 pytest_plugins = ["pytester"]
 
-# Load only these plugins, whatever else is installed in this environment.
+# Load only these plugins, because this environment contains others.
 ALONE = (
     *("-p", "millis_wrapper.testing", "-p", "anyio", "-W", "error"),
     # With python -O, pytest warns that assertions outside of tests have no effect.
@@ -41,7 +41,7 @@ def test_the_example_in_the_readme_passes(user: pytest.Pytester) -> None:
 
 
 def test_both_clients_work_in_sync_and_async_tests(user: pytest.Pytester) -> None:
-    """The async client works without a plugin, in several event loops, and without being closed."""
+    """The async client needs no plugin, works in several event loops, and need not be closed."""
     user.makepyfile(
         """
         import asyncio
@@ -266,7 +266,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockMillis]:
 
 
 def test_a_suite_runs_against_the_mock_server(suite: pytest.Pytester, live: MockMillis) -> None:
-    """Without --millis-live, nothing is sent to the service, even if the environment variables are set."""
+    """Without --millis-live, the service receives no request, even if the environment variables are set."""
     suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=5)
     assert live.requests == []
 
@@ -294,7 +294,7 @@ def test_live_copies_require_an_option(suite: pytest.Pytester, live: MockMillis)
 def test_a_live_run_without_an_agent_names_the_variable(
     suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names MILLIS_AGENT_ID, and nothing is sent."""
+    """The error names MILLIS_AGENT_ID, and no request is sent."""
     monkeypatch.delenv("MILLIS_AGENT_ID")
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.stdout.fnmatch_lines(["*set MILLIS_AGENT_ID*"])
@@ -304,7 +304,7 @@ def test_a_live_run_without_an_agent_names_the_variable(
 def test_a_live_run_without_a_key_is_an_error_of_one_line(
     suite: pytest.Pytester, live: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names MILLIS_API_KEY without a traceback, and nothing is sent."""
+    """The error names MILLIS_API_KEY without a traceback, and no request is sent."""
     monkeypatch.delenv("MILLIS_API_KEY")
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.assert_outcomes(errors=5)
@@ -314,7 +314,7 @@ def test_a_live_run_without_a_key_is_an_error_of_one_line(
     assert live.requests == []
 
 
-def test_an_unused_plugin_imports_no_other_package(user: pytest.Pytester) -> None:
+def test_an_unused_plugin_does_not_import_other_packages(user: pytest.Pytester) -> None:
     """A run that does not use the fixtures imports no server, HTTP client or schema library."""
     user.makepyfile("def test_nothing(): pass")
     user.makeconftest(

@@ -21,7 +21,7 @@ def _beginning(start: str, rest: str) -> str:
     return (start + rest)[:20]
 
 
-# Most of these begin like an option, some like -m, the option that accepts a text.
+# Most of these start like an option, some like -m, the option that accepts a text.
 IDS: st.SearchStrategy[str] = st.builds(
     _beginning,
     st.sampled_from(["-", "--", "-m", "--m", "", "-O"]),
@@ -119,7 +119,7 @@ def test_an_option_before_the_command_leaves_the_id_alone(agent_id: str) -> None
 
 @pytest.mark.parametrize("command", ["chat", "duplicate"])
 def test_no_option_looks_like_an_id(command: str) -> None:
-    """No option has the form of an agent id."""
+    """An agent id cannot be mistaken for an option."""
     context: Any = get_command(app)
     options = [param for param in context.commands[command].params if param.param_type_name == "option"]
     names = [name for option in options for name in option.opts]
@@ -147,7 +147,7 @@ def test_one_hyphen_and_several_characters_are_an_id(agent_id: str) -> None:
 def test_a_second_argument_with_one_hyphen_is_not_sent_as_text(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-mHello` could be meant as an option, so the error says how to write it."""
+    """`-mHello` could be meant as an option, so the error explains how to write it."""
     monkeypatch.setattr("millis_wrapper.cli._app.exit_code_for", exit_code_for)
     assert run(["chat", "-OabCdEfGhIjKlMnOpQr", "-mHello"]) == 2
     error = capsys.readouterr().err

@@ -39,20 +39,20 @@ def test_piped_text_is_sent_as_one_message(cli: Cli, millis_mock: MockMillis, pi
     assert millis_mock.requests[-1].body["messages"] == [{"role": "user", "content": "Hello\nto you"}]
 
 
-@pytest.mark.parametrize(("stdin", "words"), [(b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "UTF-8")])
+@pytest.mark.parametrize(("stdin", "key_word"), [(b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "UTF-8")])
 def test_empty_or_binary_stdin_is_rejected(
-    cli: Cli, millis_mock: MockMillis, stdin: bytes, words: str
+    cli: Cli, millis_mock: MockMillis, stdin: bytes, key_word: str
 ) -> None:
-    """The exit status is 2, and nothing is sent."""
+    """The exit status is 2, and no request is sent."""
     ran = cli("chat", AGENT, stdin=stdin)
     assert (ran.code, ran.out) == (2, "")
     assert ran.error.startswith("millis: stdin: ")
-    assert words in ran.error
+    assert key_word in ran.error
     assert not millis_mock.requests
 
 
 def test_options_become_fields_of_the_request(cli: Cli, millis_mock: MockMillis, tmp_path: Path) -> None:
-    """NAME=TEXT sends a string and NAME:=JSON any value; --config and --end-session are sent, too."""
+    """NAME=TEXT sends a string and NAME:=JSON any value; --config and --end-session become fields as well."""
     config = tmp_path / "override.json"
     config.write_text('{"prompt": "Be brief."}')
     ran = cli(
@@ -130,8 +130,8 @@ def test_control_characters_of_a_reply_are_escaped(cli: Cli, millis_mock: MockMi
     assert ran.out == "[bold]\t\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x9b\\x0d\nend[/bold]\n"
 
 
-def test_invalid_utf8_and_half_surrogate_pairs_are_printable(cli: Cli) -> None:
-    """Invalid bytes and half a surrogate pair do not make the command fail."""
+def test_invalid_utf8_and_lone_surrogates_are_printable(cli: Cli) -> None:
+    """Invalid bytes and a lone surrogate do not make the command fail."""
     invalid = event("\udcff\udcfe \x00".encode(errors="surrogateescape").decode("latin-1"))
     half = event('{"choices":[{"delta":{"content":"caf\\u00e9 \\ud83d"}}]}')
     with Loopback([STREAM + invalid + half + DONE + END]) as server:
@@ -173,7 +173,7 @@ def test_json_ends_with_a_summary_of_the_reply(cli: Cli, millis_mock: MockMillis
 
 
 def test_the_summary_of_an_incomplete_reply_has_ended_null(cli: Cli) -> None:
-    """The summary is printed for a reply that was cut off, too."""
+    """The summary is also printed for a reply that was cut off."""
     ran = cli("chat", "-mock-cut-----------", "one two three", "--json")
     assert ran.code == 1
     assert json.loads(ran.out.splitlines()[-1])["ended"] is None
@@ -192,30 +192,31 @@ def test_characters_that_stdout_cannot_encode_are_escaped(cli: Cli, monkeypatch:
     "arguments", [["chat", AGENT, ""], ["chat", AGENT, " \n"], ["chat", AGENT, "-m", ""]]
 )
 def test_an_empty_message_is_rejected(cli: Cli, millis_mock: MockMillis, arguments: list[str]) -> None:
-    """The exit status is 2, and nothing is sent."""
+    """The exit status is 2, and no request is sent."""
     ran = cli(*arguments)
     assert ran.code == 2
-    assert ran.error.startswith("millis: TEXT: must not be empty")
+    assert ran.error.startswith("millis: TEXT: ")
+    assert "empty" in ran.error
     assert not millis_mock.requests
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "key_word"),
     [
         (None, "No such file"),
         ("nonsense", "not valid JSON"),
-        ("{}", "must be a list of messages"),
+        ("{}", "a list"),
         ('[{"role": "system", "content": ""}]', "messages[0].role"),
     ],
 )
 def test_an_invalid_history_is_rejected(
-    cli: Cli, millis_mock: MockMillis, tmp_path: Path, content: str | None, words: str
+    cli: Cli, millis_mock: MockMillis, tmp_path: Path, content: str | None, key_word: str
 ) -> None:
-    """The error names the file or the message, and nothing is sent."""
+    """The error names the file or the message, and no request is sent."""
     file = tmp_path / "talk.json"
     if content is not None:
         file.write_text(content)
     ran = cli("chat", AGENT, "Hello", "--history", str(file))
     assert ran.code == 2
-    assert words in ran.error
+    assert key_word in ran.error
     assert not millis_mock.requests

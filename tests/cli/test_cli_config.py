@@ -76,7 +76,7 @@ def test_metadata_enables_the_check_of_placeholders(cli: Cli, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "prompt: [", None])
-def test_a_file_that_cannot_be_read_exits_with_2(cli: Cli, tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_malformed_file_exits_with_2(cli: Cli, tmp_path: Path, content: str | None) -> None:
     """The exit status differs from that of a config with errors; the message names the file."""
     file = tmp_path / "config.yaml"
     if content is not None:
@@ -122,7 +122,7 @@ def test_config_without_a_command_exits_with_2(cli: Cli) -> None:
 
 
 def test_several_files_and_stdin_can_be_checked_at_once(cli: Cli, tmp_path: Path) -> None:
-    """Every finding names its file, and the other files are checked if one cannot be read."""
+    """Every finding names its file, and a missing file does not stop the check of the others."""
     good, bad = saved(tmp_path, GOOD), saved(tmp_path, {**GOOD, "language": 5}, "bad.json")
     ran = cli("config", "check", good, bad, "-", stdin=json.dumps({**GOOD, "promt": "x"}))
     assert ran.code == 1
@@ -180,8 +180,8 @@ def test_differences_can_be_printed_as_json(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) -> None:
-    """No word of a finding is split at the edge of the terminal."""
+def test_findings_wrap_at_spaces_in_a_terminal(tmp_path: Path, columns: int) -> None:
+    """A line that is longer than the terminal is wide continues on the next line."""
     file = saved(tmp_path, {**GOOD, "first_mesage": "Hello", "flow": {"response_delay": 0.5}})
     child: pexpect.spawn[str] = pexpect.spawn(
         MILLIS,
@@ -191,9 +191,9 @@ def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) ->
         encoding="utf-8",
         timeout=20,
     )
-    shown = str(child.read())
+    output = str(child.read())
     child.wait()
-    *lines, _ = shown.split("\r\n")[:-1]
+    *lines, _ = output.split("\r\n")[:-1]
     assert max(map(len, lines)) <= columns
     piped = subprocess.run([MILLIS, "config", "check", file], capture_output=True, text=True, check=False)
     assert " ".join(" ".join(lines).split()) == " ".join(piped.stdout.split())
@@ -202,7 +202,7 @@ def test_text_wraps_between_words_in_a_terminal(tmp_path: Path, columns: int) ->
 def test_the_pre_commit_hook_runs_the_command(cli: Cli, tmp_path: Path) -> None:
     """The entry of .pre-commit-hooks.yaml is a command that exits with 1 on an error.
 
-    The test does not run pre-commit, which would build the package in an environment of its own.
+    The test does not run pre-commit, which would build the package in a new environment.
     """
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     program, *arguments = hook["entry"].split()
@@ -235,9 +235,9 @@ def test_every_finding_has_a_line_number(cli: Cli, tmp_path: Path, name: str, te
         "tools[1].name": 6,
         "tools[1].timeout": 5,
     }
-    shown = cli("config", "check", "--override", str(file)).out.splitlines()
-    assert len(shown) == 4
-    assert all(re.search(r"\(line [3-6]\)$", line) for line in shown)
+    output = cli("config", "check", "--override", str(file)).out.splitlines()
+    assert len(output) == 4
+    assert all(re.search(r"\(line [3-6]\)$", line) for line in output)
 
 
 SECRET = "sk-live-4711"  # not a real secret
@@ -297,7 +297,7 @@ def test_diff_masks_secrets_under_keys_of_another_case(cli: Cli, tmp_path: Path)
     ],
 )
 def test_check_masks_secrets(cli: Cli, tmp_path: Path, flags: list[str], change: dict[str, Any]) -> None:
-    """A finding does not show a secret, whatever the type of the value that holds it."""
+    """A finding does not show a secret, whatever the type of the value that contains it."""
     ran = cli("config", "check", *flags, saved(tmp_path, {**GOOD, **change}))
     assert ran.out
     assert SECRET not in ran.out + ran.err

@@ -18,7 +18,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return Cli(monkeypatch, capsys)
 
 
-def test_a_field_is_shown_with_its_description_and_facts(cli: Cli) -> None:
+def test_a_field_is_printed_with_its_description_and_facts(cli: Cli) -> None:
     """The facts include type, unit, default, keys and origin."""
     ran = cli("contract", "flow.response_delay")
     assert (ran.code, ran.err) == (0, "")
@@ -54,8 +54,8 @@ def test_a_field_is_shown_with_its_description_and_facts(cli: Cli) -> None:
         ("agent.agent_config.flow.response_delay", "milliseconds"),
     ],
 )
-def test_each_kind_of_fact_is_shown(cli: Cli, path: str, expected: str) -> None:
-    """Defaults, known values and keys are shown for configs, requests, responses and chunks."""
+def test_each_kind_of_fact_is_printed(cli: Cli, path: str, expected: str) -> None:
+    """Defaults, known values and keys are printed for configs, requests, responses and chunks."""
     assert expected in cli("contract", path).out
 
 
@@ -65,8 +65,8 @@ def test_a_path_may_contain_indexes_or_no_brackets(cli: Cli, path: str) -> None:
     assert cli("contract", path).out.startswith("tools[].params[].name\n")
 
 
-def test_a_field_of_several_objects_is_shown_for_each(cli: Cli) -> None:
-    """The role of each of the three message types is shown."""
+def test_a_field_of_several_objects_is_printed_for_each(cli: Cli) -> None:
+    """The output has the role of each of the three message types."""
     out = cli("contract", "messages[].role").out
     assert [out.count(f'"{role}"') for role in ("user", "assistant", "tool")] == [1, 1, 1]
 
@@ -83,7 +83,7 @@ def test_the_longest_descriptions_fit_a_screen(cli: Cli) -> None:
 
 
 def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
-    """Every field has one line with its type and unit, for use with `grep`."""
+    """The list has one line per field, with type and unit, for use with `grep`."""
     lines = cli("contract").out.splitlines()
     assert (
         "  flow.response_delay                              integer or ResponseDelay, milliseconds" in lines
@@ -130,14 +130,14 @@ def test_a_word_lists_the_fields_that_contain_it(cli: Cli) -> None:
 
 
 def test_a_word_that_matches_one_field_shows_the_field(cli: Cli) -> None:
-    """The output is the same as for the path of the field."""
+    """The output equals that for the path of the field."""
     ran = cli("contract", "idle_time")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("flow.inactivity_handling.idle_time\n")
 
 
 @pytest.mark.parametrize("path", ["prompt", "voice"])
-def test_differences_in_an_override_are_shown(cli: Cli, path: str) -> None:
+def test_differences_in_an_override_are_printed(cli: Cli, path: str) -> None:
     """Both fields are required in a saved agent, but optional and nullable in an override."""
     facts = " ".join(cli("contract", path).out.split())
     assert "yes, in the config of a saved agent; optional and may be null in an override" in facts
@@ -153,7 +153,7 @@ def test_a_secret_is_marked(cli: Cli) -> None:
 def test_output_in_a_terminal_is_colored_unless_no_color_is_set(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With NO_COLOR, or in a pipe, the output has no escape sequences, even with FORCE_COLOR."""
+    """With NO_COLOR, or in a pipe, the output does not contain escape sequences, even with FORCE_COLOR."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -170,6 +170,6 @@ def _in_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> str:
     with os.fdopen(terminal, "w") as stdout, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stdout)
         assert cli("contract", "language").code == 0
-        shown = os.read(screen, 10_000).decode()
+        output = os.read(screen, 10_000).decode()
     os.close(screen)
-    return shown
+    return output

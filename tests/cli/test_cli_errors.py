@@ -26,29 +26,29 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mil
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "key_words"),
     [
-        (["--metadata", "name"], '--metadata: must be NAME=TEXT or NAME:=JSON, got "name"'),
-        (["--metadata", "=Ada"], '--metadata: must be NAME=TEXT or NAME:=JSON, got "=Ada"'),
-        (["--metadata", "n:=Ada"], '--metadata: the value of "n" is not valid JSON'),
-        (["--metadata", "n=1", "--metadata", "n:=1"], '--metadata: the name "n" is given twice'),
-        (["--config", "no/such/file.json"], "no/such/file.json: cannot be read"),
-        (["--region", "mars"], "'mars' is not one of 'us', 'eu'"),
-        (["--jsno"], "no such option: --jsno"),
-        (["--frobnicate"], "millis chat: no such option: --frobnicate; see millis chat --help"),
-        (["--api-key", "x"], "no such option: --api-key"),
-        (["-Oshort"], "-Oshort is not an option"),
-        (["-mHi"], "-mHi is not an option; to send it as text, put -m before it"),
-        (["a text"], "TEXT and --message cannot be combined"),
+        (["--metadata", "name"], ["--metadata: ", "NAME:=JSON", '"name"']),
+        (["--metadata", "=Ada"], ["--metadata: ", "NAME:=JSON", '"=Ada"']),
+        (["--metadata", "n:=Ada"], ["--metadata: ", '"n"', "not valid JSON"]),
+        (["--metadata", "n=1", "--metadata", "n:=1"], ["--metadata: ", '"n"', "twice"]),
+        (["--config", "no/such/file.json"], ["no/such/file.json: "]),
+        (["--region", "mars"], ["'mars'", "'us'", "'eu'"]),
+        (["--jsno"], ["no such option: --jsno"]),
+        (["--frobnicate"], ["millis chat: ", "--frobnicate; ", "millis chat --help"]),
+        (["--api-key", "x"], ["no such option: --api-key"]),
+        (["-Oshort"], ["-Oshort is not an option"]),
+        (["-mHi"], ["-mHi is not an option", "put -m before it"]),
+        (["a text"], ["TEXT", "--message", "combined"]),
     ],
 )
 def test_an_invalid_option_is_reported_in_one_line(
-    cli: Cli, millis_mock: MockMillis, arguments: list[str], words: str
+    cli: Cli, millis_mock: MockMillis, arguments: list[str], key_words: list[str]
 ) -> None:
-    """The exit status is 2, and nothing is sent."""
+    """The exit status is 2, and no request is sent."""
     ran = cli("chat", AGENT, "-m", "Hello", *arguments)
     assert (ran.code, ran.out) == (2, "")
-    assert words in ran.error
+    assert all(key_word in ran.error for key_word in key_words)
     assert not millis_mock.requests
 
 
@@ -61,7 +61,7 @@ def test_an_invalid_option_is_reported_in_one_line(
     ],
 )
 def test_usage_errors_refer_to_the_help(cli: Cli, arguments: list[str], end: str) -> None:
-    """The line has no period, and a suggestion ends with a question mark."""
+    """The line does not end with a period, and a suggestion ends with a question mark."""
     ran = cli(*arguments)
     assert ran.code == 2
     assert ran.error.endswith(end)
@@ -90,7 +90,7 @@ def test_a_missing_key_is_reported_in_one_line(cli: Cli, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("agent_id", "words", "advice"),
+    ("agent_id", "start", "advice"),
     [
         ("-mock-401-----------", "[401 Unauthorized] Invalid private key", "MILLIS_API_KEY"),
         ("-mock-404-----------", "[404 Not Found] ", "region or MILLIS_BASE_URL"),
@@ -98,11 +98,11 @@ def test_a_missing_key_is_reported_in_one_line(cli: Cli, monkeypatch: pytest.Mon
         ("-unknown------------", "[404 Not Found] ", "-unknown------------"),
     ],
 )
-def test_a_refused_request_is_reported_in_one_line(cli: Cli, agent_id: str, words: str, advice: str) -> None:
+def test_a_refused_request_is_reported_in_one_line(cli: Cli, agent_id: str, start: str, advice: str) -> None:
     """The line contains the detail from the service, and advice that names options instead of Python."""
     ran = cli("chat", agent_id, "-m", "Hello")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.error.startswith(f"millis: {words}")
+    assert ran.error.startswith(f"millis: {start}")
     assert advice in ran.error
     assert "base_url" not in ran.error
 
@@ -120,7 +120,7 @@ def test_a_refused_config_is_reported_with_the_command_that_checks_it(cli: Cli, 
 def test_a_wrong_key_is_refused_and_not_shown(
     cli: Cli, millis_mock: MockMillis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the message nor the traceback of --debug contains the key."""
+    """The message and the traceback of --debug do not contain the key."""
     monkeypatch.setattr(millis_mock, "api_key", "another-key")
     ran = cli("chat", AGENT, "-m", "Hello", "--debug")
     assert ran.code == 1
@@ -140,19 +140,19 @@ def test_control_characters_of_an_error_response_are_escaped(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("message", "line"),
     [
-        ("the stream broke; .reply holds what had come", "the stream broke"),
-        ("cut off; the received part is in .reply; nothing else", "cut off; nothing else"),
+        ("the stream was cut off; the received part is in .reply", "the stream was cut off"),
+        ("cut off; the received part is in .reply; see x", "cut off; see x"),
         ("no key: pass api_key= or set MILLIS_API_KEY", "no key: set MILLIS_API_KEY"),
         ("check the key: api_key= or MILLIS_API_KEY", "check the key: MILLIS_API_KEY"),
         ("check region or base_url", "check region or MILLIS_BASE_URL"),
         ("prompt.body and a.reply: stay; x=1", "prompt.body and a.reply: stay; x=1"),
     ],
 )
-def test_messages_do_not_mention_python_names(words: str, line: str) -> None:
+def test_messages_do_not_mention_python_names(message: str, line: str) -> None:
     """Attributes and keyword arguments of the library are removed or replaced."""
-    assert error_line(ConfigurationError(words)) == line
+    assert error_line(ConfigurationError(message)) == line
 
 
 def test_a_closed_stdin_is_rejected(millis_mock: MockMillis) -> None:
@@ -176,7 +176,7 @@ def test_with_stderr_closed_errors_are_not_written_to_stdout(
 
 
 def test_a_refused_connection_is_reported_in_one_line(cli: Cli) -> None:
-    """The line names the host and states that nothing was sent."""
+    """The line names the host and states that the request was not sent."""
     address = nowhere()
     ran = cli.asking(f"http://{address}")("duplicate", AGENT)
     assert (ran.code, ran.out) == (1, "")

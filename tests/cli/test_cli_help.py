@@ -74,7 +74,7 @@ def test_without_a_command_the_help_is_printed_to_stderr(cli: Cli) -> None:
 @NEEDS_DOCSTRINGS
 def test_the_help_lists_exit_statuses_and_environment_variables(cli: Cli) -> None:
     """The main help names every exit status, MILLIS_API_KEY and MILLIS_BASE_URL."""
-    words = " ".join(cli("--help").out.split())
-    assert re.search(r"Exit status: 0 .*; 1 .*; 2 .*; 130 ", words)
-    assert "MILLIS_API_KEY" in words
-    assert "MILLIS_BASE_URL" in words
+    text = " ".join(cli("--help").out.split())
+    assert re.search(r"Exit status: 0 .*; 1 .*; 2 .*; 130 ", text)
+    assert "MILLIS_API_KEY" in text
+    assert "MILLIS_BASE_URL" in text

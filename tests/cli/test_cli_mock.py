@@ -50,20 +50,20 @@ def test_mock_runs_until_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "key_word"),
     [
         (["--agents", "/no/file"], "millis: /no/file: "),
         (["--script", "/no/file"], "millis: /no/file: "),
-        (["--port", "70000"], "millis: port: must be 0 to 65535, got 70000"),
+        (["--port", "70000"], "millis: port: "),
         (["--port", "x"], "'--port'"),
         (["--pace", "-1"], "'--pace'"),
     ],
 )
-def test_mock_reports_invalid_options_in_one_line(cli: Cli, arguments: list[str], words: str) -> None:
+def test_mock_reports_invalid_options_in_one_line(cli: Cli, arguments: list[str], key_word: str) -> None:
     """The exit status is 2, and the server does not start."""
     ran = cli("mock", *arguments)
     assert (ran.code, ran.out) == (2, "")
-    assert words in ran.error
+    assert key_word in ran.error
 
 
 def test_mock_has_the_options_and_defaults_of_the_module() -> None:
@@ -75,7 +75,7 @@ def test_mock_has_the_options_and_defaults_of_the_module() -> None:
 
 
 def test_demo_streams_a_reply_and_duplicates_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo needs neither a key nor a network."""
+    """The demo needs no key and no network."""
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     ran = cli("demo")
     assert (ran.code, ran.err) == (0, "")

@@ -41,7 +41,7 @@ def test_an_error_before_the_request_does_not_end_the_conversation(
 
 
 def test_end_sends_nothing_in_an_empty_conversation(capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty conversation has no session to end."""
+    """Without a message, the service has not started a session."""
     with Millis("key") as millis:
         conversation = millis.chat.conversation(agent_id="-Oabc")
         talk.Talk(conversation, reject, ChatStream.until_done, Session()).run()

@@ -17,7 +17,7 @@ from millis_wrapper.mock import MockMillis
 
 @pytest.mark.parametrize("command", ["/quit", "/exit"])
 def test_quit_and_exit_send_nothing(millis_mock: MockMillis, command: str) -> None:
-    """Both commands exit with 0, as Ctrl-D does."""
+    """/quit and /exit exit with 0, as Ctrl-D does."""
     terminal = Terminal(millis_mock.url, "chat", AGENT)
     terminal.types(command)
     assert terminal.end() == (0, "")
@@ -25,7 +25,7 @@ def test_quit_and_exit_send_nothing(millis_mock: MockMillis, command: str) -> No
 
 
 def test_speaker_names_are_colored_unless_no_color_is_set(millis_mock: MockMillis) -> None:
-    """`You` and `Agent` have different colors; the text of a reply has none."""
+    """`You` and `Agent` have different colors; the text of a reply is not colored."""
     terminal = Terminal(millis_mock.url, "chat", AGENT)
     assert terminal.sees("> ").endswith("\x1b[36mYou\x1b[0m")
     terminal.sends("Hello")
@@ -39,8 +39,8 @@ def test_speaker_names_are_colored_unless_no_color_is_set(millis_mock: MockMilli
     assert terminal.sees("Hello\r\n") == "Agent: "
 
 
-def test_a_reply_wraps_at_words(millis_mock: MockMillis) -> None:
-    """No word is split at the edge of the terminal, and no line is too long."""
+def test_a_reply_wraps_at_spaces(millis_mock: MockMillis) -> None:
+    """No line is longer than the terminal is wide."""
     text = "The quick brown fox jumps over the lazy dog, and then over the other one. " * 4
     millis_mock.reply_with(text)
     terminal = Terminal(millis_mock.url, "chat", AGENT, NO_COLOR="1")
@@ -163,7 +163,7 @@ def test_ctrl_c_during_a_single_message_exits() -> None:
 
 
 def test_an_interactive_chat_writes_only_replies_to_stdout(millis_mock: MockMillis, tmp_path: Path) -> None:
-    """With stdout redirected to a file, the prompt and errors are shown on stderr."""
+    """With stdout redirected to a file, the prompt and errors are written to stderr."""
     kept = tmp_path / "replies.txt"
     terminal = Terminal(millis_mock.url, "-c", f"exec {MILLIS} chat {AGENT} > {kept}", command="/bin/sh")
     terminal.types("Hello")

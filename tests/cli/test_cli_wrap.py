@@ -56,8 +56,8 @@ def test_the_lines_do_not_depend_on_the_chunks(size: int) -> None:
     ]
 
 
-def test_whole_words_need_no_cursor_movement() -> None:
-    """Chunks of complete words, as models send them, are plain text with line breaks."""
+def test_complete_words_need_no_cursor_movement() -> None:
+    """If every chunk ends at a space, the output is plain text with line breaks."""
     assert "\x1b" not in wrapped(re.findall(r" ?\S+", TEXT), 20)
 
 
@@ -68,7 +68,7 @@ def test_the_first_line_may_begin_further_right() -> None:
 
 
 def test_every_chunk_is_returned_without_delay() -> None:
-    """A blank at the end of a chunk is returned, too."""
+    """This includes a blank at the end of a chunk."""
     wrap = WordWrap(80)
     assert [wrap.feed(chunk) for chunk in ("Once upon ", "a ti", "me", "\n", "x")] == [
         "Once upon ",

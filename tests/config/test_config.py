@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from config_cases import any_json, bounded, containers, full_config, odd_configs
+from config_cases import any_json, bounded, containers, full_config, invalid_configs
 from hypothesis import given
 from hypothesis import strategies as st
 from millis_api.models import AgentConfig, AgentConfigOverride, Flow, Metadata
@@ -40,7 +40,7 @@ def test_the_default_kind_is_the_config_of_a_saved_agent() -> None:
 def test_a_model_has_the_same_findings_as_its_dict(
     model: type[AgentConfig] | type[AgentConfigOverride],
 ) -> None:
-    """A generated model has the findings of the JSON from which it was created, with invalid values, too."""
+    """A generated model has the findings of the JSON from which it was created, also with invalid values."""
     config = {**full_config(), "llm": "gpt-4o", "of_tomorrow": 1, "timezone": "Mars/Base"}
     for kind in ("agent", "override"):
         assert check_config(model.from_dict(config), kind) == check_config(config, kind) != []
@@ -90,9 +90,9 @@ def test_as_override_keeps_everything_else() -> None:
 
 
 @bounded
-@given(odd_configs)
-def test_an_override_has_no_unknown_top_level_key(config: dict[str, Any]) -> None:
-    """The result of `as_override` has no error for a key at the top level."""
+@given(invalid_configs)
+def test_as_override_removes_the_errors_about_top_level_keys(config: dict[str, Any]) -> None:
+    """The result of `as_override` passes the check of top-level keys."""
     found = check_config(as_override(config).config, "override")
     refused = [finding for finding in found if finding.level == "error" and "unknown key" in finding.message]
     assert refused == []
@@ -212,7 +212,7 @@ def test_configs_differ_if_and_only_if_their_json_differs(a: dict[str, Any], b: 
 
 
 @bounded
-@given(odd_configs, odd_configs)
+@given(invalid_configs, invalid_configs)
 def test_results_share_no_objects_with_arguments(a: dict[str, Any], b: dict[str, Any]) -> None:
     """The functions do not modify their arguments, and changing a result does not change an argument."""
     before = copy.deepcopy((a, b))
@@ -224,7 +224,7 @@ def test_results_share_no_objects_with_arguments(a: dict[str, Any], b: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("config", "key_word"),
     [
         ("Be kind.", "a string"),
         (None, "null"),
@@ -234,7 +234,7 @@ def test_results_share_no_objects_with_arguments(a: dict[str, Any], b: dict[str,
         ({"x": float("inf")}, "inf"),
     ],
 )
-def test_an_argument_that_is_not_a_config_raises(config: Any, words: str) -> None:
+def test_an_argument_that_is_not_a_config_raises(config: Any, key_word: str) -> None:
     """The message names the argument and the path."""
     calls: dict[str, Callable[[], object]] = {
         "config": lambda: as_override(config),
@@ -247,11 +247,11 @@ def test_an_argument_that_is_not_a_config_raises(config: Any, words: str) -> Non
         with pytest.raises(ConfigurationError) as caught:
             call()
         assert str(caught.value).startswith((f"{name}: ", f"{name}.x"))
-        assert words in str(caught.value)
+        assert key_word in str(caught.value)
 
 
 def test_the_config_of_a_documented_response_works_as_an_override() -> None:
-    """The full example of the vendor's page loses no key and has no errors."""
+    """The full example of the vendor's page keeps every key and passes the check."""
     response = read_json(CORPUS / "pages" / "duplicate-response.json")
     override = as_override(AgentConfig.from_dict(response["config"]))
     assert override.dropped == {}

@@ -59,7 +59,7 @@ def test_a_value_that_occurs_twice_is_copied_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "path", "word"),
+    ("value", "path", "key_word"),
     [
         ({"a": [float("nan")]}, "a[0]", "nan"),
         ({"a": -float("inf")}, "a", "-inf"),
@@ -71,11 +71,11 @@ def test_a_value_that_occurs_twice_is_copied_twice() -> None:
         ({1, 2}, "", "a set"),
     ],
 )
-def test_a_value_that_json_does_not_support_is_an_error(value: Any, path: str, word: str) -> None:
+def test_a_value_that_json_does_not_support_is_an_error(value: Any, path: str, key_word: str) -> None:
     """The error has the path of the value."""
     [error] = copy_as_json(value)[1]
     assert (error.path, error.level) == (path, "error")
-    assert word in error.message
+    assert key_word in error.message
 
 
 def test_every_unsupported_value_is_reported() -> None:
@@ -92,10 +92,10 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
-def assert_too_large(value: Any, word: str) -> None:
+def assert_too_large(value: Any, key_word: str) -> None:
     data, [error] = copy_as_json(value)
     assert (data, error.path, error.level) == (None, "", "error")
-    assert word in error.message
+    assert key_word in error.message
 
 
 def test_depth_and_size_are_limited() -> None:

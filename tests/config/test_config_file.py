@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from config_cases import bounded, full_config, odd_configs
+from config_cases import bounded, full_config, invalid_configs
 from hypothesis import given
 from hypothesis import strategies as st
 from schemas import CORPUS
@@ -86,7 +87,7 @@ def test_the_values_of_aliases_are_not_shared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "key_word"),
     [
         (
             "a.json",
@@ -98,8 +99,8 @@ def test_the_values_of_aliases_are_not_shared(tmp_path: Path) -> None:
         ("a.json", YAML, ", line 1: not valid JSON: "),
         ("a.yaml", "prompt: [a", ", line 1: "),
         ("a", "\n\n{'prompt': 1}", ", line 3: not valid JSON: "),
-        ("a.json", b'{\n"prompt": "\xff"}', ", line 2: is not UTF-8 text"),
-        ("a.yaml", YAML.encode("utf-16"), ", line 1: is not UTF-8 text"),
+        ("a.json", b'{\n"prompt": "\xff"}', ", line 2: is not UTF-8"),
+        ("a.yaml", YAML.encode("utf-16"), ", line 1: is not UTF-8"),
         ("a.json", "", "empty file"),
         ("a.yaml", " \n", "empty file"),
         ("a.yaml", "# later", "got null"),
@@ -108,19 +109,19 @@ def test_the_values_of_aliases_are_not_shared(tmp_path: Path) -> None:
         ("a", "Be kind.", "got a string"),
         ("a.json", '{"vad_threshold": NaN}', ": vad_threshold: nan "),
         ("a.json", '{"tools": [{"timeout": 1e999}]}', ": tools[0].timeout: inf "),
-        ("a.json", '{"prompt": "\\ud83d"}', "prompt: contains half a surrogate pair"),
+        ("a.json", '{"prompt": "\\ud83d"}', "prompt: contains half a surrogate"),
         ("a.json", "[" * 102 + "]" * 102, "100 levels"),
         ("a.json", '{"x": ' + "1" * 5000 + "}", "too many digits"),
     ],
 )
 def test_a_file_without_a_valid_config_is_rejected(
-    name: str, content: str | bytes, words: str, tmp_path: Path
+    name: str, content: str | bytes, key_word: str, tmp_path: Path
 ) -> None:
     """The error names the file, the line or path, and the problem."""
     path = saved(tmp_path, name, content)
     message = error_for(path)
     assert message.startswith(str(path))
-    assert words in message
+    assert key_word in message
     assert "\n" not in message
 
 
@@ -131,23 +132,23 @@ def test_aliases_that_multiply_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.json", ".", "a\0b"])
-def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_cannot_be_opened_names_it(name: str, tmp_path: Path) -> None:
     """The error for a missing file, a folder or an invalid name is one line that contains the name."""
     assert name.replace("\0", "\\x00") in error_for(f"{tmp_path}/{name}")
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "pattern"),
     [
-        (None, "source: must be a path or an open file, got null"),
-        ({"prompt": ""}, "source: must be a path or an open file, got an object"),
-        (io.BytesIO(b"\xff"), "the config, line 1: is not UTF-8 text"),
-        (io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8"), "the config: is not UTF-8 text"),
+        (None, "source: .* path .* null$"),
+        ({"prompt": ""}, "source: .* path .* an object$"),
+        (io.BytesIO(b"\xff"), "the config, line 1: is not UTF-8"),
+        (io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8"), "the config: is not UTF-8"),
     ],
 )
-def test_a_source_that_is_not_a_text_file_is_rejected(source: Any, words: str) -> None:
+def test_a_source_that_is_not_a_text_file_is_rejected(source: Any, pattern: str) -> None:
     """An open file without a name is called `the config`."""
-    assert error_for(source).startswith(words)
+    assert re.match(pattern, error_for(source))
 
 
 def test_yaml_without_pyyaml_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def _places(value: Any, path: str = "") -> list[str]:
 
 
 @bounded
-@given(odd_configs, st.sampled_from([None, 1]))
+@given(invalid_configs, st.sampled_from([None, 1]))
 def test_every_value_of_a_file_has_a_line(config: dict[str, Any], indent: int | None) -> None:
     """Every path has a line in JSON and in YAML, and later paths never have an earlier line."""
     text = json.dumps(config, indent=indent)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from config_cases import bounded, odd_configs
+from config_cases import bounded, invalid_configs
 from hypothesis import given
 from hypothesis import strategies as st
 from schemas import CORPUS, at, is_list, is_object, paths, read_json
@@ -77,7 +77,7 @@ def errors(found: list[Finding]) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_fix_of_the_corpus_adds_a_finding(kind: Kind) -> None:
-    """Every fix in the corpus that can be applied removes its finding and adds no other."""
+    """Every fix in the corpus that can be applied removes its finding and does not add one."""
     tried = sum(assert_no_fix_adds_a_finding(config, kind) for config in CONFIGS)
     assert tried > 60
 
@@ -123,14 +123,14 @@ VALUES = [value for config in CONFIGS for value in config.values()]
 names = one_of(["KEYs", "_KEY", "KEYx", "tool", "millisFunctions", "Memory", "userIdentifierKey"])
 nearly = one_of(["millis_function", "tool", "memry", "flwo", "voise", "privacySettings"])
 many_mistakes = st.builds(merged, st.lists(one_of(CONFIGS), min_size=1, max_size=6))
-slips = st.builds(misspelled, odd_configs | many_mistakes, st.integers(0, 200), names)
+slips = st.builds(misspelled, invalid_configs | many_mistakes, st.integers(0, 200), names)
 strays = st.builds(with_stray, many_mistakes, nearly, one_of(VALUES))
 
 
 @bounded
-@given(many_mistakes | odd_configs | slips | strays, one_of(list(KINDS)))
+@given(many_mistakes | invalid_configs | slips | strays, one_of(list(KINDS)))
 def test_no_fix_adds_a_finding(config: dict[str, Any], kind: Kind) -> None:
-    """A fix removes its finding and increases neither the number of findings nor that of errors.
+    """A fix removes its finding and does not increase the number of findings or of errors.
 
     The value of a misspelled key is therefore checked before the fix suggests to rename the key.
     """

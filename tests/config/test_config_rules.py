@@ -64,7 +64,7 @@ def test_every_field_with_a_unit_has_a_rule(unit: str) -> None:
 def test_only_names_in_the_form_of_a_time_zone_are_looked_up(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A config cannot make the check open other files, and the local zone is not an IANA name."""
+    """A config cannot make the check open other files, and the local time zone is not an IANA name."""
     looked_up: list[str] = []
     monkeypatch.setattr(tz, "gettz", looked_up.append)
     (rule,) = rules_by_path()["timezone"]
@@ -73,7 +73,7 @@ def test_only_names_in_the_form_of_a_time_zone_are_looked_up(
 
 
 def test_all_iana_time_zones_are_accepted() -> None:
-    """Every name in the installed data is accepted."""
+    """The check accepts every name in the installed data."""
     from zoneinfo import available_timezones
 
     (rule,) = rules_by_path()["timezone"]

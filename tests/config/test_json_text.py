@@ -14,13 +14,13 @@ from millis_wrapper.config._json_text import ParseError, parse_json
 @bounded
 @given(any_json, st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_json_is_parsed_as_by_the_standard_library(value: Any, indent: Any, ascii_only: bool) -> None:
-    """The result is the same for every layout."""
+    """The result does not depend on indentation and escapes."""
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert repr(parse_json(text)) == repr(value)
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "line"),
+    ("text", "pattern", "line"),
     [
         (
             '{"a": 1, "b": 2, "a": 3}',
@@ -49,9 +49,9 @@ def test_json_is_parsed_as_by_the_standard_library(value: Any, indent: Any, asci
         ("[" * 200_000, "nested", None),
     ],
 )
-def test_an_error_has_its_line(text: str, words: str, line: int | None) -> None:
+def test_an_error_has_its_line(text: str, pattern: str, line: int | None) -> None:
     """Invalid JSON and duplicate keys are reported with their line."""
-    with pytest.raises(ParseError, match=words) as caught:
+    with pytest.raises(ParseError, match=pattern) as caught:
         parse_json(text)
     assert caught.value.line == line
 

@@ -90,7 +90,7 @@ def test_an_empty_document_is_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "line"),
+    ("text", "pattern", "line"),
     [
         ("a: 1\nb: 2\na: 3", 'key "a".* line 1', 3),
         ("x:\n  - a: 1\n    'a': 2", 'key "a".* line 2', 3),
@@ -123,9 +123,9 @@ def test_an_empty_document_is_null() -> None:
         ("a: " + "[" * 5000, "nested", None),
     ],
 )
-def test_an_error_has_its_line(text: str, words: str, line: int | None) -> None:
+def test_an_error_has_its_line(text: str, pattern: str, line: int | None) -> None:
     """Invalid YAML, values that JSON does not support, and duplicate keys are reported with their line."""
-    with pytest.raises(ParseError, match=words) as caught:
+    with pytest.raises(ParseError, match=pattern) as caught:
         parse_yaml(text)
     assert caught.value.line == line
 
@@ -141,7 +141,7 @@ def test_an_error_does_not_show_unquoted_secrets(text: str) -> None:
 
 
 def test_a_quoted_merge_key_is_an_ordinary_key() -> None:
-    """Only an unquoted `<<` is rejected."""
+    """A quoted `<<` is accepted; an unquoted one is rejected."""
     assert parse_yaml("'<<': 1") == {"<<": 1}
 
 

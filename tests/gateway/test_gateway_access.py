@@ -228,7 +228,7 @@ def test_other_paths_and_methods_are_rejected(url: str, method: str, path: str, 
     assert "/v1/chat/completions" in error_of(response)["message"]
 
 
-@pytest.mark.parametrize(("options", "word"), [
+@pytest.mark.parametrize(("options", "key_word"), [
     ({"gateway_key": ""}, "gateway_key"),
     ({"gateway_key": "öffne"}, "ASCII"),
     ({"gateway_key": "a b"}, "spaces"),
@@ -238,9 +238,9 @@ def test_other_paths_and_methods_are_rejected(url: str, method: str, path: str, 
     ({"models": {"support": "my agent"}}, "model 'support'"),
     ({"models": {"support": ""}}, "agent_id"),
 ])  # fmt: skip
-def test_an_invalid_option_raises(options: dict[str, Any], word: str) -> None:
+def test_an_invalid_option_raises(options: dict[str, Any], key_word: str) -> None:
     """`create_app` raises ConfigurationError, and its traceback does not contain the key."""
-    with pytest.raises(ConfigurationError, match=word.replace("[", r"\[")) as caught:
+    with pytest.raises(ConfigurationError, match=key_word.replace("[", r"\[")) as caught:
         create_app(client=AsyncMillis(MILLIS_KEY), **options)
     traceback = caught.value.__traceback__
     key = options.get("gateway_key")

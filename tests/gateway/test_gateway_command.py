@@ -61,7 +61,7 @@ def test_the_command_runs_the_gateway_until_a_signal(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "key_word"),
     [
         (["--host", "0.0.0.0"], "MILLIS_GATEWAY_KEY"),
         (["--host", ""], "MILLIS_GATEWAY_KEY"),
@@ -77,14 +77,14 @@ def test_the_command_runs_the_gateway_until_a_signal(
     ],
 )
 def test_the_error_names_the_wrong_argument(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], key_word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both commands print one line, exit with status 2 and do not start a server."""
     before = signal.getsignal(signal.SIGTERM)
     for command, given in ((main, arguments), (run, ["gateway", *arguments])):
         assert command(given) == 2
         [line] = capsys.readouterr().err.splitlines()
-        assert words in line
+        assert key_word in line
     assert signal.getsignal(signal.SIGTERM) is before
 
 

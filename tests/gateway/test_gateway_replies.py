@@ -126,7 +126,7 @@ def test_usage_is_sent_if_requested_and_known(
     assert all(chunk.choices for chunk in chunks if not chunk.usage)
 
 
-def test_half_a_surrogate_pair_reaches_the_client(client: openai.OpenAI, millis_mock: MockMillis) -> None:
+def test_a_lone_surrogate_reaches_the_client(client: openai.OpenAI, millis_mock: MockMillis) -> None:
     """The response is ASCII, because UTF-8 cannot encode it."""
     millis_mock.reply_with(["Good \ud83d"])
     for stream in (False, True):
@@ -197,7 +197,7 @@ def test_the_stream_begins_when_the_service_accepts_the_request() -> None:
 
 
 def test_fifty_streams_at_once_do_not_mix(millis_mock: MockMillis) -> None:
-    """Each client receives the reply to the message that it sent."""
+    """Clients receive the reply to the message that they sent."""
 
     async def one(client: openai.AsyncOpenAI, number: int) -> str:
         text = " ".join(f"{number}.{word}" for word in range(10))

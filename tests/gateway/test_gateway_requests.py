@@ -35,7 +35,7 @@ def test_an_unsupported_or_malformed_request_is_rejected(service: Any, case: dic
     mock, client = service
     before = len(mock.requests)
     body = {"model": DEFAULT_AGENT_ID, "messages": HELLO, **case["body"]}
-    content = json.dumps(body).encode()  # The SDK itself cannot encode half a surrogate pair.
+    content = json.dumps(body).encode()  # The SDK itself cannot encode a lone surrogate.
     headers: Any = {"headers": {"content-type": "application/json"}}
     with pytest.raises(openai.BadRequestError, match="400") as caught:
         client.post("/chat/completions", content=content, options=headers, cast_to=object)
@@ -101,7 +101,7 @@ MESSAGES: st.SearchStrategy[Any] = st.builds(message, ROLES | JSON, st.text() | 
 
 @given(st.dictionaries(KEYS, JSON), st.lists(MESSAGES | JSON, max_size=3))
 def test_a_wrong_type_at_any_key_is_rejected_or_ignored(body: dict[str, Any], messages: list[Any]) -> None:
-    """Every JSON value is accepted or raises RequestError."""
+    """A request with any JSON value is accepted or raises RequestError."""
     for each in (body, {"model": "x", **body}, {"model": "x", "messages": messages}):
         with suppress(RequestError):
             call = read_chat(each)

@@ -224,7 +224,7 @@ def call(id_: int, tool: str, **arguments: Any) -> dict[str, Any]:
 def test_on_a_terminal_it_explains_that_it_waits_and_stops_at_ctrl_c(millis_mock: MockMillis) -> None:
     """A server that is started by hand does not appear to hang."""
     terminal = Terminal(millis_mock.url, "mcp")
-    terminal.sees("waiting for an MCP client")
+    terminal.sees("MCP client")
     terminal.sees("Ctrl-C")
     terminal.sends(json.dumps({"jsonrpc": "2.0", **INITIALIZE}))
     terminal.sees('"serverInfo"')  # The server now waits for the next line.

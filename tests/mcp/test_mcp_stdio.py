@@ -121,7 +121,7 @@ async def test_chat_returns_the_complete_reply(host: Host, mock: MockMillis) -> 
 
 
 async def test_the_second_turn_sends_all_previous_messages(host: Host, mock: MockMillis) -> None:
-    """Both turns use the same agent and metadata."""
+    """The second turn also repeats the agent and the metadata."""
     first = await host.result("chat", message="Hello", agent_id=AGENT, metadata={"name": "Ada"})
     second = await host.result("chat", message="And now?", conversation_id=first["conversation_id"])
     assert second["conversation_id"] == first["conversation_id"]

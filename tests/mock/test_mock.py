@@ -29,12 +29,12 @@ def test_importing_the_mock_package_loads_no_server() -> None:
         "print(sorted({'starlette', 'uvicorn', 'jsonschema', 'httpx', 'anyio'} & set(sys.modules)))"
     )
     # A subprocess, because pytest has already loaded anyio's plugin in this process.
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout == "[]\n"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_every_public_name_of_the_mock_package_exists() -> None:
-    """Every name in `__all__` can be imported and is listed by `dir()`."""
+    """The names in `__all__` can be imported and are listed by `dir()`."""
     assert all(getattr(mock_package, name) is not None for name in mock_package.__all__)
     assert set(mock_package.__all__) <= set(dir(mock_package))
     with pytest.raises(AttributeError, match="no_such_name"):

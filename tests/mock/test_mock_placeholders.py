@@ -91,7 +91,7 @@ async def test_a_misspelled_placeholder_is_listed_as_unfilled(mock: MockMillis) 
         {"agent": {"metadata": [], "agent_config": 1, "agent_id": 2}, "messages": 7},
     ],
 )
-async def test_a_refused_request_has_no_prompt(mock: MockMillis, body: Any) -> None:
+async def test_the_prompt_of_a_refused_request_is_none(mock: MockMillis, body: Any) -> None:
     """The mock server records invalid requests without failing."""
     assert (await post(mock.app, CHAT, body)).status == 422
     assert (mock.requests[-1].prompt, mock.requests[-1].unfilled) == (None, [])

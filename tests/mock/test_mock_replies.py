@@ -150,7 +150,7 @@ def test_the_message_for_an_invalid_script_file_names_the_file(
 
 @pytest.mark.anyio
 async def test_the_pace_is_the_delay_between_two_chunks() -> None:
-    """There is no delay before the first chunk or after the last one."""
+    """The mock server does not wait before the first chunk or after the last one."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -168,7 +168,7 @@ def test_a_cut_response_is_not_logged_as_an_error(
 def test_requests_are_logged_in_one_line_without_the_key(
     millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every request has one line on the mock server's own logger, which has no handler by default."""
+    """The mock server's logger has one line per request. It is silent until the user adds a handler."""
     caplog.set_level(logging.DEBUG)
     for path in (CHAT, duplicate_path(), "/nowhere"):
         headers = {"authorization": "s3cret"}

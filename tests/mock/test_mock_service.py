@@ -18,7 +18,7 @@ CUTTING = "-mock-cut-----------"
 
 @pytest.mark.anyio
 async def test_requests_are_recorded_without_the_key(mock: MockMillis) -> None:
-    """Refused requests are recorded, too, and the key is masked."""
+    """The mock server also records refused requests, and masks the key."""
     await post(mock.app, CHAT, chat_body(agent_id="-x"), headers={"authorization": "s3cret"})
     await post(mock.app, duplicate_path("-y"), headers={"authorization": "s3cret"})
     await post(mock.app, CHAT, b"{half", headers={"X-Trace": "7"})
@@ -110,9 +110,9 @@ def test_the_repr_shows_the_url_and_the_number_of_agents_and_requests(mock: Mock
         assert repr(mock) == f"<MockMillis at {mock.url}: 2 agents, 1 requests>"
 
 
-@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
-def test_the_url_can_be_used_by_a_client(mock: MockMillis, host: str, shown: str) -> None:
+@pytest.mark.parametrize(("host", "named"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
+def test_the_url_can_be_used_by_a_client(mock: MockMillis, host: str, named: str) -> None:
     """For a host that means all addresses, the URL names the loopback address."""
     with mock.start(host=host), Millis("any-key", base_url=mock.url) as millis:
-        assert re.fullmatch(rf"http://{re.escape(shown)}:\d+", mock.url)
+        assert re.fullmatch(rf"http://{re.escape(named)}:\d+", mock.url)
         assert millis.agents.duplicate("-mock-agent---------").id

@@ -63,7 +63,7 @@ async def test_crlf_and_one_byte_send_the_plain_stream_in_another_form() -> None
 
 @pytest.mark.anyio
 async def test_cut_closes_the_connection_in_the_middle_of_a_response() -> None:
-    """The connection closes after two words of a stream, or after half of the JSON of a copy."""
+    """The connection closes after two chunks of a stream, or after half of the JSON of a copy."""
     cut_chat, cut_copy = await chat("cut"), await duplicate("cut")
     assert (cut_chat.cut, cut_copy.cut) == (True, True)
     assert (cut_chat.complete, cut_copy.complete) == (False, False)
