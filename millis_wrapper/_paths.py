@@ -49,20 +49,17 @@ def closest_matches(word: str, known: Iterable[str], most: int = 3) -> list[str]
     """Return up to `most` names in `known` that are similar to `word`, the most similar first."""
     from difflib import get_close_matches  # slow to import, and rarely needed
 
-    spelling = {_letters(name): name for name in sorted(known)}
-    return [spelling[near] for near in get_close_matches(_letters(word), spelling, most)]
+    spelling = {letters(name): name for name in sorted(known)}
+    return [spelling[near] for near in get_close_matches(letters(word), spelling, most)]
 
 
-def closest_key(key: str, known: Iterable[str]) -> str | None:
-    """Return the key in `known` of which `key` is probably another spelling, or None.
+def is_other_spelling(key: str, known: str) -> bool:
+    """Return whether `key` is probably another spelling of the key `known`, to which it is similar.
 
     The last words have to be similar, too: `systemPrompt` may be `prompt`, but `firstMessageMode` is not
     `first_message`. A unit or "url" at the end does not count.
     """
-    for near in closest_matches(key, known):
-        if _letters(near) == _letters(key) or closest_matches(_last_word(key), [_last_word(near)]):
-            return near
-    return None
+    return letters(known) == letters(key) or bool(closest_matches(_last_word(key), [_last_word(known)]))
 
 
 def _last_word(key: str) -> str:
@@ -72,5 +69,6 @@ def _last_word(key: str) -> str:
     return words[-1].lower()
 
 
-def _letters(word: str) -> str:
+def letters(word: str) -> str:
+    """Return `word` in lowercase without punctuation: `maxDuration` and `max_duration` are the same name."""
     return re.sub(r"[\W_]", "", word).lower()

@@ -76,15 +76,9 @@ def _unknown(path: str, match: FieldMatch) -> str:
     problem = f"unknown field {quote(path)}"
     if not match.suggestions:
         return f"{problem}; to list all fields, run: millis contract"
-    # Suggest only the best key, but with every place where that key exists.
-    key = _last_key(match.suggestions[0])
-    *others, last = (quote(path) for path in match.suggestions if _last_key(path) == key)
+    *others, last = map(quote, match.suggestions)
     nearest = f"{', '.join(others)} or {last}" if others else last
     return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
-
-
-def _last_key(path: str) -> str:
-    return path.rpartition(".")[2]
 
 
 def _show(field: Field, in_override: Field | None) -> None:

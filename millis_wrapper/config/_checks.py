@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper._paths import closest_key, format_path, join_path
+from millis_wrapper._paths import format_path, join_path
 from millis_wrapper._text import shorten
 from millis_wrapper.contract import UnknownKey, mask_secrets, unknown_keys
+from millis_wrapper.contract._lookup import MOST_SUGGESTIONS, last_key
 from millis_wrapper.contract._validation import Path, Violation, violations
 from millis_wrapper.request import is_duplicate_response
 
@@ -23,7 +24,6 @@ from ._fixes import (
     describe_fix,
     describe_removal,
     field_path,
-    fields_by_key,
 )
 from ._rules import (
     between_fields,
@@ -37,6 +37,7 @@ Kind: TypeAlias = Literal["agent", "override"]
 
 _COMPONENTS = {"agent": "AgentConfig", "override": "AgentConfigOverride"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+_MOST_SUGGESTED = 1000  # names in the findings of one config; checking whether each one fits takes time
 _PLACEHOLDER = re.compile(r"<(string|number|boolean|integer|any)>")
 _ARTICLES = {
     "string": "a string",
@@ -90,11 +91,15 @@ def _check_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
 
 def _with_unique_matches(keys: Iterable[UnknownKey]) -> Iterator[UnknownKey]:
     """Suggest every known name for one unknown key of an object only; renaming two would lose one."""
-    taken: set[tuple[Path, str | None]] = set()
+    taken: set[tuple[Path, str]] = set()
     for key in keys:
-        match = (key.steps[:-1], key.closest_match)
-        yield key._replace(closest_match=None) if match in taken else key
-        taken.add(match)
+        if key.closest_match is not None:
+            match = (key.steps[:-1], key.closest_match)
+            if match in taken or len(taken) == _MOST_SUGGESTED:
+                yield key._replace(closest_match=None)
+                continue
+            taken.add(match)
+        yield key
 
 
 def _unknown_key(level: Level, message: str, key: UnknownKey, data: dict[str, Any]) -> Finding:
@@ -107,8 +112,13 @@ def _unknown_key(level: Level, message: str, key: UnknownKey, data: dict[str, An
 
 def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     """Return the fix for a key that belongs to another object, if there is only one such object."""
-    places = fields_by_key().get(key.key, ())
-    if len(places) != 1 or _has_similar_sibling(key, data):
+    places = [
+        path
+        for path in key.nearest
+        if last_key(path) == key.key and path in config_fields() and "[]" not in path
+    ]
+    # A full list of suggestions may lack other places of the key.
+    if len(places) != 1 or len(key.nearest) == MOST_SUGGESTIONS or _is_beside_its_match(key):
         return None
     (place,) = places
     parent = place.rpartition(".")[0]
@@ -119,7 +129,7 @@ def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     if key.key in target:
         return f"remove it; {place} is already set"
     others = [
-        field.path.rpartition(".")[2]
+        last_key(field.path)
         for field in config_fields().values()
         if field.required and field.path.rpartition(".")[0] == parent and field.path != place
     ]
@@ -128,16 +138,10 @@ def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     return f"write {parent}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
 
 
-def _has_similar_sibling(key: UnknownKey, data: Any) -> bool:
-    """Return whether the object of an unknown key has a similar known key, which may be the one to keep."""
-    for step in key.steps[:-1]:
-        data = data[step]
+def _is_beside_its_match(key: UnknownKey) -> bool:
+    """Return whether the object of an unknown key also has the key that is probably meant."""
     parent = field_path(key.steps[:-1])
-    paths = (path.rpartition(".") for path in config_fields())
-    return (
-        closest_key(key.key, [name for above, _, name in paths if above == parent and name in data])
-        is not None
-    )
+    return key.closest_match is None and any(path.rpartition(".")[0] == parent for path in key.nearest)
 
 
 def _renamed(key: UnknownKey, data: dict[str, Any], level: Level) -> str | None:

@@ -27,17 +27,6 @@ def config_fields() -> dict[str, Field]:
     return {field.path: field for field in fields("AgentConfigOverride")}
 
 
-@cache
-def fields_by_key() -> dict[str, tuple[str, ...]]:
-    """Return the paths of the fields that are not inside a list by their last key."""
-    paths: dict[str, tuple[str, ...]] = {}
-    for path in config_fields():
-        if "[]" not in path:
-            key = path.rpartition(".")[2]
-            paths[key] = (*paths.get(key, ()), path)
-    return paths
-
-
 def field_path(steps: Path) -> str:
     """Return the path of the field at `steps`, with `[]` in place of list indexes."""
     path = ""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from . import _lookup
 from ._contract import Contract as Contract
 from ._contract import Schema as Schema
 from ._values import Field as Field
@@ -88,7 +87,7 @@ def find_field(path: str) -> FieldMatch:
     Args:
         path: A path such as `flow.response_delay` or `tools[].timeout`; indexes are ignored.
     """
-    return _lookup.find_field(installed(), path)
+    return installed().index.find(path)
 
 
 def search_fields(word: str) -> tuple[Field, ...]:
@@ -97,7 +96,7 @@ def search_fields(word: str) -> tuple[Field, ...]:
     Args:
         word: The text to search for, in any case.
     """
-    return _lookup.search_fields(installed(), word)
+    return installed().index.search(word)
 
 
 def __getattr__(name: str) -> str:

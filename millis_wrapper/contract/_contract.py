@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from millis_wrapper._json import is_mapping, is_sequence
-from millis_wrapper._paths import closest_key, closest_match, format_path
+from millis_wrapper._paths import closest_match, format_path, is_other_spelling
 
+from ._lookup import OVERRIDE, ROOTS, FieldIndex, last_key, plain
 from ._values import Field, UnknownKey
 
 Schema: TypeAlias = Mapping[str, Any]
 
-# Suggest a match for at most this many unknown keys per object; each suggestion is slow.
-_MOST_GUESSES = 100
+# Look up at most this many different unknown keys of one value: a hostile config has 100,000 of them.
+_MOST_LOOKUPS = 100
 
 
 class Contract:
@@ -47,7 +49,14 @@ class Contract:
 
         Free-form objects, maps, and values whose type differs from the contract do not have unknown keys.
         """
-        return self._unknown(value, [self.component(component)], ())
+        return self._with_nearest(self._unknown(value, [self.component(component)], ()))
+
+    @cached_property
+    def index(self) -> FieldIndex:
+        """Return the index of the fields, for searches by path and by word."""
+        return FieldIndex(
+            {name: tuple(self.fields(name)) for name in (*ROOTS, OVERRIDE) if name in self._components}
+        )
 
     def fields(self, component: str) -> Iterator[Field]:
         """Yield every field of `component` at every level. The fields of an object follow the field itself.
@@ -62,25 +71,35 @@ class Contract:
         null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
         return self._words(leaves) + null
 
+    def _with_nearest(self, found: Iterable[tuple[tuple[str | int, ...], set[str]]]) -> Iterator[UnknownKey]:
+        """Add the most similar fields to unknown keys, which come with the absent known keys beside them."""
+        lookups: dict[str, tuple[str, ...]] = {}
+        for steps, absent in found:
+            key, path = str(steps[-1]), format_path(steps)
+            place = plain(path)
+            if place not in lookups and len(lookups) < _MOST_LOOKUPS:
+                lookups[place] = self.index.find(place).suggestions
+            nearest = lookups.get(place, ())
+            keys = (last_key(near) for near in nearest)
+            match = next((near for near in keys if near in absent and is_other_spelling(key, near)), None)
+            yield UnknownKey(path, key, match, nearest, steps)
+
     def _unknown(
         self, value: object, schemas: Sequence[Schema], above: tuple[str | int, ...]
-    ) -> Iterator[UnknownKey]:
+    ) -> Iterator[tuple[tuple[str | int, ...], set[str]]]:
         leaves = [leaf for schema in schemas for _, leaf in self.leaves(schema)]
         if is_mapping(value):
             objects = [leaf["properties"] for leaf in leaves if "properties" in leaf]
             if not objects or any(_is_free(leaf) for leaf in leaves):
                 return
             objects = [properties for properties in objects if _fits(value, properties)] or objects
-            names = {name for properties in objects for name in properties} - value.keys()
-            guesses = _MOST_GUESSES
+            absent = {name for properties in objects for name in properties} - value.keys()
             for key, child in value.items():
                 steps = (*above, str(key))
                 if known := [properties[key] for properties in objects if key in properties]:
                     yield from self._unknown(child, known, steps)
                 else:
-                    guesses -= 1
-                    near = closest_key(str(key), names) if guesses >= 0 else None
-                    yield UnknownKey(format_path(steps), str(key), near, steps)
+                    yield steps, absent
         elif is_sequence(value):
             items = [leaf["items"] for leaf in leaves if "items" in leaf]
             if not items:

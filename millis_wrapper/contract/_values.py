@@ -14,7 +14,9 @@ class UnknownKey(NamedTuple):
     key: str
     """The key itself: `nmae`."""
     closest_match: str | None
-    """The most similar known key of the same object, or None if no key is similar."""
+    """The absent key of the same object that is probably meant, or None."""
+    nearest: tuple[str, ...]
+    """The most similar paths, as `find_field` suggests them; empty after the first 100 unknown keys."""
     steps: tuple[str | int, ...]
     """Its path as keys and list indexes: `("tools", 0, "params", 1, "nmae")`."""
 

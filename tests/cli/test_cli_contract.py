@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import sys
+from typing import Any
 
 import pytest
 from cli_runs import Cli
 
-from millis_wrapper.contract import fields, find_field, search_fields
+from millis_wrapper.config import check_config
+from millis_wrapper.contract import fields, find_field, search_fields, unknown_keys
+from millis_wrapper.mcp._tools import describe_field
 
 
 @pytest.fixture
@@ -97,7 +102,10 @@ def test_without_a_path_every_field_is_listed(cli: Cli) -> None:
     ("path", "suggestion"),
     [
         ("flow.respnse_delay", '; did you mean "flow.response_delay"?'),
-        ("flow.interruption.first_message", '; did you mean "flow.interruption.first_messsage"?'),
+        (
+            "flow.interruption.first_message",
+            '; did you mean "flow.interruption.first_messsage" or "first_message"?',
+        ),
         ("max_idel", '; did you mean "session_timeout.max_idle"?'),
         ("zzzzzz", ""),
         ("", ""),
@@ -109,6 +117,42 @@ def test_an_unknown_field_exits_with_1_and_a_suggestion(cli: Cli, path: str, sug
     assert (ran.code, ran.out) == (1, "")
     assert ran.error.startswith(f'millis: unknown field "{path}"{suggestion}')
     assert "millis contract" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "nearest", "fix"),
+    [
+        ("promt", {"promt": "Hi"}, ["prompt"], '"prompt"'),
+        ("flow.respons_delay", {"flow": {"respons_delay": 500}}, ["flow.response_delay"], '"response_delay"'),
+        ("tools[0].webhok", {"tools": [{"webhok": "https://example.com"}]}, ["tools[].webhook"], '"webhook"'),
+        ("timeZones", {"timeZones": "UTC"}, ["timezone"], '"timezone"'),
+        (
+            "flow.max_idle",
+            {"flow": {"max_idle": 20}},
+            ["session_timeout.max_idle"],
+            " session_timeout.max_idle",
+        ),
+        (
+            "flow.interruption.first_message",
+            {"flow": {"interruption": {"first_message": True}}},
+            ["flow.interruption.first_messsage", "first_message"],
+            '"first_messsage"',
+        ),
+        ("flow.provider", {"flow": {"provider": 1}}, ["voice.provider", "speech_to_text.provider"], ""),
+        ("zzzz", {"zzzz": 1}, [], ""),
+    ],
+)
+def test_config_check_the_command_and_mcp_share_one_lookup(
+    cli: Cli, path: str, config: dict[str, Any], nearest: list[str], fix: str
+) -> None:
+    """All three get the same nearest names; `config check` names the one that the key can be changed to."""
+    suggested = cli("contract", path).error.partition("did you mean")[2].partition("?")[0]
+    assert re.findall('"([^"]+)"', suggested) == nearest
+    assert asyncio.run(describe_field(path))["nearest"] == nearest
+    (unknown,) = unknown_keys(config, "AgentConfigOverride")
+    assert (unknown.path, list(unknown.nearest)) == (path, nearest)
+    (finding,) = [one for one in check_config(config, "override") if one.path == path]
+    assert fix in (finding.fix or "")
 
 
 def test_a_key_that_exists_in_several_places_is_suggested_for_each(cli: Cli) -> None:

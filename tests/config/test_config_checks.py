@@ -132,6 +132,15 @@ def test_a_value_that_json_does_not_support_is_one_error(config: Any, expected: 
     assert only.startswith(expected)
 
 
+def test_a_thousand_unknown_keys_have_a_suggestion() -> None:
+    """Every unknown key of a config with more of them is reported, without a suggestion."""
+    tools = [
+        {"name": f"tool_{number}", "description": "", "webhok": "https://a.co"} for number in range(1100)
+    ]
+    fixes = [finding.fix for finding in findings({"tools": tools}, "override", None)]
+    assert [bool(fix) for fix in fixes] == [True] * 1000 + [False] * 100
+
+
 def test_keys_that_look_like_list_indexes_can_be_sorted() -> None:
     """Findings are sorted whatever the names of the keys are."""
     keys = ["[0]5[1]", "[0]x[1]", f"[{'1' * 5000}]", "[0][1]"]

@@ -88,10 +88,19 @@ def test_an_unknown_key_is_reported_with_its_path_and_the_closest_match(
     assert format_path(found.steps) == found.path
 
 
-def test_a_match_is_suggested_for_at_most_a_hundred_unknown_keys() -> None:
-    """All unknown keys are found, but each suggestion is slow."""
+def test_at_most_a_hundred_different_unknown_keys_are_looked_up() -> None:
+    """All unknown keys are found, but each lookup is slow."""
     found = unknown({f"prompt_{number}": 1 for number in range(150)})
     assert [one.closest_match for one in found] == ["prompt"] * 100 + [None] * 50
+    found = unknown({"tools": [{f"name_{number}": 1} for number in range(150)]})
+    assert [one.nearest for one in found] == [("tools[].name",)] * 100 + [()] * 50
+
+
+def test_an_unknown_key_of_every_list_item_is_looked_up_once() -> None:
+    """A list of 1,000 tools with the same misspelled key has 1,000 suggestions."""
+    found = unknown({"tools": [{"nmae": 1} for _ in range(1000)]})
+    assert {one.closest_match for one in found} == {"name"}
+    assert len(found) == 1000
 
 
 @pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)

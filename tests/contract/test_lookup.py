@@ -41,6 +41,10 @@ def test_a_path_into_a_union_returns_the_field_of_each_form() -> None:
         ("tools[0].parms", "tools[].params"),
         ("voice.voice", "voice.voice_id"),
         ("Prompt", "prompt"),
+        ("voice.settings.zzzz", "voice.settings"),
+        ("tools.parms.name", "tools[].params[].name"),
+        ("max_idel", "session_timeout.max_idle"),
+        ("voiceId", "voice.voice_id"),
     ],
 )
 def test_an_unknown_path_returns_similar_paths(path: str, suggestion: str) -> None:
@@ -51,7 +55,7 @@ def test_an_unknown_path_returns_similar_paths(path: str, suggestion: str) -> No
     assert len(match.suggestions) <= 3
 
 
-@pytest.mark.parametrize("path", ["", "zzzzzz", "qqqq.zzzz"])
+@pytest.mark.parametrize("path", ["", "zzzzzz", "qqqq.zzzz", "prompt" * 100])
 def test_an_unrelated_path_has_no_suggestions(path: str) -> None:
     """A wrong suggestion is worse than no suggestion."""
     assert find_field(path) == ((), None, ())
