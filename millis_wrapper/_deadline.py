@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from .options import Timeout
 
+_LATE_SECONDS = 0.05
+
 
 class DeadlinePassedError(TimeoutError):
     """A deadline passed between two reads."""
@@ -23,9 +25,19 @@ class Deadline:
         self._clock = clock
         self.sent_at = clock()
         """When the request was sent, by `clock`; until that is known, when the deadline was created."""
+        self._connect_ends = math.inf
         self._total_ends = math.inf
         self._phase = "first_byte"
         self._phase_ends = math.inf
+
+    def start_connect(self) -> None:
+        """Note that the client starts to connect, or to set up TLS."""
+        self._connect_ends = self._clock() + self.timeout.connect
+
+    @property
+    def connect_is_overdue(self) -> bool:
+        """Whether `connect` passed so long ago that a busy event loop must have noticed it late."""
+        return self._clock() > self._connect_ends + _LATE_SECONDS
 
     def start_proxy(self) -> None:
         """Start the timeout for a proxy's response to CONNECT, which is part of connecting."""

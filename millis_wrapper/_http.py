@@ -217,7 +217,10 @@ class Trace:
         elif step == "send_request_headers.started":
             self.is_used = True
             self.request_began = info["request"].method != b"CONNECT"
+        elif step == "start_tls.started":
+            self._deadline.start_connect()
         elif step == "connect_tcp.started":
+            self._deadline.start_connect()
             self.is_used = True
             self.peer = f"{info['host']}:{info['port']}"
         elif step in ("connect_tcp.complete", "start_tls.complete"):

@@ -125,7 +125,20 @@ async def read_within(deadline: Deadline, chunk: Awaitable[bytes | None]) -> byt
         return await chunk
 
 
-async def apart(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+async def send(
+    send_once: Callable[[], Coroutine[Any, Any, httpx.Response]], deadline: Deadline
+) -> httpx.Response:
+    """Send a request and return the response."""
+    try:
+        return await _in_task(send_once())
+    except httpx.ConnectTimeout:
+        # If the event loop was busy, the connection may have been made in time. Nothing was sent yet.
+        if not deadline.connect_is_overdue:
+            raise
+    return await _in_task(send_once())
+
+
+async def _in_task(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
     """Run `sending` in its own task and return the response.
 
     The frames that write a request hold its headers, and with them the key, so they must not be part of the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -196,8 +197,8 @@ class AsyncTransport:
                 deadline,
                 trace,
             )
-            sending = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
-            outcome = await io.apart(sending)
+            send = partial(pool.client.send, request, stream=True, auth=self._auth, follow_redirects=False)
+            outcome = await io.send(send, deadline)
             is_open = True
         except Exception as error:  # httpx does not translate all of them
             if pool.client.is_closed and isinstance(error, RuntimeError) and not trace.request_began:

@@ -78,9 +78,9 @@ def read_within(deadline: Deadline, chunk: bytes | None) -> bytes | None:
     return chunk
 
 
-def apart(response: httpx.Response) -> httpx.Response:
-    """Return `response`; only async code needs a task of its own to send a request."""
-    return response
+def send(send_once: Callable[[], httpx.Response], deadline: Deadline) -> httpx.Response:
+    """Send a request and return the response."""
+    return send_once()
 
 
 def close_response(response: httpx.Response, *, is_own: bool) -> None:

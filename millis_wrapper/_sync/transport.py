@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -194,8 +195,8 @@ class Transport:
                 deadline,
                 trace,
             )
-            sending = pool.client.send(request, stream=True, auth=self._auth, follow_redirects=False)
-            outcome = io.apart(sending)
+            send = partial(pool.client.send, request, stream=True, auth=self._auth, follow_redirects=False)
+            outcome = io.send(send, deadline)
             is_open = True
         except Exception as error:  # httpx does not translate all of them
             if pool.client.is_closed and isinstance(error, RuntimeError) and not trace.request_began:

@@ -47,6 +47,7 @@ from millis_wrapper import (
     NotFoundError,
     RateLimitError,
     StreamInterruptedError,
+    Timeout,
     UnexpectedResponseError,
     UnprocessableEntityError,
 )
@@ -207,6 +208,28 @@ async def test_a_busy_event_loop_does_not_turn_data_in_time_into_a_timeout(clien
                 break
         await blocking
     assert stream.reply.text == "one "
+
+
+async def test_a_busy_event_loop_does_not_turn_a_connection_in_time_into_a_timeout(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was made while the loop was blocked is used, or the client connects once more."""
+    if clients.kind == "sync":
+        return  # it has no event loop
+    loop = asyncio.get_running_loop()
+    connect, attempts = loop.sock_connect, 0
+
+    async def connect_and_block(*arguments: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            loop.call_soon(time.sleep, 0.5)
+        await connect(*arguments)
+
+    monkeypatch.setattr(loop, "sock_connect", connect_and_block)
+    with Loopback(reply("Hello")) as server:
+        client = clients.client(server.url, timeout=Timeout(connect=0.2), max_retries=0)
+        assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
 
 
 def _hook(response: httpx.Response) -> None:
