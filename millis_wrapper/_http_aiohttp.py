@@ -25,7 +25,6 @@ from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # maximum size of a status line, and of a response header
 _PART_BYTES = 64 * 1024  # of a request body; aiohttp passes this much to the socket without a wait
-_TURNS = 10  # of the event loop; an event that happened may need as many to reach the task that waits for it
 
 _TIMEOUTS: dict[str, type[httpx.TimeoutException]] = {
     "pool": httpx.PoolTimeout,
@@ -156,7 +155,6 @@ class _Sending:
         self._headers: Any = None
         self._is_over = False
         self._timer: asyncio.Handle | None = None
-        self.is_written = False
         self.scope = asyncio.timeout(None)
         self._begin("pool")
 
@@ -176,27 +174,22 @@ class _Sending:
     def _begin(self, step: str) -> None:
         self._step = step
         self._stop_timer()
+        seconds = self.seconds(step)
         # A response can arrive while the request is still being written.
-        if not (self._is_over or self.scope.expired()):
-            seconds = self.seconds(step)
-            if seconds is not None:
-                self._timer = self._loop.call_later(max(seconds, 0), self._expire, _TURNS)
+        if not self._is_over and seconds is not None:
+            self._timer = self._loop.call_later(max(seconds, 0), self._expire)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _expire(self, turns: int) -> None:
-        """Let the timeout pass after `turns` turns of the event loop.
+    def _expire(self) -> None:
+        """Let the timeout pass in the next turn of the event loop.
 
         After a pause of the loop, the timeout and data that arrived in time are due in the same turn.
         """
-        if turns > 0:
-            self._timer = self._loop.call_soon(self._expire, turns - 1)
-        else:
-            self._timer = None
-            self.scope.reschedule(self._loop.time())
+        self.scope.reschedule(self._loop.time())
 
     def timeout_error(self) -> httpx.TimeoutException:
         return _TIMEOUTS[self._step]("")
@@ -221,11 +214,9 @@ class _Sending:
     async def _parts(self, content: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(content), _PART_BYTES):
             yield content[start : start + _PART_BYTES]
-            self._begin("write")
         self._written()
 
     def _written(self) -> None:
-        self.is_written = True
         self._trace.note("aiohttp.receive_response_headers.started", {})
         self._begin("read")
 
@@ -308,7 +299,7 @@ class _Body(httpx.AsyncByteStream):
         if self._closed is not None:
             self._closed.remove_done_callback(self._end)
         # Neither call waits, so a canceled task cannot leave its connection behind.
-        if self._response.content.at_eof() and self._failure is None and self._sending.is_written:
+        if self._response.content.at_eof():
             self._response.release()
         else:
             self._response.close()

@@ -1,17 +1,23 @@
-"""Errors for `http_client="aiohttp"` where it is not available. The other tests of clients run on it, too."""
+"""What only `http_client="aiohttp"` has. The tests in the other files run on it, too."""
 
 from __future__ import annotations
 
+import re
+import socket
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import anyio
 import pytest
 from clients import KEY
-from loopback import Loopback, reply
+from loopback import DONE, END, STREAM, Loopback, reply, said
 
-from millis_wrapper import AsyncMillis, ConfigurationError, Millis
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis, Timeout
+
+pytestmark = pytest.mark.anyio
 
 
 def test_the_sync_client_does_not_support_aiohttp() -> None:
@@ -59,3 +65,53 @@ def test_a_client_without_aiohttp_does_not_import_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+class EarlyServer:
+    """Sends the response while most of the request is still unread. httpx writes the whole request first."""
+
+    def __init__(self, *, reads_request_before_end: bool) -> None:
+        self.received = 0
+        self.text_arrived = threading.Event()
+        self._reads = reads_request_before_end
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://{}:{}".format(*self._listener.getsockname())
+
+    def serve(self) -> None:
+        peer, _ = self._listener.accept()
+        with self._listener, peer:
+            head, _, body = peer.recv(65536).partition(b"\r\n\r\n")
+            length = int(re.findall(rb"content-length: (\d+)", head, re.IGNORECASE)[0])
+            self.received = len(body)
+            peer.sendall(STREAM + said("Hello"))
+            if self._reads:
+                assert self.text_arrived.wait(5)
+                self._read(peer, length)
+                time.sleep(0.1)  # a timer for the response headers would expire now
+            peer.sendall(DONE + END)
+            assert self.text_arrived.wait(5)
+            self._read(peer, length)
+
+    def _read(self, peer: socket.socket, length: int) -> None:
+        while self.received < length and (data := peer.recv(65536)):
+            self.received += len(data)
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["never read", "read later"])
+async def test_a_reply_that_begins_before_the_request_is_written_is_read(
+    reads: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No timeout of the request applies any more. The connection of an incomplete request is closed."""
+    server = EarlyServer(reads_request_before_end=reads)
+    text = "x" * 20_000_000
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, server.serve)
+        async with AsyncMillis(KEY, base_url=server.url, http_client="aiohttp") as millis:
+            stream = millis.chat.stream(text, agent_id="-Oabc", timeout=Timeout(first_byte=0.05))
+            async with stream:
+                async for _ in stream.text_stream:
+                    if reads:
+                        server.text_arrived.set()
+            server.text_arrived.set()
+    assert (server.received > len(text)) == reads
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
