@@ -16,6 +16,7 @@ NOT_JSON: Final = object()
 # Deep enough for everything that the contract describes. Shallow enough that pickle and deepcopy, which makes
 # two calls for each level, work wherever an error is caught.
 MAX_DEPTH = 100
+_FEW_LEVELS = 10  # enough for every field of a config
 
 _BLANKS = " \t\r\n"
 
@@ -48,7 +49,11 @@ def read_json(data: bytes | str, *, deep_as_text: bool = False) -> Any:
     # Most texts are too short for such deep nesting.
     if end == len(text) and (len(text) <= 2 * MAX_DEPTH or not _is_deeper(text, value)):
         return value
-    return read_json(_deep_as_text(text)) if deep_as_text else NOT_JSON
+    if not deep_as_text:
+        return NOT_JSON
+    value = read_json(_deep_as_text(text, MAX_DEPTH))
+    # Near the recursion limit of the caller, Python cannot parse so many levels.
+    return read_json(_deep_as_text(text, _FEW_LEVELS)) if value is NOT_JSON else value
 
 
 def read_json_row(text: str) -> tuple[list[Any], str]:
@@ -135,18 +140,18 @@ def _is_deeper(text: str, value: Any) -> bool:
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def _deep_as_text(text: str) -> str:
-    """Return `text` with a JSON string for each object and array that is nested deeper than MAX_DEPTH."""
+def _deep_as_text(text: str, max_depth: int) -> str:
+    """Return `text` with a JSON string for each object and array that is nested deeper than `max_depth`."""
     parts: list[str] = []
     depth = start = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         if match[0] in "[{":
             depth += 1
-            if depth == MAX_DEPTH + 1:
+            if depth == max_depth + 1:
                 parts.append(text[start : match.start()])
                 start = match.start()
         elif match[0] in "]}":
-            if depth == MAX_DEPTH + 1:
+            if depth == max_depth + 1:
                 parts.append(json.dumps(text[start : match.end()]))
                 start = match.end()
             depth -= 1

@@ -19,7 +19,7 @@ from paths import EXAMPLES
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._key import Secret
 from millis_wrapper.errors import UnexpectedResponseError
-from millis_wrapper.response import BODY_START, read_duplicated_agent, read_moment
+from millis_wrapper.response import BODY_START, prepare_reading, read_duplicated_agent, read_moment
 from millis_wrapper.results import DuplicatedAgent
 
 CORPUS = paths.CORPUS / "duplicate"
@@ -167,6 +167,27 @@ def test_deep_nesting_does_not_lose_the_id(body: str, depth: int) -> None:
     assert json.loads(json.dumps(agent.to_dict())) == agent.to_dict()
     assert copy.deepcopy(agent) == pickle.loads(pickle.dumps(agent)) == agent
     assert depth > 50 or agent.raw["config"] == json.loads(deep)
+
+
+def frames_left() -> int:
+    try:
+        return 1 + frames_left()
+    except RecursionError:
+        return 0
+
+
+def test_deep_nesting_does_not_lose_the_id_near_the_recursion_limit() -> None:
+    """Sending the request needs more than 20 frames, so reading its response works with 20 frames."""
+    body = b'{"id":"x","config":{"voice":{"settings":' + b'{"a":' * 99 + b"1" + b"}" * 99 + b"}}}"
+    prepare_reading()
+
+    def read_below(frames: int) -> DuplicatedAgent:
+        return read_below(frames - 1) if frames else read_duplicated_agent(body)
+
+    agent = read_below(frames_left() - 20)
+    assert agent.id == "x"
+    assert agent.config is not None
+    assert agent.config.to_dict() == agent.raw["config"]
 
 
 def test_a_cut_off_deep_response_is_an_error_with_its_start() -> None:
