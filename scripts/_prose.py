@@ -35,7 +35,7 @@ def load_rules() -> dict[re.Pattern[str], list[str]]:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])".replace(" ", r'[\s#"]+'), re.IGNORECASE)
+    return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])".replace(" ", r"[\s#]+"), re.IGNORECASE)
 
 
 def findings(path: str, text: str) -> Iterator[str]:
@@ -43,7 +43,7 @@ def findings(path: str, text: str) -> Iterator[str]:
     prose = _prose(path, text)
     for pattern, (instead, _bad, _good) in load_rules().items():
         for found in pattern.finditer(prose):
-            words = " ".join(re.sub(r'[#"]', " ", found[0]).split())
+            words = " ".join(found[0].replace("#", " ").split())
             yield f"{path}:{prose.count(chr(10), 0, found.start()) + 1}: {words!r}: {instead}"
 
 
@@ -67,8 +67,9 @@ def _python_prose(text: str, strings: bool) -> Iterator[tuple[int, str]]:
         start = lines[token.start[0] - 1] + token.start[1]
         if previous == "def" and token.string.startswith("test_"):
             yield start, token.string.replace("_", " ")
-        elif kind == "COMMENT" or (kind in ("STRING", "FSTRING_MIDDLE") and (strings or is_first)):
-            yield start, token.string
+        elif kind == "COMMENT" or ("STRING" in kind and (strings or is_first)):
+            # Prefix and quotes become spaces, so that a pattern matches across adjacent literals.
+            yield start, re.sub(r"^\w*[\"']+|[\"']+$", lambda found: " " * len(found[0]), token.string)
         if kind not in ("COMMENT", "NL", "INDENT", "DEDENT"):
             is_first, previous = kind == "NEWLINE", token.string
 

@@ -1,5 +1,5 @@
-// An Express app that checks each request and response against the contract, what the app responds to each of
-// `requests`, and what Postman's and ReadMe's tools read from the same file. Called by scripts/_try_contract.py.
+// Run an Express app that checks each request and response against the contract, send it `requests`, and read the
+// same file with the tools of Postman and ReadMe. Called by scripts/_try_contract.py.
 import { dereference } from "@readme/openapi-parser";
 import express from "express";
 import * as validator from "express-openapi-validator";

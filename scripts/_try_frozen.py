@@ -1,12 +1,13 @@
-"""The check of `scripts/try_tools` that freezes a program with PyInstaller, with its default options."""
+"""Freeze a program with the default options of PyInstaller, for `scripts/try_tools`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 from millis_wrapper.mock import MockMillis
+from scripts._try_run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 PYINSTALLER = "pyinstaller==6.16.0"
@@ -26,8 +27,8 @@ with warnings.catch_warnings(record=True) as caught, Millis("key", base_url=sys.
 """
 
 
-def wrong_when_frozen(folder: Path, run: Callable[..., str]) -> list[str]:
-    """Freeze and run a program that uses both endpoints, and return what went wrong."""
+def frozen(folder: Path) -> Iterable[str]:
+    """Freeze and run a program that uses both endpoints."""
     home = folder / "frozen"
     home.mkdir()
     (home / "program.py").write_text(PROGRAM, "utf-8")
@@ -37,7 +38,6 @@ def wrong_when_frozen(folder: Path, run: Callable[..., str]) -> list[str]:
     with MockMillis() as mock:
         mock.reply_with("We have a table at seven.")
         printed = run(home, "dist/program/program", mock.url)
-    expected = ("table at seven", "user_start_first")
-    return [
-        f"the frozen program printed {printed!r} without {one!r}" for one in expected if one not in printed
-    ]
+    for expected in ("table at seven", "user_start_first"):
+        if expected not in printed:
+            yield f"the frozen program printed {printed!r} without {expected!r}"

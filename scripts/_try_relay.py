@@ -1,4 +1,4 @@
-"""Use the page of tests/recipes/relay.py in a real browser: send, stream, stop, and what fails."""
+"""Use the page of tests/recipes/relay.py in a real browser, for `scripts/try_tools`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ RECIPES = Path(__file__).resolve().parent.parent / "tests" / "recipes"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def wrong_on_the_page(folder: Path) -> list[str]:
-    """Return what went wrong; `folder` holds puppeteer-core in its node_modules."""
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        return [f"no browser found on the PATH; install one of {', '.join(BROWSERS)}"]
+def browser(folder: Path) -> list[str]:
+    """Send, stream, stop and fail on the page, and return each difference from the expected texts.
+
+    The node_modules of `folder` contain puppeteer-core.
+    """
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        return [f"no browser on the PATH; install one of {', '.join(BROWSERS)}"]
     shutil.copy(Path(__file__).with_suffix(".mjs"), folder)
     with MockMillis() as mock, relay_in_front_of(mock) as url:
-        command = ["node", "_try_relay.mjs", url, browser]
+        command = ["node", "_try_relay.mjs", url, program]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         return [done.stdout + done.stderr]
@@ -36,8 +39,8 @@ def wrong_on_the_page(folder: Path) -> list[str]:
         "errors": [],
         "reply": "You said: Hello",
         "stopped": [counted if 2 < len(counted.split()) < 100 else "the start of the count", "Stopped."],
-        # The server cancels the reply when the browser leaves; whether the history keeps its start depends on
-        # what the cancel meets: 3 messages without it, 5 with it.
+        # When the browser leaves, the server cancels the reply. The moment of the cancel decides whether the
+        # history keeps that turn: 5 messages with it, 3 without it.
         "history": seen["history"] if seen["history"] in ("3 messages", "5 messages") else "3 or 5 messages",
         "broken": ["Good ", "The reply is incomplete."],
         "refused": "The agent cannot be reached.",

@@ -28,7 +28,7 @@ def test_each_rule_finds_its_bad_example_and_passes_its_good_one(instead: str, b
     [
         ("millis_wrapper/x.py", '"""The response\n\n    broke off.\n"""\n'),
         ("millis_wrapper/x.py", "x = 1  # The response\n# broke\n# off.\n"),
-        ("millis_wrapper/x.py", 'fail(\n    f"the response from {host} broke "\n    "off"\n)\n'),
+        ("millis_wrapper/x.py", 'fail(\n    f"the response from {host} broke "\n    f"off: {text}"\n)\n'),
         ("tests/test_x.py", "def test_a_response_that_broke_off_fails() -> None:\n    pass\n"),
         ("tests/test_x.py", 'def f() -> None:\n    # comment\n    """Break off."""\n'),
         ("tests/corpus/x.json", '[\n  {"name": "the response broke off"}\n]\n'),

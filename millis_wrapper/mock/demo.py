@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     # argparse would take an agent id for an option, since most ids begin with a hyphen.
     if len(arguments) > 1 or set(arguments) & {"-h", "--help"}:
         print("usage: demo [AGENT_ID]  (an agent id selects the live service; set MILLIS_API_KEY)")
-        return 2
+        return 0 if len(arguments) == 1 else 2
     try:
         run_demo(arguments[0] if arguments else None)
     except MillisError as error:

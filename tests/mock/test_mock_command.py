@@ -191,5 +191,5 @@ def test_an_error_of_the_demo_is_one_line(
     assert demo.main(["-Oabc"]) == 1
     assert "MILLIS_API_KEY" in capsys.readouterr().err
     assert demo.main(["-Oabc", "-Odef"]) == 2
-    assert demo.main(["--help"]) == 2
+    assert demo.main(["--help"]) == 0
     assert "usage: demo" in capsys.readouterr().out
