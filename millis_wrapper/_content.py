@@ -66,8 +66,8 @@ class Content:
         """The tool calls; None if the reply has none."""
         self.is_common = False
         """Whether a `ChatChunk` among the meanings only adds its text to text that is there already."""
-        self.not_understood: str | None = None
-        """The start of the first event that could not be understood; a reply with one is not complete."""
+        # The start of the first event that could not be understood, or has something that is not spoken.
+        self._not_understood = self._unspoken = ""
         self._joined = (0, "")  # how many texts were joined, and the result
         self._half = ""  # the first half of a surrogate pair, which waits for the other
         self._form: Literal["chunks", "text"] | None = None
@@ -122,10 +122,11 @@ class Content:
                     self._held.append(meaning)
                     return []
                 return [ChatChunk(self._add_text(text) if self._form == "text" else "", data, event)]
-            case KeepAlive(data, event):
+            case KeepAlive(data, event, is_known):
+                self._note_unspoken(data, is_unspoken=not is_known)
                 return [ChatChunk("", data, event)]
-            case NotUnderstood(data, event, source):
-                self.note_not_understood(source)
+            case NotUnderstood(data, event):
+                self.note_not_understood(data)
                 return [ChatChunk("", data, event)]
             case _:
                 assert_never(meaning)
@@ -151,8 +152,10 @@ class Content:
             Why the reply is not complete, with `{}` for the part of the stream that shows it, and that part;
             None if everything was understood.
         """
-        if self.not_understood is not None:
-            return "could not understand the event {}, so the reply may be incomplete", self.not_understood
+        if self._not_understood:
+            return "could not understand the event {}, so the reply may be incomplete", self._not_understood
+        if self._unspoken and not (self.has_text or self.calls):
+            return "the reply has no text and no tool calls, only events such as {}", self._unspoken
         return self.calls.complete() if self.calls else None
 
     def end_text(self) -> list[ChatChunk]:
@@ -164,10 +167,13 @@ class Content:
         self.texts.append(last)
         return [ChatChunk(last, "")]
 
-    def note_not_understood(self, source: str) -> None:
-        """Note an event that could not be understood."""
-        if self.not_understood is None:
-            self.not_understood = source[:1000]
+    def note_not_understood(self, data: Any) -> None:
+        """Note the data of an event that could not be understood."""
+        self._not_understood = self._not_understood or _start_of(data)
+
+    def _note_unspoken(self, data: Any, *, is_unspoken: bool) -> None:
+        if is_unspoken:
+            self._unspoken = self._unspoken or _start_of(data)
 
     def _add_text(self, text: str) -> str:
         """Add `text`, and return what can be passed on now."""
@@ -186,10 +192,11 @@ class Content:
 
     def _add_chunk(self, chunk: Chunk, choice: Choice | Literal["other", "mixed"] | None) -> ChatChunk:
         """Add the usage of a chunk and the choice that is the reply."""
+        self._note_unspoken(chunk.data, is_unspoken=chunk.is_unspoken)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if choice == "mixed":
-            self.note_not_understood(write_json(chunk.data))
+            self.note_not_understood(chunk.data)
         if not isinstance(choice, Choice):
             return ChatChunk("", chunk.data, chunk.event)
         text, complete_text = choice.text, choice.complete_text
@@ -197,10 +204,15 @@ class Content:
             text = complete_text
         elif complete_text and complete_text not in (text, self.text() + text):
             # A service may send the complete text once more beside or after its deltas, but not another text.
-            self.note_not_understood(write_json(chunk.data))
+            self.note_not_understood(chunk.data)
         if choice.tool_calls:
             self.calls = self.calls or ToolCalls()
             self.calls.add(choice.tool_calls)
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
         return ChatChunk(self._add_text(text), chunk.data, chunk.event, choice.finish_reason)
+
+
+def _start_of(data: Any) -> str:
+    """Return the start of an event's data, for a message."""
+    return (data if isinstance(data, str) else write_json(data))[:1000]

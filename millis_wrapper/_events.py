@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ._json import is_array, is_object, read_json, read_json_row, repeats_key, write_json
+from ._json import is_array, is_object, read_json, read_json_row, repeats_key
 from ._meanings import (
     Choice,
     Chunk,
@@ -31,7 +31,6 @@ from .sse import ServerSentEvent
 
 END_MARK = "[DONE]"
 
-_SOURCE = 1000  # characters of an event that cannot be understood, kept for a message
 # Servers send these to keep a connection open, as an event's name, as its data, or as the type in it.
 _KEEP_ALIVE = re.compile(r"ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|noop|open|connected", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -56,15 +55,17 @@ _OTHER_ROLES = ("developer", "function", "system", "tool", "user")
 _CALL_KEYS = ("args", "arguments", "custom", "input", "name", "parameters")
 # Keys of a choice that hold more than its delta does.
 _UNCOMMON_KEYS = frozenset({"error", "function_call", "message", "text", "tool_calls"})
-# Keys that hold no text of the reply. An unknown key in a choice without text may hold the text.
+# Keys that hold something other than text that is spoken. Alone, they are not a reply.
+_UNSPOKEN_KEYS = frozenset(
+    {"annotations", "logprobs", "reasoning", "reasoning_content", "reasoning_details", "thinking"}
+    | {"token_ids"}
+)
+# The other keys of a choice and of a delta that are known. An unknown key may hold text of the reply.
 _CHOICE_KEYS = frozenset(
     {"content_filter_offsets", "content_filter_results", "delta", "error", "finish_reason", "index"}
-    | {"logprobs", "message", "native_finish_reason", "seed", "stop_reason", "text", "token_ids"}
+    | {"message", "native_finish_reason", "seed", "stop_reason", "text"}
 )
-_DELTA_KEYS = frozenset(
-    {"annotations", "content", "name", "reasoning", "reasoning_content", "reasoning_details", "role"}
-    | {"thinking", "tool_calls"}
-)
+_DELTA_KEYS = frozenset({"content", "name", "role", "tool_calls"})
 
 
 def read_event(event: ServerSentEvent) -> Meaning:
@@ -82,7 +83,7 @@ def read_event(event: ServerSentEvent) -> Meaning:
     if chunk is not None:
         return chunk
     if any(source.count(key) > 1 for key in _UNIQUE_KEYS) and repeats_key(source, _UNIQUE_KEYS):
-        return NotUnderstood(value, event.event, source[:_SOURCE])
+        return NotUnderstood(source, event.event)  # the value lacks the hidden part
     return read_object(value, event.event)
 
 
@@ -100,20 +101,22 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Reporte
     """Return what a JSON object means."""
     if event == "error" or reports_error(data):
         return ReportedError(data)
-    choices: Any = data.get("choices")
-    if "choices" not in data and _is_keep_alive(data, event):
-        return KeepAlive(data, event)
+    if "choices" not in data:
+        return _read_keep_alive(data, event) or NotUnderstood(data, event)
+    choices: Any = [] if data["choices"] is None else data["choices"]
+    if not is_array(choices):
+        return NotUnderstood(data, event)
     usage = data["usage"] if is_object(data.get("usage")) else None
-    if "choices" in data and choices is None:
-        choices = []
-    read = (
-        [_read_choice(each, has_usage=usage is not None) for each in choices] if is_array(choices) else [None]
-    )
+    read = [_read_choice(choice, has_usage=usage is not None) for choice in choices]
     understood = tuple(choice for choice in read if choice is not None)
+    says_something = any(choice.text or choice.complete_text or choice.tool_calls for choice in understood)
     elsewhere = data.get("tool_calls") or any(map(data.get, _TEXT_KEYS))
-    if len(understood) < len(read) or (elsewhere and not any(choice.says_something for choice in understood)):
-        return NotUnderstood(data, event, write_json(data)[:_SOURCE])
-    return Chunk(data, event, understood, usage)
+    if len(understood) < len(choices) or (elsewhere and not says_something):
+        return NotUnderstood(data, event)
+    parts = [(choice, _CHOICE_KEYS) for choice in choices]
+    parts += [(choice.get(key), _DELTA_KEYS) for choice in choices for key in ("delta", "message")]
+    is_unspoken = any(map(data.get, _UNSPOKEN_KEYS)) or any(_has_more(*part) for part in parts)
+    return Chunk(data, event, understood, usage, is_unspoken)
 
 
 def reports_error(data: dict[str, Any]) -> bool:
@@ -190,7 +193,7 @@ def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
 
 
 def _read_part(part: object) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return the text and the tool calls of a delta or a message; None if it cannot be understood."""
+    """Return the text and the tool calls of a delta or a message; None if that is not clear."""
     if part is None:
         return "", []
     if not is_object(part) or part.get("function_call") or part.get("role") in _OTHER_ROLES:
@@ -244,23 +247,33 @@ def _is_tool_call(call: object) -> bool:
 
 def _has_unknown_text(data: dict[str, Any], known: frozenset[str]) -> bool:
     """Return whether a key that is not `known` has a value that can hold text."""
+    known = known | _UNSPOKEN_KEYS
     return any(
         value and isinstance(value, str | list | dict) for key, value in data.items() if key not in known
     )
 
 
-def _is_keep_alive(data: dict[str, Any], event: str) -> bool:
-    """Return whether an object without `choices` is known to add nothing to a reply."""
+def _has_more(data: object, known: frozenset[str]) -> bool:
+    """Return whether a key that is not `known` has a value other than true, false, null and 0."""
+    return is_object(data) and any(
+        value and value is not True for key, value in data.items() if key not in known
+    )
+
+
+def _read_keep_alive(data: dict[str, Any], event: str) -> KeepAlive | None:
+    """Return what an object without `choices` means if it adds nothing to a reply; otherwise None."""
     if _KEEP_ALIVE.fullmatch(event):
-        return True
+        return KeepAlive(data, event)
     if not data or any(isinstance(value, list | dict) for value in data.values()):
-        return False
-    if event not in ("message", *_TEXT_KEYS) and not _TEXT_KEYS & data.keys():
-        return not _has_unknown_text(data, frozenset())  # an unknown event, with numbers at most
+        return None
     names = (data.get("type"), data.get("object"), data.get("event"))
-    if any(isinstance(name, str) and _KEEP_ALIVE.fullmatch(name) for name in names):
-        return True
-    return data.keys() <= _SESSION_KEYS
+    is_named = any(isinstance(name, str) and _KEEP_ALIVE.fullmatch(name) for name in names)
+    known = _SESSION_KEYS | {"type", "object", "event"} if is_named else _SESSION_KEYS
+    if data.keys() <= known or (is_named and not _has_unknown_text(data, known)):
+        return KeepAlive(data, event)
+    if event in ("message", *_TEXT_KEYS) or _TEXT_KEYS & data.keys() or _has_unknown_text(data, frozenset()):
+        return None
+    return KeepAlive(data, event, is_known=False)
 
 
 def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
@@ -274,7 +287,7 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
     content = value if isinstance(value, str) else data
     # JSON inside of a JSON string is not meant to be spoken.
     if _CHUNK_KEY.search(text) or (isinstance(value, str) and isinstance(read_json(value), dict | list)):
-        return NotUnderstood(data, name, data[:_SOURCE])
+        return NotUnderstood(data, name)
     if _KEEP_ALIVE.fullmatch(name):
         return KeepAlive(data, name)
     if value is None or value in ([], "") or not text or text.startswith(":"):
@@ -291,7 +304,7 @@ def _read_row(event: ServerSentEvent, text: str) -> Several:
         values = values[0]
     meanings: list[Meaning] = [read_object(value, event.event) for value in values if is_object(value)]
     if not meanings or len(meanings) < len(values) or rest not in ("", END_MARK):
-        meanings.append(NotUnderstood(event.data, event.event, event.data[:_SOURCE]))
+        meanings.append(NotUnderstood(event.data, event.event))
     elif rest == END_MARK:
         meanings.append(EndMark())
     return Several(tuple(meanings))

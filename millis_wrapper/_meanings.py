@@ -28,11 +28,6 @@ class Choice:
     finish_reason: str | None
     """Why the reply ends here, as the service puts it."""
 
-    @property
-    def says_something(self) -> bool:
-        """Whether it adds text or tool calls to the reply."""
-        return bool(self.text or self.complete_text or self.tool_calls)
-
 
 class Chunk(NamedTuple):
     """An object of the chunk form; `choices` is empty in a chunk that only reports usage."""
@@ -41,6 +36,8 @@ class Chunk(NamedTuple):
     event: str
     choices: tuple[Choice, ...]
     usage: dict[str, Any] | None
+    is_unspoken: bool
+    """Whether it holds more, such as reasoning or log probabilities, which the agent does not say."""
 
 
 class Text(NamedTuple):
@@ -67,6 +64,8 @@ class KeepAlive(NamedTuple):
 
     data: Any
     event: str
+    is_known: bool = True
+    """Whether it is known to say nothing. An unknown one has numbers at most."""
 
 
 class NotUnderstood(NamedTuple):
@@ -74,8 +73,6 @@ class NotUnderstood(NamedTuple):
 
     data: Any
     event: str
-    source: str
-    """The start of the event's data, for the message."""
 
 
 class ReportedError(NamedTuple):

@@ -10,6 +10,8 @@ import pytest
 from chat_streams import event, play
 
 from millis_wrapper._json import is_array, is_object
+from millis_wrapper.errors import StreamInterruptedError
+from millis_wrapper.results import ChatReply
 
 COMPLETE_STREAMS: dict[str, list[Any]] = json.loads(
     (paths.CORPUS / "complete_streams.json").read_text("utf-8")
@@ -122,3 +124,62 @@ def test_a_stream_of_another_form_is_understood_completely_or_fails(case: dict[s
     """The reply has the complete text of the stream or fails; with `text: null` it has to fail."""
     outcome = play([case["stream"].encode("utf-8", "surrogatepass")])
     assert outcome.reply is None or outcome.reply.text == case["text"]
+
+
+UNSPOKEN: list[dict[str, Any]] = [
+    *({"delta": {key: "Hm."}} for key in ("reasoning", "reasoning_content", "thinking")),
+    *({"delta": {key: [{"text": "Hm."}]}} for key in ("reasoning_details", "annotations")),
+    {"delta": {"role": "assistant", "content": None, "reasoning": "Hm."}},
+    {"delta": {}, "reasoning_content": "Hm."},
+    {"delta": {}, "logprobs": {"content": [{"token": "Hm"}]}},
+    {"delta": {}, "token_ids": [7, 8]},
+    {"delta": {"value": 6}},
+    {"delta": {}, "value": 6},
+    {"message": {"content": "", "reasoning": "Hm."}},
+]
+HI = {"choices": [{"delta": {"content": "Hi"}}]}
+CALL = {
+    "choices": [{"delta": {"tool_calls": [{"id": "a", "function": {"name": "look", "arguments": "{}"}}]}}]
+}
+
+
+@pytest.mark.parametrize(
+    "only",
+    [
+        *(event({"choices": [choice]}) for choice in UNSPOKEN),
+        event({"choices": [], "reasoning": "Hm."}),
+        b'event: status\ndata: {"value": 6}\n\n',
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("reason", [None, "stop", "length"])
+def test_a_reply_of_which_nothing_was_understood_is_not_complete(only: bytes, reason: str | None) -> None:
+    """Reasoning, log probabilities or numbers are not a reply. They may stand beside text or a tool call."""
+    last = event({"choices": [{"delta": {}, "finish_reason": reason}]})
+    error = play([only, last, b"data: [DONE]\n\n"]).error
+    assert isinstance(error, StreamInterruptedError)
+    assert "no text" in str(error)
+    assert error.reply == ChatReply(finish_reason=reason)
+    for spoken in (HI, CALL):
+        for stream in ([only, event(spoken)], [event(spoken), only]):
+            assert play([*stream, last, b"data: [DONE]\n\n"]).error is None
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        event({"choices": [{"delta": {"role": "assistant", "name": "Ada", "content": ""}, "seed": 7}]}),
+        event({"choices": [{"delta": {}, "content_filter_results": {"hate": {"filtered": True}}}]}),
+        event({"choices": [], "usage": {"completion_tokens": 0}}),
+        event({"session_id": "s"}),
+        b"event: ping\ndata: {}\n\n",
+        b"data: null\n\n",
+        b"",
+    ],
+    ids=str,
+)
+def test_a_reply_in_which_nothing_was_said_is_complete(silent: bytes) -> None:
+    """The agent may say nothing: keep-alives, roles, filters and usage are not a part of its reply."""
+    reply = play([silent, b"data: [DONE]\n\n"]).reply
+    assert reply is not None
+    assert (reply.text, reply.ended) == ("", "done")
