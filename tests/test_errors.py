@@ -172,13 +172,13 @@ class CallersError(MillisError):
 
 
 @pytest.mark.parametrize(("error", "maybe"), MAYBE_PROCESSED.values(), ids=MAYBE_PROCESSED)
-def test_maybe_processed_is_false_only_if_nothing_was_processed(error: MillisError, maybe: bool) -> None:
-    """It is False only if nothing was sent or the service refused the request."""
+def test_maybe_processed_is_false_for_unsent_and_refused_requests(error: MillisError, maybe: bool) -> None:
+    """In every other case, the service may have acted on the request."""
     assert error.maybe_processed is maybe
 
 
 def test_maybe_processed_depends_on_the_status() -> None:
-    """A 4xx status means that nothing was processed, except for 408. For 3xx and 5xx it is unknown."""
+    """It is False for a 4xx status except 408, and True for 3xx and 5xx, whose outcome is unknown."""
     unprocessed = {
         status for status in range(100, 600) if not APIStatusError("", status_code=status).maybe_processed
     }
@@ -193,7 +193,7 @@ def test_str_of_an_error_is_its_message() -> None:
 
 
 def test_the_arguments_of_an_error_are_its_attributes() -> None:
-    """Every argument can be read from the error."""
+    """The arguments can be read from the error."""
     status: dict[str, Any] = {
         "status_code": 422,
         "detail": {"why": ["a", None]},
@@ -280,7 +280,7 @@ def test_an_error_can_be_built_from_a_message_alone(cls: type[MillisError]) -> N
     ],
 )
 def test_a_status_error_has_the_status_of_its_class(cls: type[APIStatusError], status: int) -> None:
-    """A status that is passed in wins; a refusal was not processed."""
+    """A passed status overrides it, and a refused request was not processed."""
     assert (cls("slow").status_code, cls("slow").maybe_processed) == (status, status >= 500)
     assert cls("slow", status_code=418).status_code == 418
 
@@ -308,6 +308,6 @@ def test_a_stream_error_without_a_reply_has_an_empty_one() -> None:
         ("metadata: name=Ada or name:=1", "metadata: name=Ada or name:=1"),
     ],
 )
-def test_a_plain_message_names_no_python(message: str, plain: str) -> None:
+def test_a_plain_message_contains_no_python_names(message: str, plain: str) -> None:
     """Users of a command or a server cannot pass an argument or read an attribute."""
     assert errors.plain_message(errors.MillisError(message)) == plain

@@ -50,7 +50,7 @@ def test_an_invalid_header_value_is_rejected_and_not_shown(value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
 def test_an_authorization_header_is_rejected(name: str) -> None:
-    """The key comes only from `api_key`, because a key among the headers would be shown with them."""
+    """The key comes only from `api_key`, because headers are printed."""
     with pytest.raises(ConfigurationError, match=r"^headers: .*authorization; .*api_key") as caught:
         read(headers={name: KEY})
     assert not leaks.places(caught.value, KEY)
@@ -66,11 +66,11 @@ def test_a_header_that_describes_the_body_is_rejected(name: str) -> None:
 @pytest.mark.parametrize("headers", [[("x", "y")], "x: y", 7])
 def test_headers_of_another_type_are_rejected(headers: Any) -> None:
     """The message names the argument and the type."""
-    with pytest.raises(ConfigurationError, match=r"^headers: must be a dict of str, .*(list|str|int)$"):
+    with pytest.raises(ConfigurationError, match=r"^headers: .* dict .*(list|str|int)$"):
         read(headers=headers)
 
 
-def test_the_repr_of_options_shows_no_header_value() -> None:
+def test_the_repr_of_options_does_not_contain_header_values() -> None:
     """The caller's headers may contain secrets, and options may be printed."""
     assert "sesame" not in repr(read(headers={"x-proxy-key": "sesame"}))
 
@@ -83,7 +83,7 @@ SECRET_NAMES = [
 
 @pytest.mark.parametrize("name", SECRET_NAMES)
 def test_headers_that_look_like_secrets_are_masked(name: str) -> None:
-    """The repr of headers masks values that may be secrets and shows the others."""
+    """The repr of headers masks values that may be secrets and keeps the others."""
     headers = {name: "sesame", "x-team": "blue"}
     kept = read(headers=headers).headers
     assert repr(kept) == repr(mask_headers(headers)) == repr({name: "****", "x-team": "blue"})
@@ -103,7 +103,7 @@ def test_masking_never_raises(headers: Any) -> None:
 @pytest.mark.parametrize("value", ["no", 1, 0, "", b""])
 def test_switches_are_true_or_false(name: str, value: Any) -> None:
     """A switch must be a bool, because the string "no" would count as true."""
-    with pytest.raises(ConfigurationError, match=rf"^{name}: must be True or False") as caught:
+    with pytest.raises(ConfigurationError, match=rf"^{name}: ") as caught:
         read(**{name: value})
     assert short_repr(value) in str(caught.value)
 
@@ -114,13 +114,13 @@ def test_only_require_end_may_be_none(name: str) -> None:
     assert read().require_end is None
     assert read(require_end=True).require_end is True
     assert read(require_end=False).require_end is False
-    with pytest.raises(ConfigurationError, match=rf"^{name}: must be True or False, .*None$"):
+    with pytest.raises(ConfigurationError, match=rf"^{name}: .*None$"):
         read(**{name: None})
 
 
 def test_the_repr_of_options_shows_only_the_end_of_the_key() -> None:
     """The repr of every option masks the key except for its last four characters."""
     options = read(headers={"x": "y"}, base_url="https://host.example")
-    shown = repr([options.base_url, options.key, options.headers, options.strict, options])
-    assert KEY not in shown
+    output = repr([options.base_url, options.key, options.headers, options.strict, options])
+    assert KEY not in output
     assert "****wXyZ" in repr(options)

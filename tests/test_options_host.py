@@ -43,15 +43,15 @@ def test_base_url_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_region_and_base_url_together_are_rejected() -> None:
-    """Both arguments choose the host, so the caller may pass only one."""
-    with pytest.raises(ConfigurationError, match=r"^region and base_url both "):
+    """Each of the arguments sets the host, so they would contradict each other."""
+    with pytest.raises(ConfigurationError, match=r"^region and base_url "):
         read(region="us", base_url=HOSTS["us"])
 
 
 @pytest.mark.parametrize("region", ["", "US", "asia", 7, ["us"], b"us"])
 def test_an_unknown_region_is_rejected(region: Any) -> None:
     """The message lists the regions and shows the value."""
-    with pytest.raises(ConfigurationError, match=r'^region: must be "us" or "eu", ') as caught:
+    with pytest.raises(ConfigurationError, match=r'^region: .*"us" or "eu"') as caught:
         read(region=region)
     assert str(caught.value).endswith(short_repr(region))
 
@@ -121,7 +121,7 @@ def test_an_invalid_base_url_is_rejected(url: Any) -> None:
 )
 def test_a_url_without_a_scheme_is_rejected(url: str) -> None:
     """A host and port alone is the most common mistake; the message names the missing scheme."""
-    with pytest.raises(ConfigurationError, match=r"^base_url: .*begin with http:// or https://") as caught:
+    with pytest.raises(ConfigurationError, match=r"^base_url: .*http:// or https://") as caught:
         read(base_url=url)
     assert short_repr(url) in str(caught.value)
 
@@ -136,22 +136,23 @@ def test_an_empty_variable_counts_as_unset(url: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "key_word"),
     [
-        ("https://", "must be a URL like "),
-        ("localhost:8787", "must begin with http:// or https://, "),
-        ("http://host.example", '"http://host.example" would send the key unencrypted'),
-        ("https://user:x@host.example", "must not contain a user name or password"),
+        ("https://", "URL"),
+        ("localhost:8787", "https://"),
+        ("http://host.example", "unencrypted"),
+        ("https://user:x@host.example", "password"),
     ],
 )
 def test_an_invalid_url_from_the_environment_names_the_variable(
-    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+    url: str, key_word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message begins with the name of the variable to correct."""
     monkeypatch.setenv("MILLIS_BASE_URL", url)
     with pytest.raises(ConfigurationError) as caught:
         read()
-    assert str(caught.value).startswith(f"MILLIS_BASE_URL: {words}")
+    assert str(caught.value).startswith("MILLIS_BASE_URL: ")
+    assert key_word in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +167,8 @@ def test_an_invalid_url_from_the_environment_names_the_variable(
         "ftp://user:pass-word@host.example",
     ],
 )
-def test_the_password_of_an_invalid_url_is_not_shown(url: str) -> None:
-    """No error shows it, even if the scheme is missing or the password contains "#" or "/"."""
+def test_the_password_of_an_invalid_url_stays_out_of_the_error(url: str) -> None:
+    """The error does not contain it, even if the scheme is missing or the password contains "#" or "/"."""
     with pytest.raises(ConfigurationError, match=r"^base_url: ") as caught:
         read(base_url=url)
     assert not leaks.places(caught.value, "pass-word")
@@ -217,8 +218,8 @@ def test_plain_http_is_accepted_for_loopback(url: str) -> None:
 @pytest.mark.parametrize("url", ELSEWHERE)
 def test_plain_http_to_another_host_is_rejected(url: str) -> None:
     """The key is not sent unencrypted unless the caller allows it, even to a name that resembles loopback."""
-    words = r"^base_url: .* unencrypted; .*allow_http=True or MILLIS_ALLOW_HTTP=1"
-    with pytest.raises(ConfigurationError, match=words) as caught:
+    pattern = r"^base_url: .*unencrypted.*allow_http=True.*MILLIS_ALLOW_HTTP=1"
+    with pytest.raises(ConfigurationError, match=pattern) as caught:
         read(base_url=url)
     assert short_repr(url) in str(caught.value)
     assert read(base_url=url, allow_http=True).base_url == url
@@ -227,7 +228,7 @@ def test_plain_http_to_another_host_is_rejected(url: str) -> None:
 
 @pytest.mark.parametrize("value", ["1", "true", "TRUE", "yes", "on", " 1\n"])
 def test_the_environment_may_allow_plain_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MILLIS_ALLOW_HTTP allows a mock server in another container without a change of the client's code."""
+    """With MILLIS_ALLOW_HTTP, unchanged code can use a mock server in another container."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
     monkeypatch.setenv("MILLIS_BASE_URL", "http://mock:8787")
     assert read().base_url == "http://mock:8787"
@@ -237,7 +238,7 @@ def test_the_environment_may_allow_plain_http(value: str, monkeypatch: pytest.Mo
 def test_the_environment_may_forbid_plain_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value that means no does not allow plain HTTP, but the argument still does."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
-    with pytest.raises(ConfigurationError, match=r"would send the key unencrypted"):
+    with pytest.raises(ConfigurationError, match="unencrypted"):
         read(base_url="http://mock:8787")
     assert read(base_url="http://mock:8787", allow_http=True).base_url == "http://mock:8787"
 
@@ -246,7 +247,7 @@ def test_the_environment_may_forbid_plain_http(value: str, monkeypatch: pytest.M
 def test_an_unknown_value_of_the_variable_is_rejected(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client does not guess whether the key may be sent unencrypted."""
     monkeypatch.setenv("MILLIS_ALLOW_HTTP", value)
-    with pytest.raises(ConfigurationError, match=r"^MILLIS_ALLOW_HTTP: must be 1 or 0") as caught:
+    with pytest.raises(ConfigurationError, match=r"^MILLIS_ALLOW_HTTP: .*1 or 0") as caught:
         read()
     assert short_repr(value) in str(caught.value)
 

@@ -42,12 +42,12 @@ def test_a_timeout_is_used_unchanged() -> None:
 
 @pytest.mark.parametrize("seconds", [7, 0.25])
 def test_a_number_sets_every_timeout_except_total(seconds: float) -> None:
-    """A number sets the timeout of each phase, and `total` stays as it was."""
+    """A number sets the timeout of each phase; `total` does not change."""
     assert attrs.asdict(as_timeout(seconds, OWN)) == {**dict.fromkeys(LIMITS, seconds), "total": 6}
 
 
 def test_infinity_turns_off_every_timeout_except_total() -> None:
-    """`timeout=math.inf` turns off the timeout of each phase, and `total` stays as it was."""
+    """`timeout=math.inf` turns off the timeout of each phase; `total` does not change."""
     assert attrs.asdict(as_timeout(math.inf, OWN)) == {**dict.fromkeys(LIMITS, math.inf), "total": 6}
 
 
@@ -67,7 +67,7 @@ def test_an_invalid_timeout_is_rejected(value: Any) -> None:
 @pytest.mark.parametrize("value", [0, -1, True, "5", math.nan, None, 1e10, 10**100])
 @pytest.mark.parametrize("name", LIMITS)
 def test_the_message_for_an_invalid_timeout_names_it(name: str, value: Any) -> None:
-    """A Timeout names its invalid field. None is invalid, too, because it could mean "no timeout"."""
+    """A Timeout names its invalid field. None is also invalid, because it could mean "no timeout"."""
     with pytest.raises(ConfigurationError, match=rf"^timeout: {name} must be .*1000000, or math\.inf"):
         Timeout(**{name: value})
 

