@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -21,6 +22,19 @@ Step = str | int
 def document() -> Any:
     """Return the contract from openapi/millis.yaml, not from the copy generated from it."""
     return yaml.safe_load((ROOT / "openapi" / "millis.yaml").read_text("utf-8"))
+
+
+def components() -> dict[str, Any]:
+    """Return the schemas of the contract's components, by name."""
+    schemas: dict[str, Any] = document()["components"]["schemas"]
+    return schemas
+
+
+def changed_contract(path: str, value: Any) -> Any:
+    """Return a copy of the contract with another value at `path`; see `put`."""
+    contract = copy.deepcopy(document())
+    put(contract, path, value)
+    return contract
 
 
 class Validator(Protocol):
@@ -79,6 +93,12 @@ def at(value: Any, path: tuple[Step, ...]) -> Any:
     for step in path:
         value = value[step]
     return value
+
+
+def put(holder: Any, path: str, value: Any) -> None:
+    """Set the value at `path`, whose steps are separated by spaces, inside `holder`."""
+    *above, last = path.split()
+    at(holder, tuple(above))[last] = value
 
 
 def keys(value: Any) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schemas import CORPUS, ROOT, document
+from schemas import CORPUS, ROOT, changed_contract, document
 
 from millis_wrapper._json import is_array, is_object
 from scripts import _compare, _openapi
@@ -158,13 +158,6 @@ def test_a_change_in_the_events_of_a_stream_is_found_in_3_2(run: Run) -> None:
     assert (status, lines[0].partition(": ")[2]) == (1, "type: array or string -> string")
 
 
-def put(holder: Any, path: str, value: Any) -> None:
-    *above, last = path.split()
-    for step in above:
-        holder = holder[step]
-    holder[last] = value
-
-
 CHAT = "paths /chat/completions post"
 NEW_HOST: Any = [{"url": "https://new"}]
 BEARER: Any = {"type": "http", "scheme": "bearer"}
@@ -201,9 +194,7 @@ def test_changed_hosts_security_and_deprecations_are_reported(
     """The report has a new host, another place of the key, and deprecated parts."""
     shutil.copy(ROOT / "openapi" / "millis.yaml", tmp_path)
     (tmp_path / "differences.yaml").write_text("[]")
-    other = copy.deepcopy(document())
-    put(other, path, value)
-    status, shown, _ = run(other, openapi=tmp_path)
+    status, shown, _ = run(changed_contract(path, value), openapi=tmp_path)
     assert status == 1
     assert line in shown
     assert "response.401" not in shown

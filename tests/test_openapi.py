@@ -14,6 +14,7 @@ from schemas import (
     CORPUS,
     EXAMPLES,
     ROOT,
+    components,
     document,
     keys,
     objects,
@@ -42,11 +43,6 @@ SHOWN = {
 }
 PAGES = {"chat-page": "chat-request", "duplicate-page": "duplicate-response"}
 COMPONENT_OF_PAGE = {"chat-page": "ChatCompletionRequest", "duplicate-page": "DuplicateAgentResponse"}
-
-
-def components() -> dict[str, Any]:
-    schemas: dict[str, Any] = document()["components"]["schemas"]
-    return schemas
 
 
 def properties() -> Iterator[tuple[str, Any]]:

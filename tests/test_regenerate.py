@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
-from schemas import ROOT, at, document, read_json
+from schemas import CORPUS, ROOT, changed_contract, document, put, read_json
 
 from scripts import _document, _editions, _generate, _reference, _supported, _sync
 
@@ -208,18 +208,6 @@ def test_a_change_of_the_async_client_is_drift_until_the_sync_client_is_regenera
     assert _generate.main(["--check"], project) == 0
 
 
-def changed_contract(change: Callable[[Any], object]) -> Any:
-    contract = copy.deepcopy(document())
-    change(contract)
-    return contract
-
-
-def put(contract: Any, path: str, value: Any) -> None:
-    """Set the value at `path`, whose steps are separated by spaces, in the contract."""
-    *above, last = path.split()
-    at(contract, tuple(above))[last] = value
-
-
 AGENTS = {
     "get": {
         "operationId": "listAgents",
@@ -262,12 +250,9 @@ REGION = {
 
 def test_a_new_endpoint_becomes_code_and_a_section(project: Path) -> None:
     """It has a list as its response, parameters of several kinds, and a body without a description."""
-
-    def change(contract: Any) -> None:
-        contract["paths"]["/regions/{region}/agents"] = AGENTS
-        contract["components"]["parameters"] = {"Region": REGION}
-
-    (project / "openapi" / "millis.yaml").write_text(json.dumps(changed_contract(change)), "utf-8")
+    contract = changed_contract("paths /regions/{region}/agents", AGENTS)
+    contract["components"]["parameters"] = {"Region": REGION}
+    (project / "openapi" / "millis.yaml").write_text(json.dumps(contract), "utf-8")
     assert _generate.main([], project) == 0
     functions = project / "generated" / "millis_api" / "api" / "agents"
     listed = (functions / "list_agents.py").read_text("utf-8")
@@ -355,12 +340,12 @@ def test_the_message_for_an_unsupported_construct_names_the_place_and_the_fix(
     path: str, value: Any, said: str
 ) -> None:
     """A valid contract that would give wrong code or a wrong page is rejected in one line."""
-    found = _supported.problems(changed_contract(lambda contract: put(contract, path, value)))
+    found = _supported.problems(changed_contract(path, value))
     assert len(found) <= 2  # an object in an object is two
     assert any(line.startswith(said) for line in found), found
 
 
-REFUSED = read_json(ROOT / "tests" / "corpus" / "contract" / "refused_changes.json")
+REFUSED = read_json(CORPUS / "contract" / "refused_changes.json")
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=[case["change"] for case in REFUSED])
@@ -368,7 +353,7 @@ def test_a_change_that_would_give_wrong_code_or_an_incomplete_page_is_rejected(
     case: dict[str, Any],
 ) -> None:
     """Each change in refused_changes.json is rejected in one to three lines that name the place."""
-    found = _supported.problems(changed_contract(lambda contract: put(contract, case["at"], case["value"])))
+    found = _supported.problems(changed_contract(case["at"], case["value"]))
     assert 1 <= len(found) <= 3
     assert any(case["message"] in line for line in found), found
     assert all(len(line) < 240 and line.isprintable() for line in found)
@@ -376,9 +361,8 @@ def test_a_change_that_would_give_wrong_code_or_an_incomplete_page_is_rejected(
 
 def test_the_reference_shows_deprecations_and_response_headers() -> None:
     """The page contains the same facts as the contract."""
-    contract = copy.deepcopy(document())
     listing: Any = copy.deepcopy(AGENTS["get"])
-    contract["paths"]["/agents"] = {"get": listing}
+    contract = changed_contract("paths /agents", {"get": listing})
     listing["deprecated"] = True
     listing["parameters"][0]["deprecated"] = True
     listing["responses"]["200"]["headers"] = {
@@ -402,12 +386,9 @@ def test_renaming_a_component_that_the_wrapper_uses_is_rejected() -> None:
 
 def test_a_long_list_of_problems_is_cut(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message has at most six lines, and the last one counts the rest."""
-
-    def change(contract: Any) -> None:
-        for number in range(9):
-            put(contract, f"{VOICE} {number}th", {"type": "string"})
-
-    (project / "openapi" / "millis.yaml").write_text(json.dumps(changed_contract(change)), "utf-8")
+    wrong_names = {f"{number}th": {"type": "string"} for number in range(9)}
+    contract = changed_contract(VOICE, wrong_names)
+    (project / "openapi" / "millis.yaml").write_text(json.dumps(contract), "utf-8")
     assert _generate.main([], project) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 6
@@ -458,12 +439,9 @@ def test_a_rejected_contract_changes_nothing(project: Path, capsys: pytest.Captu
 
 def test_names_may_begin_with_x_dash() -> None:
     """Keys of the service, headers and statuses may have any name."""
-
-    def change(contract: Any) -> None:
-        put(contract, f"{VOICE} x-name", {"type": "string"})
-        put(contract, "components responses TooManyRequests headers x-limit", {"schema": {"type": "string"}})
-        put(contract, f"{VOICE} value", {"type": "string"})
-
-    assert _supported.problems(changed_contract(change)) == []
-    wrong = changed_contract(lambda contract: put(contract, f"{VOICE} value", {"type": "object"}))
-    assert len(_supported.problems(wrong)) == 1
+    contract = changed_contract(f"{VOICE} x-name", {"type": "string"})
+    put(contract, "components responses TooManyRequests headers x-limit", {"schema": {"type": "string"}})
+    put(contract, f"{VOICE} value", {"type": "string"})
+    assert _supported.problems(contract) == []
+    put(contract, f"{VOICE} value", {"type": "object"})
+    assert len(_supported.problems(contract)) == 1
