@@ -11,38 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schemas import CORPUS, ROOT, changed_contract, document
+from compare_runs import PUBLISHED, SMALL, compare, small
+from schemas import ROOT, changed_contract, document
 
 from millis_wrapper._json import is_array, is_object
 from scripts import _compare, _openapi
 
 pytestmark = pytest.mark.untraced
-
-SMALL = CORPUS / "compare"
-PUBLISHED = SMALL / "published-2025-09.json"
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Compare a file, or the given content of one, with the contract in a folder."""
-
-    def run(file: Any, *arguments: str, openapi: Path = SMALL) -> tuple[int, str, str]:
-        if not isinstance(file, Path):
-            content = file if isinstance(file, str) else json.dumps(file)
-            file = tmp_path / "file"
-            file.write_text(content, "utf-8")
-        status = _compare.main([str(file), *arguments], openapi)
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return run
-
-
-def small() -> dict[str, Any]:
-    data: dict[str, Any] = _compare.read(SMALL / "millis.yaml")
-    return data
 
 
 def everywhere(change: Callable[[dict[str, Any]], dict[str, Any]], value: Any) -> Any:
@@ -122,18 +97,18 @@ def in_pieces(contract: Any) -> Any:
 
 
 @pytest.mark.parametrize("rewritten", [renamed, as_3_0, in_pieces])
-def test_an_equivalent_file_has_no_differences(rewritten: Callable[[Any], Any], run: Run) -> None:
+def test_an_equivalent_file_has_no_differences(rewritten: Callable[[Any], Any]) -> None:
     """Names of components, the version of OpenAPI and the use of `allOf` do not matter."""
     for contract, openapi in ((document(), ROOT / "openapi"), (small(), SMALL)):
         other = rewritten(copy.deepcopy(contract))
         assert other != contract
-        status, shown, _ = run(other, openapi=openapi)
+        status, shown, _ = compare(other, openapi=openapi)
         assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
-def test_every_difference_is_reported_once(run: Run) -> None:
+def test_every_difference_is_reported_once() -> None:
     """Each line has the fact from the contract and the one from the file."""
-    status, shown, _ = run(SMALL / "changed.yaml")
+    status, shown, _ = compare(SMALL / "changed.yaml")
     assert shown == (SMALL / "expected.txt").read_text("utf-8")
     assert status == 1
     kinds = {line.split(": ")[1] for line in shown.splitlines() if line.startswith("  ")}
@@ -143,17 +118,17 @@ def test_every_difference_is_reported_once(run: Run) -> None:
 
 
 @pytest.mark.parametrize("edition", ["millis-3.2.yaml", "millis.json"])
-def test_other_versions_of_openapi_are_supported(edition: str, run: Run) -> None:
+def test_other_versions_of_openapi_are_supported(edition: str) -> None:
     """The contract as OpenAPI 3.2, with `itemSchema` for the events, has no differences."""
-    status, shown, _ = run(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
+    status, shown, _ = compare(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
     assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
-def test_a_change_in_the_events_of_a_stream_is_found_in_3_2(run: Run) -> None:
+def test_a_change_in_the_events_of_a_stream_is_found_in_3_2() -> None:
     """The events are compared field by field, although 3.1 and 3.2 describe them differently."""
     other = _compare.read(ROOT / "openapi" / "editions" / "millis-3.2.yaml")
     other["components"]["schemas"]["ChunkDelta"]["properties"]["content"] = {"type": "string"}
-    status, shown, _ = run(other, openapi=ROOT / "openapi")
+    status, shown, _ = compare(other, openapi=ROOT / "openapi")
     lines = [line.strip() for line in shown.splitlines() if ".choices[].delta.content" in line]
     assert (status, lines[0].partition(": ")[2]) == (1, "type: array or string -> string")
 
@@ -189,25 +164,25 @@ NO_KEY: Any = []
     ],
 )
 def test_changed_hosts_security_and_deprecations_are_reported(
-    path: str, value: Any, line: str, run: Run, tmp_path: Path
+    path: str, value: Any, line: str, tmp_path: Path
 ) -> None:
     """The report has a new host, another place of the key, and deprecated parts."""
     shutil.copy(ROOT / "openapi" / "millis.yaml", tmp_path)
     (tmp_path / "differences.yaml").write_text("[]")
-    status, shown, _ = run(changed_contract(path, value), openapi=tmp_path)
+    status, shown, _ = compare(changed_contract(path, value), openapi=tmp_path)
     assert status == 1
     assert line in shown
     assert "response.401" not in shown
 
 
-def test_missing_hosts_and_security_are_not_differences(run: Run) -> None:
+def test_missing_hosts_and_security_are_not_differences() -> None:
     """FastAPI omits both and declares the key as an `authorization` header parameter."""
     other = copy.deepcopy(document())
     del other["servers"], other["security"], other["components"]["securitySchemes"]
-    assert run(other, openapi=ROOT / "openapi")[0] == 0
+    assert compare(other, openapi=ROOT / "openapi")[0] == 0
     header = {"name": "authorization", "in": "header", "schema": {"type": "string"}}
     other["paths"]["/chat/completions"]["post"]["parameters"] = [header]
-    assert run(other, openapi=ROOT / "openapi")[0] == 0
+    assert compare(other, openapi=ROOT / "openapi")[0] == 0
 
 
 @pytest.mark.parametrize("case", _compare.read(SMALL / "schemas.yaml"), ids=lambda case: case["why"])
@@ -222,14 +197,14 @@ def test_schemas_are_compared_by_their_meaning(case: dict[str, Any]) -> None:
     assert [str(one) for one in found] == case["differences"]
 
 
-def test_a_byte_order_mark_is_not_part_of_the_file(run: Run) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_file() -> None:
     """Windows tools write a byte order mark, which is ignored."""
-    assert run("\ufeff" + json.dumps(small()))[0] == 0
+    assert compare("\ufeff" + json.dumps(small()))[0] == 0
 
 
-def test_json_output_has_the_same_differences(run: Run) -> None:
+def test_json_output_has_the_same_differences() -> None:
     """With --json, every difference is an object with unescaped values."""
-    status, shown, _ = run(SMALL / "changed.yaml", "--json")
+    status, shown, _ = compare(SMALL / "changed.yaml", "--json")
     found = json.loads(shown)
     lines = [
         f"  {_compare.Difference(**{k: v for k, v in one.items() if k != 'known'})}"
@@ -248,7 +223,7 @@ def test_json_output_has_the_same_differences(run: Run) -> None:
     }
 
 
-def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests(run: Run) -> None:
+def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests() -> None:
     """A client has to know which values are refused. In responses, any value is accepted anyway."""
     other = small()
     schemas = other["components"]["schemas"]
@@ -256,7 +231,7 @@ def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests(run: Run)
     schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here accepts them
     schemas["Copy"]["properties"]["object"] = {"type": "string"}
     schemas["Copy"]["properties"]["id"]["enum"] = ["x"]
-    status, shown, _ = run(other)
+    status, shown, _ = compare(other)
     assert status == 1
     assert [line.strip() for line in shown.splitlines() if line.startswith("  ")] == [
         'request.body.agent_config.language: value set: has "de", "en" -> any value',
@@ -266,7 +241,7 @@ def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests(run: Run)
     ]
 
 
-def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(run: Run, tmp_path: Path) -> None:
+def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(tmp_path: Path) -> None:
     """A listed difference has to match exactly; a listed difference that no longer exists is stale."""
     shutil.copy(SMALL / "millis.yaml", tmp_path)
     lines = ["request.path.1: type: string -> integer", "response.404: added: nothing -> response"]
@@ -275,7 +250,7 @@ def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(run: Run
     other = small()
     duplicate = other["paths"]["/agents/{agent_id}/duplicate"]["post"]
     duplicate["parameters"][0]["schema"]["type"] = "integer"
-    status, shown, _ = run(other, openapi=tmp_path)
+    status, shown, _ = compare(other, openapi=tmp_path)
     assert (status, shown.splitlines()) == (
         0,
         [
@@ -286,31 +261,31 @@ def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(run: Run
             "differences: 0; known: 1; stale: 1",
         ],
     )
-    found = json.loads(run(other, "--json", openapi=tmp_path)[1])
+    found = json.loads(compare(other, "--json", openapi=tmp_path)[1])
     assert [one["known"] for one in found["differences"]] == ["the service is wrong"]
     assert found["stale"] == [lines[1]]
     duplicate["parameters"][0]["schema"]["type"] = "number"
-    status, shown, _ = run(other, openapi=tmp_path)
+    status, shown, _ = compare(other, openapi=tmp_path)
     assert (status, shown.splitlines()[-1]) == (1, "differences: 1; known: 0; stale: 2")
 
 
-def test_every_difference_from_the_published_schema_has_a_reason(run: Run) -> None:
+def test_every_difference_from_the_published_schema_has_a_reason() -> None:
     """Whoever changes the contract says in openapi/differences.yaml why it is not what the service published.
 
     If not, `scripts/compare tests/corpus/compare/published-2025-09.json` shows the lines to add or remove.
     """
-    status, shown, _ = run(PUBLISHED, openapi=ROOT / "openapi")
+    status, shown, _ = compare(PUBLISHED, openapi=ROOT / "openapi")
     assert (status, shown.splitlines()[-1].endswith("; stale: 0")) == (0, True), shown
 
 
-def test_recursive_schemas_are_compared_once(run: Run) -> None:
+def test_recursive_schemas_are_compared_once() -> None:
     """Recursion ends in objects, alternatives and `allOf`, and differences inside are found."""
     other = small()
     schemas = other["components"]["schemas"]
     schemas["Function"]["properties"]["name"]["type"] = "integer"
     schemas["Voice"] = {"anyOf": [{"$ref": "#/components/schemas/Voice"}, schemas["Voice"]]}
     schemas["Delay"]["allOf"] = [{"properties": {"inner": {"$ref": "#/components/schemas/Delay"}}}]
-    status, shown, _ = run(other)
+    status, shown, _ = compare(other)
     config = "request.body.agent_config"
     assert [line.strip() for line in shown.splitlines() if line.strip().startswith(config)] == [
         f"{config}.delay.inner: added: nothing -> object",
@@ -326,10 +301,10 @@ def without(*paths: str) -> Any:
     return other
 
 
-def test_a_missing_endpoint_is_one_difference(run: Run) -> None:
+def test_a_missing_endpoint_is_one_difference() -> None:
     """The other endpoint is still compared."""
     for gone in ("/chat/completions", "/agents/{agent_id}/duplicate"):
-        status, said, _ = run(without(gone))
+        status, said, _ = compare(without(gone))
         assert status == 1
         assert said.splitlines() == [
             f"POST {gone}  (contract -> file)",
@@ -381,9 +356,9 @@ MANY = {
         ),
     ],
 )
-def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str, run: Run) -> None:
+def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str) -> None:
     """The status is 2, and the line names the file and the mistake."""
-    status, shown, error = run(file)
+    status, shown, error = compare(file)
     assert (status, shown) == (2, "")
     assert words in error
     assert error.startswith("scripts/compare: ")
@@ -406,19 +381,19 @@ def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str, run: Run
     ],
 )
 def test_the_message_for_a_mistake_in_our_own_files_names_the_file(
-    name: str, content: str, words: str, run: Run, tmp_path: Path
+    name: str, content: str, words: str, tmp_path: Path
 ) -> None:
     """The contract and the list of known differences have their own messages."""
     for file in ("differences.yaml", "millis.yaml"):
         shutil.copy(SMALL / file, tmp_path)
     (tmp_path / name).write_text(content, "utf-8")
-    status, shown, error = run(SMALL / "changed.yaml", openapi=tmp_path)
+    status, shown, error = compare(SMALL / "changed.yaml", openapi=tmp_path)
     assert (status, shown, error.count("\n")) == (2, "", 1)
     assert error.startswith(f"scripts/compare: {tmp_path / name}: ")
     assert words in error
 
 
-def test_control_characters_of_the_file_are_escaped(run: Run) -> None:
+def test_control_characters_of_the_file_are_escaped() -> None:
     """Keys, constants, defaults and values cannot change the terminal."""
     odd = "\x1b[2J\n\x9b\u202e"
     other = small()
@@ -428,7 +403,7 @@ def test_control_characters_of_the_file_are_escaped(run: Run) -> None:
     schemas["ChatRequest"]["properties"]["end_of_session"]["default"] = odd
     schemas["Copy"]["properties"]["id"] = {"type": odd, "enum": [odd]}
     other["paths"]["/chat/completions"]["post"]["responses"] |= {odd: {}, "201": {"content": {odd: {}}}}
-    _, shown, _ = run(other)
+    _, shown, _ = compare(other)
     lines = shown.splitlines()
     assert not set(shown) & set("\x1b\x9b\u202e")
     assert all(line.startswith(("  ", "POST ", "differences")) for line in lines), lines
