@@ -38,3 +38,11 @@ def small() -> dict[str, Any]:
     """Return the small contract."""
     data: dict[str, Any] = _compare.read(SMALL / "millis.yaml")
     return data
+
+
+def without(*paths: str) -> Any:
+    """Return the small contract without some of its paths."""
+    other = small()
+    for path in paths:
+        del other["paths"][path]
+    return other
