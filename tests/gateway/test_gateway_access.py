@@ -198,7 +198,6 @@ def test_a_body_over_16_mib_is_rejected(url: str, guarded: str) -> None:
     [
         b"",
         b"{",
-        b'{"model": NaN}',
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"a":' * 100_000,

@@ -55,8 +55,9 @@ def test_the_command_runs_the_gateway_until_a_signal(
     assert process.returncode == 0
     assert output == ""
     first, reason, second = errors.splitlines()
-    assert [first, second] == [f"POST /v1/chat/completions -> {status}" for status in (200, 404)]
-    assert reason.startswith("model_not_found: ")
+    assert first.endswith('"POST /v1/chat/completions HTTP/1.1" 200')
+    assert second.endswith('"POST /v1/chat/completions HTTP/1.1" 404')
+    assert reason.startswith("NotFoundError: ")
     assert MILLIS_KEY not in errors
 
 
@@ -69,6 +70,7 @@ def test_the_command_runs_the_gateway_until_a_signal(
         (["--host", "gateway.example"], "MILLIS_GATEWAY_KEY"),
         (["--host", "127.0.0.1.example"], "MILLIS_GATEWAY_KEY"),
         (["--port", "65536"], "--port: must be"),
+        (["--port", "-1"], "--port: must be"),
         (["--model", "support"], "NAME=AGENT_ID"),
         (["--model", "=x"], "NAME=AGENT_ID"),
         (["--model", "a=x", "--model", "a=y"], "given twice"),

@@ -32,18 +32,18 @@ def client(millis_mock: MockMillis) -> Iterator[openai.OpenAI]:
 @pytest.mark.parametrize(
     ("status", "raised", "code"),
     [
-        (400, openai.BadRequestError, "millis_400"),
-        (401, openai.AuthenticationError, "millis_key_refused"),
-        (403, openai.PermissionDeniedError, "millis_key_not_permitted"),
-        (404, openai.NotFoundError, "model_not_found"),
-        (408, openai.BadRequestError, "millis_408"),
-        (409, openai.BadRequestError, "millis_409"),
-        (413, openai.BadRequestError, "millis_413"),
-        (422, openai.BadRequestError, "millis_422"),
-        (500, openai.BadRequestError, "millis_500"),
-        (502, openai.BadRequestError, "millis_502"),
-        (503, openai.BadRequestError, "millis_503"),
-        (504, openai.BadRequestError, "millis_504"),
+        (400, openai.BadRequestError, "BadRequestError"),
+        (401, openai.AuthenticationError, "AuthenticationError"),
+        (403, openai.PermissionDeniedError, "PermissionDeniedError"),
+        (404, openai.NotFoundError, "NotFoundError"),
+        (408, openai.BadRequestError, "APIStatusError"),
+        (409, openai.BadRequestError, "APIStatusError"),
+        (413, openai.BadRequestError, "APIStatusError"),
+        (422, openai.BadRequestError, "UnprocessableEntityError"),
+        (500, openai.BadRequestError, "InternalServerError"),
+        (502, openai.BadRequestError, "InternalServerError"),
+        (503, openai.BadRequestError, "InternalServerError"),
+        (504, openai.BadRequestError, "InternalServerError"),
     ],
 )
 def test_the_sdk_does_not_retry_an_error_status(
@@ -55,6 +55,7 @@ def test_the_sdk_does_not_retry_an_error_status(
     with pytest.raises(raised) as caught:
         ask(client, stream=stream)
     assert caught.value.code == code
+    assert f"[{status} " in caught.value.message
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert caught.value.status_code in NEVER_RETRIED
     assert len(millis_mock.requests) == 1
@@ -81,16 +82,16 @@ def test_a_connection_that_was_never_made_is_a_503(stream: bool) -> None:
         pytest.raises(openai.InternalServerError) as caught,
     ):
         ask(client, stream=stream)
-    assert (caught.value.status_code, caught.value.code) == (503, "not_sent")
+    assert (caught.value.status_code, caught.value.code) == (503, "APIConnectionError")
     assert "x-should-retry" not in caught.value.response.headers
 
 
 BROKEN = [
-    ("cut", "reply_incomplete", "Good evening,"),
-    ("half-event", "reply_incomplete", "Good evening,"),
-    ("error-event", "stream_failed", "Good evening,"),
-    ("error-object", "stream_failed", "Good evening,"),
-    ("200-html", "unexpected_response", None),
+    ("cut", "StreamInterruptedError", "Good evening,"),
+    ("half-event", "StreamInterruptedError", "Good evening,"),
+    ("error-event", "StreamFailedError", "Good evening,"),
+    ("error-object", "StreamFailedError", "Good evening,"),
+    ("200-html", "UnexpectedResponseError", None),
 ]
 
 
@@ -148,7 +149,7 @@ def test_the_sdk_does_not_retry_a_lost_connection(answer: list[loopback.Step], s
         pytest.raises(openai.BadRequestError) as caught,
     ):
         ask(client, stream=stream)
-    assert caught.value.code == "connection_lost"
+    assert caught.value.code == "APIConnectionError"
     assert len(service.requests) == 1
 
 
@@ -161,7 +162,7 @@ def test_the_sdk_does_not_retry_a_timeout() -> None:
         pytest.raises(openai.BadRequestError) as caught,
     ):
         ask(client)
-    assert caught.value.code == "timeout"
+    assert caught.value.code == "APITimeoutError"
     assert len(service.requests) == 1
 
 
@@ -211,7 +212,7 @@ def test_the_sdk_does_not_retry_after_a_bug_in_the_gateway(
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("millis_wrapper.gateway._reply._token_counts", broken)
+    monkeypatch.setattr("millis_wrapper.gateway._responses._token_counts", broken)
     with (
         gateway(millis_mock.url) as url,
         openai_client(url) as client,
