@@ -1,7 +1,7 @@
 """A service with random faults, for the campaign of `scripts/try_tools faults`.
 
-The number of a call is part of its agent id, so that the server knows which requests belong together. It also
-seeds the faults of the call.
+Every agent id contains the number of its call, by which the server groups the requests. The number also seeds
+the faults of the call.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ HABITS = {"reads": 32, "leaves": 4, "cancels": 8, "calls a closed port": 1}
 
 @attrs.frozen
 class Plan:
-    """One call: what the caller does, and what the server does with each of its requests.
+    """The habit of the caller in one call, and the faults of the server, one for each request.
 
-    Call 0, the first of a campaign, has no faults: from it, the client learns that replies have an end mark.
+    Call 0 opens a campaign without faults, so that the client learns that replies end with a mark.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Plan:
     """In seconds."""
     faults: Sequence[str]
     cut: int
-    """How many events arrive before the fault."""
+    """The number of events before the fault."""
 
     @classmethod
     def of(cls, number: int) -> Plan:
@@ -66,12 +66,12 @@ class Plan:
 
 
 class Server:
-    """The service, which does to each request what its plan says, and counts what it accepted."""
+    """The service; it causes the planned fault for each request and counts the requests that it accepted."""
 
     def __init__(self) -> None:
         self.url = ""
         self.requests: dict[int, list[str]] = {}
-        """By the number of the call: what was done to each of its requests."""
+        """The faults of each request, by the number of the call."""
         self._loop = asyncio.new_event_loop()
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
@@ -130,7 +130,7 @@ class Server:
             writer.close()
 
     async def _answer(self, plan: Plan, fault: str, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; return whether the connection stays open."""
+        """Respond to one request; return whether the connection stays open."""
         if fault == "reset":
             return _reset(writer)
         if fault[:3].isdigit():
