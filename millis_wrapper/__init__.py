@@ -6,43 +6,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # In this form, because pyright does not follow `from millis_api import dicts` to its `__all__`.
+    # pyright does not find `__all__` through `from millis_api import dicts`.
     import millis_api.dicts as _dicts
     from millis_api.dicts import *  # noqa: F403  (a TypedDict for each model)
 
-    from ._async.client import AsyncMillis as AsyncMillis
-    from ._async.conversation import AsyncConversation as AsyncConversation
-    from ._async.stream import AsyncChatStream as AsyncChatStream
-    from ._sync.client import Millis as Millis
-    from ._sync.conversation import Conversation as Conversation
-    from ._sync.stream import ChatStream as ChatStream
-    from ._types import Config as Config
-    from ._types import Message as Message
-    from ._types import Messages as Messages
-    from ._version import __version__ as __version__
-    from .errors import APIConnectionError as APIConnectionError
-    from .errors import APIStatusError as APIStatusError
-    from .errors import APITimeoutError as APITimeoutError
-    from .errors import AuthenticationError as AuthenticationError
-    from .errors import BadRequestError as BadRequestError
-    from .errors import ConfigurationError as ConfigurationError
-    from .errors import FieldError as FieldError
-    from .errors import InternalServerError as InternalServerError
-    from .errors import MillisError as MillisError
-    from .errors import NotFoundError as NotFoundError
-    from .errors import PermissionDeniedError as PermissionDeniedError
-    from .errors import RateLimitError as RateLimitError
-    from .errors import StreamError as StreamError
-    from .errors import StreamFailedError as StreamFailedError
-    from .errors import StreamInterruptedError as StreamInterruptedError
-    from .errors import UnexpectedResponseError as UnexpectedResponseError
-    from .errors import UnknownFieldWarning as UnknownFieldWarning
-    from .errors import UnprocessableEntityError as UnprocessableEntityError
-    from .options import Timeout as Timeout
-    from .results import ChatChunk as ChatChunk
-    from .results import ChatReply as ChatReply
-    from .results import DuplicatedAgent as DuplicatedAgent
-    from .retry import RetryPolicy as RetryPolicy
+    from ._async.client import AsyncMillis
+    from ._async.conversation import AsyncConversation
+    from ._async.stream import AsyncChatStream
+    from ._sync.client import Millis
+    from ._sync.conversation import Conversation
+    from ._sync.stream import ChatStream
+    from ._types import Config, Message, Messages
+    from ._version import __version__
+    from .errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        FieldError,
+        InternalServerError,
+        MillisError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        StreamError,
+        StreamFailedError,
+        StreamInterruptedError,
+        UnexpectedResponseError,
+        UnknownFieldWarning,
+        UnprocessableEntityError,
+    )
+    from .options import Timeout
+    from .results import ChatChunk, ChatReply, DuplicatedAgent
+    from .retry import RetryPolicy
 
 __all__: list[str] = [
     "APIConnectionError",
@@ -81,11 +79,10 @@ __all__: list[str] = [
 ]
 
 if TYPE_CHECKING:
-    # Public, too, for type checkers. At run time `__getattr__` finds them, so that importing this package
-    # does not import the generated one.
+    # At run time, `__getattr__` imports these names when they are used.
     __all__ += _dicts.__all__
 
-# Where each name lives; the many that are not listed live in `errors`.
+# The module of each name that is not in `errors`.
 _MODULES = {
     "AsyncChatStream": "_async.stream",
     "AsyncConversation": "_async.conversation",

@@ -1,4 +1,4 @@
-"""The API key: where it comes from, what is wrong with it, and how it stays out of reprs and errors."""
+"""Read and check the API key, and keep it out of reprs and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_IN_A_KEY = re.compile(r"[^\x20-\x7e]")
 
 
 class Secret:
-    """An API key that no repr, log or traceback shows."""
+    """An API key. No repr, log or traceback shows it."""
 
     __slots__ = ("_value",)
 
@@ -20,20 +20,20 @@ class Secret:
         self._value = value
 
     def __repr__(self) -> str:
-        # The last four characters tell two keys apart, but they would reveal too much of a short key.
+        # The last four characters distinguish two keys, but would reveal too much of a short one.
         return f"'****{self._value[-4:]}'" if len(self._value) >= 16 else "'****'"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key cannot be pickled or copied; create a new client instead")
 
     def reveal(self) -> str:
-        """Return the key itself. Only the code that sets the request's header calls this."""
+        """Return the key. Only the code that sets the request header calls this."""
         return self._value
 
     def redact(self, data: bytes) -> bytes:
-        """Return `data` with the key redacted, in case a service or a proxy echoes it.
+        """Return `data` with the key redacted, in case the service or a proxy repeats it.
 
-        A key shorter than 8 characters, such as "test", is not a secret and is part of ordinary words.
+        A key with fewer than 8 characters, such as "test", is not a secret and may be part of a longer word.
         """
         return data.replace(self._value.encode(), b"****") if len(self._value) >= 8 else data
 
@@ -43,10 +43,10 @@ class Secret:
 
 
 def wrap_key(api_key: object) -> Secret | type | None:
-    """Return the key as a Secret, or the type of a value that cannot be a key. Never raises.
+    """Return the key as a Secret, or the type of a value that cannot be a key. It never raises.
 
-    The frames of an error show arguments. A function that accepts a key therefore wraps it, and overwrites
-    the argument, before anything can raise.
+    A traceback shows the arguments of each call. A function that accepts a key therefore wraps it and
+    overwrites the argument before any other code can raise.
     """
     if isinstance(api_key, str):
         return Secret(api_key.strip())
@@ -57,7 +57,7 @@ def read_key(wrapped: Secret | type | None) -> Secret:
     """Return the wrapped key or, for None, the key from MILLIS_API_KEY.
 
     Raises:
-        ConfigurationError: The key is missing or invalid. The message does not show it.
+        ConfigurationError: The key is missing or invalid.
     """
     source = "api_key"
     if wrapped is None:
@@ -73,7 +73,7 @@ def read_key(wrapped: Secret | type | None) -> Secret:
 
 def _problem_with_key(secret: Secret) -> str | None:
     key = secret.reveal()
-    # No message shows the key, because most of a mistyped key is still the key.
+    # No message shows the key, because a mistyped key is still most of the key.
     if not key:
         return "must not be empty; set it to your private key"
     if re.match(r"bearer(?![\w-])", key, re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""Paths of values in JSON data, and the known name that is most similar to a misspelled one."""
+"""Paths of values in JSON data, and the known names that are similar to a misspelled one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIXES = ("ms", "millis", "milliseconds", "s", "sec", "secs", "seconds", "url
 def join_path(path: str, key: str) -> str:
     """Return the path of `key` in the object at `path`: `flow` and `interruption` give `flow.interruption`.
 
-    A key that would not read as part of a path, or could play tricks on a terminal, is quoted as JSON does.
+    A key that is not a name is quoted as in JSON: `["x y"]`.
     """
     if not re.fullmatch(r"[^\W\d][\w-]*", key):
         return f"{path}[{json.dumps(key)}]"
@@ -23,14 +23,14 @@ def join_path(path: str, key: str) -> str:
 
 
 def children(value: Any, path: str) -> list[tuple[str, Any]]:
-    """Return what the object or the list at `path` holds, each with its path; nothing for other values."""
+    """Return the values in the object or list at `path`, each with its path; [] for another value."""
     if is_mapping(value):
         return [(join_path(path, str(key)), child) for key, child in value.items()]
     return [(f"{path}[{number}]", child) for number, child in enumerate(value)] if is_sequence(value) else []
 
 
 def format_path(steps: Iterable[str | int]) -> str:
-    """Return the path that leads to a place by these keys and indexes: `tools[0].name`."""
+    """Return the path of these keys and indexes, such as `tools[0].name`."""
     path = ""
     for step in steps:
         path = join_path(path, step) if isinstance(step, str) else f"{path}[{step}]"
@@ -38,10 +38,7 @@ def format_path(steps: Iterable[str | int]) -> str:
 
 
 def closest_match(word: str, known: Iterable[str]) -> str | None:
-    """Return the name in `known` that is most similar to `word`, or None if none is similar.
-
-    Case and punctuation do not matter: `maxDuration` and `max_duration` are the same.
-    """
+    """Return the name in `known` that is most similar to `word`, or None."""
     return next(iter(closest_matches(word, known, 1)), None)
 
 
@@ -56,7 +53,7 @@ def closest_matches(word: str, known: Iterable[str], most: int = 3) -> list[str]
 def is_other_spelling(key: str, known: str) -> bool:
     """Return whether `key` is probably another spelling of the key `known`, to which it is similar.
 
-    The last words have to be similar, too: `systemPrompt` may be `prompt`, but `firstMessageMode` is not
+    The ends have to be similar, too: `systemPrompt` may be `prompt`, but `firstMessageMode` is not
     `first_message`. A unit or "url" at the end does not count.
     """
     return letters(known) == letters(key) or bool(closest_matches(_last_word(key), [_last_word(known)]))

@@ -1,7 +1,6 @@
-"""The types of arguments, for annotations. This module is imported only when one of its names is used.
+"""The types of arguments, for annotations. The package imports this module only when a name is used.
 
-The TypedDicts come first in each union, because editors complete the keys of an inline dict from the first
-member that fits.
+The TypedDicts come first in each union, because editors use the first member for the keys of an inline dict.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ Message: TypeAlias = (
 `UserMessageDict`, `AssistantMessageDict` or `ToolMessageDict` to have its keys checked."""
 
 Messages: TypeAlias = str | Iterable[Message]
-"""The messages of a chat: the user's message as a str, or the whole history."""
+"""The messages of a chat: the user's message as a str, or the complete history."""
 
 Config: TypeAlias = (
     AgentConfigOverrideDict

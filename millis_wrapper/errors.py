@@ -156,7 +156,7 @@ class FieldError(NamedTuple):
     loc: tuple[str | int, ...]
     """The path to the field in the request body, such as `("messages", 0, "content")`."""
     msg: str
-    """The problem, in the words of the service."""
+    """The service's description of the problem."""
     type: str
     """The kind of problem, as a code of the service."""
 

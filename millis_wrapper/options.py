@@ -19,29 +19,28 @@ from .errors import ConfigurationError
 
 Region = Literal["us", "eu"]
 
-# Both from the service's published schema.
+# From the service's published schema.
 HOSTS: dict[str, str] = {"us": "https://api-west.millis.ai", "eu": "https://api-eu-west.millis.ai"}
 
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Headers with such names usually hold secrets, so their values are masked in reprs.
+# The repr of headers masks the values of such names, which are usually secrets.
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
-# The characters of RFC 3986, except "@" and those that begin a query or a fragment, up to a length that
-# servers accept.
+# The characters of RFC 3986, except "@", "?" and "#"; servers do not accept longer URLs.
 _BASE_URL = re.compile(r"[\w.~:/\[\]!$&'()*+,;=%-]{1,1000}", re.ASCII)
-# Every platform can wait this long: sockets raise an OverflowError for more than 2**31 milliseconds.
+# Sockets raise an OverflowError for more than 2**31 milliseconds.
 _LONGEST_SECONDS = 1_000_000
 
 
 class Headers(dict[str, str]):
-    """Request headers whose repr masks the values that look like secrets."""
+    """Request headers whose repr masks likely secrets."""
 
     def __repr__(self) -> str:
         return repr({name: "****" if _SECRET_HEADER.search(name) else value for name, value in self.items()})
 
 
 class _MaskedUrl(str):
-    """A URL that may contain a password and is therefore masked in its repr."""
+    """A URL with a masked repr, because it may contain a password."""
 
     __slots__ = ()
 
@@ -52,7 +51,7 @@ class _MaskedUrl(str):
 def mask_headers(headers: object) -> Headers | type | None:
     """Return `headers` with a repr that masks secrets, or the type of a value that is not a mapping.
 
-    Never raises, because the frames of an error would show the plain headers.
+    It never raises: a traceback would show the headers in its frames.
     """
     if is_mapping(headers):
         return Headers(headers)
@@ -60,13 +59,13 @@ def mask_headers(headers: object) -> Headers | type | None:
 
 
 def mask_url(url: str | None) -> str | None:
-    """Return `url`, with a masked repr if it may contain a password. Never raises."""
+    """Return `url`, with a masked repr if it may contain a password. It never raises."""
     return _MaskedUrl(url) if isinstance(url, str) and "@" in url else url
 
 
 @attrs.frozen
 class Options:
-    """The checked settings of a client: host, key, headers and switches."""
+    """The checked settings of a client."""
 
     base_url: str
     key: Secret
@@ -90,9 +89,9 @@ class Options:
 class Timeout:
     """Timeouts for one request, in seconds. Only `math.inf` turns a timeout off.
 
-    Each timeout covers its whole phase, even if the peer sends one byte at a time. The sync client cannot
-    bound two waits without a helper thread: looking up the host name is not limited, and when a host has
-    several addresses, the client tries each one for up to `connect` seconds.
+    Each timeout covers its entire phase, even if the peer sends one byte at a time. There are two exceptions
+    in the sync client: it does not limit the lookup of the host name, and if the host has several addresses,
+    it tries each one for up to `connect` seconds.
 
     Raises:
         ConfigurationError: A timeout is not a number of seconds above 0.
@@ -113,7 +112,7 @@ class Timeout:
     idle: float = 60.0
     """Maximum wait for the first body chunk, and between two body chunks, in seconds."""
     total: float = 600.0
-    """Maximum time for the whole response, in seconds from its status line on. The time that your own code
+    """Maximum time for the complete response, in seconds from its status line. The time that your own code
     takes between two chunks counts, too."""
 
     def __attrs_post_init__(self) -> None:
@@ -126,12 +125,9 @@ class Timeout:
 
 
 def as_timeout(value: float | Timeout | None, default: Timeout) -> Timeout:
-    """Return `value` as a Timeout.
+    """Return `value` as a Timeout; None means `default`.
 
-    Args:
-        value: A Timeout, or a number of seconds for every timeout except `total`. None means `default`, never
-            "no timeout".
-        default: The Timeout for None, and the source of `total` for a number.
+    A number of seconds sets every timeout except `total`, which `default` sets.
 
     Raises:
         ConfigurationError: `value` has another type or is not above 0.
@@ -161,7 +157,7 @@ def read_options(
     """Return the options from the arguments and the environment variables.
 
     Raises:
-        ConfigurationError: An argument or a variable is invalid. The message names it and says what to do.
+        ConfigurationError: An argument or a variable is invalid.
     """
     allow_http = ensure_flag("allow_http", allow_http) or _flag_from_environment("MILLIS_ALLOW_HTTP")
     if require_end is not None:
@@ -176,11 +172,7 @@ def read_options(
 
 
 def ensure_flag(name: str, value: object) -> bool:
-    """Return `value` if it is a bool.
-
-    Raises:
-        ConfigurationError: It is not; the error names the argument `name`.
-    """
+    """Return `value`, or raise ConfigurationError if it is not a bool."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}: must be True or False, got {short_repr(value)}")
     return value
@@ -214,26 +206,23 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     example = f"{source}: must be a URL like {HOSTS['us']}"
     if not isinstance(url, str):
         raise ConfigurationError(f"{example}, got {type(url).__name__}")
-    if "@" in url:  # The message does not show the URL, which may contain a password.
+    # The next two messages do not show the URL, because it may contain a password or a key.
+    if "@" in url:
         raise ConfigurationError(
             f"{source}: must not contain a user name or password; pass api_key= or set MILLIS_API_KEY"
         )
-    if "?" in url or "#" in url:  # For the same reason, it does not show a query.
+    if "?" in url or "#" in url:
         raise ConfigurationError(f"{example}, without a query or a fragment")
     url = url.strip()
-    if re.match(r"[\w.-]+(:\d+)?(/|$)", url) and "//" not in url:
-        raise ConfigurationError(
-            f"{source}: must begin with http:// or https://, as in {HOSTS['us']} or http://localhost:8787,"
-            f" got {short_repr(url, 100)}"
-        )
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError(f"{example}; the host or port is not valid") from None
-    if parts.scheme not in ("http", "https") or not host or not _BASE_URL.fullmatch(url):
-        raise ConfigurationError(f"{example}, got {short_repr(url, 100)}")
-    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # the host or the port is invalid
+        scheme, host = "", None
+    if not host or scheme not in ("http", "https") or not _BASE_URL.fullmatch(url):
+        missing = "" if "//" in url else "; it must begin with http:// or https://"
+        raise ConfigurationError(f"{example}, got {short_repr(url, 100)}{missing}")
+    if scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
             f"{source}: {short_repr(url, 100)} would send the key unencrypted; use https or, for a mock"
             " server in your own network, allow_http=True or MILLIS_ALLOW_HTTP=1"
@@ -259,23 +248,27 @@ def _headers(headers: Mapping[str, str] | type | None) -> Headers:
         kind = headers if isinstance(headers, type) else type(headers)
         raise ConfigurationError(f"headers: must be a dict of str, got {kind.__name__}")
     for name in headers:
-        # The value is not assigned to a name, because the frames of an error show local variables.
+        # The value is not assigned to a variable, which a traceback would show.
         if problem := _problem_with_header(name, headers[name]):
             raise ConfigurationError(f"headers: {problem}")
-        # Whitespace around a value is not part of it (RFC 9110, section 5.5), and h11 rejects it.
+        # h11 rejects whitespace around a value, which RFC 9110 (section 5.5) ignores.
         checked[name] = headers[name].strip()
     return checked
 
 
 def _problem_with_header(name: object, value: object) -> str | None:
-    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        return f"{short_repr(name, 60)} is not a valid header name"
+    if not isinstance(name, str):
+        return f"a header name must be a str, got {type(name).__name__}"
+    if not _HEADER_NAME.fullmatch(name):
+        # The rest may be a secret, as in "Authorization: Bearer ...".
+        start = re.split("[^A-Za-z-]", name, maxsplit=1)[0][:20]
+        return f'"{start}…" is not a valid header name; use only letters, digits and hyphens'
     if name.lower() == "authorization":
         return "must not contain authorization; pass api_key= or set MILLIS_API_KEY"
     if name.lower() in ("content-length", "transfer-encoding"):
         return f"must not contain {name.lower()}; the client sets it"
     if not isinstance(value, str) or _NOT_IN_A_HEADER.search(value):
-        return f"the value of {name!r} must be printable ASCII text"
+        return f"the value of {short_repr(name)} must be printable ASCII text"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Arguments -> PreparedRequest, and the checks that need no network. No I/O."""
+"""Arguments -> PreparedRequest, with all checks that do not need the network. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class PreparedRequest:
-    """A request: its path below the host, and its JSON body as bytes, if it has one."""
+    """A request: its method, its path on the host, and its JSON body."""
 
     operation: Operation
     method: str
@@ -42,10 +42,10 @@ def agent_arguments(
     include_metadata_in_prompt: bool | None,
     strict: bool,
 ) -> dict[str, Any]:
-    """Return the request's `agent` object with the given arguments and nothing else.
+    """Return the `agent` object of a chat request. It contains only the arguments that are not None.
 
     Raises:
-        ConfigurationError: An argument is not valid, or the config has an unknown key and `strict` is set.
+        ConfigurationError: An argument is invalid, or `strict` is set and the config has an unknown key.
 
     Warns:
         UnknownFieldWarning: The config has an unknown key.
@@ -63,19 +63,16 @@ def agent_arguments(
             raise ConfigurationError(f"metadata: must be a dict, got {type(metadata).__name__}")
         agent["metadata"] = dict(metadata)
     if include_metadata_in_prompt is not None:
-        agent["include_metadata_in_prompt"] = ensure_flag(
-            "include_metadata_in_prompt", include_metadata_in_prompt
-        )
+        name = "include_metadata_in_prompt"
+        agent[name] = ensure_flag(name, include_metadata_in_prompt)
     return agent
 
 
 def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session: bool) -> PreparedRequest:
-    """Return the request of a chat.
+    """Return the request for a chat.
 
-    Args:
-        agent: The agent, from `agent_arguments`.
-        messages: The messages as JSON, from `write_messages`.
-        end_of_session: Whether this is the last turn.
+    `agent` is from `agent_arguments`, and `messages` from `write_messages`: a conversation encodes each
+    message once.
 
     Raises:
         ConfigurationError: `end_of_session` is not a bool, or a value cannot be encoded as JSON.
@@ -83,7 +80,6 @@ def prepare_chat(agent: dict[str, Any], messages: list[bytes], *, end_of_session
     body: dict[str, Any] = {"agent": agent}
     if end_of_session is not False:
         body["end_of_session"] = ensure_flag("end_of_session", end_of_session)
-    # The messages are JSON already, so that a conversation encodes each of them only once.
     content = b'%s,"messages":[%s]}' % (json_body(body)[:-1], b",".join(messages))
     return PreparedRequest("chat", "POST", "/chat/completions", content)
 
@@ -96,15 +92,11 @@ def prepare_duplicate(agent_id: str) -> PreparedRequest:
 
 
 def validate_agent_id(agent_id: str) -> str:
-    """Return `agent_id` if it can be an agent id.
-
-    Raises:
-        ConfigurationError: It cannot be one.
-    """
+    """Return `agent_id`, or raise ConfigurationError if it cannot be an agent id."""
     if not isinstance(agent_id, str):
         raise ConfigurationError(f"agent_id: must be a str, got {type(agent_id).__name__}")
-    # White space and control characters are copied by accident, and a URL cannot contain half of a surrogate
-    # pair. "." and ".." would be removed from the URL path, which would then name another resource.
+    # Whitespace and control characters are copied by accident. HTTP clients remove "." and ".." from the path
+    # of a URL, which would then name another resource.
     if not (agent_id.strip(".") and agent_id.isprintable() and " " not in agent_id and len(agent_id) <= 200):
         raise ConfigurationError(
             f"agent_id: {short_repr(agent_id)} is not a valid agent id; pass the id of a saved agent"
@@ -114,19 +106,14 @@ def validate_agent_id(agent_id: str) -> str:
 
 
 def write_messages(messages: Messages, *, first: int = 0, may_be_empty: bool = False) -> list[bytes]:
-    """Return each message as JSON.
-
-    Args:
-        messages: The text of the user, or a list of messages.
-        first: The index that the first of them has in the request, for an error.
-        may_be_empty: Whether an empty list is valid.
+    """Return each message as JSON. `first` is the index of the first one in the request.
 
     Raises:
-        ConfigurationError: A message is invalid; the error names its place, such as `messages[0].role`.
+        ConfigurationError: A message is invalid. The error names its place, such as `messages[0].role`.
     """
     if isinstance(messages, str):
         return [json_body({"role": "user", "content": messages}, f"messages[{first}]")]
-    # A single message is iterable, too: a dict and a model iterate over their keys.
+    # A single message is iterable, too: a dict or a model yields its keys.
     if as_mapping(messages) is not None or isinstance(messages, bytes) or not isinstance(messages, Iterable):
         given = type(messages).__name__
         raise ConfigurationError(f"messages: must be a str or a list of messages, got {given}")
@@ -138,10 +125,10 @@ def write_messages(messages: Messages, *, first: int = 0, may_be_empty: bool = F
 
 
 def config_dict(config: Config) -> dict[str, Any]:
-    """Return a config as a dict.
+    """Return `config` as a dict.
 
     Raises:
-        ConfigurationError: It is neither a mapping nor a model, or it is a complete response of `duplicate`.
+        ConfigurationError: It has another type, or it is a complete response of `duplicate`.
     """
     value = as_mapping(config)
     if value is None:
@@ -180,10 +167,10 @@ def _write_message(message: object, place: str) -> bytes:
             f'{place}.role: must be "user", "assistant" or "tool", got {short_repr(role)}{hint}'
         )
     if "content" not in value:
-        raise ConfigurationError(f'{place}.content: is required ("" if there is no text)')
+        raise ConfigurationError(f'{place}.content: is required ("" for a message without text)')
     if not isinstance(value["content"], str):
         given = type(value["content"]).__name__
-        raise ConfigurationError(f'{place}.content: must be a str ("" if there is no text), got {given}')
+        raise ConfigurationError(f'{place}.content: must be a str ("" for no text), got {given}')
     return json_body(value, place)
 
 
@@ -191,7 +178,7 @@ def _write_message(message: object, place: str) -> bytes:
 def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
     from . import contract
 
-    # Through JSON, so that models inside the config become dicts.
+    # The round trip through JSON turns models inside the config into dicts.
     data = json.loads(json_body(config, "agent.agent_config"))
     for unknown in contract.unknown_keys(data, "AgentConfigOverride"):
         message = f'agent_config: unknown key "{unknown.path}"'
@@ -203,7 +190,7 @@ def _report_unknown_keys(config: dict[str, Any], strict: bool) -> None:
 
 
 def _depth_of_caller() -> int:
-    # The warning points at the line of the caller, past all frames of this library.
+    # The warning points at the caller's line, which is above all frames of this library.
     depth, frame = 0, inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -226,15 +213,10 @@ _DEEPEST_NAMED = 20  # steps in the path of a value that cannot be encoded
 
 
 def json_body(value: object, path: str = "", depth: int = 0) -> bytes:
-    """Return `value` as JSON.
-
-    Args:
-        value: The value, which may contain models and dataclasses.
-        path: Its path in the request body, for an error.
-        depth: The number of steps in `path` that the search for an invalid value has taken.
+    """Return `value`, which may contain models, as JSON.
 
     Raises:
-        ConfigurationError: A value cannot be encoded as JSON; the error names its place.
+        ConfigurationError: A value cannot be encoded as JSON. The error names its place below `path`.
     """
     try:
         content = _encode(value).encode()
@@ -248,7 +230,7 @@ def json_body(value: object, path: str = "", depth: int = 0) -> bytes:
 def _repeats_key(value: object) -> bool:
     """Return whether two keys of one dict in `value`, such as 1 and "1", become the same JSON key."""
     rest: list[Any] = [value]
-    for each in rest:  # the list grows while it is read: recursion would take as long as encoding
+    for each in rest:  # the loop adds to the list, because recursion would take as long as encoding
         plain: Mapping[Any, Any] | None = None
         if each.__class__ is dict:
             plain = each
@@ -265,11 +247,7 @@ def _repeats_key(value: object) -> bool:
 
 
 def _problem(value: object, path: str, depth: int) -> str:
-    """Return why `value` cannot be encoded as JSON.
-
-    Raises:
-        ConfigurationError: The reason is a value inside it; the error names the innermost one.
-    """
+    """Return why `value` cannot be encoded as JSON; raise the error for a value inside it, if that is why."""
     if depth > _DEEPEST_NAMED:
         return f"{path}: is nested too deeply or contains itself"
     plain = as_mapping(value)

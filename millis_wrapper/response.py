@@ -9,8 +9,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from millis_api.masking import mask_unknown, mask_urls
-
 from ._fork import delays_fork
 from ._json import NOT_JSON, is_array, is_number, is_object, read_json, write_json
 from ._key import Secret
@@ -73,13 +71,7 @@ def error_for_status(
 ) -> APIStatusError:
     """Return the error for a response with an error status.
 
-    Args:
-        operation: The operation of the request.
-        status_code: The HTTP status code.
-        body: The response body, or its start.
-        headers: The response headers by lowercase name.
-        now: The current time, from which a Retry-After date counts.
-        attempt: The number of this attempt, from 1.
+    `headers` have lowercase names, a Retry-After date counts from `now`, and `attempt` counts from 1.
     """
     detail = _detail(body)
     retry_after = parse_retry_after(headers.get("retry-after"), now)
@@ -94,7 +86,7 @@ def error_for_status(
     if status_code == 422:
         details["errors"] = tuple(_field_errors(detail))
         places = "; ".join(map(_describe, details["errors"]))
-        reason = shorten(mask_urls(places), _MESSAGE_PLACES)
+        reason = shorten(_masked(places), _MESSAGE_PLACES)
     try:
         status = f"{status_code} {HTTPStatus(status_code).phrase}"
     except ValueError:
@@ -131,7 +123,7 @@ def body_start(body: bytes) -> str:
 
 
 def stated_reason(value: Any) -> str | None:
-    """Return the reason that a JSON response gives, for example under `detail`, in one line, or None."""
+    """Return the `detail`, `error` or `message` of a JSON object in one line, or None."""
     if not is_object(value):
         return None
     for key in ("detail", "error", "message"):
@@ -144,19 +136,26 @@ def stated_reason(value: Any) -> str | None:
 
 
 def reason_in(body: bytes, default: str = "its body is empty") -> str:
-    """Return the reason in a response body: the stated one, the start of the body, or `default`."""
+    """Return the reason that a response body states, or else the start of the body, or `default`."""
     value = read_json(body)
     stated = stated_reason({"detail": value} if isinstance(value, str) else value)
     if stated is None:
-        has_secret = value is not NOT_JSON and mask_unknown(value) != value
+        has_secret = value is not NOT_JSON and _masked(value) != value
         stated = _quote(value if has_secret else body_start(body.lstrip()))
     return stated or default
 
 
 def _quote(value: Any) -> str:
-    """Return a value of a response in one line. Its secrets are masked, because it may repeat a config."""
-    masked = mask_unknown(value)
+    """Return a value of a response in one line, with masked secrets, because it may repeat a config."""
+    masked = _masked(value)
     return shorten(masked if isinstance(masked, str) else write_json(masked), _MESSAGE_DETAIL)
+
+
+@delays_fork
+def _masked(value: Any) -> Any:
+    from millis_api.masking import mask_unknown
+
+    return mask_unknown(value)
 
 
 def _detail(body: bytes) -> Any:
@@ -177,7 +176,7 @@ def _field_errors(detail: Any) -> Iterator[FieldError]:
             del steps[0]
         yield FieldError(
             tuple(steps),
-            msg if isinstance(msg, str) else write_json(mask_unknown(item)),
+            msg if isinstance(msg, str) else write_json(_masked(item)),
             kind if isinstance(kind, str) else "",
         )
 
@@ -192,7 +191,7 @@ def _describe(error: FieldError) -> str:
 # The contract does not state a unit, so the size decides: this number of seconds is in the year 5138,
 # and this number of milliseconds in 1973.
 _LARGEST_SECONDS = 1e11
-# A date without hyphens (20250101) is shorter. dateutil would read longer digits as a date and a time.
+# Fewer digits can be a date without hyphens (20250101). dateutil would parse more as a date and a time.
 _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 
@@ -208,19 +207,15 @@ def prepare_reading() -> None:
 
     for name in models.__all__:  # each is imported at its first use
         getattr(models, name)
-    # Parsers and codecs import more modules at their first use.
+    # Masking, parsers and codecs import more modules at their first use.
+    _masked(None)
     read_duplicated_agent(b'{"id": "x", "name": "", "config": {"voice": {}}, "created_at": "2025-01-01"}')
 
 
 def read_duplicated_agent(
     body: bytes, headers: Mapping[str, str] | None = None, *, redact: Callable[[bytes], bytes] = bytes
 ) -> DuplicatedAgent:
-    """Parse the response of `duplicate`.
-
-    Args:
-        body: The response body.
-        headers: The response headers, for an error.
-        redact: Removes the key from bytes that go into an error.
+    """Parse the response of `duplicate`. `redact` removes the key from the body in an error.
 
     Raises:
         UnexpectedResponseError: The body does not contain an agent id. `raw` keeps other invalid values.
@@ -250,8 +245,8 @@ def read_duplicated_agent(
 def read_moment(value: Any) -> datetime | None:
     """Return a moment as an aware datetime in UTC, or None if `value` is not one.
 
-    A number, also as text, counts from the epoch: in milliseconds above 1e11, otherwise in seconds. Other
-    text is parsed as ISO 8601, in UTC unless it has a time zone.
+    A number, also as a str, counts from the epoch: in milliseconds above 1e11, otherwise in seconds. Another
+    str is parsed as ISO 8601, in UTC unless it has a time zone.
     """
     try:
         if isinstance(value, str) and _COUNT.fullmatch(value):
@@ -269,7 +264,7 @@ def read_moment(value: Any) -> datetime | None:
 
 
 def _id(value: Any) -> str | None:
-    # A whole number is accepted as an id; true and 1.5 are not.
+    # An integer is accepted as an id; true and 1.5 are not.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None

@@ -1,8 +1,7 @@
-"""Decide whether and when a failed request is retried, without I/O; callers pass in the clock and randomness.
+"""Decide whether and when the client retries a request. No I/O.
 
-The client retries a request only if the request provably had no effect. Every `duplicate` request that
-reaches the service makes another copy, and the service does not support idempotency keys. In doubt, the
-client does not retry.
+The client retries a request only if the request provably had no effect: every `duplicate` request that
+reaches the service creates another copy, and the service does not support idempotency keys.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from .errors import APIConnectionError, APIStatusError, ConfigurationError, Mill
 
 Operation = Literal["chat", "duplicate"]
 
-# The three date formats of RFC 9110, section 5.6.7. Without this check, dateutil would also accept incomplete
-# dates and complete them from today's date.
+# The date formats of RFC 9110, section 5.6.7. dateutil alone would complete a partial date from today's date.
 _HTTP_DATE = re.compile(
     r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} [1-9]\d{3} \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
@@ -48,16 +46,8 @@ def should_retry(operation: Operation, error: MillisError) -> bool:
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the delay that a Retry-After header asks for, in seconds (RFC 9110, section 10.2.3).
 
-    A response should have one such header. Of several, the longest delay counts, so that no retry comes
-    sooner than any of them asks.
-
-    Args:
-        value: The header's value: a number of seconds or an HTTP date. Values of several headers are joined
-            by commas.
-        now: The current time, from which a date counts.
-
-    Returns:
-        The delay in seconds, 0 for a date in the past, or None if a value cannot be parsed.
+    The value is a number of seconds or an HTTP date. Of several headers, whose values are joined by commas,
+    the longest delay counts. The result is 0 for a date in the past, and None if a value cannot be parsed.
     """
     if len(value or "") > _LONGEST_RETRY_AFTER:
         return None
@@ -85,7 +75,7 @@ def _parse_delay(value: str, now: datetime) -> float | None:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How many times, and after which delays, the client retries a request when a retry is safe.
+    """How often, and after which delays, the client retries a request if a retry is safe.
 
     Raises:
         ConfigurationError: A setting is not a number or is negative.
@@ -100,9 +90,10 @@ class RetryPolicy:
     initial_delay: float = 0.5
     """Delay before the first retry, in seconds. It doubles with each retry, minus up to half at random."""
     max_delay: float = 30.0
-    """Longest single delay, in seconds. If Retry-After asks for more, the error is raised at once."""
+    """Longest single delay, in seconds. If Retry-After asks for more, the client raises the error at once."""
     max_elapsed: float = 60.0
-    """Maximum time for all attempts, in seconds from the first one. No delay starts that would end later."""
+    """Maximum time for all attempts, in seconds from the start of the first one. A delay that would end later
+    does not start."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
     """Function that returns monotonic seconds; replace it in tests."""
     jitter: Callable[[], float] = attrs.field(default=random.random, repr=False)
@@ -127,12 +118,7 @@ def next_delay(
 ) -> float | None:
     """Return the delay before the next attempt in seconds, or None if `error` must be raised.
 
-    Args:
-        policy: The maximum number of retries and their delays.
-        operation: The operation.
-        error: The error of the last attempt.
-        attempt: The number of the last attempt, from 1.
-        elapsed: Seconds since the first attempt started.
+    `attempt` is the number of the last attempt, from 1. `elapsed` is in seconds, from the start of the first.
     """
     if attempt > policy.max_retries or not should_retry(operation, error):
         return None
@@ -144,7 +130,6 @@ def next_delay(
     elif asked > policy.max_delay:
         return None
     else:
-        # Never sooner than the service asks, and a little later at random, so that clients that were
-        # refused at the same moment do not all retry at the same moment.
+        # The random part spreads the retries of clients that were refused at the same moment.
         delay = asked + policy.jitter() * policy.initial_delay / 2
     return delay if elapsed + delay <= policy.max_elapsed else None

@@ -20,7 +20,7 @@ def test_all_lists_every_exported_name() -> None:
         assert getattr(millis_wrapper, name) is not None
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     shown = {
-        alias.asname
+        alias.name
         for block in tree.body
         if isinstance(block, ast.If)
         for line in block.body
