@@ -309,8 +309,8 @@ def test_a_live_run_without_a_key_is_an_error_of_one_line(
     result = suite.runpytest_subprocess(*ALONE, "--millis-live")
     result.assert_outcomes(errors=5)
     result.stdout.fnmatch_lines(["*--millis-live: *MILLIS_API_KEY*"])
-    for words in ("Traceback", "*testing.py:*", "*_arguments*", "*api_key=*"):
-        result.stdout.no_fnmatch_line(f"*{words}*")
+    for text in ("Traceback", "*testing.py:*", "*_arguments*", "*api_key=*"):
+        result.stdout.no_fnmatch_line(f"*{text}*")
     assert live.requests == []
 
 
