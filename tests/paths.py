@@ -9,3 +9,4 @@ ROOT = TESTS.parent
 CORPUS = TESTS / "corpus"
 EXAMPLES = CORPUS / "examples"
 """The contract's examples as files, written by `scripts/regenerate`."""
+RECIPES = TESTS / "recipes"
