@@ -298,11 +298,9 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         if self._closed is not None:
             self._closed.remove_done_callback(self._end)
-        # Neither call waits, so a canceled task cannot leave its connection behind.
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        # This does not wait, so a canceled task cannot leave its connection behind. aiohttp closes the
+        # connection if the response is incomplete, or the request was not written completely.
+        self._response.release()
 
     def get_extra_info(self, info: str) -> Any:
         connection = self._response.connection

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -16,6 +16,7 @@ import anyio
 import attrs
 import httpx
 import pytest
+from anyio.abc import TaskGroup
 
 from millis_wrapper import (
     AsyncMillis,
@@ -42,8 +43,12 @@ OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 # Values of `http_client` for tests that create an AsyncMillis themselves.
 Engine = Literal["aiohttp"] | None
 ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])
-# For features that aiohttp does not have: only the clients on httpx's own engine.
+# A test that reads a stream at two speeds; see `Clients.read`.
+READERS = pytest.mark.parametrize("reader", ["fast", "slow"])
+# For what only httpx's own engine has, and what only happens in an event loop. Each file that uses one of
+# these says why; every other test with `clients` runs on all three clients.
 ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
+IN_A_LOOP = pytest.mark.parametrize("clients", ["async", "aiohttp"], indirect=True)
 KEY = "k3yOfThirtyTwoLettersAndDigits99"
 
 
@@ -255,12 +260,27 @@ class Clients:
             return client
         return self._stack.enter_context(httpx.Client(**arguments))
 
+    def start(self, group: TaskGroup, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run `run` in another task or, for the sync client, in another thread."""
+
+        async def run_in_thread() -> None:
+            await anyio.to_thread.run_sync(lambda: anyio.run(run))
+
+        group.start_soon(run_in_thread if self.kind == "sync" else run)
+
     def patient(
-        self, base_url: str, *, timeout: Timeout | None = None, http_client: Any = None, **policy: Any
+        self,
+        base_url: str,
+        *,
+        timeout: Timeout | None = None,
+        http_client: Any = None,
+        during_wait: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        **policy: Any,
     ) -> Patient:
         """Return a client that records its waits between attempts, in seconds, instead of sleeping.
 
-        Its clock advances only by the recorded waits, and its jitter is always 0.
+        Its clock advances only by the recorded waits, and its jitter is always 0. It calls `during_wait` in
+        each wait.
         """
         http_client = http_client or self.httpx_client(verify=_certificates())
         settings = read_options(
@@ -274,11 +294,19 @@ class Clients:
 
             async def async_sleep(seconds: float) -> None:
                 slept.append(seconds)
+                if during_wait is not None:
+                    await during_wait()
 
             async_sender = AsyncTransport(settings, limits, rules, http_client, sleep=async_sleep)
             self._stack.push_async_callback(async_sender.close)
             return Patient(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
-        transport = Transport(settings, limits, rules, http_client, sleep=slept.append)
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if during_wait is not None:
+                run_now(during_wait())
+
+        transport = Transport(settings, limits, rules, http_client, sleep=sleep)
         self._stack.callback(transport.close)
         return Patient(ChatAsAsync(Chat(transport)), AgentsAsAsync(Agents(transport)), slept)
 
@@ -286,6 +314,15 @@ class Clients:
 @functools.cache
 def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()  # loading them takes longer than most tests
+
+
+def run_now(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that never waits, such as one of the adapters."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the coroutine waits")
 
 
 async def in_thread(wait: Callable[[float], bool], seconds: float = 5.0) -> bool:
@@ -300,6 +337,14 @@ async def until(condition: Callable[[], object]) -> None:
             return
         await anyio.sleep(0.005)
     raise AssertionError("the condition did not become true within 5 s")
+
+
+def use_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Set the environment variables for a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
 
 
 async def texts_of(stream: AnyStream) -> list[str]:

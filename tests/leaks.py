@@ -29,3 +29,10 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         yield from chain(error.__cause__)
         if error.__context__ is not error.__cause__:
             yield from chain(error.__context__)
+
+
+def with_locals(error: BaseException) -> str:
+    """Return the locals of all frames except the tests' own, as a crash reporter collects them."""
+    links = [traceback.TracebackException.from_exception(link, capture_locals=True) for link in chain(error)]
+    frames = [frame for link in links for frame in link.stack if "/tests/" not in frame.filename]
+    return "\n".join(repr(frame.locals) for frame in frames)

@@ -224,6 +224,22 @@ class SecureLoopback(Loopback):
         return f"https://{self.address}"
 
 
+class Unprompted(Loopback):
+    """A server that runs its steps when a client connects, without waiting for an HTTP request."""
+
+    def _serve(self, peer: Peer) -> None:
+        try:
+            for step in self.answers[0]:
+                if isinstance(step, bytes):
+                    peer.send(step)
+                else:
+                    step(peer)
+        except OSError:
+            pass
+        finally:
+            peer.close()
+
+
 def reset(peer: Peer) -> None:
     """Reset the connection."""
     peer.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import subprocess
@@ -10,10 +11,11 @@ import threading
 import time
 from typing import Any
 
+import aiohttp
 import anyio
 import pytest
 from clients import KEY
-from loopback import DONE, END, STREAM, Loopback, reply, said
+from loopback import DONE, END, STREAM, Loopback, reply, said, until_left
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, Timeout
 
@@ -115,3 +117,15 @@ async def test_a_reply_that_begins_before_the_request_is_written_is_read(
             server.text_arrived.set()
     assert (server.received > len(text)) == reads
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_aiohttp_does_not_keep_the_key_during_a_response() -> None:
+    """The response refers to the headers of its request."""
+    with Loopback([STREAM + said("one"), until_left]) as server:
+        client = AsyncMillis(KEY, base_url=server.url, http_client="aiohttp")
+        async with client, client.chat.stream("Hi", agent_id="-Oabc") as stream:
+            assert await anext(stream.text_stream) == "one"
+            kept = [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientResponse)]
+            headers = repr([response.request_info.headers for response in kept])
+    assert "user-agent" in headers.lower()
+    assert KEY not in headers

@@ -7,16 +7,19 @@ import gc
 import os
 import random
 import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
-from clients import ENGINES, KEY, Clients, Engine, call, until
+from clients import ENGINES, IN_A_LOOP, KEY, Clients, Engine, call, in_thread, until
+from leaks import with_locals
+from loopback import DONE, Answer, Loopback, Peer, Step, linger, reply, said, until_left
 from loopback import STREAM as HEAD
-from loopback import Answer, Loopback, Peer, linger, reply, said, until_left
 
 from millis_wrapper import APIConnectionError, AsyncMillis
 from millis_wrapper._async.response import Pool
@@ -25,6 +28,9 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc"),
 ]
+
+
+TOKEN = "secret-token-of-a-gateway"
 
 
 def sockets() -> int:
@@ -200,13 +206,72 @@ async def test_a_canceled_call_releases_its_slot_of_the_pool(longest: float) -> 
             await until(lambda: not retired_pools(millis))
 
 
-async def test_a_custom_client_is_not_closed(clients: Clients) -> None:
-    """A failed call on a custom client does not close it."""
-    theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
-    with Loopback([until_left], reply("again")) as server:
-        millis = clients.client(server.url, http_client=theirs)
-        with pytest.raises(APIConnectionError):
-            await millis.chat.send("Hi", agent_id="-Oabc", timeout=0.2)
-        assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
-        await millis.aclose()
-    assert not theirs.is_closed
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("when", ["before the headers", "in the body", "after the mark"])
+async def test_canceling_a_read_releases_its_connection(when: str) -> None:
+    """A pool with a single connection can serve the next request."""
+    begun = {
+        "before the headers": b"",
+        "in the body": HEAD + said("Hel"),
+        "after the mark": HEAD + said("Hel") + DONE,
+    }
+    with Loopback([begun[when], until_left], reply("again")) as server:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as theirs:
+            millis = AsyncMillis(KEY, base_url=server.url, http_client=theirs, timeout=2)
+            stream = millis.chat.stream("Hi", agent_id="-Oabc")
+            signs: dict[str, Callable[[], object]] = {
+                "before the headers": server.asked.is_set,
+                "in the body": lambda: stream.reply.text,
+                "after the mark": lambda: stream.reply.ended,
+            }
+            async with anyio.create_task_group() as group:
+                group.start_soon(stream.until_done)
+                await until(signs[when])
+                group.cancel_scope.cancel()
+            assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+            assert await in_thread(server.left.wait)
+    assert len(server.requests) == 2
+
+
+async def test_a_canceled_block_waits_until_the_transport_has_closed_the_body() -> None:
+    """The cancellation does not interrupt the closing."""
+    closed: list[bool] = []
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"data: Hel\n\n"
+            await anyio.sleep_forever()
+
+        async def aclose(self) -> None:
+            await anyio.lowlevel.checkpoint()
+            closed.append(True)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Body())
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+        millis = AsyncMillis(KEY, base_url="https://millis.invalid", http_client=client)
+        with anyio.CancelScope() as scope:
+            async with millis.chat.stream("Hi", agent_id="-Oabc"):
+                scope.cancel()
+                await anyio.sleep_forever()
+    assert closed == [True]
+
+
+@IN_A_LOOP
+@pytest.mark.parametrize("moment", ["head", "body"])
+async def test_no_frame_of_a_cancel_shows_a_secret(clients: Clients, moment: str) -> None:
+    """A crash reporter that shows the locals of a canceled call sees neither the key nor extra headers."""
+    steps: list[Step] = [until_left] if moment == "head" else [HEAD + said("one"), until_left]
+    with Loopback(steps) as server:
+        client = clients.client(server.url, headers={"x-gateway-token": TOKEN})
+        task = asyncio.ensure_future(call(client, "chat"))
+        await anyio.to_thread.run_sync(server.asked.wait, 5)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        with pytest.raises(asyncio.CancelledError) as caught:
+            task.result()
+        shown = with_locals(caught.value)
+    assert KEY not in shown
+    assert TOKEN not in shown

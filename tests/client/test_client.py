@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from ssl import CERT_REQUIRED
 from typing import Any
+from unittest.mock import create_autospec
 
 import httpx
 import pytest
@@ -373,3 +374,11 @@ async def test_a_client_that_is_closed_during_a_call_raises_our_error(
         await call(clients.client(server.url, http_client=http_client), "duplicate")
     assert server.requests == []
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
+def test_a_mock_made_from_the_class_knows_chat_and_agents(kind: Any) -> None:
+    """`create_autospec` sees them, because they belong to the class."""
+    client = create_autospec(kind).return_value
+    assert client.chat is not None
+    assert client.agents is not None

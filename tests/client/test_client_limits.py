@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 from clients import OPERATIONS, AnyMillis, Clients, call, in_thread
-from loopback import END, FINE, STREAM, Answer, Loopback, Step, linger, said, until_left
+from loopback import END, FINE, STREAM, Answer, Loopback, Step, linger, reply, said, until_left
 
 from millis_wrapper import (
+    APIConnectionError,
     APITimeoutError,
     InternalServerError,
     MillisError,
@@ -212,3 +213,15 @@ async def test_connect_limits_the_wait_for_a_connection(clients: Clients) -> Non
             await call(client, "duplicate")
     assert not caught.value.maybe_processed
     assert client.slept == [0.5, 1.0]
+
+
+async def test_a_custom_client_is_not_closed(clients: Clients) -> None:
+    """A failed call on a custom client does not close it."""
+    theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
+    with Loopback([until_left], reply("again")) as server:
+        millis = clients.client(server.url, http_client=theirs)
+        with pytest.raises(APIConnectionError):
+            await millis.chat.send("Hi", agent_id="-Oabc", timeout=0.2)
+        assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
+        await millis.aclose()
+    assert not theirs.is_closed

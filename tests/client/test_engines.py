@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import gzip
 import json
 import logging
 import threading
-import time
-import traceback
-import zlib
-from typing import Any, Literal
-from unittest.mock import create_autospec
+from typing import Any
 
-import aiohttp
 import anyio
 import httpx
 import pytest
 from clients import KEY, Clients, call, in_thread
+from leaks import with_locals
 from loopback import (
     DONE,
     END,
@@ -40,15 +34,11 @@ from loopback import (
 from millis_wrapper import (
     APIConnectionError,
     APIStatusError,
-    AsyncMillis,
     AuthenticationError,
-    Millis,
     MillisError,
     NotFoundError,
     RateLimitError,
     StreamInterruptedError,
-    Timeout,
-    UnexpectedResponseError,
     UnprocessableEntityError,
 )
 
@@ -119,57 +109,6 @@ async def test_a_malformed_body_chunk_is_noticed_at_once(clients: Clients) -> No
     assert "idle" not in str(caught.value)
 
 
-@pytest.mark.parametrize("moment", ["head", "body"])
-async def test_no_frame_of_a_cancel_shows_a_secret(clients: Clients, moment: str) -> None:
-    """A crash reporter that shows the locals of a canceled call sees neither the key nor extra headers."""
-    if clients.kind == "sync":
-        return  # nothing cancels a synchronous call
-    steps: list[Step] = [until_left] if moment == "head" else [STREAM + said("one"), until_left]
-    with Loopback(steps) as server:
-        client = clients.client(server.url, headers={"x-gateway-token": TOKEN})
-        task = asyncio.ensure_future(call(client, "chat"))
-        await anyio.to_thread.run_sync(server.asked.wait, 5)
-        await asyncio.sleep(0.05)
-        task.cancel()
-        await asyncio.wait([task])
-        with pytest.raises(asyncio.CancelledError) as caught:
-            task.result()
-        shown = _locals_of(caught.value)
-    assert KEY not in shown
-    assert TOKEN not in shown
-
-
-def _locals_of(error: BaseException) -> str:
-    parts: list[str] = []
-    link: BaseException | None = error
-    while link is not None:
-        frames = traceback.TracebackException.from_exception(link, capture_locals=True)
-        parts += [repr(frame.locals) for frame in frames.stack if "/tests/" not in frame.filename]
-        link = link.__cause__ or link.__context__
-    return "\n".join(parts)
-
-
-# asyncio warns about the sockets of each ended event loop, some of which are collected after the test.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.usefixtures("collected")
-def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptureFixture) -> None:
-    """A client that several `asyncio.run` calls share and nobody closes is silent."""
-    caplog.set_level(logging.DEBUG)
-    with Loopback(*[reply("Hello")] * 5) as server:
-        engines: tuple[Literal["aiohttp"] | None, ...] = (None, "aiohttp")
-        for engine in engines:
-            client = AsyncMillis(KEY, base_url=server.url, http_client=engine)
-
-            async def talk(client: AsyncMillis = client) -> None:
-                await client.chat.send("Hi", agent_id="-Oabc")
-
-            for _ in range(2):
-                asyncio.run(talk())
-            del client, talk
-            gc.collect()
-    assert [record.getMessage() for record in caplog.records if "nclosed" in record.getMessage()] == []
-
-
 async def test_a_kept_connection_that_breaks_is_not_reported_to_the_event_loop(clients: Clients) -> None:
     """The next call uses a new connection, and asyncio logs no exception that was never retrieved."""
     broken = threading.Event()
@@ -186,50 +125,6 @@ async def test_a_kept_connection_that_breaks_is_not_reported_to_the_event_loop(c
         assert await in_thread(broken.wait)
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "two"
     gc.collect()  # asyncio reports such an exception when its future is collected, which fails the test
-
-
-async def test_a_busy_event_loop_does_not_turn_data_in_time_into_a_timeout(clients: Clients) -> None:
-    """The data lies in the socket when the loop gets its turn, so it is read before a timeout counts."""
-    if clients.kind == "sync":
-        return  # it has no event loop
-    with Loopback([linger(0.1), STREAM + said("one "), linger(0.6), said("two") + DONE + END]) as server:
-        client = clients.client(server.url, timeout=0.4)
-
-        async def block() -> None:
-            for _ in range(2):
-                await asyncio.sleep(0.02)
-                time.sleep(0.5)  # noqa: ASYNC251  # the rule is about a loop that is blocked
-
-        blocking = asyncio.ensure_future(block())
-        stream = client.chat.stream("Hi", agent_id="-Oabc")
-        async with stream:
-            async for text in stream.text_stream:
-                assert text == "one "
-                break
-        await blocking
-    assert stream.reply.text == "one "
-
-
-async def test_a_busy_event_loop_does_not_turn_a_connection_in_time_into_a_timeout(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that was made while the loop was blocked is used, or the client connects once more."""
-    if clients.kind == "sync":
-        return  # it has no event loop
-    loop = asyncio.get_running_loop()
-    connect, attempts = loop.sock_connect, 0
-
-    async def connect_and_block(*arguments: Any) -> None:
-        nonlocal attempts
-        attempts += 1
-        if attempts == 1:
-            loop.call_soon(time.sleep, 0.5)
-        await connect(*arguments)
-
-    monkeypatch.setattr(loop, "sock_connect", connect_and_block)
-    with Loopback(reply("Hello")) as server:
-        client = clients.client(server.url, timeout=Timeout(connect=0.2), max_retries=0)
-        assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
 
 
 def _hook(response: httpx.Response) -> None:
@@ -262,88 +157,7 @@ async def test_a_hook_that_raises_for_the_status_gives_the_error_of_that_status(
             await call(client, "duplicate")
     assert caught.value.status_code == status
     assert caught.value.maybe_processed is False
-    assert KEY not in _locals_of(caught.value)
-
-
-@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
-def test_a_mock_made_from_the_class_knows_chat_and_agents(kind: Any) -> None:
-    """`create_autospec` sees them, because they belong to the class."""
-    client = create_autospec(kind).return_value
-    assert client.chat is not None
-    assert client.agents is not None
-
-
-def _bomb() -> bytes:
-    return gzip.compress(gzip.compress(bytes(30_000_000)))
-
-
-CODINGS: dict[str, bytes] = {
-    "gzip, gzip": _bomb(),
-    "br": b"\x1b\x0f\x00\xf8\xa5",
-    "zstd": b"(\xb5/\xfd",
-    "deflate": zlib.compress(b"{}"),
-}
-
-
-@pytest.mark.parametrize("operation", ["chat", "duplicate"])
-@pytest.mark.parametrize("coding", CODINGS)
-async def test_a_compression_that_was_not_asked_for_is_not_unpacked(
-    clients: Clients, operation: str, coding: str
-) -> None:
-    """The error names the content-encoding, and nothing is unpacked."""
-    body, headers = CODINGS[coding], {"content-encoding": coding}
-    with Loopback([http(200, body, headers)]) as server, pytest.raises(MillisError) as caught:
-        await call(clients.client(server.url), operation)
-    assert isinstance(caught.value, UnexpectedResponseError)
-    assert coding in str(caught.value)
-
-
-@pytest.mark.parametrize("operation", ["chat", "duplicate"])
-async def test_gzip_is_read_within_the_bounds_of_plain_bodies(clients: Clients, operation: str) -> None:
-    """A body of 300 MB in 300 KB of gzip ends in an error once the bound for plain bodies is passed."""
-    body = gzip.compress(b" " * 300_000_000)
-    with (
-        Loopback([http(200, body, {"content-encoding": "gzip"})]) as server,
-        pytest.raises(UnexpectedResponseError),
-    ):
-        await call(clients.client(server.url), operation)
-
-
-async def test_an_error_body_in_gzip_is_read(clients: Clients) -> None:
-    """A gateway that compresses its errors is understood; a bomb is cut at the bound of error bodies."""
-    small, large = gzip.compress(b'{"detail": "no such agent"}'), gzip.compress(b"x" * 100_000_000)
-    answers: list[list[Step]] = [[http(404, body, {"content-encoding": "gzip"})] for body in (small, large)]
-    with Loopback(*answers) as server:
-        client = clients.client(server.url)
-        with pytest.raises(NotFoundError, match="no such agent"):
-            await call(client, "duplicate")
-        with pytest.raises(NotFoundError):
-            await call(client, "duplicate")
-
-
-async def test_a_reply_and_a_copy_in_gzip_are_read(clients: Clients) -> None:
-    """A gateway that compresses although it was told not to changes nothing."""
-    events = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\ndata: [DONE]\n\n'
-    copy = json.dumps({"id": "-Ocopy", "name": "c", "config": {}, "created_at": 1}).encode()
-    coded = {"content-encoding": "gzip"}
-    answers: list[list[Step]] = [[http(200, gzip.compress(body), coded)] for body in (events, copy)]
-    with Loopback(*answers) as server:
-        client = clients.client(server.url)
-        chat: Any = await call(client, "chat")
-        agent: Any = await call(client, "duplicate")
-    assert (chat.text, agent.id) == ("Hello", "-Ocopy")
-
-
-async def test_gzip_that_is_cut_off_makes_the_reply_fail(clients: Clients) -> None:
-    """The text before the cut is kept."""
-    events = b"".join(
-        b'data: {"choices":[{"delta":{"content":"%d "}}]}\n\n' % number for number in range(3000)
-    )
-    body = gzip.compress(events + b"data: [DONE]\n\n")
-    answer: list[Step] = [http(200, body[:-40], {"content-encoding": "gzip"})]
-    with Loopback(answer) as server, pytest.raises(StreamInterruptedError) as caught:
-        await call(clients.client(server.url), "chat")
-    assert caught.value.reply.text.startswith("0 1 2 ")
+    assert KEY not in with_locals(caught.value)
 
 
 async def test_a_large_request_arrives_whole_and_the_key_stays_out_of_it(clients: Clients) -> None:
@@ -402,15 +216,3 @@ async def test_of_two_retry_after_headers_the_longer_delay_counts(clients: Clien
         assert len(server.requests) == 1  # 120 s are more than the client waits
     assert caught.value.retry_after == 120
     assert caught.value.headers["retry-after"] == "120, 3"
-
-
-async def test_aiohttp_does_not_keep_the_key_during_a_response() -> None:
-    """The response refers to the headers of its request."""
-    with Loopback([STREAM + said("one"), until_left]) as server:
-        client = AsyncMillis(KEY, base_url=server.url, http_client="aiohttp")
-        async with client, client.chat.stream("Hi", agent_id="-Oabc") as stream:
-            assert await anext(stream.text_stream) == "one"
-            kept = [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientResponse)]
-            headers = repr([response.request_info.headers for response in kept])
-    assert "user-agent" in headers.lower()
-    assert KEY not in headers

@@ -1,16 +1,23 @@
-"""An async client in several event loops. A connection belongs to the loop that opened it."""
+"""Event loops: several of them, ended ones, and a busy one. The sync client has none.
+
+A connection belongs to the loop that opened it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
+import time
+from typing import Any
 
 import anyio
 import httpx
 import pytest
-from clients import ENGINES, KEY, OPERATIONS, Engine, call, in_thread
-from loopback import FINE, Loopback, copied, reply, until_left
+from clients import ENGINES, IN_A_LOOP, KEY, OPERATIONS, Clients, Engine, call, in_thread
+from loopback import DONE, END, FINE, STREAM, Loopback, copied, linger, reply, said, until_left
 
-from millis_wrapper import APIConnectionError, AsyncMillis
+from millis_wrapper import APIConnectionError, AsyncMillis, Timeout
 
 # Python closes the connections of an ended event loop or a deleted client, with a ResourceWarning.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("collected")]
@@ -94,3 +101,66 @@ def test_connections_of_ended_event_loops_are_closed(engine: Engine, backend: st
                 break
         assert server.left.is_set()
         assert server.connections == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that several `asyncio.run` calls share and nobody closes is silent."""
+    caplog.set_level(logging.DEBUG)
+    with Loopback(*[reply("Hello")] * 5) as server:
+        engines: tuple[Engine, ...] = (None, "aiohttp")
+        for engine in engines:
+            client = AsyncMillis(KEY, base_url=server.url, http_client=engine)
+
+            async def talk(client: AsyncMillis = client) -> None:
+                await client.chat.send("Hi", agent_id="-Oabc")
+
+            for _ in range(2):
+                asyncio.run(talk())
+            del client, talk
+            gc.collect()
+    assert [record.getMessage() for record in caplog.records if "nclosed" in record.getMessage()] == []
+
+
+@pytest.mark.anyio
+@IN_A_LOOP
+async def test_a_busy_event_loop_does_not_turn_data_in_time_into_a_timeout(clients: Clients) -> None:
+    """The data lies in the socket when the loop gets its turn, so it is read before a timeout counts."""
+    with Loopback([linger(0.1), STREAM + said("one "), linger(0.6), said("two") + DONE + END]) as server:
+        client = clients.client(server.url, timeout=0.4)
+
+        async def block() -> None:
+            for _ in range(2):
+                await asyncio.sleep(0.02)
+                time.sleep(0.5)  # noqa: ASYNC251  # the rule is about a loop that is blocked
+
+        blocking = asyncio.ensure_future(block())
+        stream = client.chat.stream("Hi", agent_id="-Oabc")
+        async with stream:
+            async for text in stream.text_stream:
+                assert text == "one "
+                break
+        await blocking
+    assert stream.reply.text == "one "
+
+
+@pytest.mark.anyio
+@IN_A_LOOP
+async def test_a_busy_event_loop_does_not_turn_a_connection_in_time_into_a_timeout(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was made while the loop was blocked is used, or the client connects once more."""
+    loop = asyncio.get_running_loop()
+    connect, attempts = loop.sock_connect, 0
+
+    async def connect_and_block(*arguments: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            loop.call_soon(time.sleep, 0.5)
+        await connect(*arguments)
+
+    monkeypatch.setattr(loop, "sock_connect", connect_and_block)
+    with Loopback(reply("Hello")) as server:
+        client = clients.client(server.url, timeout=Timeout(connect=0.2), max_retries=0)
+        assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"

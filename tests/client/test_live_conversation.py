@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import anyio
 import httpx
 import pytest
 from clients import KEY, Clients, in_thread
-from loopback import END, STREAM, Answer, Loopback, close, event, http, reply, said, until_left
+from loopback import DONE, END, STREAM, Answer, Loopback, close, event, http, reply, reset, said, until_left
 
 from millis_wrapper import (
     APIConnectionError,
@@ -240,3 +241,15 @@ def test_a_turn_that_ctrl_c_stops_while_it_is_read_can_be_repeated() -> None:
         with pytest.raises(KeyboardInterrupt):
             talk.send("A story")
     assert (talk.messages, talk.left_early) == ([], ())
+
+
+async def test_a_conversation_keeps_a_complete_reply_if_the_connection_is_lost_after_it(
+    clients: Clients,
+) -> None:
+    """`send` and the history agree, whatever happens after `[DONE]`."""
+    with Loopback([STREAM + said("Complete.") + DONE, reset], reply("again")) as server:
+        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
+        assert (await talk.send("Hi")).text == "Complete."
+        assert [message["content"] for message in talk.messages] == ["Hi", "Complete."]
+        assert (await talk.send("Hi")).text == "again"
+    assert json.loads(server.requests[-1].body)["messages"][1]["content"] == "Complete."

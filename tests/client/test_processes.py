@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import json
 import os
 import pickle
 import subprocess
@@ -18,24 +17,22 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from clients import ENGINES, KEY, Clients, Engine, in_thread
+from clients import ENGINES, KEY, Engine
 from loopback import (
     DONE,
     END,
     PATIENCE,
     STREAM,
     Loopback,
-    Peer,
     Received,
     SecureLoopback,
     Step,
     pause,
     reply,
     said,
-    until_left,
 )
 
-from millis_wrapper import AsyncMillis, ConfigurationError, Millis, StreamInterruptedError, request
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis, request
 from millis_wrapper._fork import delays_fork
 from millis_wrapper._sync import client
 from millis_wrapper.response import prepare_reading
@@ -301,82 +298,6 @@ def test_a_child_does_not_close_the_tls_connection_of_its_parent(
     assert len(parents) == 1
 
 
-def test_a_second_reader_in_another_thread_is_rejected() -> None:
-    """The first reader continues."""
-    may_continue = threading.Event()
-    received: list[str] = []
-    with (
-        Loopback([STREAM + said("Hel"), pause(may_continue), said("lo") + DONE + END]) as server,
-        Millis(KEY, base_url=server.url) as millis,
-        millis.chat.stream("Hi", agent_id="-Oabc") as stream,
-    ):
-        first = threading.Event()
-
-        def read() -> None:
-            for text in stream.text_stream:
-                received.append(text)
-                first.set()
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        assert first.wait(5)
-        for _ in range(1000):  # until it waits for the second event
-            if stream._reading.locked():  # pyright: ignore[reportPrivateUsage]
-                break
-            first.wait(0.005)
-        with pytest.raises(ConfigurationError, match="another thread or task is reading it"):
-            next(iter(stream))
-        may_continue.set()
-        reader.join(5)
-    assert received == ["Hel", "lo"]
-    assert stream.reply.ended == "done"
-
-
-@pytest.mark.anyio
-async def test_a_second_reader_in_another_task_is_rejected() -> None:
-    """The first reader continues."""
-    may_continue = threading.Event()
-    received: list[str] = []
-    with Loopback([STREAM + said("Hel"), pause(may_continue), said("lo") + DONE + END]) as server:
-        async with (
-            AsyncMillis(KEY, base_url=server.url) as millis,
-            millis.chat.stream("Hi", agent_id="-Oabc") as stream,
-        ):
-            first = anyio.Event()
-
-            async def read() -> None:
-                async for text in stream.text_stream:
-                    received.append(text)
-                    first.set()
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read)
-                await first.wait()
-                await anyio.lowlevel.checkpoint()
-                with pytest.raises(ConfigurationError, match="another thread or task is reading it"):
-                    await stream.until_done()
-                may_continue.set()
-    assert received == ["Hel", "lo"]
-    assert stream.reply.ended == "done"
-
-
-@pytest.mark.anyio
-async def test_a_conversation_keeps_a_complete_reply_if_the_connection_is_lost_after_it(
-    clients: Clients,
-) -> None:
-    """`send` and the history agree, whatever happens after `[DONE]`."""
-
-    def reset(peer: Peer) -> None:
-        peer.reset()
-
-    with Loopback([STREAM + said("Complete.") + DONE, reset], reply("again")) as server:
-        talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
-        assert (await talk.send("Hi")).text == "Complete."
-        assert [message["content"] for message in talk.messages] == ["Hi", "Complete."]
-        assert (await talk.send("Hi")).text == "again"
-    assert json.loads(server.requests[-1].body)["messages"][1]["content"] == "Complete."
-
-
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
 @pytest.mark.parametrize("how", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_client_cannot_be_pickled_or_copied(
@@ -386,16 +307,3 @@ def test_a_client_cannot_be_pickled_or_copied(
     with pytest.raises(TypeError, match=r"pickled or copied.*new client") as caught:
         how(kind(KEY))
     assert KEY not in str(caught.value)
-
-
-@pytest.mark.anyio
-async def test_a_stream_that_is_left_closes_its_connection(clients: Clients) -> None:
-    """The error says that the reply is incomplete."""
-    with Loopback([STREAM + said("Hel"), until_left]) as server:
-        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
-        async for _ in stream.text_stream:
-            break
-        await stream.close()
-        assert await in_thread(server.left.wait)
-        with pytest.raises(StreamInterruptedError):
-            await stream.get_final_reply()

@@ -6,9 +6,9 @@ import ssl
 from pathlib import Path
 
 import pytest
-from clients import KEY, ON_HTTPX, OPERATIONS, Clients, call
+from clients import KEY, OPERATIONS, Clients, call, use_proxy
 from leaks import places
-from loopback import Loopback, Peer, Step, http, until_left
+from loopback import Loopback, Peer, Unprompted, http, until_left
 
 from millis_wrapper import APIConnectionError, APITimeoutError, ConfigurationError, Timeout
 
@@ -17,74 +17,13 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "DelicateBear8"
 
 
-def use(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    """Set the environment variables for a proxy."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, proxy)
-
-
-class Socks(Loopback):
-    """A server that runs its steps when a client connects, without waiting for an HTTP request."""
-
-    def _serve(self, peer: Peer) -> None:
-        try:
-            for step in self.answers[0]:
-                if isinstance(step, bytes):
-                    peer.send(step)
-                else:
-                    step(peer)
-        except OSError:
-            pass
-        finally:
-            peer.close()
-
-
-def swallow(peer: Peer) -> None:
-    """Read one message of the handshake."""
-    peer._socket.recv(4096)  # pyright: ignore[reportPrivateUsage]
-
-
-@ON_HTTPX
-@OPERATIONS
-@pytest.mark.parametrize(
-    ("step", "connect", "error"),
-    [
-        (until_left, 0.2, APITimeoutError),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 2, APIConnectionError),
-        (b"\x05", 2, APIConnectionError),
-        (b"\x04\x00", 2, APIConnectionError),
-        (b"\x05\xff", 2, APIConnectionError),
-        (b"\x00" * 64, 2, APIConnectionError),
-    ],
-)
-async def test_a_proxy_that_is_silent_or_does_not_speak_socks_raises_our_error(
-    clients: Clients,
-    operation: str,
-    step: Step,
-    connect: float,
-    error: type[APIConnectionError],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Exceptions of socksio do not reach the caller, the wait has a timeout, and nothing was sent."""
-    with Socks([swallow, step]) as proxy:
-        use(monkeypatch, f"socks5://{proxy.address}")
-        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=connect))
-        with pytest.raises(error) as caught:
-            await call(client, operation)
-        assert proxy.address in str(caught.value)
-        assert ("timeout: connect" in str(caught.value)) is (error is APITimeoutError)
-    assert not caught.value.maybe_processed
-
-
 @OPERATIONS
 async def test_a_request_is_not_sent_if_the_proxy_does_not_respond_to_connect(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request never left the client, so the caller can retry it safely."""
     with Loopback([until_left]) as proxy:
-        use(monkeypatch, proxy.url)
+        use_proxy(monkeypatch, proxy.url)
         client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=0.2))
         with pytest.raises(APITimeoutError, match=r"connect.*nothing was sent") as caught:
             await call(client, operation)
@@ -101,7 +40,7 @@ async def test_a_refused_proxy_password_is_not_retried_and_not_shown(
 ) -> None:
     """Retries could lock the account. The message names only the host of the proxy."""
     with Loopback([http(407, "Proxy Authentication Required")]) as proxy:
-        use(monkeypatch, f"http://ada:{PASSWORD}@{proxy.address}")
+        use_proxy(monkeypatch, f"http://ada:{PASSWORD}@{proxy.address}")
         with pytest.raises(APIConnectionError) as caught:
             await call(clients.client("https://millis.invalid"), operation)
         assert proxy.address in str(caught.value)
@@ -120,7 +59,7 @@ async def test_a_bad_certificate_is_not_retried(clients: Clients, operation: str
         with pytest.raises((ssl.SSLError, OSError)):
             context.wrap_socket(connection.dup(), server_side=True)
 
-    with Socks([hello]) as server:
+    with Unprompted([hello]) as server:
         with pytest.raises(APIConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught:
             await call(clients.client(f"https://{server.address}"), operation)
         assert server.connections == 1
@@ -135,7 +74,7 @@ async def test_an_invalid_proxy_url_is_not_quoted(
     clients: Clients, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message names the variable. An unescaped # makes httpx quote the password as a port."""
-    use(monkeypatch, proxy)
+    use_proxy(monkeypatch, proxy)
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
         await call(clients.client("https://millis.invalid"), "duplicate")
     assert places(caught.value, PASSWORD) == []
@@ -144,7 +83,7 @@ async def test_an_invalid_proxy_url_is_not_quoted(
 async def test_no_proxy_may_contain_an_ipv6_range(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     """httpx cannot parse the range; the client uses the proxy for every other host."""
     with Loopback([http(502, "Bad Gateway")]) as proxy:
-        use(monkeypatch, proxy.url)
+        use_proxy(monkeypatch, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "fd00::/8,[::1]:80:90")
         with pytest.raises(APIConnectionError, match=proxy.address):
@@ -158,7 +97,7 @@ async def test_no_proxy_is_respected(
 ) -> None:
     """A host, a domain, a port or everything can be excluded."""
     with Loopback([http(502, "Bad Gateway")]) as proxy:
-        use(monkeypatch, proxy.url)
+        use_proxy(monkeypatch, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, exceptions)
         with pytest.raises(APIConnectionError) as caught:

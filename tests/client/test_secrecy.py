@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
-import traceback
 from typing import Any
 
 import httpx
 import pytest
 from clients import KEY, OPERATIONS, Clients, call
-from leaks import chain, places
+from leaks import chain, places, with_locals
 from loopback import (
     END,
     STREAM,
@@ -118,13 +117,6 @@ async def test_an_error_while_sending_does_not_contain_the_key(
             await call(client, "duplicate")
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
-
-
-def with_locals(error: BaseException) -> str:
-    """Return the locals of all frames except the tests' own, as a crash reporter collects them."""
-    links = [traceback.TracebackException.from_exception(link, capture_locals=True) for link in chain(error)]
-    frames = [frame for link in links for frame in link.stack if "/tests/" not in frame.filename]
-    return "\n".join(repr(frame.locals) for frame in frames)
 
 
 ECHO = f"no such key: {KEY}"

@@ -170,3 +170,15 @@ async def test_leaving_early_closes_the_connection_under_trio() -> None:
                 async for _ in stream.text_stream:
                     break
             assert await in_thread(server.left.wait)
+
+
+async def test_a_stream_that_is_left_closes_its_connection(clients: Clients) -> None:
+    """The error says that the reply is incomplete."""
+    with Loopback([STREAM + said("Hel"), until_left]) as server:
+        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
+        async for _ in stream.text_stream:
+            break
+        await stream.close()
+        assert await in_thread(server.left.wait)
+        with pytest.raises(StreamInterruptedError):
+            await stream.get_final_reply()

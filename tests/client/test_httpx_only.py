@@ -1,4 +1,4 @@
-"""HTTP/2 with a custom client: a request is retried if the peer reports that it was not processed."""
+"""HTTP/2 and SOCKS proxies, which aiohttp does not have. The other tests run on aiohttp, too."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import h2.events
 import h2.exceptions
 import httpx
 import pytest
-from clients import ON_HTTPX, OPERATIONS, Clients, call
+from clients import ON_HTTPX, OPERATIONS, Clients, call, use_proxy
+from loopback import Peer, Step, Unprompted, until_left
 
-from millis_wrapper import APIConnectionError
+from millis_wrapper import APIConnectionError, APITimeoutError, Timeout
 
 pytestmark = [pytest.mark.anyio, ON_HTTPX]
 
@@ -175,4 +176,40 @@ async def test_a_request_without_a_free_stream_was_not_sent(
         with pytest.raises(APIConnectionError, match="nothing was") as caught:
             await call(clients.client(running.url, http_client=http, max_retries=0), operation)
         assert running.requests == 0
+    assert not caught.value.maybe_processed
+
+
+def swallow(peer: Peer) -> None:
+    """Read one message of the handshake."""
+    peer._socket.recv(4096)  # pyright: ignore[reportPrivateUsage]
+
+
+@OPERATIONS
+@pytest.mark.parametrize(
+    ("step", "connect", "error"),
+    [
+        (until_left, 0.2, APITimeoutError),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 2, APIConnectionError),
+        (b"\x05", 2, APIConnectionError),
+        (b"\x04\x00", 2, APIConnectionError),
+        (b"\x05\xff", 2, APIConnectionError),
+        (b"\x00" * 64, 2, APIConnectionError),
+    ],
+)
+async def test_a_proxy_that_is_silent_or_does_not_speak_socks_raises_our_error(
+    clients: Clients,
+    operation: str,
+    step: Step,
+    connect: float,
+    error: type[APIConnectionError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Exceptions of socksio do not reach the caller, the wait has a timeout, and nothing was sent."""
+    with Unprompted([swallow, step]) as proxy:
+        use_proxy(monkeypatch, f"socks5://{proxy.address}")
+        client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=connect))
+        with pytest.raises(error) as caught:
+            await call(client, operation)
+        assert proxy.address in str(caught.value)
+        assert ("timeout: connect" in str(caught.value)) is (error is APITimeoutError)
     assert not caught.value.maybe_processed
