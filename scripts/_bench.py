@@ -103,7 +103,7 @@ def text(rounds: int) -> Iterator[Row]:
 
 
 def path(_: int) -> Iterator[Row]:
-    """Number of our own functions and files that one warm chat.stream of three events calls."""
+    """Count our own functions and files that one warm chat.stream of three events calls."""
     calls = own_calls()
     for name, count, at_most in (
         ("calls of our own functions", len(calls), 115),
