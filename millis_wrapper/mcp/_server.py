@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from inspect import cleandoc
+from inspect import getdoc
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
 from millis_wrapper import AsyncMillis, AuthenticationError, MillisError, StreamError, __version__
@@ -18,28 +19,19 @@ from millis_wrapper.errors import plain_message
 
 from ._tools import SET_IT, Tools, check_config, describe_field
 
-TIME_LIMIT = 50.0  # seconds; the Node SDK gives up after 60 s by default
-
 _INSTRUCTIONS = (
     "Try, check and copy Millis AI voice agents. chat and duplicate_agent call the live service: chat costs"
     " money, and duplicate_agent creates an agent. check_config and describe_field are offline and free."
 )
-# Some clients repeat failed calls of read-only or idempotent tools, so a wrong hint costs money.
-_ACTS = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-)
-_READS = ToolAnnotations(
-    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
 
 
-def create_server(*, client: AsyncMillis | None = None, time_limit: float = TIME_LIMIT) -> MCPServer[None]:
+def create_server(*, client: AsyncMillis | None = None, time_limit: float = 50.0) -> MCPServer[None]:
     """Return the MCP server; `run()` serves it on stdin and stdout.
 
     Args:
         client: The client that the tools use. It stays open. None creates one from the environment
             variables at the first call that needs it.
-        time_limit: Seconds until `chat` and `duplicate_agent` give up.
+        time_limit: Seconds until `chat` and `duplicate_agent` give up. The Node SDK does so after 60 s.
     """
     tools = Tools(client, time_limit)
 
@@ -48,34 +40,34 @@ def create_server(*, client: AsyncMillis | None = None, time_limit: float = TIME
         try:
             yield
         finally:
-            await tools.close()
+            if client is None and tools.client is not None:
+                await tools.client.close()
 
-    server = _Server(
+    listed: list[Tool] = []
+    for function in (tools.chat, tools.duplicate_agent, check_config, describe_field):
+        # Some clients repeat failed calls of read-only or idempotent tools, so a wrong hint costs money.
+        is_free = function in (check_config, describe_field)
+        hints = ToolAnnotations(
+            read_only_hint=is_free,
+            destructive_hint=False,
+            idempotent_hint=is_free,
+            open_world_hint=not is_free,
+        )
+        tool = Tool.from_function(function, description=getdoc(function), annotations=hints)
+        tool.parameters["additionalProperties"] = False
+        listed.append(tool)
+    return _Server(
         "millis",
         version=__version__,
         instructions=_INSTRUCTIONS,
+        tools=listed,
         lifespan=lifespan,
         log_level="WARNING",
     )
-    for tool, hints in (
-        (tools.chat, _ACTS),
-        (tools.duplicate_agent, _ACTS),
-        (check_config, _READS),
-        (describe_field, _READS),
-    ):
-        server.add_tool(tool, description=cleandoc(tool.__doc__ or ""), annotations=hints)
-    return server
 
 
 class _Server(MCPServer[None]):
     """An MCP server that rejects unknown arguments and shows our errors; the SDK hides both."""
-
-    async def list_tools(self) -> list[Tool]:
-        """Return the tools, with schemas that do not allow unknown arguments."""
-        tools = await super().list_tools()
-        for tool in tools:
-            tool.input_schema["additionalProperties"] = False
-        return tools
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
@@ -85,10 +77,11 @@ class _Server(MCPServer[None]):
         Raises:
             ToolError: The call failed; the text advises the model.
         """
-        known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
+        properties = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
+        accepted = properties.get(name, arguments)  # The SDK rejects an unknown tool.
         for argument in arguments:
-            if name in known and argument not in known[name]:
-                raise ToolError(f"{argument}: unknown argument; {name} accepts {', '.join(known[name])}")
+            if argument not in accepted:
+                raise ToolError(f"{argument}: unknown argument; {name} accepts {', '.join(accepted)}")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -105,10 +98,8 @@ def _explain(error: MillisError) -> str:
     text = plain_message(error)
     if isinstance(error, AuthenticationError):
         text += SET_IT
-    if isinstance(error, StreamError):
-        text += "; the conversation does not contain this turn"
     if error.maybe_processed:
         text += "; the service may have processed this call, so ask the user before you repeat it"
-    if isinstance(error, StreamError) and error.reply.text:
-        text += f"\nIncomplete reply: {error.reply.text}"
+    if isinstance(error, StreamError):
+        text += f"; the conversation does not contain this turn\nIncomplete reply: {error.reply.text}"
     return text

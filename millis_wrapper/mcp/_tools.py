@@ -22,8 +22,14 @@ from millis_wrapper import (
 from millis_wrapper.config import check_config as findings
 
 MOST_TALKS = 100
-_MOST_PATHS = 20
 SET_IT = "; set it in the `env` block of this server's entry in the MCP client's configuration"
+
+_CONFIG = (
+    "With agent_id: only the settings to override; each top-level key replaces the saved one. Without"
+    " agent_id: the complete config of the agent."
+)
+_KIND = '"agent": the complete config of a saved agent; "override": agent_config of chat.'
+_PATH = "Path of the field, such as flow.response_delay or tools[].timeout; or a word."
 
 
 @attrs.define
@@ -39,36 +45,21 @@ class Tools:
     """The tools that call the service, with the client and the conversations of one server."""
 
     def __init__(self, client: AsyncMillis | None, time_limit: float) -> None:
-        self._given = client
-        self._client = client
+        self.client = client
         self._time_limit = time_limit
-        self._talks: dict[str, _Talk] = {}  # oldest first
-
-    async def close(self) -> None:
-        """Close the client, unless it was passed in."""
-        if self._client is not None and self._given is None:
-            await self._client.close()
+        self._talks: dict[str, _Talk] = {}  # least recently used first
 
     async def chat(
         self,
         context: Context[None, Any],
         message: Annotated[str, Field(description="The user's message, which is sent unchanged.")],
-        agent_id: Annotated[
-            str | None, Field(description="ID of a saved agent; it usually starts with `-`.")
-        ] = None,
-        agent_config: Annotated[
-            dict[str, Any] | None,
-            Field(
-                description="With agent_id: only the settings to override; each top-level key replaces the"
-                " saved one. Without agent_id: the complete config of the agent."
-            ),
-        ] = None,
+        agent_id: Annotated[str | None, Field(description="ID of a saved agent; starts with `-`.")] = None,
+        agent_config: Annotated[dict[str, Any] | None, Field(description=_CONFIG)] = None,
         metadata: Annotated[
             dict[str, Any] | None, Field(description="Values for the {name} placeholders in the prompt.")
         ] = None,
         conversation_id: Annotated[
-            str | None,
-            Field(description="Continues the conversation of an earlier result, with the same agent."),
+            str | None, Field(description="Continues the conversation of an earlier result.")
         ] = None,
     ) -> dict[str, Any]:
         """Send one message to a Millis voice agent by text and return its complete reply.
@@ -82,10 +73,7 @@ class Tools:
         A reply that is known to be incomplete is an error that holds the partial text.
         """
         agent = {"agent_id": agent_id, "agent_config": agent_config, "metadata": metadata}
-        if conversation_id is None:
-            conversation_id, talk = secrets.token_hex(8), _Talk(agent)
-        else:
-            talk = self._talk(conversation_id, agent)
+        talk = _Talk(agent) if conversation_id is None else self._talk(conversation_id, agent)
         # A Conversation would keep the received part of a reply when the call is canceled.
         messages = [*talk.messages, {"role": "user", "content": message}]
         stream = self._millis().chat.stream(messages, **talk.agent)
@@ -98,11 +86,13 @@ class Tools:
                         await context.report_progress(length, message=text)
                     reply = await stream.get_final_reply()
         except TimeoutError:
-            raise StreamInterruptedError(
-                f"no complete reply within {self._time_limit:g} s", reply=stream.reply
-            ) from None
+            problem = f"no complete reply within {self._time_limit:g} s"
+            raise StreamInterruptedError(problem, reply=stream.reply) from None
         talk.messages = [*messages, reply.message]
-        self._keep(conversation_id, talk)
+        conversation_id = conversation_id or secrets.token_hex(8)
+        self._talks[conversation_id] = self._talks.pop(conversation_id, talk)
+        while len(self._talks) > MOST_TALKS:
+            del self._talks[next(iter(self._talks))]
         return {
             "text": reply.text,
             "conversation_id": conversation_id,
@@ -127,27 +117,26 @@ class Tools:
             with fail_after(self._time_limit):
                 copy = await client.agents.duplicate(agent_id)
         except TimeoutError:
-            raise APITimeoutError(
-                f"no response within {self._time_limit:g} s; a copy may exist", maybe_processed=True
-            ) from None
-        return _encodable(
-            {
-                "id": copy.id,
-                "name": copy.name,
-                "config": contract.mask_secrets(copy.raw.get("config")),
-            }
+            problem = f"no response within {self._time_limit:g} s; a copy may exist"
+            raise APITimeoutError(problem) from None
+        config = contract.mask_secrets(copy.raw.get("config"))
+        text = json.dumps({"id": copy.id, "name": copy.name, "config": config}, ensure_ascii=False)
+        # The SDK cannot encode half of a surrogate pair; U+FFFD replaces it.
+        result: dict[str, Any] = json.loads(
+            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         )
+        return result
 
     def _millis(self) -> AsyncMillis:
         """Return the client; the first call creates it, so that the free tools work without a key."""
-        if self._client is None:
+        if self.client is None:
             try:
                 # Unknown keys are errors: a model does not see warnings, and the call costs money. A long
                 # Retry-After is an error at once, well within the time limit.
-                self._client = AsyncMillis(strict=True, max_retries=RetryPolicy(max_elapsed=20))
+                self.client = AsyncMillis(strict=True, max_retries=RetryPolicy(max_elapsed=20))
             except ConfigurationError as error:
                 raise ConfigurationError(f"{error}{SET_IT}") from None
-        return self._client
+        return self.client
 
     def _talk(self, conversation_id: str, agent: dict[str, Any]) -> _Talk:
         """Return the conversation, checked that it can have another turn with `agent`."""
@@ -159,33 +148,16 @@ class Tools:
             )
         for name, value in agent.items():
             if value is not None and value != talk.agent[name]:
-                raise ConfigurationError(
-                    f"{name}: cannot change in a conversation; leave out conversation_id"
-                )
+                problem = "cannot change in a conversation; leave out conversation_id"
+                raise ConfigurationError(f"{name}: {problem}")
         if talk.turn.locked():
             raise ConfigurationError("conversation_id: a turn is still in progress; wait for its result")
         return talk
 
-    def _keep(self, conversation_id: str, talk: _Talk) -> None:
-        self._talks.pop(conversation_id, None)
-        self._talks[conversation_id] = talk
-        while len(self._talks) > MOST_TALKS:
-            del self._talks[next(iter(self._talks))]
-
-
-def _encodable(result: dict[str, Any]) -> dict[str, Any]:
-    """Return `result` with U+FFFD for each lone surrogate, which the SDK cannot encode."""
-    text = json.dumps(result, ensure_ascii=False)
-    encodable: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return encodable
-
 
 async def check_config(
     config: Annotated[dict[str, Any], Field(description="The config to check.")],
-    kind: Annotated[
-        Literal["agent", "override"],
-        Field(description='"agent": the complete config of a saved agent; "override": agent_config of chat.'),
-    ] = "override",
+    kind: Annotated[Literal["agent", "override"], Field(description=_KIND)] = "override",
 ) -> dict[str, Any]:
     """Check a Millis agent config for mistakes; free and offline.
 
@@ -193,20 +165,11 @@ async def check_config(
     with path, level, message and fix (or null). Levels: "error" (the service rejects the
     config), "warning" (most likely a mistake), "hint". An empty list means that the check found no problem.
     """
-    return {
-        "findings": [
-            {"path": each.path, "level": each.level, "message": each.message, "fix": each.fix}
-            for each in findings(config, kind)
-        ]
-    }
+    keys = ("path", "level", "message", "fix")
+    return {"findings": [{key: getattr(each, key) for key in keys} for each in findings(config, kind)]}
 
 
-async def describe_field(
-    path: Annotated[
-        str,
-        Field(description="Path of the field, such as flow.response_delay or tools[].timeout; or a word."),
-    ],
-) -> dict[str, Any]:
+async def describe_field(path: Annotated[str, Field(description=_PATH)]) -> dict[str, Any]:
     """Describe a field of a Millis agent config, chat request or response; free and offline.
 
     Use it before you write a setting, instead of guessing its name, unit or values. Returns fields: the type,
@@ -214,9 +177,8 @@ async def describe_field(
     which it differs. For an unknown path, fields is empty and nearest lists similar paths.
     """
     match = contract.find_field(path)
-    fields = [*match.fields, *([match.in_override] if match.in_override else [])]
+    if match.fields:
+        fields = [*match.fields, *([match.in_override] if match.in_override else [])]
+        return {"fields": [field._asdict() for field in fields], "nearest": []}
     nearest = [*match.suggestions, *(field.path for field in contract.search_fields(path))]
-    return {
-        "fields": [field._asdict() for field in fields],
-        "nearest": [] if fields else list(dict.fromkeys(nearest))[:_MOST_PATHS],
-    }
+    return {"fields": [], "nearest": list(dict.fromkeys(nearest))[:20]}
