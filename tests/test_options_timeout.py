@@ -36,8 +36,8 @@ def test_none_is_the_default_and_never_unlimited() -> None:
 
 def test_a_timeout_is_used_unchanged() -> None:
     """A Timeout replaces all of the client's timeouts, not only those that differ from the default."""
-    mine = Timeout(idle=1)
-    assert as_timeout(mine, OWN) is mine
+    timeout = Timeout(idle=1)
+    assert as_timeout(timeout, OWN) is timeout
 
 
 @pytest.mark.parametrize("seconds", [7, 0.25])

@@ -35,9 +35,9 @@ def test_children_are_returned_with_their_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("key", "expected"),
     [("maxDuration", "max_duration"), ("MAX-DURATION", "max_duration"), ("promt", "prompt"), ("zzz", None)],
 )
-def test_the_closest_match_is_the_most_similar_key(word: str, expected: str | None) -> None:
+def test_the_closest_match_is_the_most_similar_key(key: str, expected: str | None) -> None:
     """Case, hyphens and underscores are ignored. If no key is similar, the result is None."""
-    assert closest_match(word, ["prompt", "max_duration", "max_idle"]) == expected
+    assert closest_match(key, ["prompt", "max_duration", "max_idle"]) == expected

@@ -47,7 +47,7 @@ def test_every_code_block_runs(
 
 
 @pytest.mark.parametrize("block", TESTS)
-def test_every_shown_test_passes(
+def test_every_test_in_the_docs_passes(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, block: str
 ) -> None:
     """The tests that README and guide show pass unchanged."""
@@ -83,7 +83,7 @@ def test_every_link_has_a_target(page: Path) -> None:
 
 
 def test_the_links_of_the_guide_stay_in_the_package() -> None:
-    """The guide is installed with the package, and it links only to pages that are installed, too."""
+    """The guide is installed with the package, and it links only to pages that are installed with it."""
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", GUIDE.read_text("utf-8"))
     assert [link for link in links if ".." in link] == []
     assert {"mock/README.md", "gateway/README.md"} <= set(links)
@@ -108,7 +108,7 @@ def test_the_readme_stays_short() -> None:
 
 def test_the_readme_names_the_mock_servers_address_and_agent() -> None:
     """The address and the agent in the README are the mock server's defaults."""
-    where = {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
-    said = README.read_text("utf-8")
-    assert f"MILLIS_BASE_URL=http://{where['host']}:{where['port']}`" in said
-    assert f"Its agent is `{DEFAULT_AGENT_ID}`" in said
+    defaults = {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
+    text = README.read_text("utf-8")
+    assert f"MILLIS_BASE_URL=http://{defaults['host']}:{defaults['port']}`" in text
+    assert f"Its agent is `{DEFAULT_AGENT_ID}`" in text

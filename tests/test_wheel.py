@@ -61,7 +61,7 @@ def mock_url() -> Iterator[str]:
 
 
 def test_the_wheel_contains_both_packages_the_contract_and_the_license(wheel: Path) -> None:
-    """The wheel contains the library, its types and the contract, but neither tests nor scripts."""
+    """The wheel contains the library, its types and the contract, without tests and scripts."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"millis_wrapper/py.typed", "millis_api/py.typed"} <= names
     assert {"millis_api/contract/millis.yaml", "millis_api/contract/millis.json"} <= names
@@ -76,7 +76,7 @@ def test_the_wheel_contains_both_packages_the_contract_and_the_license(wheel: Pa
 
 
 def test_the_wheel_streams_a_reply_without_extras(wheel: Path, mock_url: str, tmp_path: Path) -> None:
-    """The declared dependencies are enough."""
+    """The wheel needs only its declared dependencies."""
     python = _environment(tmp_path, str(wheel))
     assert _streamed(python, mock_url, tmp_path) == "HelloHello"
 
@@ -85,7 +85,7 @@ def test_the_lowest_allowed_versions_stream_a_reply(wheel: Path, mock_url: str, 
     """The wheel works with the lowest version of each dependency."""
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     lowest = [requirement.split(",")[0].replace(">=", "==") for requirement in requirements]
-    assert len(lowest) == 4, "each bound is of the form name>=version"
+    assert len(lowest) == 4, "a dependency has no lower bound"
     python = _environment(tmp_path, str(wheel), *lowest)
     assert _streamed(python, mock_url, tmp_path) == "HelloHello"
 
@@ -114,11 +114,11 @@ def _streamed(python: Path, mock_url: str, folder: Path) -> str:
 def _run(
     *command: str, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "MILLIS", "VIRTUAL"))
     }
-    result = subprocess.run(command, cwd=cwd, env=kept | (env or {}), capture_output=True, text=True)
+    result = subprocess.run(command, cwd=cwd, env=environment | (env or {}), capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result

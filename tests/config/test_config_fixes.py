@@ -24,25 +24,25 @@ def apply_fix(config: dict[str, Any], finding: Finding) -> dict[str, Any] | None
     """Return the config after applying the fix of a finding; None if the fix is not mechanical."""
     fix = finding.fix or ""
     config = copy.deepcopy(config)
-    ways = {format_path(way): way for way in paths(config)}
+    places = {format_path(steps): steps for steps in paths(config)}
     if rename := re.fullmatch(r'rename (.+) to "(\S+)"', fix):
-        return renamed(config, ways[rename[1]], rename[2])
+        return renamed(config, places[rename[1]], rename[2])
     suggestion = re.fullmatch(r"did you mean (\".+\")\?", fix)
     if suggestion and finding.message.startswith("unknown key"):
-        return renamed(config, ways[finding.path], json.loads(suggestion[1]))
-    if finding.path not in ways:
+        return renamed(config, places[finding.path], json.loads(suggestion[1]))
+    if finding.path not in places:
         return None
-    *above, key = ways[finding.path]
-    holder = at(config, tuple(above))
+    *above, key = places[finding.path]
+    parent = at(config, tuple(above))
     if suggestion:
-        holder[key] = json.loads(suggestion[1])
+        parent[key] = json.loads(suggestion[1])
     elif fix == "remove it" or fix.startswith("remove it or"):
-        del holder[key]
+        del parent[key]
     elif fix == "put it in a list":
-        holder[key] = [holder[key]]
+        parent[key] = [parent[key]]
     elif fix.startswith("write "):
         try:
-            holder[key], _ = json.JSONDecoder().raw_decode(fix.removeprefix("write "))
+            parent[key], _ = json.JSONDecoder().raw_decode(fix.removeprefix("write "))
         except json.JSONDecodeError:
             return None
     else:
@@ -50,10 +50,10 @@ def apply_fix(config: dict[str, Any], finding: Finding) -> dict[str, Any] | None
     return config
 
 
-def renamed(config: dict[str, Any], way: tuple[Any, ...], name: str) -> dict[str, Any]:
-    *above, key = way
-    holder = at(config, tuple(above))
-    holder[name] = holder.pop(key)
+def renamed(config: dict[str, Any], steps: tuple[Any, ...], name: str) -> dict[str, Any]:
+    *above, key = steps
+    parent = at(config, tuple(above))
+    parent[name] = parent.pop(key)
     return config
 
 
@@ -103,14 +103,14 @@ def _merged(base: dict[str, Any], configs: list[dict[str, Any]]) -> dict[str, An
 def misspelled(config: dict[str, Any], number: int, name: str) -> dict[str, Any]:
     """Return a copy in which one key has another name."""
     config = copy.deepcopy(config)
-    ways = [way for way in paths(config) if way and isinstance(way[-1], str)] or [("prompt",)]
-    *above, key = ways[number % len(ways)]
-    holder = at(config, tuple(above))
-    holder[name.replace("KEY", str(key))] = holder.pop(key, None)
+    places = [steps for steps in paths(config) if steps and isinstance(steps[-1], str)] or [("prompt",)]
+    *above, key = places[number % len(places)]
+    parent = at(config, tuple(above))
+    parent[name.replace("KEY", str(key))] = parent.pop(key, None)
     return config
 
 
-def with_stray(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def with_key(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return {**config, key: value}
 
 
@@ -121,14 +121,14 @@ def one_of(choices: list[Any]) -> st.SearchStrategy[Any]:
 
 VALUES = [value for config in CONFIGS for value in config.values()]
 names = one_of(["KEYs", "_KEY", "KEYx", "tool", "millisFunctions", "Memory", "userIdentifierKey"])
-nearly = one_of(["millis_function", "tool", "memry", "flwo", "voise", "privacySettings"])
+similar_keys = one_of(["millis_function", "tool", "memry", "flwo", "voise", "privacySettings"])
 many_mistakes = st.builds(merged, st.lists(one_of(CONFIGS), min_size=1, max_size=6))
-slips = st.builds(misspelled, invalid_configs | many_mistakes, st.integers(0, 200), names)
-strays = st.builds(with_stray, many_mistakes, nearly, one_of(VALUES))
+misspelled_configs = st.builds(misspelled, invalid_configs | many_mistakes, st.integers(0, 200), names)
+misplaced_keys = st.builds(with_key, many_mistakes, similar_keys, one_of(VALUES))
 
 
 @bounded
-@given(many_mistakes | invalid_configs | slips | strays, one_of(list(KINDS)))
+@given(many_mistakes | invalid_configs | misspelled_configs | misplaced_keys, one_of(list(KINDS)))
 def test_no_fix_adds_a_finding(config: dict[str, Any], kind: Kind) -> None:
     """A fix removes its finding and does not increase the number of findings or of errors.
 

@@ -65,11 +65,11 @@ def test_only_names_in_the_form_of_a_time_zone_are_looked_up(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A config cannot make the check open other files, and the local time zone is not an IANA name."""
-    looked_up: list[str] = []
-    monkeypatch.setattr(tz, "gettz", looked_up.append)
+    lookups: list[str] = []
+    monkeypatch.setattr(tz, "gettz", lookups.append)
     (rule,) = rules_by_path()["timezone"]
     assert rule(name) is not None
-    assert looked_up == []
+    assert lookups == []
 
 
 def test_all_iana_time_zones_are_accepted() -> None:
