@@ -96,35 +96,39 @@ def test_a_lone_surrogate_in_a_message_is_rejected_with_its_path() -> None:
 
 # Unknown config keys.
 
-UNKNOWN: list[tuple[dict[str, Any], str]] = [
+UNKNOWN: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"flow": {"interruption": {"first_message": True}}},
-        'agent_config: unknown key "flow.interruption.first_message"; did you mean "first_messsage"?',
+        ['"flow.interruption.first_message"', '"first_messsage"?'],
     ),
     (
         {"promt": "p"},
-        'agent_config: unknown key "promt"; did you mean "prompt"?',
+        ['"promt"', '"prompt"?'],
     ),
     (
         {"tools": [{"name": "t"}, {"params": [{"zzzzzz": 1}]}]},
-        'agent_config: unknown key "tools[1].params[0].zzzzzz"',
+        ['"tools[1].params[0].zzzzzz"'],
     ),
 ]
 
 
-@pytest.mark.parametrize(("config", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
-def test_an_unknown_key_causes_a_warning_and_is_sent(config: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("config", "key_words"), UNKNOWN)
+def test_an_unknown_key_causes_a_warning_and_is_sent(config: dict[str, Any], key_words: list[str]) -> None:
     """The warning gives the path and the nearest known key; a new key of the service can still be used."""
     with pytest.warns(UnknownFieldWarning) as warned:
         body = sent(agent_id="x", agent_config=copy.deepcopy(config))
-    assert [str(warning.message) for warning in warned] == [message]
+    (message,) = [str(warning.message) for warning in warned]
+    assert message.startswith("agent_config: unknown key ")
+    assert all(key_word in message for key_word in key_words)
     assert body["agent"]["agent_config"] == config
 
 
-@pytest.mark.parametrize(("config", "message"), UNKNOWN, ids=[message for _, message in UNKNOWN])
-def test_strict_raises_an_error_for_an_unknown_key(config: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("config", "key_words"), UNKNOWN)
+def test_strict_raises_an_error_for_an_unknown_key(config: dict[str, Any], key_words: list[str]) -> None:
     """With `strict`, the client raises an error with the text of the warning instead of warning."""
-    assert refusal(lambda: agent(agent_id="x", agent_config=config, strict=True)) == message
+    message = refusal(lambda: agent(agent_id="x", agent_config=config, strict=True))
+    assert message.startswith("agent_config: unknown key ")
+    assert all(key_word in message for key_word in key_words)
 
 
 def test_each_unknown_key_causes_a_warning() -> None:
