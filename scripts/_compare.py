@@ -44,23 +44,22 @@ class Difference(NamedTuple):
     file: Any
 
     def __str__(self) -> str:
-        ours, theirs = (_shown(self.kind, said) for said in (self.contract, self.file))
-        return f"{self.path}: {self.kind}: {ours} -> {theirs}"
+        return f"{self.path}: {self.kind}: {_text(self.kind, self.contract)} -> {_text(self.kind, self.file)}"
 
 
-def _shown(kind: str, said: Any) -> str:
-    if said is None:
+def _text(kind: str, value: Any) -> str:
+    if value is None:
         return {"default": "none", "value set": "any value"}.get(kind, "nothing")
     if kind == "value set":
-        return f"has {', '.join(map(json.dumps, said)) or 'no other values'}"
+        return f"has {', '.join(map(json.dumps, value)) or 'no other values'}"
     if kind == "default":
-        return json.dumps(said)
-    if is_array(said):
-        return ", ".join(map(str, said)) or "none"
-    return said if isinstance(said, str) else "yes" if said else "no"
+        return json.dumps(value)
+    if is_array(value):
+        return ", ".join(map(str, value)) or "none"
+    return value if isinstance(value, str) else "yes" if value else "no"
 
 
-def _words(place: Place | None) -> str | None:
+def _types_text(place: Place | None) -> str | None:
     return place and " or ".join([*sorted(place.types() - {"null"}), *(place.types() & {"null"})])
 
 
@@ -85,9 +84,9 @@ def differences(contract: Document, other: Document) -> Iterator[Difference]:
             continue
         method, _, path = endpoint.partition(" ")
         sent = (one.endpoint(method.lower(), path) for one in (contract, other))
-        for kind, said, found in zip(Endpoint._fields, *(one or () for one in sent), strict=True):
-            if said != found and None not in (said, found):
-                yield Difference(endpoint, "endpoint", kind, said, found)
+        for kind, one, two in zip(Endpoint._fields, *(found or () for found in sent), strict=True):
+            if one != two and None not in (one, two):
+                yield Difference(endpoint, "endpoint", kind, one, two)
         for found in _differences((contract, other), "", (ours, theirs), ()):
             yield Difference(endpoint, *found)
 
@@ -105,7 +104,7 @@ def _differences(
         if one and two:
             yield from _differences(documents, below, (one, two), (*above, here))
         else:  # one line covers all fields below it
-            yield below, "removed" if one else "added", _words(one), _words(two)
+            yield below, "removed" if one else "added", _types_text(one), _types_text(two)
 
 
 def _changes(ours: Place, theirs: Place, in_request: bool) -> Iterator[tuple[str, Any, Any]]:

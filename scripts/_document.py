@@ -7,22 +7,49 @@ import re
 from collections.abc import Iterator, Mapping
 from pprint import pformat
 from typing import Any
+from urllib.parse import unquote
 
 from openapi_python_client.strings import PythonIdentifier
 
-from millis_wrapper._json import is_object, is_sequence
+from millis_wrapper._json import is_mapping, is_object, is_sequence
 from millis_wrapper.contract import Contract, Field
+
+
+class RegenerateError(Exception):
+    """The code cannot be generated from the contract. The command prints the message."""
+
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
+def target(document: Any, reference: str) -> Any:
+    """Return the value that a reference inside the document refers to.
+
+    Raises:
+        LookupError: The value does not exist. The argument of the exception is the reference.
+    """
+    value = document
+    try:
+        for step in reference.removeprefix("#/").split("/"):
+            key = unquote(step).replace("~1", "/").replace("~0", "~")
+            value = value[int(key) if is_sequence(value) else key]
+    except (LookupError, TypeError, ValueError):
+        raise LookupError(reference) from None
+    return value
+
+
 def resolve(document: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the target of a reference, or `node` itself if it is not one."""
-    while "$ref" in node:
-        found: Any = document
-        for step in node["$ref"].removeprefix("#/").split("/"):
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-        node = found
+    """Return the target of a reference, or `node` itself if it is not one.
+
+    Raises:
+        LookupError: The target does not exist or refers to itself.
+    """
+    seen: set[str] = set()
+    while is_mapping(node) and isinstance(reference := node.get("$ref"), str):
+        if reference in seen:
+            raise LookupError(reference)
+        seen.add(reference)
+        node = target(document, reference)
     return node
 
 
@@ -85,6 +112,7 @@ def facts(document: Mapping[str, Any]) -> dict[str, Any]:
         return {name: keys for name, keys in found.items() if keys}
 
     return {
+        "object_components": [name for name, schema in schemas.items() if schema.get("type") == "object"],
         "first_server": document["servers"][0]["url"],
         "secret_components": [name for name, schema in schemas.items() if schema.get("x-secret") is True],
         "secret_fields": fields_with("x-secret"),

@@ -15,7 +15,6 @@ import argparse
 import difflib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from typing import Any
 from millis_wrapper._text import shorten
 
 from . import _document, _editions, _reference, _supported, _sync
+from ._document import RegenerateError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("generated/millis_api")
@@ -49,46 +49,45 @@ HEADER = """\
 """
 
 
-class RegenerateError(Exception):
-    """The code cannot be generated. The command prints the message."""
-
-
 def make(project: Path, target: Path) -> None:
     """Write all files generated from `project` to the same paths below the empty folder `target`."""
     openapi = project / "openapi"
     contract = _supported.load(openapi)
     package = target / PACKAGE
     package.parent.mkdir(parents=True)
+    facts = _document.facts(contract)
     with tempfile.TemporaryDirectory() as scratch:
-        _run_generator(_document.for_the_generator(contract), openapi, package, Path(scratch))
-    _add_dicts(package)
-    _write(package / "masking.py", _masking(contract, openapi))
+        _run_generator(_document.for_the_generator(contract), facts, openapi, package, Path(scratch))
+    _write(package / "dicts.py", _dicts(facts["object_components"]))
+    _write(package / "masking.py", _masking(facts["secret_fields"], openapi))
+    as_json = _json(contract, indent=1)
+    _write(package / "contract" / "__init__.py", _CONTRACT_MODULE.format(text=as_json))
     header = HEADER.format(version=version("openapi-python-client"))
     for file in package.rglob("*.py"):
         _write(file, header + file.read_text("utf-8"))
-    _write(package / "py.typed", "")  # `--meta none` does not write it
-    (package / "contract").mkdir()
-    shutil.copyfile(openapi / "millis.yaml", package / "contract" / "millis.yaml")
-    as_json = json.dumps(contract, ensure_ascii=False, indent=1) + "\n"
-    _write(package / "contract" / "millis.json", as_json)
-    _write(package / "contract" / "__init__.py", header + _CONTRACT_MODULE.format(text=as_json))
-    for path, text in (
-        (REFERENCE, _reference.render(contract)),
-        (EDITION_JSON, as_json),
-        (EDITION_3_2, _editions.to_yaml("The contract as OpenAPI 3.2.", _editions.edition_3_2(contract))),
-        (EDITION_CODEGEN, _editions.to_yaml(_CODEGEN, _editions.edition_codegen(contract))),
-        (TABLE, _document.table(contract)),
-    ):
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        _write(target / path, text)
     import_all(package)
-    (target / EXAMPLES).mkdir()
+    texts = {
+        PACKAGE / "py.typed": "",  # `--meta none` does not write it
+        PACKAGE / "contract/millis.yaml": (openapi / "millis.yaml").read_text("utf-8"),
+        PACKAGE / "contract/millis.json": as_json,
+        REFERENCE: _reference.render(contract),
+        EDITION_JSON: as_json,
+        EDITION_3_2: _editions.to_yaml("The contract as OpenAPI 3.2.", _editions.edition_3_2(contract)),
+        EDITION_CODEGEN: _editions.to_yaml(_CODEGEN, _editions.edition_codegen(contract)),
+        TABLE: _document.table(contract),
+    }
     for _, name, value in _document.examples(contract):
         if isinstance(value, str):
-            _write(target / EXAMPLES / f"{name}.txt", value)
+            texts[EXAMPLES / f"{name}.txt"] = value
         else:
-            _write(target / EXAMPLES / f"{name}.json", json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+            texts[EXAMPLES / f"{name}.json"] = _json(value, indent=2)
+    for path, text in texts.items():
+        _write(target / path, text)
     _sync.make(project, target)
+
+
+def _json(value: Any, *, indent: int) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
 
 
 # The wrapper reads this module, because PyInstaller omits data files from the programs that it builds.
@@ -99,14 +98,12 @@ TEXT = r"""{text}"""
 '''
 
 
-def _masking(contract: dict[str, Any], openapi: Path) -> str:
-    fields = _document.facts(contract)["secret_fields"]
-    keys = sorted({key for keys in fields.values() for key in keys})
+def _masking(secret_fields: dict[str, list[str]], openapi: Path) -> str:
+    keys = sorted({key for keys in secret_fields.values() for key in keys})
     template = (openapi / "templates" / "masking.py.jinja").read_text("utf-8")
     return template.replace("{ {{ secret_keys }} }", json.dumps(keys).replace("[", "{").replace("]", "}"))
 
 
-_DICT = re.compile(r"^(?:class )?(\w+Dict)(?:\(TypedDict|: TypeAlias)", re.MULTILINE)
 _DICTS = '''\
 """A TypedDict for each model, so that type checkers know the keys of plain dicts."""
 
@@ -129,59 +126,34 @@ def __getattr__(name: str) -> Any:
 '''
 
 
-def _add_dicts(package: Path) -> None:
-    """Add the TypedDicts to models/__init__.py, whose template lists only models, and write dicts.py."""
-    init = package / "models" / "__init__.py"
-    text = init.read_text("utf-8")
-    names: list[str] = []
-    for file in sorted((package / "models").glob("*.py")):
-        for name in _DICT.findall(file.read_text("utf-8")):
-            model, module = name.removesuffix("Dict"), file.stem
-            names.append(name)
-            for line, pattern in (
-                (f"    from .{module} import {model}\n", "    from .{module} import {name}\n"),
-                (f'    "{model}",\n', '    "{name}",\n'),
-                (f'    "{model}": ".{module}",\n', '    "{name}": ".{module}",\n'),
-            ):
-                if text.count(line) != 1:
-                    raise RegenerateError(f"models/__init__.py: {line.strip()!r} must appear exactly once")
-                text = text.replace(line, line + pattern.format(module=module, name=name))
-    _write(init, text)
-    imports = "\n".join(f"    from .models import {name} as {name}" for name in sorted(names))
-    listed = "\n".join(f'    "{name}",' for name in sorted(names))
-    _write(package / "dicts.py", _DICTS.format(imports=imports, names=listed))
+def _dicts(components: list[str]) -> str:
+    names = sorted(f"{name}Dict" for name in components)
+    imports = "\n".join(f"    from .models import {name} as {name}" for name in names)
+    return _DICTS.format(imports=imports, names="\n".join(f'    "{name}",' for name in names))
 
 
 def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, "utf-8", newline="\n")
 
 
-def _run_generator(contract: dict[str, Any], openapi: Path, package: Path, scratch: Path) -> None:
+def _run_generator(
+    contract: dict[str, Any], facts: dict[str, Any], openapi: Path, package: Path, scratch: Path
+) -> None:
     document = scratch / "millis.json"
     _write(document, json.dumps(contract))
     templates = scratch / "templates"
     shutil.copytree(openapi / "templates", templates)
     # An override can extend the generator's own template under `upstream/` instead of repeating it.
     shutil.copytree(generator_templates(), templates / "upstream")
-    facts = _document.facts(contract)
-    _write(
-        templates / "facts.jinja",
-        "\n".join(f"{{% set {name} = {value!r} %}}" for name, value in facts.items()),
-    )
+    lines = [f"{{% set {name} = {value!r} %}}" for name, value in facts.items()]
+    _write(templates / "facts.jinja", "\n".join(lines))
     # The post hooks must run the ruff of this environment, not another one on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    generate = (sys.executable, "-m", "openapi_python_client", "generate")
     done = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "openapi_python_client",
-                "generate",
-                "--meta",
-                "none",
-                "--fail-on-warning",
-            ),
-            *("--path", document, "--output-path", package),
+            *(*generate, "--meta", "none", "--fail-on-warning", "--path", document, "--output-path", package),
             *("--config", openapi / "generator.yaml", "--custom-template-path", templates),
         ],
         env={**os.environ, "PATH": path},
@@ -202,6 +174,9 @@ _IMPORT_ALL = """
 import importlib, pkgutil, millis_api
 for module in pkgutil.walk_packages(millis_api.__path__, "millis_api."):
     importlib.import_module(module.name)
+from millis_api import dicts
+for name in dicts.__all__:
+    getattr(dicts, name)
 """
 
 
@@ -239,11 +214,13 @@ def check_tools(project: Path) -> None:
 
 def files(root: Path) -> dict[str, bytes]:
     """Return the content of each generated file below `root`, by path."""
-    found = [file for file in (root / PACKAGE).rglob("*") if "__pycache__" not in file.parts]
-    found += (root / EXAMPLES).glob("*")
-    found += [file for file in (root / _sync.TARGET).glob("*.py") if file.name not in _sync.BY_HAND]
-    found = [file for file in [*found, *(root / path for path in SINGLE)] if file.is_file()]
-    return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(found)}
+    found = [file for folder in (PACKAGE, EXAMPLES, _sync.TARGET) for file in (root / folder).rglob("*")]
+    found += [root / path for path in SINGLE]
+    by_hand = {root / _sync.TARGET / name for name in _sync.BY_HAND}
+    generated = [
+        file for file in found if file.is_file() and "__pycache__" not in file.parts and file not in by_hand
+    ]
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(generated)}
 
 
 def differences(there: dict[str, bytes], made: dict[str, bytes]) -> Iterator[str]:
@@ -262,15 +239,13 @@ def _lines(content: bytes | None) -> list[str]:
 
 
 def replace(project: Path, made: Path) -> None:
-    """Replace the committed files with the generated ones."""
-    for folder in (PACKAGE, EXAMPLES):
-        shutil.rmtree(project / folder, ignore_errors=True)
-        shutil.copytree(made / folder, project / folder)
-    for path in SINGLE:
+    """Replace the committed files with the generated ones, and remove stale files."""
+    new = files(made)
+    for path in files(project).keys() - new.keys():
+        (project / path).unlink()
+    for path, content in new.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(made / path, project / path)
-    for file in (made / _sync.TARGET).glob("*.py"):
-        shutil.copyfile(file, project / _sync.TARGET / file.name)
+        (project / path).write_bytes(content)
 
 
 def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
@@ -288,15 +263,12 @@ def main(arguments: list[str] | None = None, project: Path = ROOT) -> int:
         try:
             check_tools(project)
             make(project, target)
-        except (RegenerateError, _supported.DocumentError) as error:
+        except RegenerateError as error:
             print(f"scripts/regenerate: {error}", file=sys.stderr)
             return 1
         except Exception as error:  # a library or a template fails on an unforeseen contract
-            reason = shorten(" ".join(str(error).split()), 300)
-            print(
-                f"scripts/regenerate: the code cannot be generated: {type(error).__name__}: {reason}",
-                file=sys.stderr,
-            )
+            why = f"{type(error).__name__}: {shorten(' '.join(str(error).split()), 300)}"
+            print(f"scripts/regenerate: the code cannot be generated: {why}", file=sys.stderr)
             return 1
         if not check:
             replace(project, target)

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from millis_wrapper._json import is_array, is_object
 
+from ._document import resolve, target
 from ._openapi_schemas import Schema, listed, merge, name_of, types_of
 
 # OpenAPI ignores the first two as parameters. The third is the key, which is compared with the endpoint.
@@ -41,9 +41,9 @@ class Place(NamedTuple):
         """Return the facts that can be compared directly, by kind."""
         default = None
         for one in self.schemas:
-            said = one.get("x-service-default", one.get("default"))
-            if said is not None and [said] != listed(one):  # a constant is not a default of the service
-                default = said
+            value = one.get("x-service-default", one.get("default"))
+            if value is not None and [value] != listed(one):  # a constant is not a default of the service
+                default = value
         closed = in_request and any(one.get("additionalProperties") is False for one in self.schemas)
         return {
             "type": " or ".join(sorted(self.types() - {"null"})) or "null",
@@ -67,9 +67,9 @@ class Place(NamedTuple):
 
     def is_closed(self, in_request: bool) -> bool:
         """Return whether only the listed values are valid."""
-        said = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
+        marked = in_request and any(one.get("x-closed-in-requests") for one in self.schemas)
         only_listed = all(listed(one) or types_of(one) == {"null"} for one in self.schemas)
-        return bool(self.values()) and (said or only_listed)
+        return bool(self.values()) and (marked or only_listed)
 
 
 class Document:
@@ -89,24 +89,31 @@ class Document:
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
         """Return where and how a request to one operation is sent, ignoring the names of path parameters."""
+        found = self._find(method, path)
+        if found is None:
+            return None
+        _, item, operation = found
+        holders = (operation, item, self.data)
+        servers = next((_list(one, "servers") for one in holders if "servers" in one), None)
+        parameters = [*_list(item, "parameters"), *_list(operation, "parameters")]
+        return Endpoint(
+            hosts=servers and sorted(str(_as_object(one, "a server").get("url")) for one in servers),
+            key=self._key(operation, [self._resolve(one) for one in parameters]),
+            deprecated=operation.get("deprecated") is True,
+        )
+
+    def _find(self, method: str, path: str) -> tuple[str, Schema, Schema] | None:
+        """Return the path, the path item and the operation of an endpoint, ignoring names of parameters."""
         for written, item in _object(self.data, "paths").items():
-            if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
-                operation = _object(item, method)
-                holders = (operation, item, self.data)
-                servers = next((_list(one, "servers") for one in holders if "servers" in one), None)
-                parameters = [*_list(item, "parameters"), *_list(operation, "parameters")]
-                return Endpoint(
-                    hosts=servers and sorted(str(_object({"": one}, "").get("url")) for one in servers),
-                    key=self._key(operation, [self._resolve(one) for one in parameters]),
-                    deprecated=operation.get("deprecated") is True,
-                )
+            if _without_names(written) == _without_names(path) and method in (item := self._resolve(item)):
+                return written, item, _object(item, method)
         return None
 
     def _key(self, operation: Schema, parameters: list[Schema]) -> list[str] | None:
         """Return the ways in which a request carries the key, or None if the document does not define it."""
         for holder in (operation, self.data):
             if "security" in holder:
-                found = {self._ways(_object({"": one}, "")) for one in _list(holder, "security")}
+                found = {self._ways(_as_object(one, "a requirement")) for one in _list(holder, "security")}
                 return sorted(found) or ["without a key"]
         headers = {str(one.get("name")).lower() for one in parameters if one.get("in") == "header"}
         return ["header authorization"] if "authorization" in headers else None
@@ -118,10 +125,8 @@ class Document:
 
     def operation(self, method: str, path: str) -> Place | None:
         """Return one operation as an object with all its fields, ignoring the names of path parameters."""
-        for written, item in _object(self.data, "paths").items():
-            if _bare(written) == _bare(path) and method in (item := self._resolve(item)):
-                return self._operation(written, item, _object(item, method))
-        return None
+        found = self._find(method, path)
+        return found and self._operation(*found)
 
     def _operation(self, path: str, item: Schema, operation: Schema) -> Place:
         request: dict[str, Schema] = {name: _object_of({}) for name in ("path", "query", "header", "cookie")}
@@ -139,13 +144,13 @@ class Document:
                 request[group]["required"] += [name] if one.get("required") is True else []
         body = self._resolve(operation.get("requestBody", {}))
         bodies = self._bodies(body)
-        whole = _object_of({**request, **bodies["properties"]})
-        whole["required"] = [*request, *(bodies["properties"] if body.get("required") is True else ())]
-        answers = {
-            status: self._bodies(self._resolve(answer))
-            for status, answer in _object(operation, "responses").items()
+        parts = _object_of({**request, **bodies["properties"]})
+        parts["required"] = [*request, *(bodies["properties"] if body.get("required") is True else ())]
+        responses = {
+            status: self._bodies(self._resolve(response))
+            for status, response in _object(operation, "responses").items()
         }
-        return Place([_object_of({"request": whole, "response": _object_of(answers)})], True)
+        return Place([_object_of({"request": parts, "response": _object_of(responses)})], True)
 
     def _bodies(self, holder: Schema) -> Schema:
         properties: Schema = {}
@@ -194,23 +199,26 @@ class Document:
 
     def place(self, schemas: Iterable[Any], is_required: bool) -> Place:
         """Return the place whose value must match one of `schemas`, with references and unions resolved."""
-        return Place([plain for one in schemas for plain in self._unfold(one, ())], is_required)
+        return Place([plain for one in schemas for plain in self._expand(one, ())], is_required)
 
-    def _unfold(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
+    def _expand(self, schema: Any, above: tuple[str, ...]) -> list[Schema]:
         if not is_object(schema):
             return [{}]  # a missing schema, true and false do not describe fields
         own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
         _object(own, "properties")
         _list(own, "enum")
         _list(own, "required")
-        parts = [self._unfold(one, above) for one in _list(schema, "allOf")]
+        parts = [self._expand(one, above) for one in _list(schema, "allOf")]
         if "$ref" in schema:
             reference = str(schema["$ref"])
             if reference in above:
                 return []  # a schema that lists itself as an alternative adds nothing
-            parts.append(self._unfold(self._target(reference), (*above, reference)))
+            try:
+                parts.append(self._expand(target(self.data, reference), (*above, reference)))
+            except LookupError:
+                raise _invalid_reference(reference) from None
         for union in (_list(schema, "anyOf"), _list(schema, "oneOf")):
-            parts += [[plain for one in union for plain in self._unfold(one, above)]] if union else []
+            parts += [[plain for one in union for plain in self._expand(one, above)]] if union else []
         merged = [own]
         for part in parts:
             merged = [both for one in merged for two in part if (both := merge(one, two)) is not None]
@@ -220,27 +228,10 @@ class Document:
         return merged
 
     def _resolve(self, value: Any) -> Schema:
-        seen: set[str] = set()
-        while is_object(value) and "$ref" in value:
-            reference = str(value["$ref"])
-            if reference in seen:
-                raise CompareError(f"the reference {reference} refers to itself")
-            seen.add(reference)
-            value = self._target(reference)
-        return _object({"part": value}, "part")
-
-    def _target(self, reference: str) -> Any:
-        if not reference.startswith("#/"):
-            raise CompareError(f"the reference {reference} points outside the file; bundle its files first")
-        value: Any = self.data
-        for step in reference[2:].split("/"):
-            key = unquote(step).replace("~1", "/").replace("~0", "~")
-            if is_array(value):
-                value = dict(zip(map(str, range(len(value))), value, strict=True))
-            if not is_object(value) or key not in value:
-                raise CompareError(f"the reference {reference} does not exist in the file")
-            value = value[key]
-        return value
+        try:
+            return _as_object(resolve(self.data, value), "a part of an operation")
+        except LookupError as error:
+            raise _invalid_reference(error.args[0]) from None
 
 
 def _way(name: str, scheme: Schema) -> str:
@@ -260,11 +251,20 @@ def _objects(value: Any, depth: int = 0) -> Iterator[Schema]:
         yield from _objects(child, depth + 1)
 
 
-def _object(holder: Schema, key: str) -> Schema:
-    value = holder.get(key, {})
+def _invalid_reference(reference: str) -> CompareError:
+    if not reference.startswith("#/"):
+        return CompareError(f"the reference {reference} points outside the file; bundle its files first")
+    return CompareError(f"the reference {reference} does not exist in the file or refers to itself")
+
+
+def _as_object(value: Any, name: str) -> Schema:
     if not is_object(value):
-        raise CompareError(f"is not valid OpenAPI: `{key}` must be an object")
+        raise CompareError(f"is not valid OpenAPI: {name} must be an object")
     return value
+
+
+def _object(holder: Schema, key: str) -> Schema:
+    return _as_object(holder.get(key, {}), f"`{key}`")
 
 
 def _list(holder: Schema, key: str) -> list[Any]:
@@ -278,5 +278,5 @@ def _object_of(properties: Schema, kind: str = "object") -> Schema:
     return {"type": kind, "properties": properties, "required": [*properties]}
 
 
-def _bare(path: str) -> str:
+def _without_names(path: str) -> str:
     return re.sub("{[^}]*}", "{}", path)

@@ -38,8 +38,8 @@ def types_of(schema: Schema) -> set[str]:
 
 
 def _names(schema: Schema) -> set[str]:
-    said = schema.get("type", [])
-    names = {name_of(str(one)) for one in (said if is_array(said) else [said])}
+    types = schema.get("type", [])
+    names = {name_of(str(one)) for one in (types if is_array(types) else [types])}
     return names | {"integer"} if "number" in names else names  # every integer is a number
 
 

@@ -17,7 +17,7 @@ from millis_wrapper._json import is_mapping, is_object
 from millis_wrapper._paths import closest_match
 from millis_wrapper._text import shorten
 
-from ._document import is_map_of_names, nodes, operations, python_name, resolve, schemas_of
+from ._document import RegenerateError, is_map_of_names, nodes, operations, python_name, resolve, schemas_of
 from ._examples import invalid_examples
 
 # Keywords that the generated code and the reference do not support, and what to write in their place.
@@ -59,28 +59,24 @@ ATTRIBUTES = (
 CLASSES = ("Any", "File", "Literal", "Mapping", "Model", "Response", "TypedDict", "Unset")
 
 
-class DocumentError(Exception):
-    """The contract is invalid, or contains a part that is not supported. The command prints the message."""
-
-
 def load(openapi: Path) -> dict[str, Any]:
     """Return openapi/millis.yaml as data.
 
     Raises:
-        DocumentError: The file is not YAML, or has a part that the code or the reference does not support.
+        RegenerateError: The file is not YAML, or has a part that the code or the reference does not support.
     """
     parser: Any = YAML(typ="safe")  # unlike PyYAML, it rejects duplicate keys
     try:
         document: dict[str, Any] = parser.load((openapi / "millis.yaml").read_bytes())
     except YAMLError as error:
         reason = shorten(" ".join(str(error).split()), 300)
-        raise DocumentError(f"openapi/millis.yaml is not valid YAML: {reason}") from None
+        raise RegenerateError(f"openapi/millis.yaml is not valid YAML: {reason}") from None
     if not is_object(document):
-        raise DocumentError("openapi/millis.yaml: must be one OpenAPI document, an object")
+        raise RegenerateError("openapi/millis.yaml: must be one OpenAPI document, an object")
     if found := problems(document):
         more = [f"and {len(found) - MOST + 1} more"] if len(found) > MOST else []
         shown = [*found[: MOST - 1], *more] if more else found
-        raise DocumentError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in shown))
+        raise RegenerateError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in shown))
     return document
 
 
@@ -110,13 +106,18 @@ def _in_references(document: Mapping[str, Any]) -> Iterator[str]:
                 near = closest_match(key, known)
                 hint = f"; did you mean {near}?" if near else "; list it in x-extensions, or leave it out"
                 yield f"{path}: {key} is not a known extension{hint}"
-        ref = node.get("$ref")
-        if isinstance(ref, str) and not ref.startswith("#/"):
-            yield f"{path}: a reference must stay in this file and begin with #/, got {ref}"
-        elif isinstance(ref, str) and not _is_there(document, ref):
-            yield f"{path}: {ref} does not exist or refers to itself"
-        elif isinstance(ref, str) and not re.fullmatch(r"#/components/\w+/[^/]+", ref):
-            yield f"{path}: {ref} is not a component; move it to components and refer to it there"
+        if not isinstance(reference := node.get("$ref"), str):
+            continue
+        if not reference.startswith("#/"):
+            yield f"{path}: a reference must stay in this file and begin with #/, got {reference}"
+            continue
+        try:
+            resolve(document, node)
+        except LookupError:
+            yield f"{path}: {reference} does not exist or refers to itself"
+        else:
+            if not re.fullmatch(r"#/components/\w+/[^/]+", reference):
+                yield f"{path}: {reference} is not a component; move it to components and refer to it there"
 
 
 def _in_schemas(document: Mapping[str, Any]) -> Iterator[str]:
@@ -303,20 +304,3 @@ def _names_an_object(document: Mapping[str, Any], schema: Mapping[str, Any]) -> 
         *([schema["items"]] if "items" in schema else []),
     ]
     return any(is_mapping(one) and _names_an_object(document, one) for one in parts)
-
-
-def _is_there(document: Mapping[str, Any], ref: str) -> bool:
-    """Return whether following `ref` ends at a value."""
-    seen: set[str] = set()
-    while ref not in seen:
-        seen.add(ref)
-        try:
-            found: Any = document
-            for step in ref.removeprefix("#/").split("/"):
-                found = found[step.replace("~1", "/").replace("~0", "~")]
-        except (KeyError, TypeError):
-            return False
-        if not is_mapping(found) or not isinstance(found.get("$ref"), str):
-            return True
-        ref = found["$ref"]
-    return False

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from schemas import ROOT, changed_contract
 
-from scripts import _editions, _generate, _reference, _supported, _sync
+from scripts import _document, _editions, _generate, _reference, _supported, _sync
 
 pytestmark = pytest.mark.untraced
 
@@ -287,7 +287,7 @@ def test_generated_code_that_cannot_be_imported_is_rejected(tmp_path: Path) -> N
     package.mkdir()
     (package / "__init__.py").write_text("", "utf-8")
     (package / "broken.py").write_text("Voices = Missing\n", "utf-8")
-    with pytest.raises(_generate.RegenerateError, match="name 'Missing' is not defined"):
+    with pytest.raises(_document.RegenerateError, match="name 'Missing' is not defined"):
         _generate.import_all(package)
 
 

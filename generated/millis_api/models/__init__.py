@@ -7,70 +7,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agent_config import AgentConfig
-    from .agent_config import AgentConfigDict
-    from .agent_config_override import AgentConfigOverride
-    from .agent_config_override import AgentConfigOverrideDict
-    from .agent_terminate_call import AgentTerminateCall
-    from .agent_terminate_call import AgentTerminateCallDict
-    from .app_function import AppFunction
-    from .app_function import AppFunctionDict
-    from .assistant_message import AssistantMessage
-    from .assistant_message import AssistantMessageDict
-    from .auto_fill_responses import AutoFillResponses
-    from .auto_fill_responses import AutoFillResponsesDict
-    from .background_sound import BackgroundSound
-    from .background_sound import BackgroundSoundDict
-    from .call_settings import CallSettings
-    from .call_settings import CallSettingsDict
-    from .call_transfer import CallTransfer
-    from .call_transfer import CallTransferDict
-    from .chat_agent import ChatAgent
-    from .chat_agent import ChatAgentDict
-    from .chat_completion_chunk import ChatCompletionChunk
-    from .chat_completion_chunk import ChatCompletionChunkDict
-    from .chat_completion_request import ChatCompletionRequest
-    from .chat_completion_request import ChatCompletionRequestDict
-    from .chat_stream_error import ChatStreamError
-    from .chat_stream_error import ChatStreamErrorDict
-    from .chat_stream_error_detail import ChatStreamErrorDetail
-    from .chat_stream_error_detail import ChatStreamErrorDetailDict
-    from .chunk_choice import ChunkChoice
-    from .chunk_choice import ChunkChoiceDict
-    from .chunk_delta import ChunkDelta
-    from .chunk_delta import ChunkDeltaDict
-    from .chunk_tool_call import ChunkToolCall
-    from .chunk_tool_call import ChunkToolCallDict
-    from .chunk_tool_call_function import ChunkToolCallFunction
-    from .chunk_tool_call_function import ChunkToolCallFunctionDict
-    from .content_part import ContentPart
-    from .content_part import ContentPartDict
-    from .credentials import Credentials
-    from .credentials import CredentialsDict
-    from .custom_vocabulary import CustomVocabulary
-    from .custom_vocabulary import CustomVocabularyDict
-    from .dtmf_dial import DtmfDial
-    from .dtmf_dial import DtmfDialDict
-    from .duplicate_agent_response import DuplicateAgentResponse
-    from .duplicate_agent_response import DuplicateAgentResponseDict
-    from .error_response import ErrorResponse
-    from .error_response import ErrorResponseDict
-    from .flow import Flow
-    from .flow import FlowDict
-    from .header_map import HeaderMap
-    from .header_map import HeaderMapDict
-    from .history_settings import HistorySettings
-    from .history_settings import HistorySettingsDict
-    from .http_validation_error import HTTPValidationError
-    from .http_validation_error import HTTPValidationErrorDict
-    from .inactivity_handling import InactivityHandling
-    from .inactivity_handling import InactivityHandlingDict
-    from .interruption import Interruption
-    from .interruption import InterruptionDict
-    from .keyword_weights import KeywordWeights
-    from .keyword_weights import KeywordWeightsDict
-    from .knowledge_base import KnowledgeBase
-    from .knowledge_base import KnowledgeBaseDict
+    from .agent_config import AgentConfig, AgentConfigDict
+    from .agent_config_override import AgentConfigOverride, AgentConfigOverrideDict
+    from .agent_terminate_call import AgentTerminateCall, AgentTerminateCallDict
+    from .app_function import AppFunction, AppFunctionDict
+    from .assistant_message import AssistantMessage, AssistantMessageDict
+    from .auto_fill_responses import AutoFillResponses, AutoFillResponsesDict
+    from .background_sound import BackgroundSound, BackgroundSoundDict
+    from .call_settings import CallSettings, CallSettingsDict
+    from .call_transfer import CallTransfer, CallTransferDict
+    from .chat_agent import ChatAgent, ChatAgentDict
+    from .chat_completion_chunk import ChatCompletionChunk, ChatCompletionChunkDict
+    from .chat_completion_request import ChatCompletionRequest, ChatCompletionRequestDict
+    from .chat_stream_error import ChatStreamError, ChatStreamErrorDict
+    from .chat_stream_error_detail import ChatStreamErrorDetail, ChatStreamErrorDetailDict
+    from .chunk_choice import ChunkChoice, ChunkChoiceDict
+    from .chunk_delta import ChunkDelta, ChunkDeltaDict
+    from .chunk_tool_call import ChunkToolCall, ChunkToolCallDict
+    from .chunk_tool_call_function import ChunkToolCallFunction, ChunkToolCallFunctionDict
+    from .content_part import ContentPart, ContentPartDict
+    from .credentials import Credentials, CredentialsDict
+    from .custom_vocabulary import CustomVocabulary, CustomVocabularyDict
+    from .dtmf_dial import DtmfDial, DtmfDialDict
+    from .duplicate_agent_response import DuplicateAgentResponse, DuplicateAgentResponseDict
+    from .error_response import ErrorResponse, ErrorResponseDict
+    from .flow import Flow, FlowDict
+    from .header_map import HeaderMap, HeaderMapDict
+    from .history_settings import HistorySettings, HistorySettingsDict
+    from .http_validation_error import HTTPValidationError, HTTPValidationErrorDict
+    from .inactivity_handling import InactivityHandling, InactivityHandlingDict
+    from .interruption import Interruption, InterruptionDict
+    from .keyword_weights import KeywordWeights, KeywordWeightsDict
+    from .knowledge_base import KnowledgeBase, KnowledgeBaseDict
     from .known_app_function_name import KnownAppFunctionName
     from .known_finish_reason import KnownFinishReason
     from .known_http_method import KnownHttpMethod
@@ -83,54 +51,30 @@ if TYPE_CHECKING:
     from .known_speech_to_text_provider import KnownSpeechToTextProvider
     from .known_voice_provider import KnownVoiceProvider
     from .known_voicemail_action import KnownVoicemailAction
-    from .llm import LLM
-    from .llm import LLMDict
-    from .memory import Memory
-    from .memory import MemoryDict
-    from .metadata import Metadata
-    from .metadata import MetadataDict
-    from .millis_function import MillisFunction
-    from .millis_function import MillisFunctionDict
-    from .millis_function_data import MillisFunctionData
-    from .millis_function_data import MillisFunctionDataDict
-    from .privacy_settings import PrivacySettings
-    from .privacy_settings import PrivacySettingsDict
-    from .response_delay import ResponseDelay
-    from .response_delay import ResponseDelayDict
-    from .session_timeout import SessionTimeout
-    from .session_timeout import SessionTimeoutDict
-    from .speech_to_text import SpeechToText
-    from .speech_to_text import SpeechToTextDict
-    from .switch_language import SwitchLanguage
-    from .switch_language import SwitchLanguageDict
-    from .tool import Tool
-    from .tool import ToolDict
-    from .tool_call import ToolCall
-    from .tool_call import ToolCallDict
-    from .tool_call_function import ToolCallFunction
-    from .tool_call_function import ToolCallFunctionDict
-    from .tool_message import ToolMessage
-    from .tool_message import ToolMessageDict
-    from .tool_param import ToolParam
-    from .tool_param import ToolParamDict
-    from .transfer_option import TransferOption
-    from .transfer_option import TransferOptionDict
-    from .usage import Usage
-    from .usage import UsageDict
-    from .user_message import UserMessage
-    from .user_message import UserMessageDict
-    from .validation_error_context import ValidationErrorContext
-    from .validation_error_context import ValidationErrorContextDict
-    from .validation_error_item import ValidationErrorItem
-    from .validation_error_item import ValidationErrorItemDict
-    from .voice import Voice
-    from .voice import VoiceDict
-    from .voice_settings import VoiceSettings
-    from .voice_settings import VoiceSettingsDict
-    from .voicemail import Voicemail
-    from .voicemail import VoicemailDict
-    from .webhook import Webhook
-    from .webhook import WebhookDict
+    from .llm import LLM, LLMDict
+    from .memory import Memory, MemoryDict
+    from .metadata import Metadata, MetadataDict
+    from .millis_function import MillisFunction, MillisFunctionDict
+    from .millis_function_data import MillisFunctionData, MillisFunctionDataDict
+    from .privacy_settings import PrivacySettings, PrivacySettingsDict
+    from .response_delay import ResponseDelay, ResponseDelayDict
+    from .session_timeout import SessionTimeout, SessionTimeoutDict
+    from .speech_to_text import SpeechToText, SpeechToTextDict
+    from .switch_language import SwitchLanguage, SwitchLanguageDict
+    from .tool import Tool, ToolDict
+    from .tool_call import ToolCall, ToolCallDict
+    from .tool_call_function import ToolCallFunction, ToolCallFunctionDict
+    from .tool_message import ToolMessage, ToolMessageDict
+    from .tool_param import ToolParam, ToolParamDict
+    from .transfer_option import TransferOption, TransferOptionDict
+    from .usage import Usage, UsageDict
+    from .user_message import UserMessage, UserMessageDict
+    from .validation_error_context import ValidationErrorContext, ValidationErrorContextDict
+    from .validation_error_item import ValidationErrorItem, ValidationErrorItemDict
+    from .voice import Voice, VoiceDict
+    from .voice_settings import VoiceSettings, VoiceSettingsDict
+    from .voicemail import Voicemail, VoicemailDict
+    from .webhook import Webhook, WebhookDict
 
 __all__ = (
     "AgentConfig",
@@ -158,9 +102,9 @@ __all__ = (
     "ChatCompletionRequest",
     "ChatCompletionRequestDict",
     "ChatStreamError",
-    "ChatStreamErrorDict",
     "ChatStreamErrorDetail",
     "ChatStreamErrorDetailDict",
+    "ChatStreamErrorDict",
     "ChunkChoice",
     "ChunkChoiceDict",
     "ChunkDelta",
@@ -183,12 +127,12 @@ __all__ = (
     "ErrorResponseDict",
     "Flow",
     "FlowDict",
+    "HTTPValidationError",
+    "HTTPValidationErrorDict",
     "HeaderMap",
     "HeaderMapDict",
     "HistorySettings",
     "HistorySettingsDict",
-    "HTTPValidationError",
-    "HTTPValidationErrorDict",
     "InactivityHandling",
     "InactivityHandlingDict",
     "Interruption",
@@ -207,8 +151,8 @@ __all__ = (
     "KnownResponseMode",
     "KnownSpeechToTextModel",
     "KnownSpeechToTextProvider",
-    "KnownVoicemailAction",
     "KnownVoiceProvider",
+    "KnownVoicemailAction",
     "LLM",
     "LLMDict",
     "Memory",
@@ -216,9 +160,9 @@ __all__ = (
     "Metadata",
     "MetadataDict",
     "MillisFunction",
-    "MillisFunctionDict",
     "MillisFunctionData",
     "MillisFunctionDataDict",
+    "MillisFunctionDict",
     "PrivacySettings",
     "PrivacySettingsDict",
     "ResponseDelay",
@@ -230,11 +174,11 @@ __all__ = (
     "SwitchLanguage",
     "SwitchLanguageDict",
     "Tool",
-    "ToolDict",
     "ToolCall",
     "ToolCallDict",
     "ToolCallFunction",
     "ToolCallFunctionDict",
+    "ToolDict",
     "ToolMessage",
     "ToolMessageDict",
     "ToolParam",
@@ -251,10 +195,10 @@ __all__ = (
     "ValidationErrorItemDict",
     "Voice",
     "VoiceDict",
-    "Voicemail",
-    "VoicemailDict",
     "VoiceSettings",
     "VoiceSettingsDict",
+    "Voicemail",
+    "VoicemailDict",
     "Webhook",
     "WebhookDict",
 )
