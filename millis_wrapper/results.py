@@ -50,7 +50,9 @@ class ChatReply:
     usage: UsageDict | None = None
     """The token counts, if the service sent them."""
     tool_calls: list[ToolCallDict] = attrs.field(factory=list["ToolCallDict"])
-    """The tool calls: {id, type, function: {name, arguments}}, with the arguments as JSON text."""
+    """The tool calls: {id, type, function: {name, arguments}}, with the arguments as the JSON text of one
+    object. Missing arguments become "{}", and a missing id becomes "call_0", "call_1" and so on. Two calls
+    that arrive without an id, an index and arguments cannot be told apart."""
     # Two replies with the same content are equal, however long each took.
     time_to_first_text: float | None = attrs.field(default=None, eq=False)
     """Seconds from the moment the request was sent to the first text of the reply; None without any."""

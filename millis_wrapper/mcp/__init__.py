@@ -1,6 +1,7 @@
 """An MCP server for coding assistants: chat with an agent, duplicate it, check configs (extra `mcp`).
 
-The command `millis mcp` runs it on stdin and stdout.
+The command `millis mcp` runs it on stdin and stdout. A call that the client cancels closes its connection to
+the service.
 """
 
 from __future__ import annotations
