@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ._json import is_array, is_object, read_json, read_json_row, write_json
+from ._json import is_object, read_json, read_json_row, write_json
 from ._text import join_surrogate_pairs
 
 if TYPE_CHECKING:
@@ -49,13 +50,10 @@ class _Call:
         if len(values) == 1 and isinstance(values[0], str):
             text = values[0]
             values, rest = read_json_row(text)
-        if not rest and (not values or values == [None]):
+        if not rest and values in ([], [None]):
             return "{}"
-        if len(values) > 1:
-            while values[0] == {} and len(values) > 1:
-                del values[0]
-            if all(write_json(value) == write_json(values[0]) for value in values):
-                del values[1:]
+        while len(values) > 1 and write_json(values[0]) in ("{}", write_json(values[1])):
+            del values[0]
             text = write_json(values[0])
         if rest or len(values) != 1 or not is_object(values[0]):
             return None
@@ -88,11 +86,25 @@ class ToolCalls:
         self._calls: list[_Call] = []
         self._by_key: dict[int | str, _Call] = {}
 
-    def add(self, deltas: Any) -> None:
-        """Add the `tool_calls` of one delta; skip items of an unknown form, which the chunk's data keeps."""
-        for delta in deltas if is_array(deltas) else ():
-            if is_object(delta):
-                self._add_one(delta)
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, deltas: list[dict[str, Any]]) -> None:
+        """Add the `tool_calls` of one delta, whose form `read_event` has checked."""
+        for delta in deltas:
+            function = delta.get("function") or {}
+            call_id = "" if delta.get("id") is None else str(delta["id"])
+            name = function.get("name") or ""
+            call = self._call_of(delta.get("index"), call_id, name)
+            call.id = call_id or call.id
+            call.type = delta.get("type") or call.type
+            # Some services repeat the beginning of the name.
+            call.name = name if name.startswith(call.name) else call.name + name
+            arguments = function.get("arguments")
+            if is_object(arguments):
+                arguments = write_json(arguments)
+            if arguments:
+                call.arguments.append(arguments)
 
     def so_far(self) -> list[ToolCallDict]:
         """Return the received calls in the form of an `assistant` message.
@@ -110,56 +122,29 @@ class ToolCalls:
         """
         ids = [call.id for call in self._calls if call.id]
         if len(set(ids)) < len(ids):
-            return "two tool calls have the same id, so the reply may be incomplete: {}", ids[-1]
+            return "two tool calls have the same id: {}", ids[-1]
         completed: list[tuple[str, str]] = []
         for number, call in enumerate(self._calls):
             if not call.name.strip():
-                return "a tool call has no name, so the reply may be incomplete: {}", write_json(
-                    call.as_sent()
-                )
+                return "a tool call has no name: {}", write_json(call.as_sent())
             arguments = call.complete_arguments()
             if arguments is None:
-                reason = (
-                    "the arguments of a tool call are not one JSON object, so the reply may be incomplete: {}"
-                )
-                return reason, call.arguments_text()
-            call_id = call.id
-            while not call_id:
-                call_id = f"call_{number}"
-                if call_id in ids:
-                    call_id, number = "", number + len(self._calls)
-            completed.append((call_id, arguments))
+                return "the arguments of a tool call are not one JSON object: {}", call.arguments_text()
+            new_ids = (f"call_{at}" for at in count(number, len(self._calls)))
+            completed.append((call.id or next(each for each in new_ids if each not in ids), arguments))
         for call, (call.id, arguments) in zip(self._calls, completed, strict=True):
             call.arguments = [arguments]
         return None
-
-    def __bool__(self) -> bool:
-        return bool(self._calls)
-
-    def _add_one(self, delta: dict[str, Any]) -> None:
-        function = delta.get("function")
-        part: dict[str, Any] = function if is_object(function) else {}
-        name = _string(part.get("name"))
-        call = self._call_of(delta.get("index"), _string(delta.get("id")), name)
-        call.id = _string(delta.get("id")) or call.id
-        call.type = _string(delta.get("type")) or call.type
-        if name.startswith(call.name):  # some services repeat the beginning of the name
-            call.name = name
-        else:
-            call.name += name
-        arguments = part.get("arguments")
-        if is_object(arguments) or is_array(arguments):
-            call.arguments.append(write_json(arguments))
-        elif isinstance(arguments, str) and arguments:
-            call.arguments.append(arguments)
 
     def _call_of(self, index: Any, call_id: str, name: str) -> _Call:
         if isinstance(index, float) and index.is_integer():
             index = int(index)
         key = index if isinstance(index, int) else call_id
-        call = self._by_key.get(key) if key != "" else self._last()
-        if call_id and call_id in self._by_key:  # a repeated id is surer than the index
-            call = self._by_key[call_id]
+        call = self._by_key.get(key)
+        if key == "" and self._calls:
+            call = self._calls[-1]
+        if call_id:  # a repeated id is surer than the index
+            call = self._by_key.get(call_id, call)
         if call is None or (name and call.is_followed_by(call_id, name)):
             call = _Call()
             self._calls.append(call)
@@ -168,15 +153,6 @@ class ToolCalls:
             self._by_key[call_id] = call
         return call
 
-    def _last(self) -> _Call | None:
-        return self._calls[-1] if self._calls else None
-
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""

@@ -152,6 +152,7 @@ KEY = "k3Y" * 10
         'data: {{"choices":[]}}\n\ndata: bad key {key}',
         "data: {key}",
         'data: {{"choices":[],"id":"{key}"}}\n\n',
+        'data: {{"choices":[{{"delta":{{"reasoning":"{key}"}}}}]}}\n\ndata: [DONE]\n\n',
         "data: " + "{key} " * 100,
     ],
 )
