@@ -146,7 +146,7 @@ def stream_failed(
     error: Exception, builder: ReplyBuilder, options: Options, deadline: Deadline
 ) -> list[ChatChunk]:
     """End the reply because of an exception of the transport, and return its last chunks."""
-    if builder.is_over:
+    if builder.state != "open":
         return []
     cause = _without_frames(error, options.key)
     if isinstance(cause, httpx.ReadTimeout | TimeoutError) and deadline.phase == "finish":

@@ -92,15 +92,15 @@ class ToolCalls:
     def add(self, deltas: list[dict[str, Any]]) -> None:
         """Add the `tool_calls` of one delta, whose form `read_event` has checked."""
         for delta in deltas:
-            function = delta.get("function") or {}
+            function: dict[str, Any] = delta.get("function") or {}
             call_id = "" if delta.get("id") is None else str(delta["id"])
-            name = function.get("name") or ""
+            name: str = function.get("name") or ""
             call = self._call_of(delta.get("index"), call_id, name)
             call.id = call_id or call.id
             call.type = delta.get("type") or call.type
             # Some services repeat the beginning of the name.
             call.name = name if name.startswith(call.name) else call.name + name
-            arguments = function.get("arguments")
+            arguments: Any = function.get("arguments")
             if is_object(arguments):
                 arguments = write_json(arguments)
             if arguments:

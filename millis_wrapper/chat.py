@@ -61,11 +61,6 @@ class ReplyBuilder:
         self._finished_at: float | None = None
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing more will be added to the reply."""
-        return self.state != "open"
-
-    @property
     def reply(self) -> ChatReply:
         """The reply so far."""
         state, content, sent_at = self.state, self._content, self.sent_at

@@ -36,11 +36,11 @@ def play(chunks: Iterable[bytes]) -> Outcome:
     outcome = Outcome()
     for data in chunks:
         outcome.chunks.extend(builder.feed(data))
-        if builder.is_over:
+        if builder.state != "open":
             break
     else:
         outcome.chunks.extend(builder.end())
-    assert builder.is_over
+    assert builder.state != "open"
     try:
         outcome.reply = builder.final_reply()
     except MillisError as error:

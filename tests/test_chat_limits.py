@@ -38,7 +38,7 @@ def test_a_body_without_events_is_an_error_after_1_mib() -> None:
     chunk = b"<p>Hello</p>\n"
     count = MAX_BYTES_BEFORE_FIRST_EVENT // len(chunk)
     assert feed_all(builder, [chunk] * count) == []
-    assert not builder.is_over
+    assert builder.state == "open"
     assert feed_all(builder, [chunk]) == []
     error = error_of(builder, UnexpectedResponseError)
     assert f"no event in {MAX_BYTES_BEFORE_FIRST_EVENT} bytes" in str(error)

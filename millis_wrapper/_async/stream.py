@@ -160,7 +160,7 @@ class AsyncChatStream:
 
     def __repr__(self) -> str:
         builder = self._builder
-        state = "not opened" if self._response is None and not builder.is_over else builder.state
+        state = "not opened" if self._response is None and builder.state == "open" else builder.state
         return f"<{type(self).__name__} {state}, text={shorten(repr(builder.reply.text), 60)}>"
 
     def __aiter__(self) -> AsyncIterator[ChatChunk]:

@@ -156,7 +156,7 @@ class Conversation:
         The turn is added if its reply is complete, or if the caller stopped reading it after some text.
         """
         turns = self._turns[:]
-        if not (turns and turns[0].builder.is_over):
+        if not turns or turns[0].builder.state == "open":
             return
         try:
             self._turns.remove(turns[0])

@@ -74,7 +74,7 @@ def read_stream(pieces: list[bytes]) -> tuple[str, ChatReply | MillisError]:
         return builder.final_reply()
 
     outcome = result_or_error(read)
-    assert builder.is_over
+    assert builder.state != "open"
     return "".join(text), outcome
 
 
