@@ -45,7 +45,7 @@ def cut_after_blank_lines(stream: bytes) -> list[bytes]:
     return [chunk for chunk in re.split(rb"(?<=\n\n)", stream) if chunk]
 
 
-def pieces(stream: bytes, size: int) -> Iterator[bytes]:
+def chunks_of(stream: bytes, size: int) -> Iterator[bytes]:
     """Split a large stream without keeping all chunks in memory."""
     for start in range(0, len(stream), size):
         yield stream[start : start + size]

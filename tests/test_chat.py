@@ -59,7 +59,7 @@ def reply_of(expected: dict[str, Any]) -> ChatReply:
     )
 
 
-# The corpus.
+# The cases of the corpus.
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -104,7 +104,7 @@ def test_the_texts_of_the_chunks_add_up_to_the_reply(case: dict[str, Any]) -> No
     assert reply.text == outcome.text()
 
 
-HALF_CHARACTER = event(delta("a\ud83d"))
+LONE_SURROGATE = event(delta("a\ud83d"))
 FINISHED = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
 
@@ -113,18 +113,18 @@ FINISHED = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     [
         (b"data: 4\n\ndata: 2\n\n", "42", None),
         (b"data: 4\n\ndata: 2\n\ndata: [DONE]", "42", "done"),
-        (HALF_CHARACTER + b"data: [DONE]", "a\ufffd", "done"),
-        (HALF_CHARACTER, "a", None),
+        (LONE_SURROGATE + b"data: [DONE]", "a\ufffd", "done"),
+        (LONE_SURROGATE, "a", None),
         (event(delta("Hel")) + event(delta("lo")).rstrip(), "Hello", None),
         (event(delta("Hi")) + b'data: {"choices":[', "Hi", None),
     ],
     ids=[
         "tokens",
         "tokens, [DONE]",
-        "half a character, [DONE]",
-        "half a character",
+        "lone surrogate, [DONE]",
+        "lone surrogate",
         "event",
-        "half an event",
+        "truncated event",
     ],
 )
 def test_a_lost_connection_loses_no_text_that_arrived(stream: bytes, text: str, ended: str | None) -> None:
@@ -137,14 +137,14 @@ def test_a_lost_connection_loses_no_text_that_arrived(stream: bytes, text: str, 
 
 
 def test_a_wait_for_the_end_mark_loses_no_text_that_arrived() -> None:
-    """The last chunk has U+FFFD in place of half a character."""
+    """The last chunk has U+FFFD in place of a lone surrogate."""
     builder = ReplyBuilder()
-    chunks = [*builder.feed(HALF_CHARACTER + FINISHED), *builder.end()]
+    chunks = [*builder.feed(LONE_SURROGATE + FINISHED), *builder.end()]
     assert builder.final_reply().text == "".join(chunk.text for chunk in chunks) == "a\ufffd"
 
 
 def test_the_corpus_is_complete() -> None:
-    """Every case is loaded, and no two cases have the same name."""
+    """All cases are loaded, and their names are unique."""
     assert len(CASES) == sum(len(json.loads(path.read_text("utf-8"))) for path in CORPUS.glob("*.json"))
     assert len(CASES) > 100
 
@@ -186,7 +186,7 @@ def test_the_reply_grows_chunk_by_chunk() -> None:
 
 
 def test_a_returned_reply_does_not_change() -> None:
-    """Each access returns a new reply."""
+    """The property returns a new reply on every access."""
     builder = ReplyBuilder()
     list(builder.feed(event(delta("a"))))
     early = builder.reply
@@ -239,7 +239,7 @@ def test_the_wait_for_a_missing_end_mark_is_not_part_of_the_duration() -> None:
     assert builder.final_reply().duration == 1.0
 
 
-def test_a_failed_reply_has_no_duration() -> None:
+def test_the_duration_of_a_failed_reply_is_none() -> None:
     """The time of its first text is known."""
     clock = Clock()
     builder = timed(clock)
@@ -284,7 +284,7 @@ def test_a_stream_that_was_left_is_incomplete() -> None:
 
 
 def test_a_failed_stream_keeps_its_first_error() -> None:
-    """Every later call raises the first error again."""
+    """All later calls raise this error."""
     builder = ReplyBuilder()
     list(builder.feed(event(delta("Hel"))))
     builder.cut("connection lost")

@@ -62,7 +62,7 @@ def changes(data: Any) -> Iterator[tuple[str, str, Any]]:
             if path or isinstance(new, dict) or (new and isinstance(new, str | list)):
                 yield where, kind, put(data, path, new)
         if path:
-            if path[-1] != "delta":  # the contract allows null, which holds no text
+            if path[-1] != "delta":  # the contract allows null, which contains no text
                 yield where, "null", put(data, path, None)
             without = copy.deepcopy(data)
             holder = without
@@ -153,8 +153,8 @@ CALL = {
     ids=str,
 )
 @pytest.mark.parametrize("reason", [None, "stop", "length"])
-def test_a_reply_of_which_nothing_was_understood_is_not_complete(only: bytes, reason: str | None) -> None:
-    """Reasoning, log probabilities or numbers are not a reply. They may stand beside text or a tool call."""
+def test_a_reply_of_only_other_content_is_incomplete(only: bytes, reason: str | None) -> None:
+    """Reasoning, log probabilities or numbers are only allowed beside text or a tool call."""
     last = event({"choices": [{"delta": {}, "finish_reason": reason}]})
     error = play([only, last, b"data: [DONE]\n\n"]).error
     assert isinstance(error, StreamInterruptedError)
@@ -178,8 +178,8 @@ def test_a_reply_of_which_nothing_was_understood_is_not_complete(only: bytes, re
     ],
     ids=str,
 )
-def test_a_reply_in_which_nothing_was_said_is_complete(silent: bytes) -> None:
-    """The agent may say nothing: keep-alives, roles, filters and usage are not a part of its reply."""
+def test_an_empty_reply_is_complete(silent: bytes) -> None:
+    """A stream with only keep-alives, roles, filters or usage before `[DONE]` is a reply without text."""
     reply = play([silent, b"data: [DONE]\n\n"]).reply
     assert reply is not None
     assert (reply.text, reply.ended) == ("", "done")

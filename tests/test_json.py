@@ -115,8 +115,8 @@ def test_the_nesting_limit_does_not_apply_to_long_lists() -> None:
     assert read_json(text) == json.loads(text)
 
 
-def test_a_parsed_value_can_be_copied_pickled_and_shown() -> None:
-    """A value at the nesting limit can still be copied, pickled, written and shown."""
+def test_a_parsed_value_can_be_copied_pickled_and_printed() -> None:
+    """A value at the nesting limit can still be copied, pickled, written and printed."""
     value = read_json('{"a":' * (MAX_DEPTH - 1) + "{}" + "}" * (MAX_DEPTH - 1))
     assert copy.deepcopy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value

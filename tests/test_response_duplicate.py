@@ -98,7 +98,7 @@ def test_the_sparse_examples_are_read(example: str) -> None:
     "place", list(places(FULL)), ids=lambda place: ".".join(map(str, (*place[0], place[1])))
 )
 def test_any_field_may_have_any_value(place: Place) -> None:
-    """Whatever value a field has, the agent has the id and the exact response (promise 1 of the design)."""
+    """The agent has the id and the exact response for any value of a field (promise 1 of the design)."""
     for other in OTHER_VALUES:
         if place == ((), "id") and other not in ("text", 7):
             continue  # a response without an id is an error, tested below
@@ -127,7 +127,7 @@ def test_an_invalid_field_is_none(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", WITHOUT_ID, ids=name_of)
 def test_a_response_without_an_id_is_an_error(case: dict[str, Any]) -> None:
-    """The message says that a copy may exist, and `body` has the response."""
+    """The message warns that a copy may exist, and `body` has the response."""
     with pytest.raises(UnexpectedResponseError) as caught:
         read_duplicated_agent(case["body"].encode())
     assert all(key_word in str(caught.value) for key_word in case["key_words"]), str(caught.value)

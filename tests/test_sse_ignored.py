@@ -35,7 +35,7 @@ def events_of(*chunks: bytes) -> list[ServerSentEvent]:
     ],
 )
 def test_lines_of_unknown_fields_are_events_without_a_name(stream: bytes, lines: list[str]) -> None:
-    """Lines with known fields and comments are dropped. The result is the same for every split."""
+    """Lines with known fields and comments are dropped. The result does not depend on the split."""
 
     def ignored_of(*chunks: bytes) -> list[str]:
         return [event.data for event in events_of(*chunks) if not event.event]

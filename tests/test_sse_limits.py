@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from io import BytesIO
 
 import pytest
-from sse_helpers import Outcome, cut, outcome, peak_of, pieces
+from sse_helpers import Outcome, chunks_of, cut, outcome, peak_of
 
 from millis_wrapper import sse
 from millis_wrapper.sse import EventTooLargeError, ServerSentEvent, SSEDecoder, adecode, decode
@@ -199,7 +199,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[bytes]], int]:
 
 
 SHAPES: dict[str, Callable[[int], list[bytes]]] = {
-    "a long line in single bytes": lambda n: list(pieces(b"data: " + b"a" * n + b"\n\n", 1)),
+    "a long line in single bytes": lambda n: list(chunks_of(b"data: " + b"a" * n + b"\n\n", 1)),
     "a long line in small chunks": lambda n: [b"data: ", *[b"a" * 16] * (n // 16), b"\n\n"],
     "a long line after another field": lambda n: [b"event: e\ndata: ", *[b"a" * 16] * (n // 16), b"\n\n"],
     "a long comment": lambda n: [b": ", *[b"a" * 16] * (n // 16), b"\n\n"],
@@ -224,7 +224,7 @@ def test_the_work_grows_linearly_with_the_stream(
 def test_a_1_mib_line_can_arrive_in_single_bytes() -> None:
     """Chunks of one byte produce the same event."""
     text = "0123456789abcdef" * 2**16
-    assert outcome(pieces(f"data: {text}\n\n".encode(), 1)).events == [ServerSentEvent(data=text)]
+    assert outcome(chunks_of(f"data: {text}\n\n".encode(), 1)).events == [ServerSentEvent(data=text)]
 
 
 # --- Memory
@@ -255,7 +255,7 @@ def test_an_event_of_100_000_lines_takes_no_extra_memory() -> None:
 
     def run() -> None:
         nonlocal result
-        result = outcome(pieces(stream, 4096))
+        result = outcome(chunks_of(stream, 4096))
 
     assert peak_of(run) < 3 * len(stream)
     assert result == Outcome([ServerSentEvent(data=text)])

@@ -6,39 +6,39 @@ import pytest
 
 from millis_wrapper._text import join_surrogate_pairs, split_high_surrogate
 
-HIGH, LOW, WHOLE, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
+HIGH, LOW, PAIR, LOST = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\ufffd"
 
 
 @pytest.mark.parametrize(
-    ("text", "whole"),
+    ("text", "joined"),
     [
         ("", ""),
-        ("Grüße " + WHOLE, "Grüße " + WHOLE),
-        (HIGH + LOW, WHOLE),
-        ("a" + HIGH + LOW + "b", "a" + WHOLE + "b"),
+        ("Grüße " + PAIR, "Grüße " + PAIR),
+        (HIGH + LOW, PAIR),
+        ("a" + HIGH + LOW + "b", "a" + PAIR + "b"),
         (HIGH, LOST),
         (LOW, LOST),
         (LOW + HIGH, LOST + LOST),
-        (HIGH + HIGH + LOW, LOST + WHOLE),
+        (HIGH + HIGH + LOW, LOST + PAIR),
         (HIGH + "a" + LOW, LOST + "a" + LOST),
         ("\ud800\udc00\udbff\udfff", "\U00010000\U0010ffff"),
-        ("\ufeff" + HIGH + LOW, "\ufeff" + WHOLE),
+        ("\ufeff" + HIGH + LOW, "\ufeff" + PAIR),
     ],
 )
-def test_surrogate_pairs_are_joined(text: str, whole: str) -> None:
+def test_surrogate_pairs_are_joined(text: str, joined: str) -> None:
     """A lone surrogate becomes U+FFFD, and the characters beside it are kept."""
-    assert join_surrogate_pairs(text) == whole
+    assert join_surrogate_pairs(text) == joined
 
 
 def test_text_split_anywhere_is_complete() -> None:
     """The returned text and the waiting surrogate add up to the original text with its pairs joined."""
-    for pieces in product(["", "a", "ü", HIGH, LOW, WHOLE], repeat=4):
-        returned, half = "", ""
-        for piece in pieces:
-            whole, half = split_high_surrogate(half + piece)
-            returned += whole
-        returned.encode()  # no half was returned
-        assert returned + join_surrogate_pairs(half) == join_surrogate_pairs("".join(pieces)), pieces
+    for parts in product(["", "a", "ü", HIGH, LOW, PAIR], repeat=4):
+        returned, waiting = "", ""
+        for part in parts:
+            joined, waiting = split_high_surrogate(waiting + part)
+            returned += joined
+        returned.encode()  # no lone surrogate was returned
+        assert returned + join_surrogate_pairs(waiting) == join_surrogate_pairs("".join(parts)), parts
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF])

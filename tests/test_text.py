@@ -8,7 +8,7 @@ from millis_wrapper._text import escape_control_characters, shorten
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
@@ -22,9 +22,9 @@ from millis_wrapper._text import escape_control_characters, shorten
         ("Grüße, 東京, \N{GRINNING FACE}\tand\nlines", "Grüße, 東京, \N{GRINNING FACE}\tand\nlines"),
     ],
 )
-def test_control_characters_are_escaped(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, escaped: str) -> None:
     """Text from the network cannot color, retitle, overwrite or reorder a terminal, and can be encoded."""
-    assert escape_control_characters(text) == shown
+    assert escape_control_characters(text) == escaped
     assert escape_control_characters(text).encode()
 
 
@@ -44,7 +44,7 @@ def test_only_tab_and_newline_are_kept() -> None:
 
 
 def test_a_shortened_text_is_one_line() -> None:
-    """White space of any kind, line separators included, becomes single spaces."""
+    """Whitespace of any kind, including line separators, becomes single spaces."""
     assert shorten(" a\n\n b\tc\u2028d\x0be\u3000f\r\n", 80) == "a b c d e f"
 
 
@@ -57,11 +57,11 @@ def test_a_shortened_text_keeps_to_its_limit(text: str, line: str) -> None:
     assert shorten(text, 5) == line
 
 
-def test_text_after_much_white_space_is_found() -> None:
-    """A page that begins with many blank lines is not shown as empty."""
+def test_text_after_much_whitespace_is_kept() -> None:
+    """A page that starts with many blank lines does not look empty."""
     assert shorten("\n" * 10_000 + "here", 80) == "here"
 
 
-def test_a_cut_in_white_space_is_visible() -> None:
-    """Text that continues after a long gap is not shown as if it ended before the gap."""
+def test_a_cut_in_whitespace_is_visible() -> None:
+    """Text that continues after a long gap does not look as if it ended before the gap."""
     assert shorten("a" + " " * 10_000 + "b", 80) in ("a b", "a…")

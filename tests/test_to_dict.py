@@ -89,7 +89,7 @@ def test_the_results_of_a_stream_can_be_written_as_json() -> None:
             assert ChatChunk(**through_json(chunk.to_dict())) == chunk
 
 
-def test_a_payload_with_half_a_surrogate_pair_can_be_written_as_json() -> None:
+def test_a_payload_with_a_lone_surrogate_can_be_written_as_json() -> None:
     """The payload is unchanged: JSON can encode a lone surrogate, although UTF-8 cannot."""
     chunk, *_ = play([event(delta("\ud83d")), b"data: [DONE]\n\n"]).chunks
     assert chunk.data["choices"][0]["delta"]["content"] == "\ud83d"

@@ -165,7 +165,7 @@ def test_a_delta_without_an_id_continues_the_call_of_its_index() -> None:
 
 
 def test_the_type_of_a_call_is_kept() -> None:
-    """An unknown type is kept, too."""
+    """This includes an unknown type."""
     assert assembled([{"index": 0, "id": "a", "type": "brand_new"}], [{"index": 0, "type": None}]) == [
         call("a", "", "", "brand_new")
     ]
@@ -205,7 +205,7 @@ def test_surrogate_pairs_are_joined() -> None:
 
 
 def test_returned_calls_do_not_change() -> None:
-    """Each access returns a copy."""
+    """The caller gets a copy on every access."""
     calls = ToolCalls()
     calls.add([delta(0, "a", "one", "x")])
     before = calls.so_far()
