@@ -43,8 +43,8 @@ OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
 # Values of `http_client` for tests that create an AsyncMillis themselves.
 Engine = Literal["aiohttp"] | None
 ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])
-# A test that reads a stream at two speeds; see `Clients.read`.
-READERS = pytest.mark.parametrize("reader", ["fast", "slow"])
+# Seconds that a reader waits after each text. Further data and a failure arrive during the longer wait.
+READERS = pytest.mark.parametrize("pause", [0.0, 0.05], ids=["fast reader", "slow reader"])
 # For what only httpx's own engine has, and what only happens in an event loop. Each file that uses one of
 # these says why; every other test with `clients` runs on all three clients.
 ON_HTTPX = pytest.mark.parametrize("clients", ["sync", "async"], indirect=True)
@@ -347,8 +347,26 @@ def use_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
         monkeypatch.setenv(name, proxy)
 
 
+async def read(stream: AnyStream, pause: float, received: list[str] | None = None) -> ChatReply:
+    """Read `stream` to its end, with a pause in seconds after each text, and return the reply.
+
+    The texts are added to `received`.
+    """
+    async with stream:
+        async for text in stream.text_stream:
+            if received is not None:
+                received.append(text)
+            await anyio.sleep(pause)
+    return await stream.get_final_reply()
+
+
 async def texts_of(stream: AnyStream) -> list[str]:
     return [text async for text in stream.text_stream]
+
+
+async def chat(client: AnyMillis | Patient, pause: float = 0.0, **arguments: Any) -> ChatReply:
+    """Stream a reply, with a pause in seconds after each text; see `READERS`."""
+    return await read(client.chat.stream("Hi", agent_id="-Oabc", **arguments), pause)
 
 
 async def call(client: AnyMillis | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:

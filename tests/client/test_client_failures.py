@@ -6,7 +6,7 @@ import threading
 
 import httpx
 import pytest
-from clients import OPERATIONS, Clients, call
+from clients import OPERATIONS, READERS, Clients, call, chat
 from loopback import (
     END,
     FINE,
@@ -154,14 +154,17 @@ async def test_a_cut_off_response_to_duplicate_is_not_retried(clients: Clients, 
     assert (len(server.requests), client.slept) == (1, [])
 
 
+@READERS
 @pytest.mark.parametrize("broken", [close, reset])
-async def test_a_chat_whose_reply_is_cut_off_is_not_retried(clients: Clients, broken: Step) -> None:
+async def test_a_chat_whose_reply_is_cut_off_is_not_retried(
+    clients: Clients, broken: Step, pause: float
+) -> None:
     """The error has the text received before the cut."""
     rest: Answer = [STREAM + said("Hel"), broken]
     with Loopback(rest, reply("Hello")) as server:
         client = clients.patient(server.url)
         with pytest.raises(StreamInterruptedError) as caught:
-            await call(client, "chat")
+            await chat(client, pause)
     assert caught.value.reply.text in ("Hel", "") if broken is reset else caught.value.reply.text == "Hel"
     assert caught.value.reply.ended is None
     assert (len(server.requests), client.slept) == (1, [])

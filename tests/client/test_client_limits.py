@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import OPERATIONS, AnyMillis, Clients, call, in_thread
+from clients import OPERATIONS, READERS, AnyMillis, Clients, call, chat, in_thread
 from loopback import END, FINE, STREAM, Answer, Loopback, Step, linger, reply, said, until_left
 
 from millis_wrapper import (
@@ -51,9 +51,12 @@ async def test_first_byte_limits_the_wait_for_the_headers(
     assert len(server.requests) == 1
 
 
+@READERS
 @OPERATIONS
 @WHOSE
-async def test_idle_limits_the_wait_between_two_chunks(clients: Clients, operation: str, whose: str) -> None:
+async def test_idle_limits_the_wait_between_two_chunks(
+    clients: Clients, operation: str, whose: str, pause: float
+) -> None:
     """After the headers, only `idle` applies, however long `first_byte` is."""
     # A client that applies `first_byte` here gets the response, which fails the test.
     slow: Answer = [OPENING[operation], linger(2.0), *FINE[operation]]
@@ -62,7 +65,8 @@ async def test_idle_limits_the_wait_between_two_chunks(clients: Clients, operati
         client = clients.client(server.url, timeout=limits, **custom_client(clients, whose))
         wanted = StreamInterruptedError if operation == "chat" else APITimeoutError
         with pytest.raises(wanted, match=r"0\.05 s .*idle") as caught:
-            await call(client, operation)
+            # The time that the reader takes does not count.
+            await (chat(client, 2 * pause) if operation == "chat" else call(client, operation))
         assert await in_thread(server.left.wait)
     error: MillisError = caught.value
     if operation == "chat":
@@ -121,11 +125,12 @@ class Late(httpx.SyncByteStream, httpx.AsyncByteStream):
         )
 
 
-async def test_total_limits_the_duration_of_a_reply(clients: Clients) -> None:
+@READERS
+async def test_total_limits_the_duration_of_a_reply(clients: Clients, pause: float) -> None:
     """The error has all text that arrived before the deadline."""
     client = Late(b"data: Hel\n\n", b"data: lo\n\n").client(clients)
     with pytest.raises(StreamInterruptedError, match=r"600 s .*total") as caught:
-        await call(client, "chat")
+        await chat(client, pause)
     assert caught.value.reply.text == "Hello"
 
 

@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from clients import OPERATIONS, Clients, call
+from clients import OPERATIONS, Clients, call, chat
 from loopback import Loopback, Step, http
 
 from millis_wrapper import MillisError, NotFoundError, StreamInterruptedError, UnexpectedResponseError
@@ -85,5 +85,5 @@ async def test_gzip_that_is_cut_off_makes_the_reply_fail(clients: Clients) -> No
     body = gzip.compress(events + b"data: [DONE]\n\n")
     answer: list[Step] = [http(200, body[:-40], {"content-encoding": "gzip"})]
     with Loopback(answer) as server, pytest.raises(StreamInterruptedError) as caught:
-        await call(clients.client(server.url), "chat")
+        await chat(clients.client(server.url))
     assert caught.value.reply.text.startswith("0 1 2 ")

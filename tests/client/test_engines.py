@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from clients import KEY, Clients, call, in_thread
+from clients import KEY, OPERATIONS, READERS, Clients, call, chat, in_thread, read
 from leaks import with_locals
 from loopback import (
     DONE,
@@ -47,47 +47,42 @@ pytestmark = pytest.mark.anyio
 TOKEN = "secret-token-of-a-gateway"
 
 
+@READERS
 @pytest.mark.parametrize("ending", [close, reset], ids=["FIN", "RST"])
-async def test_a_slow_reader_gets_what_arrived_before_the_connection_broke(
-    clients: Clients, ending: Step
+async def test_the_text_that_arrived_before_the_connection_broke_is_yielded(
+    clients: Clients, ending: Step, pause: float
 ) -> None:
-    """The text that arrived while the reader was busy is yielded before the error."""
-    rest = [linger(0.05), said("two "), said("three"), linger(0.05), ending]
+    """It may have arrived while the reader was busy."""
+    rest = [linger(0.02), said("two "), said("three"), linger(0.02), ending]
     with Loopback([STREAM + said("one "), *rest]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         texts: list[str] = []
 
-        async def read() -> None:
-            async with stream:
-                async for text in stream.text_stream:
-                    texts.append(text)
-                    await anyio.sleep(0.2)
-
         with pytest.raises(StreamInterruptedError):
-            await read()
+            await read(stream, 4 * pause, texts)
     # The sync client reads the socket only when it is asked to, and a reset discards what was not read.
     if clients.kind == "aiohttp" or ending is close:
         assert "".join(texts) == "one two three"
 
 
-async def test_a_complete_reply_stays_complete_if_the_connection_breaks_while_the_reader_is_busy(
-    clients: Clients,
+@READERS
+async def test_a_complete_reply_stays_complete_if_the_connection_breaks(
+    clients: Clients, pause: float
 ) -> None:
     """`[DONE]` arrived, so a connection that is closed without the end of the body loses nothing."""
-    with Loopback([STREAM + said("one "), linger(0.05), said("two") + DONE, linger(0.05), close]) as server:
-        async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
-            async for _ in stream.text_stream:
-                await anyio.sleep(0.2)
-        final = await stream.get_final_reply()
+    with Loopback([STREAM + said("one "), linger(0.02), said("two") + DONE, linger(0.02), close]) as server:
+        final = await chat(clients.client(server.url), 4 * pause)
     assert (final.text, final.ended) == ("one two", "done")
 
 
-async def test_text_before_a_malformed_body_chunk_in_the_same_segment_is_kept(clients: Clients) -> None:
+@READERS
+async def test_text_before_a_malformed_body_chunk_in_the_same_segment_is_kept(
+    clients: Clients, pause: float
+) -> None:
     """The text that could be read is yielded, then the reply fails."""
-    with Loopback([STREAM, linger(0.05), said("one ") + said("two") + b"zz\r\n", until_left]) as server:
-        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc", timeout=3)
-        with pytest.raises(StreamInterruptedError) as caught:
-            await stream.get_final_reply()
+    steps: list[Step] = [STREAM, linger(0.05), said("one ") + said("two") + b"zz\r\n", until_left]
+    with Loopback(steps) as server, pytest.raises(StreamInterruptedError) as caught:
+        await chat(clients.client(server.url), pause, timeout=3)
     assert caught.value.reply.text == "one two"
 
 
@@ -100,12 +95,12 @@ async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(clients: Cl
     assert copy.id == "-Ocopy"
 
 
-async def test_a_malformed_body_chunk_is_noticed_at_once(clients: Clients) -> None:
+@READERS
+async def test_a_malformed_body_chunk_is_noticed_at_once(clients: Clients, pause: float) -> None:
     """The error does not wait for the idle timeout of a minute."""
-    with Loopback([STREAM + said("one "), linger(0.05), b"zz\r\n", until_left]) as server:
-        stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
-        with anyio.fail_after(20), pytest.raises(StreamInterruptedError) as caught:
-            await stream.get_final_reply()
+    steps: list[Step] = [STREAM + said("one "), linger(0.05), b"zz\r\n", until_left]
+    with Loopback(steps) as server, anyio.fail_after(20), pytest.raises(StreamInterruptedError) as caught:
+        await chat(clients.client(server.url), pause)
     assert "idle" not in str(caught.value)
 
 
@@ -169,22 +164,23 @@ async def test_a_large_request_arrives_whole_and_the_key_stays_out_of_it(clients
     assert server.requests[0].headers["content-length"] == str(len(server.requests[0].body))
 
 
+@READERS
 @pytest.mark.usefixtures("collected")
 async def test_a_connection_that_is_reset_during_a_response_logs_nothing(
-    clients: Clients, caplog: pytest.LogCaptureFixture
+    clients: Clients, pause: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """asyncio would log the reset as an exception that was never retrieved."""
     with Loopback([STREAM + said("one"), linger(0.05), reset]) as server:
         client = clients.client(server.url)
         with pytest.raises(StreamInterruptedError):
-            await call(client, "chat")
+            await chat(client, pause)
         await client.aclose()
         gc.collect()
         await anyio.sleep(0.01)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+@OPERATIONS
 async def test_a_malformed_body_chunk_right_after_the_head_is_one_of_our_errors(
     clients: Clients, operation: str
 ) -> None:
@@ -197,7 +193,7 @@ async def test_a_malformed_body_chunk_right_after_the_head_is_one_of_our_errors(
             assert caught.value.maybe_processed is True
 
 
-@pytest.mark.parametrize("operation", ["chat", "duplicate"])
+@OPERATIONS
 async def test_a_switch_to_another_protocol_is_a_broken_connection(clients: Clients, operation: str) -> None:
     """The client asks for no upgrade, so a 101 is no response to its request."""
     with Loopback([http(101, headers={"upgrade": "x", "connection": "upgrade"}), until_left]) as server:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from clients import KEY, Clients, in_thread
+from clients import KEY, READERS, Clients, in_thread, read
 from loopback import DONE, END, STREAM, Answer, Loopback, close, event, http, reply, reset, said, until_left
 
 from millis_wrapper import (
@@ -78,16 +78,17 @@ FAILURES: dict[str, tuple[Answer, type[MillisError], str]] = {
 }
 
 
+@READERS
 @pytest.mark.parametrize(("answer", "kind", "text"), FAILURES.values(), ids=FAILURES.keys())
 async def test_a_failed_turn_adds_nothing_and_can_be_repeated(
-    clients: Clients, answer: Answer, kind: type[MillisError], text: str
+    clients: Clients, answer: Answer, kind: type[MillisError], text: str, pause: float
 ) -> None:
     """The history has no message of the failed turn; the error has the partial text."""
     with Loopback(reply("Hello"), answer, reply("Sunny")) as server:
         talk = clients.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
         await talk.send("Hi")
         with pytest.raises(kind) as caught:
-            await talk.send("Tomorrow?")
+            await read(talk.stream("Tomorrow?"), pause)
         if isinstance(caught.value, StreamInterruptedError | StreamFailedError):
             assert caught.value.reply.text == text
         assert (talk.messages, talk.left_early) == ([user("Hi"), agent("Hello")], ())
@@ -243,13 +244,14 @@ def test_a_turn_that_ctrl_c_stops_while_it_is_read_can_be_repeated() -> None:
     assert (talk.messages, talk.left_early) == ([], ())
 
 
+@READERS
 async def test_a_conversation_keeps_a_complete_reply_if_the_connection_is_lost_after_it(
-    clients: Clients,
+    clients: Clients, pause: float
 ) -> None:
-    """`send` and the history agree, whatever happens after `[DONE]`."""
+    """The reply and the history agree, whatever happens after `[DONE]`."""
     with Loopback([STREAM + said("Complete.") + DONE, reset], reply("again")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
-        assert (await talk.send("Hi")).text == "Complete."
+        assert (await read(talk.stream("Hi"), pause)).text == "Complete."
         assert [message["content"] for message in talk.messages] == ["Hi", "Complete."]
         assert (await talk.send("Hi")).text == "again"
     assert json.loads(server.requests[-1].body)["messages"][1]["content"] == "Complete."

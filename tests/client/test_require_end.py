@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from clients import Clients
+from clients import READERS, Clients, chat
 from loopback import END, STREAM, Loopback, Step, close, event, nowhere, reply, said
 
 from millis_wrapper import Millis, StreamInterruptedError
@@ -31,23 +31,25 @@ async def test_a_service_without_end_marks_works(clients: Clients) -> None:
     assert [(one.text, one.ended) for one in replies] == [("We have a table", "eof")] * 2
 
 
+@READERS
 @pytest.mark.parametrize("first", [reply("Complete."), WITH_REASON], ids=["[DONE]", "finish_reason"])
 async def test_after_one_end_mark_a_reply_without_one_is_incomplete(
-    clients: Clients, first: list[Step]
+    clients: Clients, first: list[Step], pause: float
 ) -> None:
     """A service does not change its behavior between calls, so a gateway must have cut the reply."""
     with Loopback(first, WITHOUT_END) as server:
         millis = clients.client(server.url)
         await millis.chat.send("Hi", agent_id="-Oabc")
         with pytest.raises(StreamInterruptedError, match=r"without \[DONE\]") as caught:
-            await millis.chat.send("Hi", agent_id="-Oabc")
+            await chat(millis, pause)
     assert (caught.value.reply.text, caught.value.reply.ended) == ("We have a table", None)
 
 
-async def test_require_end_applies_to_the_first_reply(clients: Clients) -> None:
+@READERS
+async def test_require_end_applies_to_the_first_reply(clients: Clients, pause: float) -> None:
     """`require_end=True` is for a service that is known to send end marks."""
     with Loopback(WITHOUT_END) as server, pytest.raises(StreamInterruptedError):
-        await clients.client(server.url, require_end=True).chat.send("Hi", agent_id="-Oabc")
+        await chat(clients.client(server.url, require_end=True), pause)
 
 
 async def test_require_end_can_be_turned_off(clients: Clients) -> None:

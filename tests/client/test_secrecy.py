@@ -8,18 +8,20 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import KEY, OPERATIONS, Clients, call
+from clients import KEY, OPERATIONS, READERS, Clients, call, chat
 from leaks import chain, places, with_locals
 from loopback import (
     END,
     STREAM,
     Answer,
     Loopback,
+    Step,
     chunk,
     close,
     copied,
     event,
     http,
+    linger,
     nowhere,
     reply,
     reset,
@@ -73,6 +75,22 @@ async def test_no_error_contains_the_key(
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
     assert server.requests[0].headers["authorization"] == KEY
+
+
+@READERS
+@pytest.mark.parametrize("rest", [[close], [reset], [until_left], [event('{"error": "down"}')], [END]])
+async def test_no_error_of_a_stream_contains_the_key(
+    clients: Clients, rest: list[Step], pause: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The failure comes after some text, while the client waits for more or while the reader is busy."""
+    caplog.set_level(logging.DEBUG)
+    with (
+        Loopback([STREAM + said("Hel"), linger(0.01), *rest]) as server,
+        pytest.raises(MillisError) as caught,
+    ):
+        await chat(clients.client(server.url, timeout=LIMITS, require_end=True), pause)
+    assert_secret(caught.value, caplog)
+    assert KEY not in with_locals(caught.value)
 
 
 @OPERATIONS

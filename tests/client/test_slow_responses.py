@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from clients import OPERATIONS, Clients, call
+from clients import OPERATIONS, READERS, Clients, call, chat
 from loopback import DONE, STREAM, Answer, Loopback, Peer, chunk, said
 
 from millis_wrapper import (
@@ -66,14 +66,15 @@ TRICKLES: dict[str, Answer] = {
 }
 
 
+@READERS
 @pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES.keys())
-async def test_total_covers_a_slow_body(clients: Clients, answer: Answer) -> None:
+async def test_total_covers_a_slow_body(clients: Clients, answer: Answer, pause: float) -> None:
     """Comments, empty events, empty gzip blocks and text do not extend `total`."""
     with Loopback(answer) as server:
         client = clients.client(server.url, timeout=Timeout(total=0.4, idle=3))
         started = time.monotonic()
         with pytest.raises((StreamInterruptedError, UnexpectedResponseError)):
-            await client.chat.send("Hi", agent_id="-Oabc")
+            await chat(client, pause)
     assert time.monotonic() - started < ENOUGH / 2
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import pickle
 
+import anyio
 import httpx
 import pytest
-from clients import Clients
+from clients import READERS, Clients, chat
 from loopback import (
     END,
     STREAM,
@@ -42,9 +43,10 @@ BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
 }
 
 
+@READERS
 @pytest.mark.parametrize(("steps", "kind", "key_word"), BROKEN.values(), ids=BROKEN.keys())
 async def test_a_failed_stream_yields_the_text_before_the_failure(
-    clients: Clients, steps: list[Step], kind: type[MillisError], key_word: str
+    clients: Clients, steps: list[Step], kind: type[MillisError], key_word: str, pause: float
 ) -> None:
     """Every failure raises after the text before it, which the error has, and releases the connection."""
     with Loopback([STREAM + said("Hel") + said("lo"), *steps], reply("again")) as server:
@@ -59,6 +61,7 @@ async def test_a_failed_stream_yields_the_text_before_the_failure(
                     received.append(text)
                     if len(received) == 2:
                         server.go_on.set()
+                    await anyio.sleep(pause)
 
         with pytest.raises(kind, match=key_word) as caught:
             await read()
@@ -95,7 +98,8 @@ async def test_a_success_response_that_is_not_a_stream_is_an_error(
     assert len(server.requests) == 1
 
 
-async def test_an_endless_event_is_an_error(clients: Clients) -> None:
+@READERS
+async def test_an_endless_event_is_an_error(clients: Clients, pause: float) -> None:
     """An event over the size limit is an error with the text before it."""
 
     def long_line(peer: Peer) -> None:
@@ -107,7 +111,7 @@ async def test_an_endless_event_is_an_error(clients: Clients) -> None:
         Loopback([STREAM + said("Hel"), long_line]) as server,
         pytest.raises(StreamInterruptedError, match="larger than") as caught,
     ):
-        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        await chat(clients.client(server.url), pause)
     assert caught.value.reply.text == "Hel"
 
 
@@ -126,18 +130,20 @@ async def test_an_endless_body_without_events_is_an_error(clients: Clients) -> N
     assert len(server.requests) == 1
 
 
+@READERS
 @pytest.mark.parametrize("rest", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r"])
-async def test_done_without_its_line_end_ends_the_reply(clients: Clients, rest: bytes) -> None:
+async def test_done_without_its_line_end_ends_the_reply(clients: Clients, rest: bytes, pause: float) -> None:
     """A service that has sent `[DONE]` has sent the complete reply, even if the connection is then cut."""
     with Loopback([STREAM + said("Complete."), chunk(rest), linger(0.05), close]) as server:
-        result = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        result = await chat(clients.client(server.url), pause)
     assert (result.text, result.ended) == ("Complete.", "done")
 
 
-async def test_an_incomplete_done_does_not_end_the_reply(clients: Clients) -> None:
+@READERS
+async def test_an_incomplete_done_does_not_end_the_reply(clients: Clients, pause: float) -> None:
     """`[DON` at the end of a cut connection may be the start of any text."""
     with (
         Loopback([STREAM + said("Complete."), chunk(b"data: [DON"), linger(0.05), close]) as server,
         pytest.raises(StreamInterruptedError, match="cut off"),
     ):
-        await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
+        await chat(clients.client(server.url), pause)

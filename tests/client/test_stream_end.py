@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+import anyio
 import httpx
 import pytest
-from clients import KEY, Clients, in_thread
+from clients import KEY, READERS, Clients, chat, in_thread
 from loopback import (
     DONE,
     END,
@@ -54,15 +55,16 @@ def drip(peer: Peer) -> None:
         peer.send(said("x"))
 
 
+@READERS
 @pytest.mark.parametrize("after", [until_left, drip], ids=["nothing", "drops"])
 async def test_a_body_that_does_not_end_after_done_is_closed(
-    clients: Clients, after: Step, monkeypatch: pytest.MonkeyPatch
+    clients: Clients, after: Step, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A complete reply does not wait for a service that keeps the connection open."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.05)
     with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
         millis = clients.client(server.url)
-        result = await millis.chat.send("Hi", agent_id="-Oabc")
+        result = await chat(millis, pause)
         assert (result.text, result.ended) == ("Hello", "done")
         assert await in_thread(server.left.wait)
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
@@ -82,12 +84,16 @@ async def test_only_a_limited_part_of_the_body_is_read_after_done(
     assert server.connections == 2
 
 
-async def test_a_connection_lost_after_done_does_not_make_the_reply_fail(clients: Clients) -> None:
+@READERS
+async def test_a_connection_lost_after_done_does_not_make_the_reply_fail(
+    clients: Clients, pause: float
+) -> None:
     """The reply was complete before the error."""
     with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             async for _ in stream:
                 server.go_on.set()
+                await anyio.sleep(pause)
     assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
 
 
