@@ -36,9 +36,28 @@ def test_whitespace_around_a_header_value_is_dropped() -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ä", "\x00", 7, None, b"x"])
 def test_an_invalid_header_name_is_rejected(name: Any) -> None:
-    """The message shows the name."""
+    """The message names the argument."""
     with pytest.raises(ConfigurationError, match=r"^headers: .* header name"):
         read(headers={name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("Authorization: Bearer 4f7d1c93a8", "Authorization"),
+        ("X-Api-Key=4f7d1c93a8", "X-Api-Key"),
+        ("Bearer 4f7d1c93a8", "Bearer"),
+        ("4f7d1c93a8/==", ""),
+    ],
+)
+def test_an_invalid_header_name_is_shown_only_up_to_its_first_invalid_character(
+    name: str, start: str
+) -> None:
+    """The rest may be a secret: the caller may have put the value into the name."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(headers={name: "x"})
+    assert f'"{start}…"' in str(caught.value)
+    assert "4f7d1c93a8" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a\x00", "ä", "\x1b", 7, None, b"x"])
