@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from ._text import shorten
+from ._text import short_repr, shorten
 from .errors import ConfigurationError
 from .options import HOSTS, Options
 
@@ -93,6 +93,6 @@ def ensure_valid_host(base_url: str) -> None:
         httpx.URL(base_url).host.encode("idna")
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ConfigurationError(
-            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, not {shorten(repr(base_url), 100)}"
+            f"base_url or MILLIS_BASE_URL: must be like {HOSTS['us']}, got {short_repr(base_url, 100)}"
             f" ({shorten(str(error), 100)})"
         ) from None

@@ -102,7 +102,7 @@ class Conversation:
         """
         self._ensure_no_turn()
         if not isinstance(text, str):
-            raise ConfigurationError(f"text: must be a str, not {type(text).__name__}")
+            raise ConfigurationError(f"text: must be a str, got {type(text).__name__}")
         (message,) = write_messages(text, first=len(self._messages))
         prepared = prepare_chat(self._agent, [*self._messages, message], end_of_session=end_of_session)
         builder = self._transport.new_builder()

@@ -9,6 +9,7 @@ from typing import IO, Any, TypeAlias
 import attrs
 
 from millis_wrapper._json import is_object
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.request import is_duplicate_response
 
@@ -122,7 +123,7 @@ def _read_source(source: Source) -> tuple[str, str]:
         except OSError as error:
             raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from None
         except ValueError:
-            raise ConfigurationError(f"{name!r} is not a valid file name") from None
+            raise ConfigurationError(f"{short_repr(name, 300)} is not a valid file name") from None
         return name, _decode(name, content)
     if not hasattr(source, "read"):
         raise ConfigurationError(f"source: must be a path or an open file, got {describe_type(source)}")

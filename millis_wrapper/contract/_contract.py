@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from millis_wrapper._json import is_mapping, is_sequence
 from millis_wrapper._paths import closest_match, format_path, is_other_spelling
+from millis_wrapper._text import short_repr
 
 from ._lookup import OVERRIDE, ROOTS, FieldIndex, last_key, plain
 from ._values import Field, UnknownKey
@@ -39,7 +40,8 @@ class Contract:
         if name not in self._components:
             near = closest_match(name, self._components)
             raise KeyError(
-                f"the contract has no component {name!r}" + (f"; did you mean {near}?" if near else "")
+                f"the contract has no component {short_repr(name)}"
+                + (f"; did you mean {near}?" if near else "")
             )
         schema: Schema = self._components[name]
         return schema

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from millis_wrapper import ConfigurationError
+from millis_wrapper._text import short_repr
 from millis_wrapper.options import is_loopback
 
 
@@ -45,14 +46,14 @@ def serve_gateway(
 
     if not is_loopback(host) and not os.environ.get("MILLIS_GATEWAY_KEY", "").strip():
         advice = "set MILLIS_GATEWAY_KEY to the key that clients must send"
-        raise ConfigurationError(f"--host: {host!r} may be reachable from other machines; {advice}")
+        raise ConfigurationError(f"--host: {short_repr(host)} may be reachable from other machines; {advice}")
     models: dict[str, str] = {}
     for pair in model:
         name, _, agent_id = pair.partition("=")
         if not (name and agent_id):
-            raise ConfigurationError(f"--model: must be NAME=AGENT_ID, got {pair!r}")
+            raise ConfigurationError(f"--model: must be NAME=AGENT_ID, got {short_repr(pair)}")
         if name in models:
-            raise ConfigurationError(f"--model: {name!r} is given twice; use each name once")
+            raise ConfigurationError(f"--model: {short_repr(name)} is given twice; use each name once")
         models[name] = agent_id
     app = create_app(models=models, cors=cors)
     import uvicorn

@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 
 from millis_wrapper import AsyncMillis, ConfigurationError, MillisError
+from millis_wrapper._text import short_repr
 
 from ._requests import PARAMETERS, stream_arguments
 from ._responses import Failure, Reply, failure_of, json_response, log
@@ -67,13 +68,15 @@ def create_app(
         raise ConfigurationError("gateway_key (MILLIS_GATEWAY_KEY): must be printable ASCII without spaces")
     for origin in cors:
         if not _ORIGIN.fullmatch(origin):
-            raise ConfigurationError(f"cors: must be an origin such as http://localhost:3000, got {origin!r}")
+            raise ConfigurationError(
+                f"cors: must be an origin such as http://localhost:3000, got {short_repr(origin)}"
+            )
     used = AsyncMillis(max_retries=0) if client is None else client
     for name, agent_id in models.items():
         try:
             used.chat.stream("-", agent_id=agent_id)  # This checks the id and sends no request.
         except ConfigurationError as error:
-            raise ConfigurationError(f"model {name!r}: {error}") from None
+            raise ConfigurationError(f"model {short_repr(name)}: {error}") from None
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:

@@ -143,7 +143,7 @@ class Tools:
         talk = self._talks.get(conversation_id)
         if talk is None:
             raise ConfigurationError(
-                f"conversation_id: unknown conversation {conversation_id!r}; this server keeps the latest"
+                f'conversation_id: no conversation "{conversation_id[:40]}"; this server keeps the latest'
                 f" {MOST_TALKS} until it stops; start a new one with agent_id or agent_config"
             )
         for name, value in agent.items():

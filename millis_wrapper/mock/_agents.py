@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from millis_wrapper._json import is_object
+from millis_wrapper._text import short_repr
 from millis_wrapper.config import check_config
 from millis_wrapper.errors import ConfigurationError
 
@@ -111,9 +112,11 @@ class Agents:
     def _free_id(self, agent_id: str | None) -> str:
         agent_id = self.new_id() if agent_id is None else agent_id
         if not _ID.fullmatch(agent_id):
-            raise ConfigurationError(f"agent_id: may contain only letters, digits, - and _, got {agent_id!r}")
+            raise ConfigurationError(
+                f"agent_id: may contain only letters, digits, - and _, got {short_repr(agent_id)}"
+            )
         if self.get(agent_id) is not None:
-            raise ConfigurationError(f"agent_id: {agent_id!r} already exists; use another id")
+            raise ConfigurationError(f"agent_id: {short_repr(agent_id)} already exists; use another id")
         return agent_id
 
 

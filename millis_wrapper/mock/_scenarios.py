@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError
 
 from . import _copies as copies
@@ -142,5 +143,7 @@ def scenario_named(name: str) -> Scenario:
     by_name = {scenario.name: scenario for scenario in _SCENARIOS}
     scenario = by_name.get(name) or SCENARIOS.get(name)
     if scenario is None:
-        raise ConfigurationError(f"scenario: unknown name {name!r}; use one of {', '.join(by_name)}")
+        raise ConfigurationError(
+            f"scenario: unknown name {short_repr(name)}; use one of {', '.join(by_name)}"
+        )
     return scenario

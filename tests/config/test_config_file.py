@@ -134,7 +134,7 @@ def test_aliases_that_multiply_are_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["none.json", ".", "a\0b"])
 def test_the_error_for_a_file_that_cannot_be_opened_names_it(name: str, tmp_path: Path) -> None:
     """The error for a missing file, a folder or an invalid name is one line that contains the name."""
-    assert name.replace("\0", "\\x00") in error_for(f"{tmp_path}/{name}")
+    assert name.replace("\0", "\\u0000") in error_for(f"{tmp_path}/{name}")
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,11 @@ def test_a_component_is_found_by_name() -> None:
 
 def test_the_message_for_an_unknown_component_suggests_a_similar_one() -> None:
     """Every function raises the error."""
-    with pytest.raises(KeyError, match="no component 'Voise'; did you mean Voice"):
+    with pytest.raises(KeyError, match='no component "Voise"; did you mean Voice'):
         contract.component("Voise")
-    with pytest.raises(KeyError, match="'Voise'"):
+    with pytest.raises(KeyError, match='"Voise"'):
         contract.unknown_keys({}, "Voise")
-    with pytest.raises(KeyError, match="'Voise'"):
+    with pytest.raises(KeyError, match='"Voise"'):
         contract.fields("Voise")
 
 

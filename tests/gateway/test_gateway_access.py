@@ -234,7 +234,7 @@ def test_other_paths_and_methods_are_rejected(url: str, method: str, path: str, 
     ({"cors": ["*"]}, "origin"),
     ({"cors": ["http://localhost:3000/"]}, "origin"),
     ({"cors": ["null"]}, "origin"),
-    ({"models": {"support": "my agent"}}, "model 'support'"),
+    ({"models": {"support": "my agent"}}, 'model "support"'),
     ({"models": {"support": ""}}, "agent_id"),
 ])  # fmt: skip
 def test_an_invalid_option_raises(options: dict[str, Any], key_word: str) -> None:

@@ -74,7 +74,7 @@ def test_the_command_runs_the_gateway_until_a_signal(
         (["--model", "support"], "NAME=AGENT_ID"),
         (["--model", "=x"], "NAME=AGENT_ID"),
         (["--model", "a=x", "--model", "a=y"], "given twice"),
-        (["--model", "a=b c"], "model 'a'"),
+        (["--model", "a=b c"], 'model "a"'),
         (["--cors", "*"], "origin"),
     ],
 )

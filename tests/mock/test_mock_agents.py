@@ -68,7 +68,7 @@ async def test_agents_can_be_loaded_from_a_file(mock: MockMillis, tmp_path: Path
         ('[{"id": "-a"}, {"name": "B"}]', r"\[1\]: .* id\b"),
         ('[{"id": "-a", "name": 7}]', r"name \(string\)"),
         ('[{"id": "-a", "config": []}]', r"config \(object\)"),
-        ('[{"id": "-a"}, {"id": "-a"}]', r"\[1\]: agent_id: '-a' already exists"),
+        ('[{"id": "-a"}, {"id": "-a"}]', r'\[1\]: agent_id: "-a" already exists'),
         ('[{"id": "no/slash"}]', "agent_id: .*no/slash"),
         ('[{"id": "-a", "config": {"flow": {"response_delay": "x"}}}]', r"flow\.response_delay"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from asgi import CHAT, chat_body, duplicate_path, post, texts
 
 from millis_wrapper import ConfigurationError, Millis
+from millis_wrapper._text import short_repr
 from millis_wrapper.mock import MockMillis
 from millis_wrapper.mock._requests import MAX_REMEMBERED, MockRequest
 
@@ -68,7 +69,7 @@ async def test_fail_next_makes_the_next_valid_requests_fail(mock: MockMillis) ->
 @pytest.mark.parametrize("scenario", [200, 299, 600, True, None, 5.0, "nope", "-mock-agent---------"])
 def test_an_unknown_scenario_is_rejected(mock: MockMillis, scenario: Any) -> None:
     """A misspelled name raises an error instead of making a test pass."""
-    with pytest.raises(ConfigurationError, match=re.escape(repr(scenario))):
+    with pytest.raises(ConfigurationError, match=re.escape(short_repr(scenario))):
         mock.fail_next(scenario)
 
 
