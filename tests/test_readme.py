@@ -101,9 +101,10 @@ def test_the_first_example_handles_a_reply_that_is_cut_off(
     assert re.search(r"cut short after: Good \w+", capsys.readouterr().out)
 
 
-def test_the_readme_stays_short() -> None:
-    """The README has at most 100 lines, so that it can be read in two minutes."""
-    assert len(README.read_text("utf-8").splitlines()) <= 100
+@pytest.mark.parametrize(("page", "minutes"), [(README, 2), (GUIDE, 15)], ids=["README", "guide"])
+def test_the_page_stays_short(page: Path, minutes: int) -> None:
+    """The README can be read in 2 minutes and the guide in 15, with all code, at 240 words a minute."""
+    assert len(re.findall(r"\S*\w\S*", page.read_text("utf-8"))) <= 240 * minutes
 
 
 def test_the_readme_names_the_mock_servers_address_and_agent() -> None:
