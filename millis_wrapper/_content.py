@@ -16,13 +16,13 @@ from .results import ChatChunk
 class ChoicePicker:
     """Decides which choice of a chunk is the reply.
 
-    A request cannot ask for several choices, so the only choice of a chunk is the reply at any index; some
-    services count the chunks in it. After a chunk with several choices, the choice with index 0, or the first
-    choice, is the reply for the rest of the stream. An index that returns after another index means that two
-    replies are mixed.
+    A request cannot ask for several choices, so the only choice of a chunk is the reply, whatever its index:
+    some services count the chunks in it. After a chunk with several choices, the choice with index 0, or the
+    first choice, is the reply for the rest of the stream. An index that returns after another index means
+    that two replies are mixed.
 
     Args:
-        index: The index of the reply in the chunks before; None if there were none.
+        index: The index of the reply in earlier chunks; None before the first one.
     """
 
     def __init__(self, index: str | None) -> None:
@@ -59,21 +59,21 @@ class Content:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        """The text of the reply, in the parts in which it arrived."""
+        """The text of the reply, as it arrived."""
         self.usage: Any = None  # a UsageDict as far as the service keeps to the contract
         self.finish_reason: str | None = None
         self.calls: ToolCalls | None = None
-        """The tool calls; None if the reply has none."""
+        """The tool calls, or None."""
         self.is_common = False
-        """Whether a `ChatChunk` among the meanings only adds its text to text that is there already."""
-        # The start of the first event that could not be understood, or has something that is not spoken.
+        """Whether the only effect of a `ChatChunk` is that its text is appended to `texts`."""
+        # The start of the first event that was not understood, and of the first with unspoken content.
         self._not_understood = self._unspoken = ""
         self._joined = (0, "")  # how many texts were joined, and the result
         self._half = ""  # the first half of a surrogate pair, which waits for the other
         self._form: Literal["chunks", "text"] | None = None
-        # None until needed: the garbage collector visits each object of each open stream.
+        # None until needed, because the garbage collector visits each object of each open stream.
         self._picker: ChoicePicker | None = None
-        self._held: list[Token] | None = None  # tokens that came before the form of the stream was known
+        self._held: list[Token] | None = None  # tokens that arrived before the form was known
 
     @property
     def has_text(self) -> bool:
@@ -155,7 +155,7 @@ class Content:
         if self._not_understood:
             return "could not understand the event {}, so the reply may be incomplete", self._not_understood
         if self._unspoken and not (self.has_text or self.calls):
-            return "the reply has no text and no tool calls, only events such as {}", self._unspoken
+            return "the reply has neither text nor tool calls, only events such as {}", self._unspoken
         return self.calls.complete() if self.calls else None
 
     def end_text(self) -> list[ChatChunk]:
@@ -203,7 +203,7 @@ class Content:
         if complete_text and not (self.has_text or text):
             text = complete_text
         elif complete_text and complete_text not in (text, self.text() + text):
-            # A service may send the complete text once more beside or after its deltas, but not another text.
+            # A service may repeat the text of its deltas, but not send a different one.
             self.note_not_understood(chunk.data)
         if choice.tool_calls:
             self.calls = self.calls or ToolCalls()

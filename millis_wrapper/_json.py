@@ -13,8 +13,7 @@ from typing import Any, Final, TypeGuard
 NOT_JSON: Final = object()
 """What `read_json` returns for text that is not JSON."""
 
-# Deep enough for everything that the contract describes. Shallow enough that pickle and deepcopy, which makes
-# two calls for each level, work wherever an error is caught.
+# The contract describes fewer levels. At more levels, pickle and deepcopy could exceed the recursion limit.
 MAX_DEPTH = 100
 _FEW_LEVELS = 10  # enough for every field of a config
 
@@ -27,7 +26,7 @@ def read_json(data: bytes | str, *, deep_as_text: bool = False) -> Any:
     """Return the value of a JSON text, or NOT_JSON.
 
     Bytes that are not valid UTF-8 become U+FFFD, and an integer that is too long for the interpreter becomes
-    a float. Neither makes the rest of a response unreadable.
+    a float, so that the rest of a response can still be read.
 
     Args:
         data: The text.

@@ -1,8 +1,4 @@
-"""What an event of a stream can mean for a reply: values only.
-
-An event means text, tool calls, a finish reason, usage, an error, the end of the stream, a known keep-alive,
-or `NotUnderstood`. No event is skipped silently.
-"""
+"""The meanings of events, as values. Each event has one of them, so that no event is skipped silently."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ class Choice:
     """One choice of a chunk."""
 
     index: str | None
-    """Its index, as text; None if the chunk does not name one."""
+    """Its index, as text, or None."""
     text: str
     """The text of its delta."""
     complete_text: str | None
@@ -26,7 +22,7 @@ class Choice:
     tool_calls: list[dict[str, Any]]
     """Its tool-call deltas."""
     finish_reason: str | None
-    """Why the reply ends here, as the service puts it."""
+    """Why the reply ends here, in the words of the service, or None."""
 
 
 class Chunk(NamedTuple):
@@ -37,11 +33,11 @@ class Chunk(NamedTuple):
     choices: tuple[Choice, ...]
     usage: dict[str, Any] | None
     is_unspoken: bool
-    """Whether it holds more, such as reasoning or log probabilities, which the agent does not say."""
+    """Whether it holds more than text and tool calls, such as reasoning or log probabilities."""
 
 
 class Text(NamedTuple):
-    """Plain text, or a JSON string: text of the reply in a stream that is made of such events."""
+    """Plain text or a JSON string: text of the reply, unless the stream consists of chunks."""
 
     data: str
     event: str
@@ -49,14 +45,14 @@ class Text(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A number, `true`, `null`, "ping" and the like: text in a stream of plain text, else a keep-alive."""
+    """A number, `true`, `null`, "ping" or a time: text in a stream of plain text, otherwise a keep-alive."""
 
     data: str
     event: str
     text: str
     """What it adds to plain text."""
     counts_alone: bool
-    """Whether it is text in a stream that holds nothing but tokens."""
+    """Whether it is also text in a stream that consists of tokens."""
 
 
 class KeepAlive(NamedTuple):
@@ -65,11 +61,11 @@ class KeepAlive(NamedTuple):
     data: Any
     event: str
     is_known: bool = True
-    """Whether it is known to say nothing. An unknown one has numbers at most."""
+    """Whether its name is known. Another one may hold numbers."""
 
 
 class NotUnderstood(NamedTuple):
-    """An event that may hold a part of the reply, and cannot be understood."""
+    """An event that may hold a part of the reply but cannot be understood."""
 
     data: Any
     event: str
@@ -92,14 +88,13 @@ class Unfinished(NamedTuple):
 
 
 class TooLarge(NamedTuple):
-    """An event that exceeds the limit; nothing after it is read."""
+    """An event of more than `limit` bytes, which ends the stream."""
 
     limit: int
-    """The limit, in bytes."""
 
 
 class StrayLine(NamedTuple):
-    """A line between the events, which the standard ignores and the service may have meant as data."""
+    """A line that the standard ignores, but that the service may have meant as data."""
 
     text: str
 
@@ -110,7 +105,6 @@ class Several(NamedTuple):
     meanings: tuple[Meaning, ...]
 
 
-# A `ChatChunk` is the common case: a delta of text for the choice 0, and nothing else.
+# A `ChatChunk` is the common case: one choice with index 0, and a delta with only text.
 Content: TypeAlias = ChatChunk | Chunk | Text | Token | KeepAlive | NotUnderstood
-"""A meaning that adds to the content of a reply, or not even that."""
 Meaning: TypeAlias = Content | ReportedError | EndMark | Unfinished | TooLarge | StrayLine | Several

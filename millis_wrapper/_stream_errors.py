@@ -21,8 +21,8 @@ def interrupted(
     """Return the error for an incomplete reply.
 
     Args:
-        reason: The start of the message, in which `{}` stands for `part`.
-        part: The part of the stream that shows the reason, if there is one. The message quotes its start.
+        reason: The start of the message. The start of `part` replaces `{}` in it.
+        part: The text in the stream that shows the reason, or None.
         cause: The error of the transport, without frames.
         reply: The received part of the reply.
         redact: Removes the key from bytes.

@@ -26,7 +26,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def short_repr(value: object, limit: int = 40) -> str:
-    """Return the start of `value` as it is written in code, for a message; a string has double quotes."""
+    """Return the start of the repr of `value`, for a message; a string has double quotes."""
     return shorten(json.dumps(value, ensure_ascii=False) if type(value) is str else repr(value), limit)
 
 

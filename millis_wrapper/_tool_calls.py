@@ -117,8 +117,8 @@ class ToolCalls:
         """Complete the calls when the reply ends: each has an id, and arguments that are one JSON object.
 
         Returns:
-            The problem, with `{}` for the part of the reply that shows it, and that part; None if every call
-            is complete.
+            None if every call is complete. Otherwise the problem, with `{}` for the text that shows it, and
+            that text.
         """
         ids = [call.id for call in self._calls if call.id]
         if len(set(ids)) < len(ids):
@@ -126,7 +126,7 @@ class ToolCalls:
         completed: list[tuple[str, str]] = []
         for number, call in enumerate(self._calls):
             if not call.name.strip():
-                return "a tool call has no name: {}", write_json(call.as_sent())
+                return "a tool call is missing its name: {}", write_json(call.as_sent())
             arguments = call.complete_arguments()
             if arguments is None:
                 return "the arguments of a tool call are not one JSON object: {}", call.arguments_text()

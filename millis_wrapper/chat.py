@@ -1,4 +1,4 @@
-"""The state of one reply: bytes in, chunks and the reply out. No I/O: both streams are shells around it."""
+"""`ReplyBuilder` turns the bytes of one stream into chunks and a reply. No I/O."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class ReplyBuilder:
         self, *, redact: Callable[[bytes], bytes] = bytes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.state: State = "open"
-        """Whether the reply may still grow ("open"), and otherwise how it ended."""
+        """How the reply ended; "open" while it may still grow."""
         self.is_finishing = False
-        """Whether nothing but `[DONE]` or the end of the stream is expected."""
+        """Whether only `[DONE]` or the end of the stream is expected."""
         self.sent_at: float | None = None
         """When the request was sent, in seconds of the clock; None until then."""
         self.content_encoding: str | None = None
-        """The content-encoding of the body, for an error; None if it has none."""
+        """The content-encoding of the body, for an error, or None."""
         self._redact = redact
         self._clock = clock
         self._decoder = SSEDecoder(with_ignored_lines=True)
@@ -62,7 +62,7 @@ class ReplyBuilder:
 
     @property
     def reply(self) -> ChatReply:
-        """The reply so far."""
+        """The received part of the reply."""
         state, content, sent_at = self.state, self._content, self.sent_at
         ended = state if state == "done" or state == "finish_reason" or state == "eof" else None
         reply = ChatReply(content.text(), content.finish_reason, ended, content.usage)
@@ -87,7 +87,7 @@ class ReplyBuilder:
             return
         content = self._content
         for meaning in map(read_event, events):
-            if self.state != "open":  # an error ended it, or the caller left between two chunks
+            if self.state != "open":  # an event ended the reply, or the caller closed the stream
                 return
             if content.is_common and isinstance(meaning, ChatChunk):
                 content.texts.append(meaning.text)
@@ -100,7 +100,7 @@ class ReplyBuilder:
                 self._fail_unexpected(_NO_EVENT)
 
     def end(self, *, require_end: bool = False) -> list[ChatChunk]:
-        """End the reply at the end of the body, or because nothing follows; return the last chunks.
+        """End the reply at the end of the body, or when no `[DONE]` follows; return the last chunks.
 
         Args:
             require_end: Whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
@@ -148,7 +148,7 @@ class ReplyBuilder:
         if isinstance(self._failure, MillisError):
             raise self._failure
         raise StreamInterruptedError(
-            "the stream was closed before it was opened; nothing was sent"
+            "the stream was closed before it was opened; the request was not sent"
             if self.sent_at is None
             else "the stream was closed before its end; the received part is in .reply",
             reply=self.reply,
@@ -156,7 +156,7 @@ class ReplyBuilder:
         )
 
     def _read_last(self) -> Meaning:
-        """Return the meaning of the event or the stray line that the end of the body cut off."""
+        """Return the meaning of the event or the line that the end of the body cut off."""
         try:
             event = self._decoder.end()
         except EventTooLargeError as error:
@@ -201,11 +201,7 @@ class ReplyBuilder:
         return chunks
 
     def _finish(self, ended: Ended, *, require_end: bool = False) -> list[ChatChunk]:
-        """End the reply; it is complete if everything was understood.
-
-        Returns:
-            The chunks of held tokens, or of a complete JSON response.
-        """
+        """End the reply, which is complete if every event was understood; return the last chunks."""
         content = self._content
         chunks = content.release()
         if self._stray:
@@ -229,7 +225,7 @@ class ReplyBuilder:
             )
         else:
             chunks += content.end_text()
-            # Time that was spent waiting for a `[DONE]` that did not come is not part of the reply's.
+            # The duration of a reply does not include the wait for a missing `[DONE]`.
             if ended != "finish_reason":
                 self._finished_at = self._clock()
             self.state = ended

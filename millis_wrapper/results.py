@@ -36,7 +36,7 @@ class ChatChunk:
 
 @attrs.define
 class ChatReply:
-    """A reply, or the part of it that was received so far."""
+    """A reply; while the stream is open, its received beginning."""
 
     text: str = ""
     """The text of the agent."""
@@ -53,7 +53,7 @@ class ChatReply:
     """The tool calls: {id, type, function: {name, arguments}}, with the arguments as the JSON text of one
     object. Missing arguments become "{}", and a missing id becomes "call_0", "call_1" and so on. Two calls
     that arrive without an id, an index and arguments cannot be told apart."""
-    # Two replies with the same content are equal, however long each took.
+    # Times do not count in comparisons: replies with the same content are equal.
     time_to_first_text: float | None = attrs.field(default=None, eq=False)
     """Seconds from the moment the request was sent to the first text of the reply; None without any."""
     duration: float | None = attrs.field(default=None, eq=False)
@@ -76,7 +76,7 @@ class ChatReply:
 class DuplicatedAgent:
     """The copy that `duplicate` created.
 
-    A field other than `id` and `raw` is None if the response has no valid value for it.
+    Fields other than `id` and `raw` are None if the response lacks a valid value for them.
     """
 
     id: str

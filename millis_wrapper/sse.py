@@ -32,7 +32,7 @@ class ServerSentEvent(NamedTuple):
     data: str = ""
     """The event's payload."""
     id: str = ""
-    """The last event id of the stream so far; "" before the first one."""
+    """The last event id that the stream has set; "" before the first one."""
     retry: int | None = None
     """The reconnection time in milliseconds, if the stream set a valid one since the last event, or None."""
 
@@ -59,9 +59,8 @@ class SSEDecoder:
     Args:
         max_event_bytes: Maximum size in bytes of each line, and of all field lines of one event together,
             without line endings.
-        with_ignored_lines: Whether to return each line with an unknown field, too, in its place among the
-            events: as an event whose name is "", which no other event has. The standard ignores such lines,
-            but a service may have meant one as data.
+        with_ignored_lines: Whether to return the lines with unknown fields, which the standard ignores. Each
+            is returned in its place among the events, as an event whose name is "".
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, with_ignored_lines: bool = False) -> None:
@@ -72,7 +71,7 @@ class SSEDecoder:
         # The position of the next byte.
         self._at_stream_start = True  # a BOM may follow
         self._after_cr = False  # an LF would belong to the CR before it
-        self._at_line_start = False  # neither of the above, and _partial is empty
+        self._at_line_start = False  # both of the above are False, and _partial is empty
         self._partial = bytearray()  # the received part of an incomplete line
         # The buffers of the current event, as the standard names them.
         self._data = bytearray()
@@ -97,7 +96,7 @@ class SSEDecoder:
                 return [_new(ServerSentEvent, ("message", text, self._id, None))]
         lines = self._complete_lines(data)
         # Fast path: several such events. The separator between two events splits them, and the number of LFs
-        # proves that the chunk contains nothing else.
+        # proves that the chunk contains no other lines.
         if (
             clear
             and lines.startswith(b"data: ")
@@ -112,13 +111,13 @@ class SSEDecoder:
         return self._read(lines)
 
     def end(self) -> ServerSentEvent | None:
-        """End the stream and return the event that the end cut off, or None if the end cut off no event.
+        """End the stream and return the event that the end cut off, or None.
 
         The standard drops that event. This method returns the event that a line ending and a blank line would
-        have completed: its data includes the last line, and is "" if the event has no data.
+        have completed: its data includes the last line, and is "" without a data line.
 
-        With `with_ignored_lines`, a last line with an unknown field is part of that event's data, or is
-        returned in its place.
+        With `with_ignored_lines`, a last line with an unknown field is appended to that event's data, or is
+        returned if there is no such event.
 
         Raises:
             EventTooLargeError: The event that was cut off is too large.
@@ -207,7 +206,7 @@ class SSEDecoder:
         return events
 
     def _take(self) -> ServerSentEvent:
-        """Return the event in the buffers and clear them, except for the last event id."""
+        """Return the event in the buffers, and clear all buffers but the last event id."""
         del self._data[-1:]
         text = self._data.decode("utf-8", "replace")
         event = _new(ServerSentEvent, (self._type or "message", text, self._id, self._retry))
@@ -255,18 +254,7 @@ def decode(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -
 async def adecode(
     chunks: AsyncIterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield the events of an asynchronous stream.
-
-    Args:
-        chunks: The bytes of the stream, split anywhere.
-        max_event_bytes: Maximum size in bytes of one event or one line.
-
-    Yields:
-        Each event as soon as its blank line has arrived. An event that the end cuts off is dropped.
-
-    Raises:
-        EventTooLargeError: An event or a line is too large.
-    """
+    """Yield the events of an asynchronous stream; see `decode` for the arguments and errors."""
     decoder = SSEDecoder(max_event_bytes=max_event_bytes)
     async for chunk in chunks:
         for event in decoder.feed(chunk) if len(chunk) <= _PART_BYTES else _in_parts(decoder, chunk):

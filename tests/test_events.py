@@ -158,7 +158,7 @@ def test_a_reply_of_only_other_content_is_incomplete(only: bytes, reason: str | 
     last = event({"choices": [{"delta": {}, "finish_reason": reason}]})
     error = play([only, last, b"data: [DONE]\n\n"]).error
     assert isinstance(error, StreamInterruptedError)
-    assert "no text" in str(error)
+    assert "neither text" in str(error)
     assert error.reply == ChatReply(finish_reason=reason)
     for spoken in (HI, CALL):
         for stream in ([only, event(spoken)], [event(spoken), only]):

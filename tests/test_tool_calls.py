@@ -274,7 +274,7 @@ def test_a_number_is_accepted_as_an_id() -> None:
 
 def test_a_call_without_a_name_and_two_calls_with_one_id_are_problems() -> None:
     """The caller could not send a result for such calls."""
-    assert "no name" in completed([delta(0, "a", None, "{}")])
+    assert "missing its name" in completed([delta(0, "a", None, "{}")])
     assert "same id" in completed([delta(0, "a", "one", "{}"), delta(1, "a", "two", "{}")])
 
 
