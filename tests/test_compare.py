@@ -101,16 +101,16 @@ def test_an_equivalent_file_has_no_differences(rewritten: Callable[[Any], Any]) 
     for contract, openapi in ((document(), ROOT / "openapi"), (small(), SMALL)):
         other = rewritten(copy.deepcopy(contract))
         assert other != contract
-        status, shown, _ = compare(other, openapi=openapi)
-        assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
+        status, out, _ = compare(other, openapi=openapi)
+        assert (status, out.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
 def test_every_difference_is_reported_once() -> None:
     """Each line has the fact from the contract and the one from the file."""
-    status, shown, _ = compare(SMALL / "changed.yaml")
-    assert shown == (SMALL / "expected.txt").read_text("utf-8")
+    status, out, _ = compare(SMALL / "changed.yaml")
+    assert out == (SMALL / "expected.txt").read_text("utf-8")
     assert status == 1
-    kinds = {line.split(": ")[1] for line in shown.splitlines() if line.startswith("  ")}
+    kinds = {line.split(": ")[1] for line in out.splitlines() if line.startswith("  ")}
     assert kinds == {
         *("added", "removed", "type", "null", "required", "default", "value set", "unknown keys refused")
     }
@@ -119,16 +119,16 @@ def test_every_difference_is_reported_once() -> None:
 @pytest.mark.parametrize("edition", ["millis-3.2.yaml", "millis.json"])
 def test_other_versions_of_openapi_are_supported(edition: str) -> None:
     """The contract as OpenAPI 3.2, with `itemSchema` for the events, has no differences."""
-    status, shown, _ = compare(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
-    assert (status, shown.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
+    status, out, _ = compare(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
+    assert (status, out.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
 
 def test_a_change_in_the_events_of_a_stream_is_found_in_3_2() -> None:
     """The events are compared field by field, although 3.1 and 3.2 describe them differently."""
     other = _compare.read(ROOT / "openapi" / "editions" / "millis-3.2.yaml")
     other["components"]["schemas"]["ChunkDelta"]["properties"]["content"] = {"type": "string"}
-    status, shown, _ = compare(other, openapi=ROOT / "openapi")
-    lines = [line.strip() for line in shown.splitlines() if ".choices[].delta.content" in line]
+    status, out, _ = compare(other, openapi=ROOT / "openapi")
+    lines = [line.strip() for line in out.splitlines() if ".choices[].delta.content" in line]
     assert (status, lines[0].partition(": ")[2]) == (1, "type: array or string -> string")
 
 
@@ -168,10 +168,10 @@ def test_changed_hosts_security_and_deprecations_are_reported(
     """The report has a new host, another place of the key, and deprecated parts."""
     shutil.copy(ROOT / "openapi" / "millis.yaml", tmp_path)
     (tmp_path / "differences.yaml").write_text("[]")
-    status, shown, _ = compare(changed_contract(path, value), openapi=tmp_path)
+    status, out, _ = compare(changed_contract(path, value), openapi=tmp_path)
     assert status == 1
-    assert line in shown
-    assert "response.401" not in shown
+    assert line in out
+    assert "response.401" not in out
 
 
 def test_missing_hosts_and_security_are_not_differences() -> None:
@@ -204,9 +204,9 @@ def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests() -> None
     schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here accepts them
     schemas["Copy"]["properties"]["object"] = {"type": "string"}
     schemas["Copy"]["properties"]["id"]["enum"] = ["x"]
-    status, shown, _ = compare(other)
+    status, out, _ = compare(other)
     assert status == 1
-    assert [line.strip() for line in shown.splitlines() if line.startswith("  ")] == [
+    assert [line.strip() for line in out.splitlines() if line.startswith("  ")] == [
         'request.body.agent_config.language: value set: has "de", "en" -> any value',
         'request.body.agent_config.model: value set: any value -> has "large", "small"',
         'response.200.body.id: value set: any value -> has "x"',
@@ -219,8 +219,8 @@ def test_every_difference_from_the_published_schema_has_a_reason() -> None:
 
     If not, `scripts/compare tests/corpus/compare/published-2025-09.json` shows the lines to add or remove.
     """
-    status, shown, _ = compare(PUBLISHED, openapi=ROOT / "openapi")
-    assert (status, shown.splitlines()[-1].endswith("; stale: 0")) == (0, True), shown
+    status, out, _ = compare(PUBLISHED, openapi=ROOT / "openapi")
+    assert (status, out.splitlines()[-1].endswith("; stale: 0")) == (0, True), out
 
 
 def test_recursive_schemas_are_compared_once() -> None:
@@ -230,9 +230,9 @@ def test_recursive_schemas_are_compared_once() -> None:
     schemas["Function"]["properties"]["name"]["type"] = "integer"
     schemas["Voice"] = {"anyOf": [{"$ref": "#/components/schemas/Voice"}, schemas["Voice"]]}
     schemas["Delay"]["allOf"] = [{"properties": {"inner": {"$ref": "#/components/schemas/Delay"}}}]
-    status, shown, _ = compare(other)
+    status, out, _ = compare(other)
     config = "request.body.agent_config"
-    assert [line.strip() for line in shown.splitlines() if line.strip().startswith(config)] == [
+    assert [line.strip() for line in out.splitlines() if line.strip().startswith(config)] == [
         f"{config}.delay.inner: added: nothing -> object",
         f"{config}.tools[].name: type: string -> integer",
     ]
@@ -242,9 +242,9 @@ def test_recursive_schemas_are_compared_once() -> None:
 def test_a_missing_endpoint_is_one_difference() -> None:
     """The other endpoint is still compared."""
     for gone in ("/chat/completions", "/agents/{agent_id}/duplicate"):
-        status, said, _ = compare(without(gone))
+        status, out, _ = compare(without(gone))
         assert status == 1
-        assert said.splitlines() == [
+        assert out.splitlines() == [
             f"POST {gone}  (contract -> file)",
             "  endpoint: removed: endpoint -> nothing",
             "differences: 1; known: 0; stale: 0",

@@ -24,8 +24,8 @@ def test_a_byte_order_mark_is_not_part_of_the_file() -> None:
 
 def test_json_output_has_the_same_differences() -> None:
     """With --json, every difference is an object with unescaped values."""
-    status, shown, _ = compare(SMALL / "changed.yaml", "--json")
-    found = json.loads(shown)
+    status, out, _ = compare(SMALL / "changed.yaml", "--json")
+    found = json.loads(out)
     lines = [
         f"  {_compare.Difference(**{k: v for k, v in one.items() if k != 'known'})}"
         for one in found["differences"]
@@ -52,8 +52,8 @@ def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(tmp_path
     other = small()
     duplicate = other["paths"]["/agents/{agent_id}/duplicate"]["post"]
     duplicate["parameters"][0]["schema"]["type"] = "integer"
-    status, shown, _ = compare(other, openapi=tmp_path)
-    assert (status, shown.splitlines()) == (
+    status, out, _ = compare(other, openapi=tmp_path)
+    assert (status, out.splitlines()) == (
         0,
         [
             "known: the service is wrong",
@@ -67,8 +67,8 @@ def test_a_known_difference_is_shown_with_its_reason_and_does_not_count(tmp_path
     assert [one["known"] for one in found["differences"]] == ["the service is wrong"]
     assert found["stale"] == [lines[1]]
     duplicate["parameters"][0]["schema"]["type"] = "number"
-    status, shown, _ = compare(other, openapi=tmp_path)
-    assert (status, shown.splitlines()[-1]) == (1, "differences: 1; known: 0; stale: 2")
+    status, out, _ = compare(other, openapi=tmp_path)
+    assert (status, out.splitlines()[-1]) == (1, "differences: 1; known: 0; stale: 2")
 
 
 def with_agent_schema(schema: Any, **components: Any) -> Any:
@@ -83,7 +83,7 @@ MANY = {
 
 
 @pytest.mark.parametrize(
-    ("file", "words"),
+    ("file", "key_word"),
     [
         (Path("no/such/file.yaml"), "cannot be read: No such file or directory"),
         (SMALL, "cannot be read: Is a directory"),
@@ -114,18 +114,18 @@ MANY = {
         ),
     ],
 )
-def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str) -> None:
+def test_an_invalid_file_is_reported_in_one_line(file: Any, key_word: str) -> None:
     """The status is 2, and the line names the file and the mistake."""
-    status, shown, error = compare(file)
-    assert (status, shown) == (2, "")
-    assert words in error
+    status, out, error = compare(file)
+    assert (status, out) == (2, "")
+    assert key_word in error
     assert error.startswith("scripts/compare: ")
     assert error.count("\n") == 1
     assert "\x1b" not in error
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "key_word"),
     [
         ("differences.yaml", "lines: x", "must be a list of objects"),
         ("differences.yaml", "- reason: x", "must be a list of objects"),
@@ -139,31 +139,34 @@ def test_an_invalid_file_is_reported_in_one_line(file: Any, words: str) -> None:
     ],
 )
 def test_the_message_for_a_mistake_in_our_own_files_names_the_file(
-    name: str, content: str, words: str, tmp_path: Path
+    name: str, content: str, key_word: str, tmp_path: Path
 ) -> None:
     """The contract and the list of known differences have their own messages."""
     for file in ("differences.yaml", "millis.yaml"):
         shutil.copy(SMALL / file, tmp_path)
     (tmp_path / name).write_text(content, "utf-8")
-    status, shown, error = compare(SMALL / "changed.yaml", openapi=tmp_path)
-    assert (status, shown, error.count("\n")) == (2, "", 1)
+    status, out, error = compare(SMALL / "changed.yaml", openapi=tmp_path)
+    assert (status, out, error.count("\n")) == (2, "", 1)
     assert error.startswith(f"scripts/compare: {tmp_path / name}: ")
-    assert words in error
+    assert key_word in error
 
 
 def test_control_characters_of_the_file_are_escaped() -> None:
     """Keys, constants, defaults and values cannot change the terminal."""
-    odd = "\x1b[2J\n\x9b\u202e"
+    control = "\x1b[2J\n\x9b\u202e"
     other = small()
     schemas = other["components"]["schemas"]
-    schemas["Voice"]["properties"][odd] = {"type": odd, "default": odd}
-    schemas["User"]["properties"]["role"]["const"] = odd
-    schemas["ChatRequest"]["properties"]["end_of_session"]["default"] = odd
-    schemas["Copy"]["properties"]["id"] = {"type": odd, "enum": [odd]}
-    other["paths"]["/chat/completions"]["post"]["responses"] |= {odd: {}, "201": {"content": {odd: {}}}}
-    _, shown, _ = compare(other)
-    lines = shown.splitlines()
-    assert not set(shown) & set("\x1b\x9b\u202e")
+    schemas["Voice"]["properties"][control] = {"type": control, "default": control}
+    schemas["User"]["properties"]["role"]["const"] = control
+    schemas["ChatRequest"]["properties"]["end_of_session"]["default"] = control
+    schemas["Copy"]["properties"]["id"] = {"type": control, "enum": [control]}
+    other["paths"]["/chat/completions"]["post"]["responses"] |= {
+        control: {},
+        "201": {"content": {control: {}}},
+    }
+    _, out, _ = compare(other)
+    lines = out.splitlines()
+    assert not set(out) & set("\x1b\x9b\u202e")
     assert all(line.startswith(("  ", "POST ", "differences")) for line in lines), lines
 
 

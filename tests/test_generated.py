@@ -125,15 +125,15 @@ def test_every_sync_function_of_the_generated_client_works(millis_mock: MockMill
     """Both operations return the full response or only the body, and send the key without a prefix."""
     with generated_client(millis_mock) as client:
         made = duplicate_agent.sync(DEFAULT_AGENT_ID, client=client)
-        whole = duplicate_agent.sync_detailed(DEFAULT_AGENT_ID, client=client)
-        said = create_chat_completion.sync(client=client, body=HELLO)
+        copy_response = duplicate_agent.sync_detailed(DEFAULT_AGENT_ID, client=client)
+        text = create_chat_completion.sync(client=client, body=HELLO)
         stream = create_chat_completion.sync_detailed(client=client, body=HELLO)
     assert isinstance(made, models.DuplicateAgentResponse)
-    assert isinstance(whole.parsed, models.DuplicateAgentResponse)
-    assert whole.status_code == 200
-    assert isinstance(said, str)
-    assert said.startswith("data: ")
-    assert stream.parsed == stream.content.decode() == said
+    assert isinstance(copy_response.parsed, models.DuplicateAgentResponse)
+    assert copy_response.status_code == 200
+    assert isinstance(text, str)
+    assert text.startswith("data: ")
+    assert stream.parsed == stream.content.decode() == text
     assert {request.headers["authorization"] for request in millis_mock.requests} == {"****"}
     assert "a-key" not in repr(client)
 
@@ -143,13 +143,13 @@ async def test_every_async_function_of_the_generated_client_works(millis_mock: M
     """Both operations return the full response or only the body, and send the key without a prefix."""
     async with generated_client(millis_mock) as client:
         made = await duplicate_agent.asyncio(DEFAULT_AGENT_ID, client=client)
-        whole = await duplicate_agent.asyncio_detailed(DEFAULT_AGENT_ID, client=client)
-        said = await create_chat_completion.asyncio(client=client, body=HELLO)
+        copy_response = await duplicate_agent.asyncio_detailed(DEFAULT_AGENT_ID, client=client)
+        text = await create_chat_completion.asyncio(client=client, body=HELLO)
         stream = await create_chat_completion.asyncio_detailed(client=client, body=HELLO)
     assert isinstance(made, models.DuplicateAgentResponse)
-    assert isinstance(whole.parsed, models.DuplicateAgentResponse)
-    assert isinstance(said, str)
-    assert stream.parsed == said
+    assert isinstance(copy_response.parsed, models.DuplicateAgentResponse)
+    assert isinstance(text, str)
+    assert stream.parsed == text
     assert len(millis_mock.requests) == 4
 
 
@@ -189,10 +189,10 @@ def test_the_generated_client_accepts_any_status_and_body(
 ) -> None:
     """A body that does not match a model is returned as text or unchanged data."""
 
-    def answer(_: httpx.Request) -> httpx.Response:
+    def respond(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers={"content-type": media_type}, content=body)
 
-    with AuthenticatedClient(token="k", httpx_args={"transport": httpx.MockTransport(answer)}) as client:
+    with AuthenticatedClient(token="k", httpx_args={"transport": httpx.MockTransport(respond)}) as client:
         made = duplicate_agent.sync_detailed("-O", client=client)
         chat = create_chat_completion.sync_detailed(client=client, body=HELLO)
     assert (made.status_code, made.content, made.parsed) == (status, body, parsed)

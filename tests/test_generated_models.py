@@ -129,15 +129,15 @@ def test_an_unexpected_value_does_not_affect_the_other_fields() -> None:
         "timeout": "soon",
     }
     config = models.AgentConfig.from_dict(
-        {"voice": {"provider": "of-tomorrow"}, "tools": [tool, "odd", tool]}
+        {"voice": {"provider": "of-tomorrow"}, "tools": [tool, "a string", tool]}
     )
     assert isinstance(config.voice, models.Voice)
     assert config.voice.provider == "of-tomorrow"
     assert isinstance(config.voice.voice_id, Unset)
     assert isinstance(config.tools, list)
     parts: list[Any] = [*config.tools]
-    first, odd, last = parts
-    assert (type(first), odd, type(last)) == (models.Tool, "odd", models.Tool)
+    first, kept, last = parts
+    assert (type(first), kept, type(last)) == (models.Tool, "a string", models.Tool)
     assert (type(first.params[0]), first.params[1], first.method) == (models.ToolParam, 7, "PATCH")
 
 

@@ -71,23 +71,23 @@ def test_a_lost_field_or_value_is_visible_in_the_diff() -> None:
 
 def test_the_two_configs_differ_only_in_two_fields() -> None:
     """The config of a response and the partial config of a request have otherwise equal fields."""
-    override, answer = components()["AgentConfigOverride"], components()["AgentConfig"]
+    override, response = components()["AgentConfigOverride"], components()["AgentConfig"]
     assert override["additionalProperties"] is False
     assert "required" not in override
-    assert answer["required"] == ["prompt", "voice"]
-    assert answer["additionalProperties"] is True
-    assert [*override["properties"]] == [*answer["properties"]]
-    different = [key for key, prop in override["properties"].items() if prop != answer["properties"][key]]
+    assert response["required"] == ["prompt", "voice"]
+    assert response["additionalProperties"] is True
+    assert [*override["properties"]] == [*response["properties"]]
+    different = [key for key, prop in override["properties"].items() if prop != response["properties"][key]]
     assert different == ["prompt", "voice"]
     for key in different:  # only null, which a response does not have
-        partial, whole = override["properties"][key], answer["properties"][key]
+        partial, complete = override["properties"][key], response["properties"][key]
         assert {name: partial[name] for name in partial if name not in ("type", "anyOf")} == {
-            name: whole[name] for name in whole if name not in ("type", "$ref")
+            name: complete[name] for name in complete if name not in ("type", "$ref")
         }
     assert override["properties"]["prompt"]["type"] == ["string", "null"]
-    assert answer["properties"]["prompt"]["type"] == "string"
+    assert response["properties"]["prompt"]["type"] == "string"
     assert override["properties"]["voice"]["anyOf"] == [
-        {"$ref": answer["properties"]["voice"]["$ref"]},
+        {"$ref": response["properties"]["voice"]["$ref"]},
         {"type": "null"},
     ]
 
@@ -222,26 +222,30 @@ def test_servers_key_and_responses() -> None:
     assert servers == ["https://api-west.millis.ai", "https://api-eu-west.millis.ai"]
     (scheme,) = document()["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "authorization")
-    answers = {path: operation["responses"] for _, path, operation, _ in operations(document())}
+    responses = {path: operation["responses"] for _, path, operation, _ in operations(document())}
     failures = {*("401", "403", "422", "429", "500", "502", "503", "504", "default")}
-    assert set(answers["/chat/completions"]) == {"200", *failures}
-    assert set(answers["/agents/{agent_id}/duplicate"]) == {"200", "404", *failures}
-    assert "content" not in answers["/agents/{agent_id}/duplicate"]["404"]
+    assert set(responses["/chat/completions"]) == {"200", *failures}
+    assert set(responses["/agents/{agent_id}/duplicate"]) == {"200", "404", *failures}
+    assert "content" not in responses["/agents/{agent_id}/duplicate"]["404"]
     assert "requestBody" not in document()["paths"]["/agents/{agent_id}/duplicate"]["post"]
 
 
 def test_the_stream_has_schemas_for_its_events() -> None:
     """The chunk, the error and the optional end have schemas."""
-    answer = document()["paths"]["/chat/completions"]["post"]["responses"]["200"]
-    (stream,) = answer["content"].values()
-    tied = {
+    response = document()["paths"]["/chat/completions"]["post"]["responses"]["200"]
+    (stream,) = response["content"].values()
+    components_of_events = {
         role: ref["$ref"].rpartition("/")[2]
         for role, ref in stream["x-event-stream"].items()
         if role != "end-required"
     }
-    assert tied == {"chunk": "ChatCompletionChunk", "error": "ChatStreamError", "end": "ChatStreamEnd"}
+    assert components_of_events == {
+        "chunk": "ChatCompletionChunk",
+        "error": "ChatStreamError",
+        "end": "ChatStreamEnd",
+    }
     assert stream["x-event-stream"]["end-required"] is False
-    assert all(name in answer["description"] for name in tied.values())
+    assert all(name in response["description"] for name in components_of_events.values())
 
 
 def test_no_edition_of_the_contract_refers_to_another_file() -> None:

@@ -19,7 +19,7 @@ from scripts._document import examples, nodes
 from scripts._editions import edition_codegen
 from scripts._examples import invalid_examples
 
-SHOWN = {
+COMPONENTS = {
     "chat-request-full.json": ["ChatCompletionRequest"],
     "chat-request-minimal.json": ["ChatCompletionRequest"],
     "chat-request-second-turn.json": ["ChatCompletionRequest"],
@@ -44,18 +44,18 @@ def events(name: str) -> list[str]:
     return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_every_example_is_valid_data_of_its_component(name: str) -> None:
     """The schema of the component accepts it."""
-    shown = SHOWN[name]
+    names = COMPONENTS[name]
     if name.endswith(".json"):
-        (component,) = shown
+        (component,) = names
         validator(component).validate(read_json(EXAMPLES / name))
         return
     data = [event if event == "[DONE]" else json.loads(event) for event in events(name)]
     assert data
-    assert all(any(validator(component).is_valid(one) for component in shown) for one in data)
-    assert all(any(validator(component).is_valid(one) for one in data) for component in shown)
+    assert all(any(validator(component).is_valid(one) for component in names) for one in data)
+    assert all(any(validator(component).is_valid(one) for one in data) for component in names)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_example_files_equal_the_examples_of_the_contract() -> None:
     found = [(name, value) for _, name, value in examples(document())]
     files = {path.stem: path for path in EXAMPLES.iterdir()}
     assert sorted(files) == sorted(name for name, _ in found)
-    assert {path.name for path in files.values()} == set(SHOWN)
+    assert {path.name for path in files.values()} == set(COMPONENTS)
     for name, value in found:
         text = files[name].read_text("utf-8")
         assert (text if isinstance(value, str) else json.loads(text)) == value
@@ -89,11 +89,11 @@ def test_every_example_is_valid() -> None:
     assert list(invalid_examples(document())) == []
 
 
-@pytest.mark.parametrize("name", [name for name in SHOWN if name.endswith(".json")])
+@pytest.mark.parametrize("name", [name for name in COMPONENTS if name.endswith(".json")])
 def test_the_edition_for_code_generators_accepts_the_same_examples(name: str) -> None:
     """Exactly one form of each union matches, because `oneOf` is stricter than `anyOf`."""
     edition = edition_codegen(document())
-    (component,) = SHOWN[name]
+    (component,) = COMPONENTS[name]
     validator_of({"$ref": f"#/components/schemas/{component}"}, edition).validate(read_json(EXAMPLES / name))
 
 

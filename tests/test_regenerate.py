@@ -130,12 +130,12 @@ def test_check_shows_drift_and_changes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str], drift: Callable[[Path], list[str]]
 ) -> None:
     """An edited, deleted or extra file makes --check fail with a diff."""
-    said = drift(project / MODEL)
+    expected = drift(project / MODEL)
     drifted = _generate.files(project)
     assert _generate.main(["--check"], project) == 1
-    shown = capsys.readouterr()
-    assert all(line in shown.out for line in said)
-    assert "run scripts/regenerate" in shown.err
+    captured = capsys.readouterr()
+    assert all(line in captured.out for line in expected)
+    assert "run scripts/regenerate" in captured.err
     assert _generate.files(project) == drifted
 
 

@@ -19,7 +19,7 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (ACCENT, {"type": "object"}, f"{SPOKEN}: an object needs its own component"),
         (ACCENT, {"type": ["object", "null"]}, f"{SPOKEN}: an object needs its own component"),
@@ -79,12 +79,12 @@ MODEL_PATH = "components.schemas.Voice.properties.model"
     ],
 )
 def test_the_message_for_an_unsupported_construct_names_the_place_and_the_fix(
-    path: str, value: Any, said: str
+    path: str, value: Any, message: str
 ) -> None:
     """A valid contract that would give wrong code or a wrong page is rejected in one line."""
     found = _supported.problems(changed_contract(path, value))
     assert len(found) <= 2  # an object in an object is two
-    assert any(line.startswith(said) for line in found), found
+    assert any(line.startswith(message) for line in found), found
 
 
 REFUSED = read_json(CORPUS / "contract" / "refused_changes.json")
