@@ -118,7 +118,7 @@ def test_every_difference_is_reported_once() -> None:
 
 @pytest.mark.parametrize("edition", ["millis-3.2.yaml", "millis.json"])
 def test_other_versions_of_openapi_are_supported(edition: str) -> None:
-    """The contract as OpenAPI 3.2, with `itemSchema` for the events, has no differences."""
+    """The contract as OpenAPI 3.2, with `itemSchema` for the events, equals the contract."""
     status, out, _ = compare(ROOT / "openapi" / "editions" / edition, openapi=ROOT / "openapi")
     assert (status, out.splitlines()[-1].split(";")[0]) == (0, "differences: 0")
 
@@ -196,12 +196,12 @@ def test_schemas_are_compared_by_their_meaning(case: dict[str, Any]) -> None:
     assert [str(one) for one in found] == case["differences"]
 
 
-def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests() -> None:
+def test_opening_or_closing_a_value_set_is_a_difference_in_requests() -> None:
     """A client has to know which values are refused. In responses, any value is accepted anyway."""
     other = small()
     schemas = other["components"]["schemas"]
     schemas["KnownLanguage"] = {"type": "string"}  # the contract refuses other values
-    schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # and here accepts them
+    schemas["Override"]["properties"]["model"]["anyOf"].pop(1)  # the contract accepts them here
     schemas["Copy"]["properties"]["object"] = {"type": "string"}
     schemas["Copy"]["properties"]["id"]["enum"] = ["x"]
     status, out, _ = compare(other)
@@ -215,9 +215,9 @@ def test_a_changed_openness_of_a_value_set_is_a_difference_in_requests() -> None
 
 
 def test_every_difference_from_the_published_schema_has_a_reason() -> None:
-    """Whoever changes the contract says in openapi/differences.yaml why it is not what the service published.
+    """openapi/differences.yaml contains each difference.
 
-    If not, `scripts/compare tests/corpus/compare/published-2025-09.json` shows the lines to add or remove.
+    `scripts/compare tests/corpus/compare/published-2025-09.json` prints the lines to add or remove.
     """
     status, out, _ = compare(PUBLISHED, openapi=ROOT / "openapi")
     assert (status, out.splitlines()[-1].endswith("; stale: 0")) == (0, True), out

@@ -58,7 +58,7 @@ def test_every_class_is_named_in_the_contract() -> None:
 
 
 def test_models_are_imported_lazily() -> None:
-    """One model imports neither the other models nor httpx. An unknown name raises AttributeError."""
+    """Importing one model does not import other models or httpx. Unknown names raise AttributeError."""
     code = """
 import sys
 from millis_api.models import UserMessage
@@ -76,13 +76,13 @@ print([name for name in ("httpx", "millis_api.client", "millis_api.models.voice"
 def test_the_requests_match_the_contract() -> None:
     """Method, path and body are correct, and the id is percent-encoded as a single segment."""
     body = models.ChatCompletionRequest.from_dict(REQUEST)
-    assert create_chat_completion._get_kwargs(body=body) == {  # pyright: ignore[reportPrivateUsage]  # it has no public name
+    assert create_chat_completion._get_kwargs(body=body) == {  # pyright: ignore[reportPrivateUsage]  # the function is private
         "method": "post",
         "url": "/chat/completions",
         "json": REQUEST,
         "headers": {"Content-Type": "application/json"},
     }
-    assert duplicate_agent._get_kwargs("-O/a?b") == {  # pyright: ignore[reportPrivateUsage]  # as above
+    assert duplicate_agent._get_kwargs("-O/a?b") == {  # pyright: ignore[reportPrivateUsage]
         "method": "post",
         "url": "/agents/-O%2Fa%3Fb/duplicate",
     }

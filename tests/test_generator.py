@@ -30,7 +30,7 @@ def test_each_replaced_text_is_in_the_template_of_the_generator(name: str) -> No
 
 
 def test_the_generator_gets_the_contract_without_closed_objects() -> None:
-    """Only the closed top level of a partial config is changed."""
+    """The rest of the contract is unchanged, except for the descriptions of parameters."""
     given = _document.for_the_generator(document())
     schemas = given["components"]["schemas"]
     assert "additionalProperties" not in schemas["AgentConfigOverride"]

@@ -54,7 +54,7 @@ def test_the_contract_is_valid_openapi() -> None:
 def test_the_origin_of_a_field_names_a_page_if_its_path_is_on_the_page(
     page: str, file: str, count: int, component: str
 ) -> None:
-    """Each JSON path of a page is a field, and its origin names the page. Other origins do not."""
+    """The fields whose origin names a page are exactly the JSON paths of that page."""
     paths_of_page = keys(read_json(CORPUS / "pages" / file))
     assert len(paths_of_page) == count
     assert {field.path for field in fields(component) if page in field.origin} == paths_of_page
@@ -66,7 +66,9 @@ def test_a_lost_field_or_value_is_visible_in_the_diff() -> None:
     made = table(document()).splitlines()
     lost = [line for line in committed if line not in made]
     new = [line for line in made if line not in committed]
-    assert (lost, new) == ([], []), "run scripts/regenerate, and look at the lines that go from fields.tsv"
+    assert (lost, new) == ([], []), (
+        "run scripts/regenerate, and check the lines that disappear from fields.tsv"
+    )
 
 
 def test_the_two_configs_differ_only_in_two_fields() -> None:
@@ -79,7 +81,7 @@ def test_the_two_configs_differ_only_in_two_fields() -> None:
     assert [*override["properties"]] == [*response["properties"]]
     different = [key for key, prop in override["properties"].items() if prop != response["properties"][key]]
     assert different == ["prompt", "voice"]
-    for key in different:  # only null, which a response does not have
+    for key in different:  # a response does not contain null in these fields
         partial, complete = override["properties"][key], response["properties"][key]
         assert {name: partial[name] for name in partial if name not in ("type", "anyOf")} == {
             name: complete[name] for name in complete if name not in ("type", "$ref")
@@ -145,7 +147,7 @@ def test_every_integer_has_a_size() -> None:
 
 
 def test_no_number_has_a_minimum_or_maximum() -> None:
-    """No source names a limit, and -1 is a common value for "none"."""
+    """The sources do not name limits, and -1 is a common value for "none"."""
     assert not [one for one in objects(components()) if {"minimum", "maximum"} & set(one)]
 
 
@@ -177,7 +179,7 @@ def test_no_component_is_named_like_a_built_in_type() -> None:
 
 
 def test_no_component_has_the_name_that_generators_give_to_a_union() -> None:
-    """Generators name the union of a property after its object and property, over any component."""
+    """Generators name a union after its object and property, and overwrite a component of that name."""
     schemas = components()
     unions = {
         f"{name}{key}": prop["anyOf"] for name, key, prop in properties_with_owners() if "anyOf" in prop
@@ -200,7 +202,7 @@ def test_no_value_is_listed_twice() -> None:
 
 
 def test_every_value_set_is_open() -> None:
-    """Any other string is valid wherever known values are listed."""
+    """A field with known values accepts any other string."""
     sets = {f"#/components/schemas/{name}" for name, schema in components().items() if "enum" in schema}
     used = [one for one in objects(document()) if one.get("$ref") in sets]
     unions = [one["anyOf"] for one in objects(document()) if "anyOf" in one]
@@ -210,7 +212,7 @@ def test_every_value_set_is_open() -> None:
 
 
 def test_only_the_role_of_a_message_has_a_default() -> None:
-    """A generated client sends a `default` by itself, so other defaults are documented differently."""
+    """Generated clients send a `default`, so other defaults are in `x-service-default`."""
     with_default = {name: prop for name, prop in properties() if "default" in prop}
     assert all(prop["default"] == prop["const"] for prop in with_default.values())
     assert set(with_default) == {"UserMessage.role", "AssistantMessage.role", "ToolMessage.role"}
@@ -249,7 +251,7 @@ def test_the_stream_has_schemas_for_its_events() -> None:
 
 
 def test_no_edition_of_the_contract_refers_to_another_file() -> None:
-    """Every edition works alone, also with tools that do not support `externalValue`."""
+    """Tools that do not support `externalValue` can read every edition."""
     for file in (ROOT / "openapi" / "millis.yaml", *(ROOT / "openapi" / "editions").iterdir()):
         for one in objects(yaml.safe_load(file.read_text("utf-8"))):
             assert "externalValue" not in one, file

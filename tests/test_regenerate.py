@@ -141,7 +141,7 @@ def test_check_shows_drift_and_changes_nothing(
 
 @pytest.mark.usefixtures("unchanged")
 def test_writing_removes_stale_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Afterwards, --check passes."""
+    """After writing, --check passes."""
     (project / MODEL).with_name("stale.py").write_text("old = 1\n")
     (project / "openapi" / "REFERENCE.md").unlink()
     assert _generate.main([], project) == 0

@@ -1,4 +1,4 @@
-"""millis_wrapper.contract: the questions that the rest of the wrapper asks about the contract."""
+"""millis_wrapper.contract: components, fields and unknown keys."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_the_installed_contract_is_that_of_the_project() -> None:
 
 
 def test_a_component_is_found_by_name() -> None:
-    """A name leads to its schema."""
+    """`component` returns the schema with that name."""
     assert contract.component("Voice")["required"] == ["provider", "voice_id"]
 
 
 def test_the_message_for_an_unknown_component_suggests_a_similar_one() -> None:
-    """Every function raises the error."""
+    """`component`, `fields` and `unknown_keys` raise KeyError."""
     with pytest.raises(KeyError, match='no component "Voise"; did you mean Voice'):
         contract.component("Voise")
     with pytest.raises(KeyError, match='"Voise"'):
@@ -105,7 +105,7 @@ def test_an_unknown_key_of_every_list_item_is_looked_up_once() -> None:
 
 @pytest.mark.parametrize("path", [path for path in paths(AGENT) if is_object(at(AGENT, path))], ids=str)
 def test_an_unknown_key_is_found_in_every_object(path: tuple[str | int, ...]) -> None:
-    """The exception are objects that accept any key."""
+    """Objects that accept any key are the exception."""
     holder = at(AGENT, path)
     holder["of_tomorrow"] = 1
     try:
@@ -117,7 +117,7 @@ def test_an_unknown_key_is_found_in_every_object(path: tuple[str | int, ...]) ->
 
 @pytest.mark.parametrize("value", [None, "text", 7, 1.5, True, [], {}, [{"a": 1}], ("x",), object()])
 def test_values_of_another_type_have_no_unknown_keys(value: object) -> None:
-    """A value instead of an object or a list does not raise and has no unknown keys."""
+    """A string instead of an object, or an object instead of a list, does not raise an error."""
     assert unknown({"voice": value, "flow": {"voicemail": value}, "llm": {"model": value}}) == []
     assert unknown({"prompt": value, "timezone": value, "first_message": [value]}) == []
 

@@ -133,7 +133,7 @@ def test_models_are_masked_like_their_data() -> None:
 
 
 def test_data_that_is_deep_or_holds_itself_is_masked_at_its_end() -> None:
-    """No depth makes it fail, and nothing below the depth is shown."""
+    """Deep or recursive data does not raise an error; everything below 90 levels is masked."""
     loop: dict[str, Any] = {"llm": {}}
     loop["llm"]["x_loop"] = loop
     assert "****" in repr(mask_secrets(loop))

@@ -72,7 +72,7 @@ def bodies() -> list[Any]:
 
 
 def test_the_mock_server_accepts_what_the_published_schema_accepts(bodies: list[Any]) -> None:
-    """No request with a corner of any field, union or known value is answered with a 422."""
+    """The mock server does not respond with 422 to corner cases of any field, union or known value."""
     mock = MockMillis()
 
     async def refused() -> list[Any]:
