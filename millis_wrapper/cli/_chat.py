@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millis_wrapper._json import is_array
+from millis_wrapper._json import is_object
 from millis_wrapper._text import escape_control_characters
 from millis_wrapper.errors import ConfigurationError
 
@@ -170,12 +169,12 @@ def _require_text(text: str, source: str) -> str:
 
 
 def _read_history(path: Path) -> list[Any]:
+    from millis_wrapper.config._load import load_list
+
     try:
-        messages = json.loads(path.expanduser().read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"--history: {path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"--history: {path}: is not valid JSON: {error}") from error
-    if not is_array(messages):
-        raise ConfigurationError(f"--history: {path}: must be a list of messages, as saved with /save")
+        messages = load_list(path.expanduser(), '[{"role": "user", "content": "Hello"}]')
+        if not all(map(is_object, messages)):
+            raise ConfigurationError(f"{path}: every message must be an object; save a chat with /save")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--history: {error}") from None
     return messages

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._options import Debug, quote
+from millis_wrapper._text import short_repr
+
+from ._options import Debug
 from ._output import CommandError, note, write, write_styled
 
 if TYPE_CHECKING:
     from millis_wrapper.contract import Field, FieldMatch
 
-# Component -> title of its list, and path prefixes to skip because the list of the config has them.
-_LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "AgentConfig": ("Config of an agent", ()),
-    "ChatCompletionRequest": ("Chat request", ("agent.agent_config.",)),
-    "DuplicateAgentResponse": ("Response to duplicate", ("config.",)),
-    "ChatCompletionChunk": ("Chunk of a reply", ()),
+_TITLES = {
+    "AgentConfig": "Config of an agent",
+    "ChatCompletionRequest": "Chat request",
+    "DuplicateAgentResponse": "Response to duplicate",
+    "ChatCompletionChunk": "Chunk of a reply",
 }
 _PATH_WIDTH = 48
 
@@ -40,12 +41,12 @@ def contract(
     With the path of a field, show its description, type, unit, default, known values and origin. With a word,
     list the fields whose path or description contains it. Without PATH, list all fields.
     """
-    from millis_wrapper.contract import fields, find_field, search_fields
+    from millis_wrapper.contract import find_field, installed, search_fields
 
     if path is None:
-        for component, (title, skipped) in _LISTS.items():
-            write(f"{title}:\n")
-            _list(field for field in fields(component) if not field.path.startswith(skipped))
+        for component, fields in installed().index.roots.items():
+            write(f"{_TITLES[component]}:\n")
+            _list(fields)
             write("\n")
         return
     match = find_field(path)
@@ -58,7 +59,7 @@ def contract(
         _show(found[0], find_field(found[0].path).in_override)
     elif found:
         _list(found)
-        note(f"{len(found)} fields contain {quote(path)}; to show one, run: millis contract PATH")
+        note(f"{len(found)} fields contain {short_repr(path, 60)}; to show one, run: millis contract PATH")
     else:
         raise CommandError(_unknown(path, match))
 
@@ -73,10 +74,10 @@ def _type_and_unit(field: Field) -> str:
 
 
 def _unknown(path: str, match: FieldMatch) -> str:
-    problem = f"unknown field {quote(path)}"
+    problem = f"unknown field {short_repr(path, 60)}"
     if not match.suggestions:
         return f"{problem}; to list all fields, run: millis contract"
-    *others, last = map(quote, match.suggestions)
+    *others, last = (f'"{suggestion}"' for suggestion in match.suggestions)
     nearest = f"{', '.join(others)} or {last}" if others else last
     return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
 

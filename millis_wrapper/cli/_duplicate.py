@@ -100,7 +100,8 @@ def _open_private(path: str, flags: int) -> int:
 
 def _save(copy: DuplicatedAgent, path: Path, write_file: Callable[[str], None]) -> str | None:
     """Save the config of `copy`; return a description of the problem, or None on success."""
-    from millis_wrapper.config._secrets import secrets_in
+    from millis_wrapper.config._data import leaves
+    from millis_wrapper.contract import mask_secrets
 
     config = copy.raw.get("config")
     if not is_object(config):
@@ -109,8 +110,9 @@ def _save(copy: DuplicatedAgent, path: Path, write_file: Callable[[str], None]) 
         write_file(_as_text(config, path))
     except OSError as error:
         return f"could not save its config to {path}: {error.strerror}"
-    secrets = ", ".join(secret.path for secret in secrets_in(config))
-    private = f"; keep the file private, it contains secrets: {secrets}" if secrets else ""
+    values = dict(leaves(config))
+    secrets = [path for path, masked in leaves(mask_secrets(config)) if values.get(path) != masked]
+    private = f"; keep the file private, it contains secrets: {', '.join(secrets)}" if secrets else ""
     note(f"millis: saved the config to {path}{private}")
     return None
 

@@ -12,7 +12,7 @@ import attrs
 import typer
 from typer.core import TyperCommand
 
-from millis_wrapper._text import shorten
+from millis_wrapper._text import short_repr, shorten
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.options import Region
 
@@ -115,9 +115,9 @@ def read_metadata(pairs: Sequence[str] | None) -> dict[str, Any] | None:
         is_json = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {quote(pair)}")
+            raise ConfigurationError(f"--metadata: must be NAME=TEXT or NAME:=JSON, got {short_repr(pair)}")
         if name in metadata:
-            raise ConfigurationError(f"--metadata: the name {quote(name)} is given twice; pass it once")
+            raise ConfigurationError(f"--metadata: the name {short_repr(name)} is given twice; pass it once")
         metadata[name] = _parse_value(name, text) if is_json else text
     return metadata
 
@@ -127,10 +127,6 @@ def _parse_value(name: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"--metadata: the value of {quote(name)} is not valid JSON ({error}); for text, use NAME=TEXT"
+            f"--metadata: the value of {short_repr(name)} is not valid JSON ({error});"
+            " for text, use NAME=TEXT"
         ) from None
-
-
-def quote(text: str) -> str:
-    """Return `text` as JSON for a message, shortened."""
-    return shorten(json.dumps(text, ensure_ascii=False), 60)

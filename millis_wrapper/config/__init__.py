@@ -15,7 +15,7 @@ from millis_wrapper._paths import children
 from millis_wrapper.errors import ConfigurationError
 
 from ._checks import Kind, findings
-from ._data import copy_config, describe_type
+from ._data import copy_config, describe_type, leaves
 from ._finding import Finding as Finding
 from ._load import load_config as load_config
 from ._rules import quoted
@@ -81,7 +81,7 @@ class ConfigDiff:
         """
         for sign, values in (("-", self.removed), ("+", self.added)):
             for path, value in values.items():
-                yield from ((sign, place, leaf) for place, leaf in _leaves(value, path))
+                yield from ((sign, place, leaf) for place, leaf in leaves(value, path))
         for path, change in self.changed.items():
             yield "~", path, change
 
@@ -186,14 +186,6 @@ def _metadata_names(metadata: Mapping[str, Any] | Metadata) -> set[str]:
     if hasattr(metadata, "to_dict"):
         return set(metadata.to_dict())
     raise ConfigurationError(f"metadata: must be a dict, got {describe_type(metadata)}")
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    inside = children(value, path)
-    if not inside:
-        yield path, value
-    for place, child in inside:
-        yield from _leaves(child, place)
 
 
 def _compare(a: Any, b: Any, path: str, diff: ConfigDiff) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from millis_wrapper._json import as_mapping, is_object, is_sequence
-from millis_wrapper._paths import join_path
+from millis_wrapper._paths import children, join_path
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.request import is_duplicate_response
 
@@ -74,6 +74,15 @@ def describe_type(value: object) -> str:
         if isinstance(value, kind):
             return description
     return f"a {type(value).__name__}"
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every innermost value of JSON data with its path; an empty object or list is one, too."""
+    inside = children(value, path)
+    if not inside:
+        yield path, value
+    for place, child in inside:
+        yield from leaves(child, place)
 
 
 class _TooLargeError(Exception):

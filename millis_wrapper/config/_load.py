@@ -8,7 +8,7 @@ from typing import IO, Any, TypeAlias
 
 import attrs
 
-from millis_wrapper._json import is_object
+from millis_wrapper._json import is_array, is_object
 from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.request import is_duplicate_response
@@ -75,11 +75,7 @@ def read_config_file(source: Source) -> ConfigFile:
     """
     name, text = _read_source(source)
     is_json = _is_json(name, text)
-    try:
-        data, errors = copy_as_json(_parse(text, is_json))
-    except ParseError as error:
-        place = name if error.line is None else f"{name}, line {error.line}"
-        raise ConfigurationError(f"{place}: {error}") from None
+    data, errors = copy_as_json(_parse(name, text, is_json))
     if errors:
         path = f"{errors[0].path}: " if errors[0].path else ""
         raise ConfigurationError(f"{name}: {path}{errors[0].message}")
@@ -103,14 +99,32 @@ def _is_json(name: str, text: str) -> bool:
     return ending == ".json" or (ending not in (".yaml", ".yml") and text.lstrip().startswith(("{", "[")))
 
 
-def _parse(text: str, is_json: bool) -> Any:
-    if is_json:
-        return parse_json(text) if text.strip() else None
+def load_list(source: Source, example: str) -> list[Any]:
+    """Load a list from a JSON file; other packages use it for agents, replies and messages.
+
+    Raises:
+        ConfigurationError: The file cannot be read or parsed, or is not a list with at least one item. The
+            message names the file and shows `example`.
+    """
+    name, text = _read_source(source)
+    items = _parse(name, text, is_json=True)
+    if not is_array(items) or not items:
+        raise ConfigurationError(f"{name}: must contain a list such as {example}")
+    return items
+
+
+def _parse(name: str, text: str, is_json: bool) -> Any:
     try:
+        if is_json:
+            return parse_json(text) if text.strip() else None
         from ._yaml_text import parse_yaml
+
+        return parse_yaml(text)
     except ImportError:
-        raise ParseError(str(missing_extra("reading YAML", "PyYAML", "contract"))) from None
-    return parse_yaml(text)
+        raise ConfigurationError(f"{name}: {missing_extra('reading YAML', 'PyYAML', 'contract')}") from None
+    except ParseError as error:
+        place = name if error.line is None else f"{name}, line {error.line}"
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def _read_source(source: Source) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from millis_wrapper._paths import closest_matches, is_other_spelling, letters
@@ -31,12 +31,16 @@ class FieldIndex:
     """
 
     def __init__(self, fields: Mapping[str, Sequence[Field]]) -> None:
-        self._fields = fields
+        self.roots = {
+            name: [field for field in fields[name] if not field.path.startswith(skipped)]
+            for name, skipped in ROOTS.items()
+            if name in fields
+        }
         self._by_path: dict[str, dict[str, list[Field]]] = {name: {} for name in fields}
         for name, each in fields.items():
             for field in each:
                 self._by_path[name].setdefault(plain(field.path), []).append(field)
-        self._paths = {plain(field.path): field.path for field in self._own_fields()}
+        self._paths = {plain(field.path): field.path for root in self.roots.values() for field in root}
         self._by_key: dict[str, list[str]] = {}
         self._keys_of: dict[str, list[str]] = {}
         for path in self._paths:
@@ -59,18 +63,13 @@ class FieldIndex:
         word = word.casefold().strip()
         return tuple(
             field
-            for field in self._own_fields()
+            for root in self.roots.values()
+            for field in root
             if word and (word in field.path.casefold() or word in field.description.casefold())
         )
 
     def _at(self, component: str, asked: str) -> tuple[Field, ...]:
         return tuple(self._by_path.get(component, {}).get(asked, ()))
-
-    def _own_fields(self) -> Iterator[Field]:
-        for component, skipped in ROOTS.items():
-            for field in self._fields.get(component, ()):
-                if not field.path.startswith(skipped):
-                    yield field
 
     def _find_nearest(self, asked: str) -> tuple[str, ...]:
         """Return the most similar paths, best first.

@@ -17,7 +17,7 @@ from millis_wrapper.errors import ConfigurationError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the mock server with the options of the command line and return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = new_parser().parse_args(arguments)
     try:
         run_mock(**vars(options))
     except ConfigurationError as error:
@@ -32,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_mock(
     *,
-    host: str = "127.0.0.1",
-    port: int = 8787,
-    agents: str | None = None,
-    script: str | None = None,
-    pace: float = 0.02,
-    cors: bool = False,
-    quiet: bool = False,
+    host: str,
+    port: int,
+    agents: str | None,
+    script: str | None,
+    pace: float,
+    cors: bool,
+    quiet: bool,
 ) -> None:
     """Run the mock server until Ctrl-C or SIGTERM, and print its URL on stdout; `millis mock` uses it, too.
 
@@ -73,7 +73,8 @@ def run_mock(
             time.sleep(3600)
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m millis_wrapper.mock", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     port = "port to listen on; 0 picks a free port (default: %(default)s)"

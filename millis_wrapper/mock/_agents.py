@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import string
@@ -16,9 +15,10 @@ import attrs
 from millis_wrapper._json import is_object
 from millis_wrapper._text import short_repr
 from millis_wrapper.config import check_config
+from millis_wrapper.config._data import copy_config
+from millis_wrapper.config._load import load_list
 from millis_wrapper.errors import ConfigurationError
 
-from ._files import load_list
 from ._scenarios import ID_LENGTH, MAGIC_IDS
 
 DEFAULT_AGENT_ID = "-mock-agent---------"
@@ -121,16 +121,10 @@ class Agents:
 
 
 def _complete_config(agent_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        complete = {key: _DEFAULT_CONFIG[key] for key in ("prompt", "voice")} | dict(config)
-        # The config has to be valid JSON for a response, and independent of the caller's object.
-        saved: dict[str, Any] = json.loads(json.dumps(complete, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"agent {agent_id}: config: cannot be encoded as a JSON object: {error}"
-        ) from error
-    errors = [finding for finding in check_config(saved) if finding.level == "error"]
+    defaults = {key: _DEFAULT_CONFIG[key] for key in ("prompt", "voice")}
+    complete = defaults | copy_config(config, f"agent {agent_id}: config")
+    errors = [finding for finding in check_config(complete) if finding.level == "error"]
     if errors:
         problems = "; ".join(f"{finding.path}: {finding.message}" for finding in errors)
         raise ConfigurationError(f"agent {agent_id}: config: {problems}")
-    return saved
+    return complete

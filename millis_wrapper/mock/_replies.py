@@ -12,12 +12,12 @@ import anyio.to_thread
 import attrs
 
 from millis_wrapper._json import is_array, is_mapping, is_object
-from millis_wrapper._text import shorten
+from millis_wrapper._text import short_repr
+from millis_wrapper.config._load import load_list
 from millis_wrapper.config._placeholders import fill
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.results import ChatReply
 
-from ._files import load_list
 from ._streams import Chunk
 
 Reply: TypeAlias = str | ChatReply | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
@@ -129,10 +129,9 @@ def _chunks(reply: Any) -> list[Any] | Iterator[Any]:
     try:
         iterator: Iterator[Any] = iter(reply)
     except TypeError:
-        shown = shorten(repr(reply), 80)
         raise ConfigurationError(
             "a reply must be a str, a ChatReply, a list of strs and chunk dicts, or a single function,"
-            f" got {shown}"
+            f" got {short_repr(reply, 80)}"
         ) from None
     return iterator
 
@@ -142,7 +141,7 @@ def _checked_chunks(reply: object) -> list[Chunk]:
     chunks = list(_chunks(reply))
     if not chunks or not all(map(_is_chunk, chunks)):
         raise ConfigurationError(
-            f"a reply must contain only strs and chunk dicts, got {shorten(repr(reply), 80)}"
+            f"a reply must contain only strs and chunk dicts, got {short_repr(reply, 80)}"
         )
     return chunks
 

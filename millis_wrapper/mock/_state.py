@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import anyio
 
-from millis_wrapper._text import shorten
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError
 
 from ._agents import Agents, new_agent_id
@@ -105,10 +105,11 @@ class State:
         """
         # `True` is an int in Python, but a mistake here.
         if type(times) is not int or times < 1:
-            raise ConfigurationError(f"times: must be an integer, 1 or more, got {shorten(repr(times), 40)}")
+            raise ConfigurationError(f"times: must be an integer, 1 or more, got {short_repr(times)}")
         if type(retry_after) not in (int, str, type(None)):
-            shown = shorten(repr(retry_after), 40)
-            raise ConfigurationError(f"retry_after: must be seconds or an HTTP date, got {shown}")
+            raise ConfigurationError(
+                f"retry_after: must be seconds or an HTTP date, got {short_repr(retry_after)}"
+            )
         if isinstance(scenario, str):
             if retry_after is not None:
                 raise ConfigurationError("retry_after: can be combined only with an error status such as 429")
@@ -118,9 +119,9 @@ class State:
             refusal = refuse(scenario, detail, asks_to_wait=asks_to_wait, wait=retry_after)
             failing = Scenario(str(scenario), "", refusal=refusal)
         else:
-            shown = shorten(repr(scenario), 40)
             raise ConfigurationError(
-                f"scenario: must be an error status (300 to 599) or a scenario's name, got {shown}"
+                "scenario: must be an error status (300 to 599) or a scenario's name,"
+                f" got {short_repr(scenario)}"
             )
         self._next_scenarios.extend([failing] * times)
 

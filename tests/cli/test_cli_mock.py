@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from typer.main import get_command
 from millis_wrapper import Millis
 from millis_wrapper.cli._app import app
 from millis_wrapper.mock import MockMillis
-from millis_wrapper.mock.__main__ import run_mock
+from millis_wrapper.mock.__main__ import new_parser
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_mock_has_the_options_and_defaults_of_the_module() -> None:
     command: Any = get_command(app)
     options = {param.name: param.default for param in command.commands["mock"].params}
     del options["debug"]
-    assert options == {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
+    assert options == vars(new_parser().parse_args([]))
 
 
 def test_demo_streams_a_reply_and_duplicates_an_agent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ async def test_agents_can_be_loaded_from_a_file(mock: MockMillis, tmp_path: Path
     [
         (None, "No such file"),
         ("nope", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
         ("{}", "a list"),
         ("[]", "a list"),
         ("[7]", r"\[0\]: must be an object"),
