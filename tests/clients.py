@@ -217,7 +217,7 @@ class MillisAsAsync:
 
 
 @attrs.frozen
-class Patient:
+class WithoutSleep:
     """The parts of a client that tests of retries need. It records its sleeps instead of sleeping."""
 
     chat: AnyChat
@@ -268,7 +268,7 @@ class Clients:
 
         group.start_soon(run_in_thread if self.kind == "sync" else run)
 
-    def patient(
+    def without_sleep(
         self,
         base_url: str,
         *,
@@ -276,7 +276,7 @@ class Clients:
         http_client: Any = None,
         during_wait: Callable[[], Coroutine[Any, Any, None]] | None = None,
         **policy: Any,
-    ) -> Patient:
+    ) -> WithoutSleep:
         """Return a client that records its waits between attempts, in seconds, instead of sleeping.
 
         Its clock advances only by the recorded waits, and its jitter is always 0. It calls `during_wait` in
@@ -299,7 +299,7 @@ class Clients:
 
             async_sender = AsyncTransport(settings, limits, rules, http_client, sleep=async_sleep)
             self._stack.push_async_callback(async_sender.close)
-            return Patient(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
+            return WithoutSleep(AsyncChat(async_sender), AsyncAgents(async_sender), slept)
 
         def sleep(seconds: float) -> None:
             slept.append(seconds)
@@ -308,7 +308,7 @@ class Clients:
 
         transport = Transport(settings, limits, rules, http_client, sleep=sleep)
         self._stack.callback(transport.close)
-        return Patient(ChatAsAsync(Chat(transport)), AgentsAsAsync(Agents(transport)), slept)
+        return WithoutSleep(ChatAsAsync(Chat(transport)), AgentsAsAsync(Agents(transport)), slept)
 
 
 @functools.cache
@@ -364,12 +364,14 @@ async def texts_of(stream: AnyStream) -> list[str]:
     return [text async for text in stream.text_stream]
 
 
-async def chat(client: AnyMillis | Patient, pause: float = 0.0, **arguments: Any) -> ChatReply:
+async def chat(client: AnyMillis | WithoutSleep, pause: float = 0.0, **arguments: Any) -> ChatReply:
     """Stream a reply, with a pause in seconds after each text; see `READERS`."""
     return await read(client.chat.stream("Hi", agent_id="-Oabc", **arguments), pause)
 
 
-async def call(client: AnyMillis | Patient, operation: str, **arguments: Any) -> ChatReply | DuplicatedAgent:
+async def call(
+    client: AnyMillis | WithoutSleep, operation: str, **arguments: Any
+) -> ChatReply | DuplicatedAgent:
     """Call `operation` ("chat" or "duplicate") with simple arguments."""
     if operation == "chat":
         return await client.chat.send("Hi", agent_id="-Oabc", **arguments)

@@ -74,10 +74,10 @@ class Peer:
             if self._socket.fileno() != -1:
                 self._socket.settimeout(None)
         if gone:
-            self.server.left.set()
+            self.server.disconnected.set()
         return gone
 
-    def begins(self) -> None:
+    def wait_for_request(self) -> None:
         """Wait for the first byte of the next request without consuming it."""
         self._socket.recv(1, socket.MSG_PEEK)
 
@@ -109,7 +109,7 @@ class Peer:
 
 
 Step = bytes | Callable[[Peer], object]
-Answer = Sequence[Step]
+Steps = Sequence[Step]
 
 
 class Loopback:
@@ -119,13 +119,13 @@ class Loopback:
     the last step, the connection stays open for the next request, unless a step closed it.
     """
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Steps) -> None:
+        self.responses = list(responses)
         self.connections = 0
         self.requests: list[Received] = []
-        self.asked = threading.Event()  # set when the first request has arrived
-        self.left = threading.Event()  # set when a client disconnects while a step watches it
-        self.go_on = threading.Event()  # the step `when_told` waits until a test sets it
+        self.request_arrived = threading.Event()  # set when the first request has arrived
+        self.disconnected = threading.Event()  # set when a client disconnects while a step watches it
+        self.resume = threading.Event()  # the step `until_resumed` waits until a test sets it
         self.stopping = threading.Event()
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
@@ -190,7 +190,7 @@ class Loopback:
     def _serve(self, peer: Peer) -> None:
         try:
             while (request := peer.receive()) is not None:
-                for step in self._answer_to(request):
+                for step in self._response_to(request):
                     if isinstance(step, bytes):
                         peer.send(step)
                     else:
@@ -202,19 +202,19 @@ class Loopback:
         finally:
             peer.close()
 
-    def _answer_to(self, request: Received) -> Answer:
+    def _response_to(self, request: Received) -> Steps:
         with self._arrival:
             self.requests.append(request)
             self._arrival.notify_all()
-            self.asked.set()
-            return self.answers[min(len(self.requests), len(self.answers)) - 1]
+            self.request_arrived.set()
+            return self.responses[min(len(self.requests), len(self.responses)) - 1]
 
 
 class SecureLoopback(Loopback):
     """A `Loopback` behind TLS, with a certificate for 127.0.0.1 and localhost."""
 
-    def __init__(self, certificate: Path, *answers: Answer) -> None:
-        super().__init__(*answers)
+    def __init__(self, certificate: Path, *responses: Steps) -> None:
+        super().__init__(*responses)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         self._listener = context.wrap_socket(self._listener, server_side=True, do_handshake_on_connect=False)
@@ -229,7 +229,7 @@ class Unprompted(Loopback):
 
     def _serve(self, peer: Peer) -> None:
         try:
-            for step in self.answers[0]:
+            for step in self.responses[0]:
                 if isinstance(step, bytes):
                     peer.send(step)
                 else:
@@ -250,7 +250,7 @@ def close(peer: Peer) -> None:
     peer.close()
 
 
-def until_left(peer: Peer) -> None:
+def until_disconnect(peer: Peer) -> None:
     """Wait until the client disconnects; fail if it does not."""
     assert peer.server.stopping.is_set() or peer.watch(PATIENCE), "the client did not disconnect"
 
@@ -260,9 +260,9 @@ def pause(event: threading.Event) -> Step:
     return lambda peer: peer.wait_for(event)
 
 
-def when_told(peer: Peer) -> None:
-    """Wait until the test sets the server's `go_on`."""
-    peer.wait_for(peer.server.go_on)
+def until_resumed(peer: Peer) -> None:
+    """Wait until the test sets the server's `resume`."""
+    peer.wait_for(peer.server.resume)
 
 
 def linger(seconds: float) -> Step:
@@ -310,7 +310,7 @@ def copied(agent_id: str = "-Ocopy") -> list[Step]:
     return [http(200, json.dumps(body))]
 
 
-FINE: dict[str, Answer] = {"chat": reply("Hello"), "duplicate": copied()}
+SUCCESS: dict[str, Steps] = {"chat": reply("Hello"), "duplicate": copied()}
 """A successful response to each operation."""
 
 

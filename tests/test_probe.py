@@ -91,7 +91,7 @@ def test_the_report_lists_status_media_type_headers_and_differences(
     ]
 
 
-def responses_that_differ() -> list[loopback.Answer]:
+def responses_that_differ() -> list[loopback.Steps]:
     """Return one response per request; each differs from the contract in its own way."""
     typed = json.dumps({"choices": [{"delta": {"content": 5}}], "surprise": 1})
     stream = loopback.STREAM + loopback.event(typed) + loopback.event("Doctor Wetherby") + loopback.END

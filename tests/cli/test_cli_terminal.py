@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_runs import AGENT, MILLIS, Terminal, environment
-from loopback import DONE, END, PATIENCE, STREAM, Loopback, Step, linger, pause, reply, said, until_left
+from loopback import DONE, END, PATIENCE, STREAM, Loopback, Step, linger, pause, reply, said, until_disconnect
 
 from millis_wrapper.mock import MockMillis
 
@@ -127,7 +127,7 @@ def test_ctrl_c_stops_the_reply_but_not_the_conversation() -> None:
     with Loopback([stalled], half, reply("As you like.")) as server:
         terminal = Terminal(server.url, "chat", AGENT)
         terminal.types("Are you there?")
-        assert server.asked.wait(PATIENCE)
+        assert server.request_arrived.wait(PATIENCE)
         terminal.ctrl("c")
         terminal.sees("(stopped; nothing was added")
         terminal.types("Tell me a story")
@@ -155,7 +155,7 @@ def test_ctrl_c_stops_the_reply_but_not_the_conversation() -> None:
 
 def test_ctrl_c_during_a_single_message_exits() -> None:
     """The line is completed, the exit status is 130, and no traceback is printed."""
-    with Loopback([STREAM + said("Once upon "), until_left]) as server:
+    with Loopback([STREAM + said("Once upon "), until_disconnect]) as server:
         terminal = Terminal(server.url, "chat", AGENT, "-m", "Tell me a story")
         terminal.sees("Once upon ")
         terminal.ctrl("c")

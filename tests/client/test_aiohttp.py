@@ -1,4 +1,4 @@
-"""What only `http_client="aiohttp"` has. The tests in the other files run on it, too."""
+"""Behavior of `http_client="aiohttp"` alone. The tests in the other files also run on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import aiohttp
 import anyio
 import pytest
 from clients import KEY
-from loopback import DONE, END, STREAM, Loopback, reply, said, until_left
+from loopback import DONE, END, STREAM, Loopback, reply, said, until_disconnect
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, Timeout
 
@@ -70,7 +70,7 @@ def test_a_client_without_aiohttp_does_not_import_it() -> None:
 
 
 class EarlyServer:
-    """Sends the response while most of the request is still unread. httpx writes the whole request first."""
+    """Sends the response while most of the request is unread. httpx writes the complete request first."""
 
     def __init__(self, *, reads_request_before_end: bool) -> None:
         self.received = 0
@@ -103,7 +103,7 @@ class EarlyServer:
 async def test_a_reply_that_begins_before_the_request_is_written_is_read(
     reads: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No timeout of the request applies any more. The connection of an incomplete request is closed."""
+    """The timeouts of the request no longer apply, and the connection of an incomplete request is closed."""
     server = EarlyServer(reads_request_before_end=reads)
     text = "x" * 20_000_000
     async with anyio.create_task_group() as group:
@@ -121,7 +121,7 @@ async def test_a_reply_that_begins_before_the_request_is_written_is_read(
 
 async def test_aiohttp_does_not_keep_the_key_during_a_response() -> None:
     """The response refers to the headers of its request."""
-    with Loopback([STREAM + said("one"), until_left]) as server:
+    with Loopback([STREAM + said("one"), until_disconnect]) as server:
         client = AsyncMillis(KEY, base_url=server.url, http_client="aiohttp")
         async with client, client.chat.stream("Hi", agent_id="-Oabc") as stream:
             assert await anext(stream.text_stream) == "one"

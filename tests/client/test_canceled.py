@@ -18,7 +18,7 @@ import httpx
 import pytest
 from clients import ENGINES, IN_A_LOOP, KEY, Clients, Engine, call, in_thread, until
 from leaks import with_locals
-from loopback import DONE, Answer, Loopback, Peer, Step, linger, reply, said, until_left
+from loopback import DONE, Loopback, Peer, Step, Steps, linger, reply, said, until_disconnect
 from loopback import STREAM as HEAD
 
 from millis_wrapper import APIConnectionError, AsyncMillis
@@ -50,7 +50,7 @@ def was_asked(server: Loopback, times: int) -> bool:
 @ENGINES
 async def test_a_call_that_is_canceled_twice_releases_its_connection(engine: Engine) -> None:
     """The second cancellation arrives while the first one is closing the connection."""
-    stalled: list[Answer] = [[HEAD + said("Hel"), until_left]] * 10
+    stalled: list[Steps] = [[HEAD + said("Hel"), until_disconnect]] * 10
     with Loopback(*stalled, reply("again")) as server:
         async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
             before = sockets()
@@ -62,7 +62,7 @@ async def test_a_call_that_is_canceled_twice_releases_its_connection(engine: Eng
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            # The server's sockets count, too, until it has noticed that the client closed its own.
+            # The server's sockets also count, until the server notices that the client has closed its own.
             await until(lambda: sockets() <= before)
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
 
@@ -125,7 +125,7 @@ async def test_a_call_that_is_canceled_while_it_connects_releases_its_slot(engin
 def not_tls(peer: Peer) -> None:
     """Reply to the TLS handshake with data that is not TLS."""
     peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    peer.begins()
+    peer.wait_for_request()
     peer.send(b"this is not TLS\r\n\r\n")
     peer.close()
 
@@ -158,7 +158,7 @@ def retired_pools(millis: AsyncMillis) -> list[Pool]:
 
 
 def slots_in_use(millis: AsyncMillis) -> int:
-    """Return the number of connections in the pools that are neither idle nor closed."""
+    """Return the number of connections in the pools that are in use."""
     used = 0
     for pool in pools_of(millis):
         client: Any = pool.client  # Any, because the pools of httpx are private
@@ -215,12 +215,12 @@ async def test_canceling_a_read_releases_its_connection(when: str) -> None:
         "in the body": HEAD + said("Hel"),
         "after the mark": HEAD + said("Hel") + DONE,
     }
-    with Loopback([begun[when], until_left], reply("again")) as server:
+    with Loopback([begun[when], until_disconnect], reply("again")) as server:
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as theirs:
             millis = AsyncMillis(KEY, base_url=server.url, http_client=theirs, timeout=2)
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
             signs: dict[str, Callable[[], object]] = {
-                "before the headers": server.asked.is_set,
+                "before the headers": server.request_arrived.is_set,
                 "in the body": lambda: stream.reply.text,
                 "after the mark": lambda: stream.reply.ended,
             }
@@ -229,7 +229,7 @@ async def test_canceling_a_read_releases_its_connection(when: str) -> None:
                 await until(signs[when])
                 group.cancel_scope.cancel()
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
-            assert await in_thread(server.left.wait)
+            assert await in_thread(server.disconnected.wait)
     assert len(server.requests) == 2
 
 
@@ -260,13 +260,13 @@ async def test_a_canceled_block_waits_until_the_transport_has_closed_the_body() 
 
 @IN_A_LOOP
 @pytest.mark.parametrize("moment", ["head", "body"])
-async def test_no_frame_of_a_cancel_shows_a_secret(clients: Clients, moment: str) -> None:
-    """A crash reporter that shows the locals of a canceled call sees neither the key nor extra headers."""
-    steps: list[Step] = [until_left] if moment == "head" else [HEAD + said("one"), until_left]
+async def test_no_frame_of_a_canceled_call_contains_a_secret(clients: Clients, moment: str) -> None:
+    """A crash reporter that shows the locals of a canceled call does not reveal the key or extra headers."""
+    steps: list[Step] = [until_disconnect] if moment == "head" else [HEAD + said("one"), until_disconnect]
     with Loopback(steps) as server:
         client = clients.client(server.url, headers={"x-gateway-token": TOKEN})
         task = asyncio.ensure_future(call(client, "chat"))
-        await anyio.to_thread.run_sync(server.asked.wait, 5)
+        await anyio.to_thread.run_sync(server.request_arrived.wait, 5)
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait([task])

@@ -24,7 +24,7 @@ from millis_wrapper import (
 
 
 class Cassette(Protocol):
-    """The attributes of a vcrpy cassette that the tests use; vcrpy has no type hints."""
+    """The attributes of a vcrpy cassette that the tests use, because vcrpy lacks type hints."""
 
     all_played: bool
     play_count: int
@@ -122,7 +122,7 @@ def _load(path: Path) -> Any:
 
 
 def test_every_scenario_has_a_cassette() -> None:
-    """A cassette without a scenario is an error, too."""
+    """A cassette without a scenario is also an error."""
     assert {path.stem for path in CASSETTES.glob("*.yaml")} == {scenario.name for scenario in SCENARIOS}
 
 

@@ -16,7 +16,7 @@ from unittest.mock import create_autospec
 import httpx
 import pytest
 from clients import KEY, OPERATIONS, Clients, call
-from loopback import FINE, Loopback, SecureLoopback, copied, http, reply
+from loopback import SUCCESS, Loopback, SecureLoopback, copied, http, reply
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, RateLimitError, __version__
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_chat_sends_one_request_with_its_arguments(clients: Clients) -> None:
-    """The request contains the agent, the messages, and nothing that the caller did not pass."""
+    """The request contains only the agent and the messages that the caller passed."""
     with Loopback(reply("Hello", " there")) as server:
         result = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert result.text == "Hello there"
@@ -72,7 +72,7 @@ async def test_duplicate_sends_the_id_in_the_path_and_no_body(clients: Clients) 
 @OPERATIONS
 async def test_every_request_has_the_expected_headers(clients: Clients, operation: str) -> None:
     """The key is sent without a prefix, and the caller's headers override the defaults."""
-    with Loopback(FINE[operation]) as server:
+    with Loopback(SUCCESS[operation]) as server:
         await call(clients.client(server.url, headers={"X-Team": " blue "}), operation)
         await call(clients.client(server.url, headers={"User-Agent": "mine", "Accept": "*/*"}), operation)
     plain, own = (request.headers for request in server.requests)
@@ -125,7 +125,7 @@ async def test_an_invalid_environment_variable_is_named(
 
 @pytest.mark.parametrize("kind", ["copy", "raw"])
 async def test_a_copy_instead_of_its_config_is_rejected(clients: Clients, kind: str) -> None:
-    """The message says to pass the config of the copy."""
+    """The message recommends the config of the copy."""
     with Loopback(copied()) as server:
         client = clients.client(server.url)
         copy = await client.agents.duplicate("-Oabc")
@@ -146,7 +146,7 @@ async def test_only_the_headers_of_a_custom_client_are_used(clients: Clients, op
         timeout=0.000001,
         headers={"x-theirs": "1", "accept": "text/html", "authorization": "old"},
     )
-    with Loopback(FINE[operation]) as server:
+    with Loopback(SUCCESS[operation]) as server:
         await call(clients.client(server.url, http_client=theirs), operation)
     (request,) = server.requests
     assert request.headers["authorization"] == KEY
@@ -158,10 +158,10 @@ async def test_only_the_headers_of_a_custom_client_are_used(clients: Clients, op
 @OPERATIONS
 async def test_the_default_client_keeps_no_cookies(clients: Clients, operation: str) -> None:
     """One client may serve many users, and the service needs no cookies."""
-    (answer,) = FINE[operation]
-    assert isinstance(answer, bytes)
-    with_cookie = answer.replace(b"\r\n", b"\r\nset-cookie: who=ada; path=/\r\n", 1)
-    with Loopback([with_cookie], [answer]) as server:
+    (response,) = SUCCESS[operation]
+    assert isinstance(response, bytes)
+    with_cookie = response.replace(b"\r\n", b"\r\nset-cookie: who=ada; path=/\r\n", 1)
+    with Loopback([with_cookie], [response]) as server:
         client = clients.client(server.url)
         await call(client, operation)
         await call(client, operation)
@@ -183,7 +183,7 @@ async def test_tracing_tools_see_every_request(
         return send(http, request, **arguments)
 
     monkeypatch.setattr(of_httpx, "send", watched)
-    with Loopback(FINE[operation]) as server:
+    with Loopback(SUCCESS[operation]) as server:
         await call(clients.client(server.url), operation)
         (arrived,) = server.requests
         assert [(one.method, str(one.url)) for one in seen] == [(arrived.method, server.url + arrived.path)]
@@ -228,7 +228,7 @@ def test_an_http_client_of_the_wrong_kind_is_rejected(make: Callable[[], object]
 @OPERATIONS
 async def test_a_closed_client_raises_an_error(clients: Clients, operation: str) -> None:
     """The error is raised before a request is sent, with the default client and with a custom one."""
-    with Loopback(FINE[operation]) as server:
+    with Loopback(SUCCESS[operation]) as server:
         for arguments in ({}, {"http_client": clients.httpx_client()}):
             millis = clients.client(server.url, **arguments)
             await call(millis, operation)
@@ -255,7 +255,7 @@ async def test_requests_to_loopback_do_not_use_a_proxy(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is sent unencrypted to this machine, so a proxy must not see it."""
-    with Loopback(FINE[operation]) as server, Loopback([http(502)]) as proxy:
+    with Loopback(SUCCESS[operation]) as server, Loopback([http(502)]) as proxy:
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -304,8 +304,8 @@ async def test_every_attempt_is_logged(
 ) -> None:
     """The DEBUG line has the method, path, status, attempt and duration, but no body."""
     caplog.set_level(logging.DEBUG, "millis_wrapper")
-    with Loopback([http(429, "secret reason")], FINE[operation]) as server:
-        await call(clients.patient(server.url), operation)
+    with Loopback([http(429, "secret reason")], SUCCESS[operation]) as server:
+        await call(clients.without_sleep(server.url), operation)
     records = [record for record in caplog.records if record.name == "millis_wrapper"]
     assert {record.levelno for record in records} == {logging.DEBUG}
     lines = [record.getMessage() for record in records]
@@ -317,7 +317,7 @@ async def test_every_attempt_is_logged(
 async def test_max_elapsed_counts_from_the_first_attempt(clients: Clients, operation: str) -> None:
     """The delays before earlier attempts count, and the time before the call does not."""
     with Loopback(*[[http(429)]] * 6) as server:
-        client = clients.patient(server.url, max_elapsed=1.2)
+        client = clients.without_sleep(server.url, max_elapsed=1.2)
         for _ in range(3):
             with pytest.raises(RateLimitError):
                 await call(client, operation)
@@ -354,7 +354,7 @@ def test_threads_may_share_a_client() -> None:
 async def test_a_client_that_is_closed_during_a_call_raises_our_error(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another thread closed it between the check and the request, so nothing was sent."""
+    """Another thread closes the client between the check and the request, which is not sent."""
     http_client = clients.httpx_client()
     send = http_client.send
 
@@ -377,8 +377,8 @@ async def test_a_client_that_is_closed_during_a_call_raises_our_error(
 
 
 @pytest.mark.parametrize("kind", [Millis, AsyncMillis])
-def test_a_mock_made_from_the_class_knows_chat_and_agents(kind: Any) -> None:
-    """`create_autospec` sees them, because they belong to the class."""
+def test_an_autospec_of_the_class_has_chat_and_agents(kind: Any) -> None:
+    """`chat` and `agents` are properties of the class, so `create_autospec` finds them."""
     client = create_autospec(kind).return_value
     assert client.chat is not None
     assert client.agents is not None

@@ -9,12 +9,12 @@ import pytest
 from clients import OPERATIONS, READERS, Clients, call, chat
 from loopback import (
     END,
-    FINE,
     STREAM,
-    Answer,
+    SUCCESS,
     Loopback,
     Peer,
     Step,
+    Steps,
     chunk,
     close,
     copied,
@@ -24,7 +24,7 @@ from loopback import (
     reply,
     reset,
     said,
-    until_left,
+    until_disconnect,
 )
 
 from millis_wrapper import (
@@ -43,7 +43,7 @@ MAY_BE_PROCESSED = {
     "duplicate": "a copy may exist",
 }
 
-NO_RESPONSE: dict[str, Answer] = {
+NO_RESPONSE: dict[str, Steps] = {
     "reset": [reset],
     "closed": [close],
     "half a status line": [b"HTTP/1.1 2", close],
@@ -55,13 +55,13 @@ NO_RESPONSE: dict[str, Answer] = {
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", NO_RESPONSE.values(), ids=NO_RESPONSE.keys())
+@pytest.mark.parametrize("response", NO_RESPONSE.values(), ids=NO_RESPONSE.keys())
 async def test_a_request_without_a_response_is_not_retried(
-    clients: Clients, operation: str, answer: Answer
+    clients: Clients, operation: str, response: Steps
 ) -> None:
-    """Once sent, a request may have been processed, and the error says so."""
-    with Loopback(answer, FINE[operation]) as server:
-        client = clients.patient(server.url)
+    """A request that was sent may have been processed, and `maybe_processed` is True."""
+    with Loopback(response, SUCCESS[operation]) as server:
+        client = clients.without_sleep(server.url)
         with pytest.raises(APIConnectionError, match=MAY_BE_PROCESSED[operation]) as caught:
             await call(client, operation)
     assert caught.value.maybe_processed
@@ -71,8 +71,8 @@ async def test_a_request_without_a_response_is_not_retried(
 
 @OPERATIONS
 async def test_a_refused_connection_is_retried(clients: Clients, operation: str) -> None:
-    """Nothing was sent, so the client retries the request with growing delays."""
-    client = clients.patient(f"http://{nowhere()}", max_retries=4)
+    """The request was not sent, so the client retries it with growing delays."""
+    client = clients.without_sleep(f"http://{nowhere()}", max_retries=4)
     with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
         await call(client, operation)
     assert not caught.value.maybe_processed
@@ -82,8 +82,8 @@ async def test_a_refused_connection_is_retried(clients: Clients, operation: str)
 @OPERATIONS
 async def test_a_failed_tls_handshake_is_retried(clients: Clients, operation: str) -> None:
     """The request is not sent during the handshake."""
-    with Loopback(FINE[operation]) as server:
-        client = clients.patient(f"https://{server.address}")
+    with Loopback(SUCCESS[operation]) as server:
+        client = clients.without_sleep(f"https://{server.address}")
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
             await call(client, operation)
     assert not caught.value.maybe_processed
@@ -124,7 +124,7 @@ async def test_only_failures_before_the_request_is_sent_are_retried(
         raise failure("")
 
     theirs = clients.httpx_client(transport=httpx.MockTransport(fail))
-    client = clients.patient("https://millis.invalid", http_client=theirs)
+    client = clients.without_sleep("https://millis.invalid", http_client=theirs)
     with pytest.raises(APIConnectionError) as caught:
         await call(client, operation)
     assert type(caught.value) is kind
@@ -133,7 +133,7 @@ async def test_only_failures_before_the_request_is_sent_are_retried(
 
 
 HALF = b'{"id": "-Onew", "na'
-CUT: dict[str, Answer] = {
+CUT: dict[str, Steps] = {
     "content-length": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + HALF, close],
     "reset": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + HALF, reset],
     "chunked": [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(HALF), close],
@@ -141,16 +141,16 @@ CUT: dict[str, Answer] = {
 }
 
 
-@pytest.mark.parametrize("answer", CUT.values(), ids=CUT.keys())
-async def test_a_cut_off_response_to_duplicate_is_not_retried(clients: Clients, answer: Answer) -> None:
+@pytest.mark.parametrize("response", CUT.values(), ids=CUT.keys())
+async def test_a_cut_off_response_to_duplicate_is_not_retried(clients: Clients, response: Steps) -> None:
     """A copy may exist, and its id may be in the received part, which the error has."""
-    with Loopback(answer, copied()) as server:
-        client = clients.patient(server.url)
+    with Loopback(response, copied()) as server:
+        client = clients.without_sleep(server.url)
         with pytest.raises(APIConnectionError, match="a copy may exist") as caught:
             await call(client, "duplicate")
     assert caught.value.maybe_processed
     # A reset may discard bytes that have not been read, depending on the operating system.
-    assert caught.value.body in (HALF.decode(), "") if reset in answer else caught.value.body == HALF.decode()
+    assert caught.value.body in ([HALF.decode(), ""] if reset in response else [HALF.decode()])
     assert (len(server.requests), client.slept) == (1, [])
 
 
@@ -160,9 +160,9 @@ async def test_a_chat_whose_reply_is_cut_off_is_not_retried(
     clients: Clients, broken: Step, pause: float
 ) -> None:
     """The error has the text received before the cut."""
-    rest: Answer = [STREAM + said("Hel"), broken]
+    rest: Steps = [STREAM + said("Hel"), broken]
     with Loopback(rest, reply("Hello")) as server:
-        client = clients.patient(server.url)
+        client = clients.without_sleep(server.url)
         with pytest.raises(StreamInterruptedError) as caught:
             await chat(client, pause)
     assert caught.value.reply.text in ("Hel", "") if broken is reset else caught.value.reply.text == "Hel"
@@ -174,8 +174,8 @@ async def test_a_chat_whose_reply_is_cut_off_is_not_retried(
 async def test_a_connection_that_the_server_closed_is_not_reused(clients: Clients, operation: str) -> None:
     """If the close arrives before the next call, the client opens a new connection without an error."""
     closed = threading.Event()
-    with Loopback([*FINE[operation], close, lambda _: closed.set()], FINE[operation]) as server:
-        client = clients.patient(server.url)
+    with Loopback([*SUCCESS[operation], close, lambda _: closed.set()], SUCCESS[operation]) as server:
+        client = clients.without_sleep(server.url)
         await call(client, operation)
         assert closed.wait(5)
         await call(client, operation)
@@ -188,8 +188,8 @@ async def test_a_connection_that_the_server_closes_during_sending_counts_as_sent
     clients: Clients, operation: str, broken: Step
 ) -> None:
     """The client cannot know whether the service read the request, so it does not retry."""
-    with Loopback([*FINE[operation], Peer.begins, broken], FINE[operation]) as server:
-        client = clients.patient(server.url)
+    with Loopback([*SUCCESS[operation], Peer.wait_for_request, broken], SUCCESS[operation]) as server:
+        client = clients.without_sleep(server.url)
         await call(client, operation)
         with pytest.raises(APIConnectionError, match=MAY_BE_PROCESSED[operation]) as caught:
             await call(client, operation)
@@ -197,21 +197,21 @@ async def test_a_connection_that_the_server_closes_during_sending_counts_as_sent
     assert (server.connections, len(server.requests), client.slept) == (1, 1, [])
 
 
-@pytest.mark.parametrize("answer", [[http(200)], [http(204)], [STREAM + END], [http(200, "null")]])
+@pytest.mark.parametrize("response", [[http(200)], [http(204)], [STREAM + END], [http(200, "null")]])
 @OPERATIONS
 async def test_an_empty_success_response_is_an_error(
-    clients: Clients, operation: str, answer: Answer
+    clients: Clients, operation: str, response: Steps
 ) -> None:
     """The client raises UnexpectedResponseError and does not retry."""
-    with Loopback(answer, FINE[operation]) as server, pytest.raises(UnexpectedResponseError):
-        await call(clients.patient(server.url), operation)
+    with Loopback(response, SUCCESS[operation]) as server, pytest.raises(UnexpectedResponseError):
+        await call(clients.without_sleep(server.url), operation)
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("ending", [[close], [reset], [until_left]], ids=["closed", "reset", "stalled"])
+@pytest.mark.parametrize("ending", [[close], [reset], [until_disconnect]], ids=["closed", "reset", "stalled"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 async def test_a_copy_is_returned_if_only_the_end_of_the_body_is_missing(
-    clients: Clients, framing: str, ending: Answer
+    clients: Clients, framing: str, ending: Steps
 ) -> None:
     """A body that is complete JSON contains the entire copy."""
     body = b'{"config": {"prompt": "%s"}, "id": "-Onew"}' % (b"x" * 5000)
@@ -228,7 +228,7 @@ async def test_a_copy_is_returned_if_only_the_end_of_the_body_is_missing(
 async def test_the_error_of_a_cut_off_response_has_the_entire_received_part(clients: Clients) -> None:
     """The id of the copy may be anywhere in it."""
     body = b'{"config": {"prompt": "%s"}, "id": "-Onew", "name": "' % (b"x" * 5000)
-    cut: Answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + body, close]
+    cut: Steps = [b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + body, close]
     with Loopback(cut) as server, pytest.raises(APIConnectionError) as caught:
         await call(clients.client(server.url), "duplicate")
     assert caught.value.body == body.decode()
@@ -269,7 +269,7 @@ async def test_an_event_hook_may_remove_the_key(clients: Clients) -> None:
 
 @OPERATIONS
 async def test_an_event_hook_that_consumes_the_body_is_an_error(clients: Clients, operation: str) -> None:
-    """The body cannot be read twice; the caller gets one of our errors."""
+    """The client cannot read the body a second time, and raises one of our errors."""
 
     def read_body(response: httpx.Response) -> None:
         list(response.iter_raw())
@@ -279,7 +279,7 @@ async def test_an_event_hook_that_consumes_the_body_is_an_error(clients: Clients
 
     theirs = clients.httpx_client()
     theirs.event_hooks = {"response": [read_body_async if clients.kind != "sync" else read_body]}
-    with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
+    with Loopback(SUCCESS[operation]) as server, pytest.raises(MillisError, match="already been streamed"):
         await call(clients.client(server.url, http_client=theirs), operation)
 
 
@@ -293,5 +293,5 @@ async def test_an_event_hook_that_closes_the_response_is_an_error(clients: Clien
     theirs = clients.httpx_client()
     hook = close_async if clients.kind != "sync" else httpx.Response.close
     theirs.event_hooks = {"response": [hook]}
-    with Loopback(FINE[operation]) as server, pytest.raises(MillisError, match="has been closed"):
+    with Loopback(SUCCESS[operation]) as server, pytest.raises(MillisError, match="has been closed"):
         await call(clients.client(server.url, http_client=theirs), operation)

@@ -1,4 +1,4 @@
-"""Timeouts: each one works on its own, and every wait has one."""
+"""Timeouts: each works without the others, and every wait has one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from clients import OPERATIONS, READERS, AnyMillis, Clients, call, chat, in_thread
-from loopback import END, FINE, STREAM, Answer, Loopback, Step, linger, reply, said, until_left
+from loopback import END, STREAM, SUCCESS, Loopback, Step, Steps, linger, reply, said, until_disconnect
 
 from millis_wrapper import (
     APIConnectionError,
@@ -42,11 +42,11 @@ async def test_first_byte_limits_the_wait_for_the_headers(
     clients: Clients, operation: str, whose: str
 ) -> None:
     """The client gives up after `first_byte` and does not retry the request."""
-    with Loopback([until_left], FINE[operation]) as server:
+    with Loopback([until_disconnect], SUCCESS[operation]) as server:
         client = clients.client(server.url, timeout=Timeout(first_byte=0.05), **custom_client(clients, whose))
         with pytest.raises(APITimeoutError, match="first_byte") as caught:
             await call(client, operation)
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
     assert caught.value.maybe_processed
     assert len(server.requests) == 1
 
@@ -57,9 +57,9 @@ async def test_first_byte_limits_the_wait_for_the_headers(
 async def test_idle_limits_the_wait_between_two_chunks(
     clients: Clients, operation: str, whose: str, pause: float
 ) -> None:
-    """After the headers, only `idle` applies, however long `first_byte` is."""
+    """After the headers, only `idle` applies, even if `first_byte` is longer."""
     # A client that applies `first_byte` here gets the response, which fails the test.
-    slow: Answer = [OPENING[operation], linger(2.0), *FINE[operation]]
+    slow: Steps = [OPENING[operation], linger(2.0), *SUCCESS[operation]]
     with Loopback(slow) as server:
         limits = Timeout(first_byte=math.inf, idle=0.05)
         client = clients.client(server.url, timeout=limits, **custom_client(clients, whose))
@@ -67,7 +67,7 @@ async def test_idle_limits_the_wait_between_two_chunks(
         with pytest.raises(wanted, match=r"0\.05 s .*idle") as caught:
             # The time that the reader takes does not count.
             await (chat(client, 2 * pause) if operation == "chat" else call(client, operation))
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
     error: MillisError = caught.value
     if operation == "chat":
         assert isinstance(error, StreamInterruptedError)
@@ -81,7 +81,7 @@ async def test_idle_limits_the_wait_between_two_chunks(
 @WHOSE
 async def test_first_byte_does_not_apply_after_the_headers(clients: Clients, whose: str) -> None:
     """A pause in the body may be longer than `first_byte`."""
-    slow: Answer = [STREAM, linger(1.2), said("Hello") + END]
+    slow: Steps = [STREAM, linger(1.2), said("Hello") + END]
     with Loopback(slow) as server:
         client = clients.client(server.url, timeout=Timeout(first_byte=1), **custom_client(clients, whose))
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
@@ -90,7 +90,7 @@ async def test_first_byte_does_not_apply_after_the_headers(clients: Clients, who
 @OPERATIONS
 async def test_a_timeout_of_a_call_overrides_the_clients_timeouts(clients: Clients, operation: str) -> None:
     """A number applies to every wait of this call; the next call uses the client's timeouts again."""
-    with Loopback([until_left], [linger(0.25), *FINE[operation]]) as server:
+    with Loopback([until_disconnect], [linger(0.25), *SUCCESS[operation]]) as server:
         client = clients.client(server.url)
         with pytest.raises(APITimeoutError):
             await call(client, operation, timeout=1)
@@ -179,11 +179,11 @@ async def test_a_slow_error_body_does_not_change_the_error(clients: Clients) -> 
 
 @OPERATIONS
 async def test_pool_limits_the_wait_for_a_free_connection(clients: Clients, operation: str) -> None:
-    """Nothing was sent, so the client retries the request."""
+    """The request was not sent, so the client retries it."""
     theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
-    with Loopback([STREAM + said("Hel"), until_left], FINE[operation]) as server:
+    with Loopback([STREAM + said("Hel"), until_disconnect], SUCCESS[operation]) as server:
         limits = Timeout(pool=0.02)
-        client = clients.patient(server.url, timeout=limits, http_client=theirs, clock=lambda: 0.0)
+        client = clients.without_sleep(server.url, timeout=limits, http_client=theirs, clock=lambda: 0.0)
         async with client.chat.stream("Hi", agent_id="-Oabc"):
             with pytest.raises(APITimeoutError, match=r"pool.*nothing was sent") as caught:
                 await call(client, operation)
@@ -196,7 +196,7 @@ async def test_pool_limits_the_wait_for_a_free_connection(clients: Clients, oper
 async def test_write_limits_the_sending_of_the_request(clients: Clients) -> None:
     """A part of the request was sent, so the service may have processed it."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        client = clients.patient(
+        client = clients.without_sleep(
             f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=Timeout(write=0.05, first_byte=5)
         )
         with pytest.raises(APITimeoutError, match="write") as caught:
@@ -206,14 +206,16 @@ async def test_write_limits_the_sending_of_the_request(clients: Clients) -> None
 
 
 async def test_connect_limits_the_wait_for_a_connection(clients: Clients) -> None:
-    """Nothing was sent, so the client retries the request."""
+    """The request was not sent, so the client retries it."""
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         for filler in (first, second):
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        client = clients.patient(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=Timeout(connect=0.05))
+        client = clients.without_sleep(
+            f"http://127.0.0.1:{full.getsockname()[1]}", timeout=Timeout(connect=0.05)
+        )
         with pytest.raises(APITimeoutError, match=r"connect.*nothing was sent") as caught:
             await call(client, "duplicate")
     assert not caught.value.maybe_processed
@@ -223,7 +225,7 @@ async def test_connect_limits_the_wait_for_a_connection(clients: Clients) -> Non
 async def test_a_custom_client_is_not_closed(clients: Clients) -> None:
     """A failed call on a custom client does not close it."""
     theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
-    with Loopback([until_left], reply("again")) as server:
+    with Loopback([until_disconnect], reply("again")) as server:
         millis = clients.client(server.url, http_client=theirs)
         with pytest.raises(APIConnectionError):
             await millis.chat.send("Hi", agent_id="-Oabc", timeout=0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clients import OPERATIONS, Clients, call
-from loopback import FINE, Answer, Loopback, Peer, chunk, close, copied, http, linger, reset
+from loopback import SUCCESS, Loopback, Peer, Steps, chunk, close, copied, http, linger, reset
 
 from millis_wrapper import (
     APIStatusError,
@@ -23,12 +23,12 @@ BROKEN_CHUNKS = b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(
 @OPERATIONS
 @pytest.mark.parametrize("location", ["/elsewhere", "http://a:b/", "mailto:x", "javascript:1", "x" * 70_000])
 async def test_a_redirect_is_an_error(clients: Clients, operation: str, location: str) -> None:
-    """No redirect is followed, and an invalid location does not raise an httpx error."""
+    """The client does not follow redirects, and an invalid location does not raise an httpx error."""
     with (
-        Loopback([http(307, "moved", {"location": location})], FINE[operation]) as server,
+        Loopback([http(307, "moved", {"location": location})], SUCCESS[operation]) as server,
         pytest.raises(MillisError, match=r"redirect|location header") as caught,
     ):
-        await call(clients.patient(server.url), operation)
+        await call(clients.without_sleep(server.url), operation)
     assert len(server.requests) == 1
     if location == "/elsewhere":
         assert isinstance(caught.value, APIStatusError)
@@ -48,8 +48,8 @@ async def test_only_429_and_503_with_retry_after_are_retried(
 ) -> None:
     """The client retries both operations after 429, and a chat after 503 with Retry-After."""
     headers = {} if retry_after is None else {"retry-after": retry_after}
-    with Loopback([http(status, '{"detail": "no"}', headers)], FINE[operation]) as server:
-        client = clients.patient(server.url)
+    with Loopback([http(status, '{"detail": "no"}', headers)], SUCCESS[operation]) as server:
+        client = clients.without_sleep(server.url)
         if status == 429 or (operation, status, retry_after) == ("chat", 503, "7"):
             await call(client, operation)
             assert client.slept == [7.0 if retry_after else 0.5]
@@ -67,7 +67,7 @@ async def test_only_429_and_503_with_retry_after_are_retried(
 async def test_a_repeated_429_is_raised_after_the_last_attempt(clients: Clients, operation: str) -> None:
     """After two retries, the last response is raised."""
     with Loopback([http(429, "slow down", {"retry-after": "7"})]) as server:
-        client = clients.patient(server.url)
+        client = clients.without_sleep(server.url)
         with pytest.raises(RateLimitError, match="slow down") as caught:
             await call(client, operation)
     assert caught.value.retry_after == 7.0
@@ -89,7 +89,7 @@ async def test_retry_after_is_obeyed_within_the_limits(
 ) -> None:
     """The client waits for a delay or until a date, up to `max_delay` and `max_elapsed`."""
     with Loopback([http(429, "", {"retry-after": retry_after})]) as server:
-        client = clients.patient(server.url, max_retries=5)
+        client = clients.without_sleep(server.url, max_retries=5)
         with pytest.raises(RateLimitError):
             await call(client, "duplicate")
     assert client.slept == slept
@@ -113,13 +113,13 @@ async def test_max_retries_0_means_one_attempt(clients: Clients, operation: str)
 async def test_the_status_decides_the_error_class(clients: Clients, operation: str, body: bytes) -> None:
     """The body does not matter."""
     with Loopback([http(500, body)]) as server, pytest.raises(InternalServerError) as caught:
-        await call(clients.patient(server.url), operation)
+        await call(clients.without_sleep(server.url), operation)
     assert caught.value.status_code == 500
     assert caught.value.body == body.decode("utf-8", "replace")[:2000]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", close],
         [b"HTTP/1.1 500 X\r\ncontent-length: 100\r\n\r\nbroken", reset],
@@ -129,12 +129,12 @@ async def test_the_status_decides_the_error_class(clients: Clients, operation: s
     ids=["cut", "reset", "bad chunk", "bad gzip"],
 )
 async def test_a_cut_off_body_does_not_change_the_error_of_the_status(
-    clients: Clients, answer: Answer
+    clients: Clients, response: Steps
 ) -> None:
     """The error has the part of the body that arrived."""
-    with Loopback(answer) as server, pytest.raises(InternalServerError) as caught:
+    with Loopback(response) as server, pytest.raises(InternalServerError) as caught:
         # A test that hangs here fails after the timeout.
-        await call(clients.patient(server.url), "duplicate", timeout=3)
+        await call(clients.without_sleep(server.url), "duplicate", timeout=3)
     assert caught.value.body in ("broken", "")
     assert len(server.requests) == 1
 
@@ -142,7 +142,7 @@ async def test_a_cut_off_body_does_not_change_the_error_of_the_status(
 async def test_only_the_start_of_an_error_body_is_read(clients: Clients) -> None:
     """The client stops reading an endless body and can send the next request."""
     with Loopback([b"HTTP/1.1 500 X\r\n\r\n", flood], copied()) as server:
-        client = clients.patient(server.url)
+        client = clients.without_sleep(server.url)
         with pytest.raises(InternalServerError) as caught:
             await call(client, "duplicate")
         assert caught.value.body == ("x" * 2000)
@@ -151,12 +151,12 @@ async def test_only_the_start_of_an_error_body_is_read(clients: Clients) -> None
 
 
 async def test_an_endless_response_to_duplicate_is_an_error(clients: Clients) -> None:
-    """The error has the start of the body, and says that a copy may exist."""
+    """The error has the start of the body and warns that a copy may exist."""
     with (
         Loopback([b"HTTP/1.1 200 X\r\n\r\n", flood]) as server,
         pytest.raises(UnexpectedResponseError, match="a copy may exist") as caught,
     ):
-        await call(clients.patient(server.url), "duplicate")
+        await call(clients.without_sleep(server.url), "duplicate")
     assert caught.value.body == "x" * 2000
     assert len(server.requests) == 1
 

@@ -1,4 +1,4 @@
-"""Bodies with a content-encoding. The client asks for none, but some gateways compress anyway."""
+"""Bodies with a content-encoding. The client does not request one, but some gateways compress anyway."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ CODINGS: dict[str, bytes] = {
 
 @OPERATIONS
 @pytest.mark.parametrize("coding", CODINGS)
-async def test_a_compression_that_was_not_asked_for_is_not_unpacked(
+async def test_an_unrequested_compression_is_not_decoded(
     clients: Clients, operation: str, coding: str
 ) -> None:
-    """The error names the content-encoding, and nothing is unpacked."""
+    """The error names the content-encoding."""
     body, headers = CODINGS[coding], {"content-encoding": coding}
     with Loopback([http(200, body, headers)]) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)
@@ -42,8 +42,8 @@ async def test_a_compression_that_was_not_asked_for_is_not_unpacked(
 
 
 @OPERATIONS
-async def test_gzip_is_read_within_the_bounds_of_plain_bodies(clients: Clients, operation: str) -> None:
-    """A body of 300 MB in 300 KB of gzip ends in an error once the bound for plain bodies is passed."""
+async def test_gzip_is_decoded_up_to_the_limit_for_plain_bodies(clients: Clients, operation: str) -> None:
+    """A gzip body of 300 KB that decodes to 300 MB is an error at the size limit for plain bodies."""
     body = gzip.compress(b" " * 300_000_000)
     with (
         Loopback([http(200, body, {"content-encoding": "gzip"})]) as server,
@@ -52,11 +52,11 @@ async def test_gzip_is_read_within_the_bounds_of_plain_bodies(clients: Clients, 
         await call(clients.client(server.url), operation)
 
 
-async def test_an_error_body_in_gzip_is_read(clients: Clients) -> None:
-    """A gateway that compresses its errors is understood; a bomb is cut at the bound of error bodies."""
+async def test_an_error_body_in_gzip_is_decoded(clients: Clients) -> None:
+    """The detail is read; a body that decodes to a huge one is cut at the limit for error bodies."""
     small, large = gzip.compress(b'{"detail": "no such agent"}'), gzip.compress(b"x" * 100_000_000)
-    answers: list[list[Step]] = [[http(404, body, {"content-encoding": "gzip"})] for body in (small, large)]
-    with Loopback(*answers) as server:
+    responses: list[list[Step]] = [[http(404, body, {"content-encoding": "gzip"})] for body in (small, large)]
+    with Loopback(*responses) as server:
         client = clients.client(server.url)
         with pytest.raises(NotFoundError, match="no such agent"):
             await call(client, "duplicate")
@@ -64,13 +64,13 @@ async def test_an_error_body_in_gzip_is_read(clients: Clients) -> None:
             await call(client, "duplicate")
 
 
-async def test_a_reply_and_a_copy_in_gzip_are_read(clients: Clients) -> None:
-    """A gateway that compresses although it was told not to changes nothing."""
+async def test_a_reply_and_a_copy_in_gzip_are_decoded(clients: Clients) -> None:
+    """A gateway may compress although the client does not accept it."""
     events = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\ndata: [DONE]\n\n'
     copy = json.dumps({"id": "-Ocopy", "name": "c", "config": {}, "created_at": 1}).encode()
     coded = {"content-encoding": "gzip"}
-    answers: list[list[Step]] = [[http(200, gzip.compress(body), coded)] for body in (events, copy)]
-    with Loopback(*answers) as server:
+    responses: list[list[Step]] = [[http(200, gzip.compress(body), coded)] for body in (events, copy)]
+    with Loopback(*responses) as server:
         client = clients.client(server.url)
         chat: Any = await call(client, "chat")
         agent: Any = await call(client, "duplicate")
@@ -83,7 +83,7 @@ async def test_gzip_that_is_cut_off_makes_the_reply_fail(clients: Clients) -> No
         b'data: {"choices":[{"delta":{"content":"%d "}}]}\n\n' % number for number in range(3000)
     )
     body = gzip.compress(events + b"data: [DONE]\n\n")
-    answer: list[Step] = [http(200, body[:-40], {"content-encoding": "gzip"})]
-    with Loopback(answer) as server, pytest.raises(StreamInterruptedError) as caught:
+    response: list[Step] = [http(200, body[:-40], {"content-encoding": "gzip"})]
+    with Loopback(response) as server, pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url))
     assert caught.value.reply.text.startswith("0 1 2 ")

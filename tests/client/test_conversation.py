@@ -98,7 +98,7 @@ def test_a_turn_is_added_when_its_reply_is_complete(talk: Conversation, service:
     ids=["error in the stream", "cut off", "not a stream", "empty", "no text"],
 )
 def test_a_failed_turn_is_not_added(talk: Conversation, service: Service, response: list[bytes]) -> None:
-    """The history has no message of the failed turn, so the turn can be repeated."""
+    """The history does not contain the failed turn, so the turn can be repeated."""
     send(talk, service, "one", HI, DONE)
     with pytest.raises(MillisError):
         send(talk, service, "two", *response)
@@ -222,7 +222,7 @@ def test_the_text_of_a_turn_must_be_a_string(talk: Conversation, text: Any) -> N
 
 
 def test_the_text_of_a_turn_must_be_encodable(talk: Conversation, service: Service) -> None:
-    """Text with half a surrogate pair is rejected with its path, and is not added to the history."""
+    """Text with a lone surrogate is rejected with its path, and is not added to the history."""
     send(talk, service, "one", HI, DONE)
     with pytest.raises(ConfigurationError, match=r"^messages\[2\]\.content: .*surrogate"):
         talk.stream("half \ud83d")

@@ -27,8 +27,8 @@ from loopback import (
     reply,
     reset,
     said,
-    until_left,
-    when_told,
+    until_disconnect,
+    until_resumed,
 )
 
 from millis_wrapper import (
@@ -52,7 +52,7 @@ TOKEN = "secret-token-of-a-gateway"
 async def test_the_text_that_arrived_before_the_connection_broke_is_yielded(
     clients: Clients, ending: Step, pause: float
 ) -> None:
-    """It may have arrived while the reader was busy."""
+    """The text may arrive while the reader is busy."""
     rest = [linger(0.02), said("two "), said("three"), linger(0.02), ending]
     with Loopback([STREAM + said("one "), *rest]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
@@ -60,7 +60,7 @@ async def test_the_text_that_arrived_before_the_connection_broke_is_yielded(
 
         with pytest.raises(StreamInterruptedError):
             await read(stream, 4 * pause, texts)
-    # The sync client reads the socket only when it is asked to, and a reset discards what was not read.
+    # The sync client does not read ahead, and a reset discards the unread data.
     if clients.kind == "aiohttp" or ending is close:
         assert "".join(texts) == "one two three"
 
@@ -79,8 +79,8 @@ async def test_a_complete_reply_stays_complete_if_the_connection_breaks(
 async def test_text_before_a_malformed_body_chunk_in_the_same_segment_is_kept(
     clients: Clients, pause: float
 ) -> None:
-    """The text that could be read is yielded, then the reply fails."""
-    steps: list[Step] = [STREAM, linger(0.05), said("one ") + said("two") + b"zz\r\n", until_left]
+    """The text before the malformed chunk is yielded, then the reply fails."""
+    steps: list[Step] = [STREAM, linger(0.05), said("one ") + said("two") + b"zz\r\n", until_disconnect]
     with Loopback(steps) as server, pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url), pause, timeout=3)
     assert caught.value.reply.text == "one two"
@@ -90,7 +90,7 @@ async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(clients: Cl
     """The complete JSON of the copy arrived, so its id is returned."""
     body = json.dumps({"id": "-Ocopy", "name": "c", "config": {}, "created_at": 1}).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-    with Loopback([head, linger(0.05), chunk(body) + b"zz\r\n", until_left]) as server:
+    with Loopback([head, linger(0.05), chunk(body) + b"zz\r\n", until_disconnect]) as server:
         copy: Any = await call(clients.client(server.url, timeout=3), "duplicate")
     assert copy.id == "-Ocopy"
 
@@ -98,7 +98,7 @@ async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(clients: Cl
 @READERS
 async def test_a_malformed_body_chunk_is_noticed_at_once(clients: Clients, pause: float) -> None:
     """The error does not wait for the idle timeout of a minute."""
-    steps: list[Step] = [STREAM + said("one "), linger(0.05), b"zz\r\n", until_left]
+    steps: list[Step] = [STREAM + said("one "), linger(0.05), b"zz\r\n", until_disconnect]
     with Loopback(steps) as server, anyio.fail_after(20), pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url), pause)
     assert "idle" not in str(caught.value)
@@ -109,17 +109,17 @@ async def test_a_kept_connection_that_breaks_is_not_reported_to_the_event_loop(c
     broken = threading.Event()
 
     def reset_when_told(peer: Peer) -> None:
-        when_told(peer)
+        until_resumed(peer)
         peer.reset()
         broken.set()
 
     with Loopback([STREAM, linger(0.05), said("one") + DONE + END, reset_when_told], reply("two")) as server:
         client = clients.client(server.url)
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "one"
-        server.go_on.set()
+        server.resume.set()
         assert await in_thread(broken.wait)
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "two"
-    gc.collect()  # asyncio reports such an exception when its future is collected, which fails the test
+    gc.collect()  # asyncio reports the exception when its future is collected, which would fail the test
 
 
 def _hook(response: httpx.Response) -> None:
@@ -142,7 +142,7 @@ STATUSES: dict[int, type[APIStatusError]] = {
 async def test_a_hook_that_raises_for_the_status_gives_the_error_of_that_status(
     clients: Clients, status: int, kind: type[APIStatusError]
 ) -> None:
-    """httpx's own example of an event hook does not hide what the service said."""
+    """With httpx's own example of an event hook, the error still has the detail from the service."""
     hooks = {"response": [_hook if clients.kind == "sync" else _async_hook]}
     with Loopback([http(status, '{"detail": "no"}')]) as server:
         client = clients.client(
@@ -155,7 +155,7 @@ async def test_a_hook_that_raises_for_the_status_gives_the_error_of_that_status(
     assert KEY not in with_locals(caught.value)
 
 
-async def test_a_large_request_arrives_whole_and_the_key_stays_out_of_it(clients: Clients) -> None:
+async def test_a_large_request_arrives_completely(clients: Clients) -> None:
     """Bodies over 64 KiB are sent in several chunks, in order."""
     text = "".join(f"{number:06d} " for number in range(40_000))
     with Loopback(reply("Hello")) as server:
@@ -195,8 +195,8 @@ async def test_a_malformed_body_chunk_right_after_the_head_is_one_of_our_errors(
 
 @OPERATIONS
 async def test_a_switch_to_another_protocol_is_a_broken_connection(clients: Clients, operation: str) -> None:
-    """The client asks for no upgrade, so a 101 is no response to its request."""
-    with Loopback([http(101, headers={"upgrade": "x", "connection": "upgrade"}), until_left]) as server:
+    """The client does not request an upgrade, so a 101 does not respond to its request."""
+    with Loopback([http(101, headers={"upgrade": "x", "connection": "upgrade"}), until_disconnect]) as server:
         with pytest.raises(APIConnectionError) as caught:
             await call(clients.client(server.url), operation)
         assert len(server.requests) == 1
@@ -204,7 +204,7 @@ async def test_a_switch_to_another_protocol_is_a_broken_connection(clients: Clie
 
 
 async def test_of_two_retry_after_headers_the_longer_delay_counts(clients: Clients) -> None:
-    """Both values are in the headers of the error."""
+    """The headers of the error contain both values."""
     two = b"HTTP/1.1 429 X\r\nretry-after: 120\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"
     with Loopback([two]) as server:
         with pytest.raises(RateLimitError) as caught:

@@ -1,4 +1,4 @@
-"""Event loops: several of them, ended ones, and a busy one. The sync client has none.
+"""A client in several event loops, after one ended, and in a busy one. The sync client does not use any.
 
 A connection belongs to the loop that opened it.
 """
@@ -15,7 +15,7 @@ import anyio
 import httpx
 import pytest
 from clients import ENGINES, IN_A_LOOP, KEY, OPERATIONS, Clients, Engine, call, in_thread
-from loopback import DONE, END, FINE, STREAM, Loopback, copied, linger, reply, said, until_left
+from loopback import DONE, END, STREAM, SUCCESS, Loopback, copied, linger, reply, said, until_disconnect
 
 from millis_wrapper import APIConnectionError, AsyncMillis, Timeout
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark
     ("engine", "backends"), [(None, ["asyncio", "asyncio", "trio"]), ("aiohttp", ["asyncio"] * 3)]
 )
 def test_an_async_client_works_in_several_event_loops(engine: Engine, backends: list[str]) -> None:
-    """Each event loop gets its own connections."""
+    """The client opens separate connections for each event loop."""
     with Loopback(reply("Hello")) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
 
@@ -43,8 +43,8 @@ def test_an_async_client_works_in_several_event_loops(engine: Engine, backends: 
 def test_a_request_of_a_custom_client_in_a_second_event_loop_may_have_been_sent(
     operation: str,
 ) -> None:
-    """The request can be sent on a connection of the ended loop, but the response cannot be read."""
-    with Loopback(FINE[operation]) as server:
+    """The client can send the request on a connection of the ended loop, but cannot read the response."""
+    with Loopback(SUCCESS[operation]) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=httpx.AsyncClient())
 
         async def use() -> None:
@@ -82,30 +82,30 @@ def test_a_garbage_collected_client_closes_its_connections(engine: Engine) -> No
     async def use(server: Loopback) -> None:
         await call(AsyncMillis(KEY, base_url=server.url, http_client=engine), "duplicate")
         gc.collect()
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
 
-    with Loopback([*copied(), until_left]) as server:
+    with Loopback([*copied(), until_disconnect]) as server:
         anyio.run(use, server)
 
 
 @pytest.mark.parametrize(("engine", "backend"), [(None, "asyncio"), (None, "trio"), ("aiohttp", "asyncio")])
 def test_connections_of_ended_event_loops_are_closed(engine: Engine, backend: str) -> None:
     """A program with one client and one event loop per call does not accumulate connections."""
-    with Loopback([*copied(), until_left], copied()) as server:
+    with Loopback([*copied(), until_disconnect], copied()) as server:
         millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
         anyio.run(call, millis, "duplicate", backend=backend)
         anyio.run(call, millis, "duplicate", backend=backend)
         for _ in range(50):
             gc.collect()
-            if server.left.wait(0.1):
+            if server.disconnected.wait(0.1):
                 break
-        assert server.left.is_set()
+        assert server.disconnected.is_set()
         assert server.connections == 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptureFixture) -> None:
-    """A client that several `asyncio.run` calls share and nobody closes is silent."""
+    """A client that several `asyncio.run` calls share logs nothing if it is never closed."""
     caplog.set_level(logging.DEBUG)
     with Loopback(*[reply("Hello")] * 5) as server:
         engines: tuple[Engine, ...] = (None, "aiohttp")
@@ -125,7 +125,7 @@ def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptu
 @pytest.mark.anyio
 @IN_A_LOOP
 async def test_a_busy_event_loop_does_not_turn_data_in_time_into_a_timeout(clients: Clients) -> None:
-    """The data lies in the socket when the loop gets its turn, so it is read before a timeout counts."""
+    """The data is in the socket when the loop continues, so the client reads it before a timeout counts."""
     with Loopback([linger(0.1), STREAM + said("one "), linger(0.6), said("two") + DONE + END]) as server:
         client = clients.client(server.url, timeout=0.4)
 

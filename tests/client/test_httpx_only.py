@@ -18,7 +18,7 @@ import h2.exceptions
 import httpx
 import pytest
 from clients import ON_HTTPX, OPERATIONS, Clients, call, use_proxy
-from loopback import Peer, Step, Unprompted, until_left
+from loopback import Peer, Step, Unprompted, until_disconnect
 
 from millis_wrapper import APIConnectionError, APITimeoutError, Timeout
 
@@ -188,7 +188,7 @@ def swallow(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("step", "connect", "error"),
     [
-        (until_left, 0.2, APITimeoutError),
+        (until_disconnect, 0.2, APITimeoutError),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", 2, APIConnectionError),
         (b"\x05", 2, APIConnectionError),
         (b"\x04\x00", 2, APIConnectionError),
@@ -204,7 +204,7 @@ async def test_a_proxy_that_is_silent_or_does_not_speak_socks_raises_our_error(
     error: type[APIConnectionError],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Exceptions of socksio do not reach the caller, the wait has a timeout, and nothing was sent."""
+    """Exceptions of socksio do not reach the caller, the wait has a timeout, and the request was not sent."""
     with Unprompted([swallow, step]) as proxy:
         use_proxy(monkeypatch, f"socks5://{proxy.address}")
         client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=connect))

@@ -11,7 +11,20 @@ import anyio
 import httpx
 import pytest
 from clients import KEY, READERS, Clients, in_thread, read
-from loopback import DONE, END, STREAM, Answer, Loopback, close, event, http, reply, reset, said, until_left
+from loopback import (
+    DONE,
+    END,
+    STREAM,
+    Loopback,
+    Steps,
+    close,
+    event,
+    http,
+    reply,
+    reset,
+    said,
+    until_disconnect,
+)
 
 from millis_wrapper import (
     APIConnectionError,
@@ -59,8 +72,8 @@ async def test_every_turn_sends_the_complete_history(clients: Clients) -> None:
     }
 
 
-async def test_nothing_is_sent_on_entering_or_leaving_the_block(clients: Clients) -> None:
-    """A conversation sends one request per turn and no other requests."""
+async def test_entering_or_leaving_the_block_does_not_send_a_request(clients: Clients) -> None:
+    """A conversation sends exactly one request per turn."""
     with Loopback(reply("Hello")) as server:
         async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             await talk.send("Hi")
@@ -69,7 +82,7 @@ async def test_nothing_is_sent_on_entering_or_leaving_the_block(clients: Clients
     assert len(server.requests) == 2
 
 
-FAILURES: dict[str, tuple[Answer, type[MillisError], str]] = {
+FAILURES: dict[str, tuple[Steps, type[MillisError], str]] = {
     "status": ([http(500)], InternalServerError, ""),
     "no response": ([close], APIConnectionError, ""),
     "not a stream": ([http(200, "<html>")], UnexpectedResponseError, ""),
@@ -79,12 +92,12 @@ FAILURES: dict[str, tuple[Answer, type[MillisError], str]] = {
 
 
 @READERS
-@pytest.mark.parametrize(("answer", "kind", "text"), FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize(("response", "kind", "text"), FAILURES.values(), ids=FAILURES.keys())
 async def test_a_failed_turn_adds_nothing_and_can_be_repeated(
-    clients: Clients, answer: Answer, kind: type[MillisError], text: str, pause: float
+    clients: Clients, response: Steps, kind: type[MillisError], text: str, pause: float
 ) -> None:
-    """The history has no message of the failed turn; the error has the partial text."""
-    with Loopback(reply("Hello"), answer, reply("Sunny")) as server:
+    """The history does not contain the failed turn, and the error has the partial text."""
+    with Loopback(reply("Hello"), response, reply("Sunny")) as server:
         talk = clients.client(server.url, max_retries=0).chat.conversation(agent_id="-Oabc")
         await talk.send("Hi")
         with pytest.raises(kind) as caught:
@@ -99,7 +112,7 @@ async def test_a_failed_turn_adds_nothing_and_can_be_repeated(
 
 async def test_the_read_part_of_a_reply_left_early_is_kept_and_marked(clients: Clients) -> None:
     """The history contains the text that the user has read."""
-    with Loopback([STREAM + said("Once "), until_left], reply("Sunny")) as server:
+    with Loopback([STREAM + said("Once "), until_disconnect], reply("Sunny")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story") as stream:
             async for _ in stream:
@@ -111,8 +124,8 @@ async def test_the_read_part_of_a_reply_left_early_is_kept_and_marked(clients: C
 
 
 async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients) -> None:
-    """The history contains neither the message nor an empty reply."""
-    with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
+    """The history does not contain the message or an empty reply."""
+    with Loopback([STREAM + said("Once "), until_disconnect], reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story"):
             pass
@@ -155,12 +168,12 @@ async def test_an_unopened_stream_is_a_turn_while_it_is_referenced(clients: Clie
 
 async def test_leaving_the_block_closes_the_open_stream(clients: Clients) -> None:
     """The text read before that is kept."""
-    with Loopback([STREAM + said("Once "), until_left]) as server:
+    with Loopback([STREAM + said("Once "), until_disconnect]) as server:
         async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             stream = talk.stream("A story")
             texts = stream.text_stream
             assert await anext(texts) == "Once "
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
         assert talk.left_early == (1,)
     assert len(server.requests) == 1
 
@@ -216,7 +229,7 @@ async def test_a_conversation_checks_its_agent_at_once(clients: Clients) -> None
 
 async def test_a_turn_that_is_canceled_while_it_is_read_can_be_repeated() -> None:
     """A timeout of the caller does not add the partial reply to the history."""
-    with Loopback([STREAM + said("Once "), until_left], reply("Hello")) as server:
+    with Loopback([STREAM + said("Once "), until_disconnect], reply("Hello")) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             talk = millis.chat.conversation(agent_id="-Oabc")
             with anyio.CancelScope() as scope:

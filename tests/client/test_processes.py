@@ -46,8 +46,8 @@ ROUNDS = 20
 class Echo(Loopback):
     """A server that echoes the last message of each request."""
 
-    def _answer_to(self, request: Received) -> list[Step]:
-        super()._answer_to(request)
+    def _response_to(self, request: Received) -> list[Step]:
+        super()._response_to(request)
         return reply(request.json["messages"][-1]["content"])
 
 
@@ -84,7 +84,7 @@ def test_after_a_fork_each_process_gets_its_own_replies() -> None:
         talk("parent")
         assert [exit_status(pid) for pid in children] == [0] * CHILDREN
         talk("after")
-        # No child used or closed the parent's connection.
+        # The children did not use or close the parent's connection.
         assert len({request.connection for request in server.requests if b"child" not in request.body}) == 1
 
 
@@ -191,7 +191,7 @@ def test_functions_that_import_at_the_first_call_delay_a_fork(function: Callable
 
 
 def test_a_custom_client_of_the_parent_is_rejected_in_the_child() -> None:
-    """Millis cannot replace the connections of a custom client; the message says what to do."""
+    """Millis cannot replace the connections of a custom client, so the message recommends a new client."""
     with (
         Echo([]) as server,
         httpx.Client() as theirs,
@@ -303,7 +303,7 @@ def test_a_child_does_not_close_the_tls_connection_of_its_parent(
 def test_a_client_cannot_be_pickled_or_copied(
     kind: type[Millis] | type[AsyncMillis], how: Callable[[object], object]
 ) -> None:
-    """A client contains a key and connections. The message says to create a new client."""
+    """A client contains a key and connections. The message recommends a new client."""
     with pytest.raises(TypeError, match=r"pickled or copied.*new client") as caught:
         how(kind(KEY))
     assert KEY not in str(caught.value)

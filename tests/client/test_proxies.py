@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clients import KEY, OPERATIONS, Clients, call, use_proxy
 from leaks import places
-from loopback import Loopback, Peer, Unprompted, http, until_left
+from loopback import Loopback, Peer, Unprompted, http, until_disconnect
 
 from millis_wrapper import APIConnectionError, APITimeoutError, ConfigurationError, Timeout
 
@@ -22,7 +22,7 @@ async def test_a_request_is_not_sent_if_the_proxy_does_not_respond_to_connect(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request never left the client, so the caller can retry it safely."""
-    with Loopback([until_left]) as proxy:
+    with Loopback([until_disconnect]) as proxy:
         use_proxy(monkeypatch, proxy.url)
         client = clients.client("https://millis.invalid", max_retries=0, timeout=Timeout(connect=0.2))
         with pytest.raises(APITimeoutError, match=r"connect.*nothing was sent") as caught:
@@ -35,7 +35,7 @@ async def test_a_request_is_not_sent_if_the_proxy_does_not_respond_to_connect(
 
 
 @OPERATIONS
-async def test_a_refused_proxy_password_is_not_retried_and_not_shown(
+async def test_a_refused_proxy_password_is_not_retried_and_stays_secret(
     clients: Clients, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retries could lock the account. The message names only the host of the proxy."""
@@ -50,7 +50,7 @@ async def test_a_refused_proxy_password_is_not_retried_and_not_shown(
 
 @pytest.mark.parametrize("operation", ["chat", "duplicate"])
 async def test_a_bad_certificate_is_not_retried(clients: Clients, operation: str, certificate: Path) -> None:
-    """Nothing was sent, a retry would fail the same way, and the message names SSL_CERT_FILE."""
+    """A retry would fail the same way. The message names SSL_CERT_FILE."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 

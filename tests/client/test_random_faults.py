@@ -23,7 +23,7 @@ def without_garbage_of_other_tests() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_calls_with_random_faults_are_sent_once_and_leave_nothing_behind(kind: Kind) -> None:
-    """A reply or copy that counts as complete is complete, whatever the network and the caller do."""
+    """A reply or copy that counts as complete is complete under any fault of the network or the caller."""
     first = random.randrange(1_000_000)
     wrong, outcomes = campaign(kind, range(first, first + 100))
     assert wrong == []
@@ -37,5 +37,5 @@ def test_threads_that_share_a_client_behind_a_dead_proxy_get_our_errors() -> Non
 
 @ENGINES
 def test_hundreds_of_canceled_calls_on_one_client_log_nothing(engine: Engine) -> None:
-    """A cancel may replace the connection pool of the client."""
+    """A cancellation may make the client replace its connection pool."""
     assert canceled_calls(engine, 400) == []

@@ -76,7 +76,7 @@ async def test_a_client_warns_once_about_a_reply_without_an_end_mark(
 async def test_an_explicit_setting_or_an_end_mark_prevents_the_warning(
     clients: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With `require_end=False`, and after a reply with an end mark, nothing is logged."""
+    """With `require_end=False`, and after a reply with an end mark, the log stays empty."""
     with Loopback(WITHOUT_END) as server:
         await clients.client(server.url, require_end=False).chat.send("Hi", agent_id="-Oabc")
     with Loopback(reply("Complete.")) as server:

@@ -85,7 +85,7 @@ def state(outcome: ChatReply | MillisError) -> str:
 @given(stream=streams | st.binary(max_size=300), at=st.integers(0, 2000))
 @bounded
 def test_any_bytes_are_a_reply_or_an_error(stream: bytes, at: int) -> None:
-    """The outcome is the same for every split of the stream."""
+    """The outcome does not depend on the split of the stream."""
     if KEY.encode() in stream:
         stream = stream.replace(KEY.encode(), b"")  # a reply may contain the key; only errors are checked
     text, complete = read_stream([stream])
@@ -94,7 +94,7 @@ def test_any_bytes_are_a_reply_or_an_error(stream: bytes, at: int) -> None:
         assert reply.text in (
             text,
             text + "\ufffd",
-        )  # half a surrogate pair at the end does not become a chunk
+        )  # a lone surrogate at the end does not become a chunk
         json.dumps(reply.message).encode()
     at %= len(stream) + 1
     for pieces in ([stream[:at], stream[at:]], [bytes([byte]) for byte in stream]):
@@ -155,13 +155,13 @@ FULL = json.loads((EXAMPLES / "agent-full.json").read_text())
 )
 @bounded
 def test_any_config_is_returned_unchanged(config: dict[str, Any], created_at: Any, name: Any) -> None:
-    """Known keys may have any values: nothing is lost or converted."""
-    answer = {"id": "x", "config": config, "created_at": created_at, "name": name}
-    agent = read_duplicated_agent(as_json(answer))
+    """Known keys may have any values, which are not lost or converted."""
+    response = {"id": "x", "config": config, "created_at": created_at, "name": name}
+    agent = read_duplicated_agent(as_json(response))
     assert agent.id == "x"
     assert agent.config is not None
     assert json.dumps(agent.config.to_dict(), sort_keys=True) == json.dumps(config, sort_keys=True)
-    assert json.dumps(agent.raw) == json.dumps(answer)
+    assert json.dumps(agent.raw) == json.dumps(response)
 
 
 @given(

@@ -13,9 +13,9 @@ from leaks import chain, places, with_locals
 from loopback import (
     END,
     STREAM,
-    Answer,
     Loopback,
     Step,
+    Steps,
     chunk,
     close,
     copied,
@@ -26,7 +26,7 @@ from loopback import (
     reply,
     reset,
     said,
-    until_left,
+    until_disconnect,
 )
 
 from millis_wrapper import APIConnectionError, AsyncMillis, ConfigurationError, Millis, MillisError, Timeout
@@ -48,29 +48,29 @@ def assert_secret(error: MillisError, caplog: pytest.LogCaptureFixture) -> None:
     assert KEY not in caplog.text
 
 
-FAILURES: dict[str, Answer] = {
+FAILURES: dict[str, Steps] = {
     "reset": [reset],
     "closed": [close],
-    "no response": [until_left],
+    "no response": [until_disconnect],
     "401": [http(401, '{"detail": "no such key"}')],
     "500": [http(500, "<html>")],
     "redirect": [http(307, "", {"location": "/there"})],
     "cut": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ndata: {", close],
-    "stalled": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ndata: {", until_left],
+    "stalled": [b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ndata: {", until_disconnect],
     "error in the stream": [STREAM + event('{"error": "down"}') + END],
     "no stream": [http(200, "<html>")],
 }
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize("response", FAILURES.values(), ids=FAILURES.keys())
 async def test_no_error_contains_the_key(
-    clients: Clients, operation: str, answer: Answer, caplog: pytest.LogCaptureFixture
+    clients: Clients, operation: str, response: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The key is not in the message, repr, arguments, causes, DEBUG logs or locals of any frame."""
     caplog.set_level(logging.DEBUG)
-    timeout = LIMITS if until_left in answer else None
-    with Loopback(answer) as server, pytest.raises(MillisError) as caught:
+    timeout = LIMITS if until_disconnect in response else None
+    with Loopback(response) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url, timeout=timeout), operation)
     assert_secret(caught.value, caplog)
     assert KEY not in with_locals(caught.value)
@@ -78,11 +78,11 @@ async def test_no_error_contains_the_key(
 
 
 @READERS
-@pytest.mark.parametrize("rest", [[close], [reset], [until_left], [event('{"error": "down"}')], [END]])
+@pytest.mark.parametrize("rest", [[close], [reset], [until_disconnect], [event('{"error": "down"}')], [END]])
 async def test_no_error_of_a_stream_contains_the_key(
     clients: Clients, rest: list[Step], pause: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The failure comes after some text, while the client waits for more or while the reader is busy."""
+    """The failure occurs after some text, while the client waits for more or the reader is busy."""
     caplog.set_level(logging.DEBUG)
     with (
         Loopback([STREAM + said("Hel"), linger(0.01), *rest]) as server,
@@ -138,7 +138,7 @@ async def test_an_error_while_sending_does_not_contain_the_key(
 
 
 ECHO = f"no such key: {KEY}"
-ECHOES: dict[str, Answer] = {
+ECHOES: dict[str, Steps] = {
     "in an error's detail": [http(401, f'{{"detail": "{ECHO}"}}')],
     "in an error's text": [http(500, ECHO)],
     "in a list of errors": [
@@ -161,12 +161,12 @@ ECHOES: dict[str, Answer] = {
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", ECHOES.values(), ids=ECHOES.keys())
+@pytest.mark.parametrize("response", ECHOES.values(), ids=ECHOES.keys())
 async def test_no_error_repeats_a_key_that_the_service_echoes(
-    clients: Clients, operation: str, answer: Answer
+    clients: Clients, operation: str, response: Steps
 ) -> None:
     """A service or proxy that puts the key into its response does not put it into our errors."""
-    with Loopback(answer) as server, pytest.raises(MillisError) as caught:
+    with Loopback(response) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)
     assert places(caught.value, KEY) == []
     assert KEY not in with_locals(caught.value)
@@ -254,7 +254,7 @@ async def test_no_log_of_a_successful_call_contains_the_key(
 
 
 async def test_a_custom_client_does_not_keep_the_key(clients: Clients) -> None:
-    """After the call, neither its headers nor the requests seen by its hooks contain the key."""
+    """After the call, its headers and the requests seen by its hooks do not contain the key."""
     seen: list[httpx.Request] = []
     theirs = clients.httpx_client()
 

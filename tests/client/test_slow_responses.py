@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from clients import OPERATIONS, READERS, Clients, call, chat
-from loopback import DONE, STREAM, Answer, Loopback, Peer, chunk, said
+from loopback import DONE, STREAM, Loopback, Peer, Steps, chunk, said
 
 from millis_wrapper import (
     APITimeoutError,
@@ -24,7 +24,7 @@ ENOUGH = 10.0  # seconds before a hanging call fails its test
 
 
 def drip(data: Callable[[int], bytes], seconds: float = 0.02) -> Callable[[Peer], None]:
-    """Send one small data after another until the client disconnects."""
+    """Send small parts of data until the client disconnects."""
 
     def step(peer: Peer) -> None:
         for number in range(int(ENOUGH / seconds)):
@@ -36,17 +36,17 @@ def drip(data: Callable[[int], bytes], seconds: float = 0.02) -> Callable[[Peer]
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"
-SLOW_HEADS: dict[str, Answer] = {
+SLOW_HEADS: dict[str, Steps] = {
     "header bytes one by one": [HEAD, drip(lambda number: b"x" if number % 8 else b"\r\nx-%d: " % number)],
     "endless 1xx responses": [drip(lambda number: b"HTTP/1.1 103 Early Hints\r\nx: %d\r\n\r\n" % number)],
 }
 
 
 @OPERATIONS
-@pytest.mark.parametrize("answer", SLOW_HEADS.values(), ids=SLOW_HEADS.keys())
-async def test_first_byte_covers_slow_headers(clients: Clients, operation: str, answer: Answer) -> None:
-    """Every byte arrives in time, but the headers do not."""
-    with Loopback(answer) as server:
+@pytest.mark.parametrize("response", SLOW_HEADS.values(), ids=SLOW_HEADS.keys())
+async def test_first_byte_covers_slow_headers(clients: Clients, operation: str, response: Steps) -> None:
+    """No single wait exceeds the timeout, but the headers as a unit arrive too late."""
+    with Loopback(response) as server:
         client = clients.client(server.url, timeout=Timeout(first_byte=0.4, idle=3))
         started = time.monotonic()
         with pytest.raises(APITimeoutError, match="first_byte") as caught:
@@ -58,7 +58,7 @@ async def test_first_byte_covers_slow_headers(clients: Clients, operation: str, 
 
 GZIP = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
 EMPTY_BLOCK = gzip.compress(b"")
-TRICKLES: dict[str, Answer] = {
+TRICKLES: dict[str, Steps] = {
     "comments": [STREAM, drip(lambda _: chunk(b": still there\n"))],
     "empty events": [STREAM, drip(lambda _: chunk(b"\n\n"))],
     "empty gzip blocks": [GZIP, drip(lambda _: chunk(EMPTY_BLOCK))],
@@ -67,10 +67,10 @@ TRICKLES: dict[str, Answer] = {
 
 
 @READERS
-@pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES.keys())
-async def test_total_covers_a_slow_body(clients: Clients, answer: Answer, pause: float) -> None:
+@pytest.mark.parametrize("response", TRICKLES.values(), ids=TRICKLES.keys())
+async def test_total_covers_a_slow_body(clients: Clients, response: Steps, pause: float) -> None:
     """Comments, empty events, empty gzip blocks and text do not extend `total`."""
-    with Loopback(answer) as server:
+    with Loopback(response) as server:
         client = clients.client(server.url, timeout=Timeout(total=0.4, idle=3))
         started = time.monotonic()
         with pytest.raises((StreamInterruptedError, UnexpectedResponseError)):
@@ -104,7 +104,7 @@ async def test_done_after_a_finish_reason_ends_the_reply(clients: Clients) -> No
 async def test_the_message_for_an_unsupported_content_encoding_names_it(
     clients: Clients, operation: str, coding: str
 ) -> None:
-    """The client cannot decode the body; the error says why."""
+    """The client cannot decode the body, and the error names the content-encoding."""
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: 4\r\n\r\n".encode()
     with Loopback([head + b"\x8b\x02\x80{"]) as server, pytest.raises(MillisError) as caught:
         await call(clients.client(server.url), operation)

@@ -8,7 +8,7 @@ import threading
 import anyio
 import pytest
 from clients import KEY, Clients, texts_of
-from loopback import DONE, END, PATIENCE, STREAM, Answer, Loopback, close, event, http, pause, reply, said
+from loopback import DONE, END, PATIENCE, STREAM, Loopback, Steps, close, event, http, pause, reply, said
 
 from millis_wrapper import AsyncMillis, AuthenticationError, StreamInterruptedError
 
@@ -75,7 +75,7 @@ async def test_a_stream_can_be_read_without_a_block(clients: Clients) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         [b"HTTP/1.0 200 OK\r\n\r\ndata: Hel\n\ndata: lo\n\n", close],
         [http(200, "data: Hel\r\n\r\ndata: lo\r\n\r\n")],
@@ -84,19 +84,19 @@ async def test_a_stream_can_be_read_without_a_block(clients: Clients) -> None:
     ],
     ids=["closed at the end", "content-length", "gzip", "wrong charset"],
 )
-async def test_the_form_of_the_http_response_does_not_matter(clients: Clients, answer: Answer) -> None:
+async def test_the_form_of_the_http_response_does_not_matter(clients: Clients, response: Steps) -> None:
     """HTTP/1.0, Content-Length, gzip and a wrong charset give the same reply."""
-    with Loopback(answer) as server:
+    with Loopback(response) as server:
         result = await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert (result.text, result.ended) == ("Hello", "eof")
 
 
 async def test_a_hundred_streams_run_at_once() -> None:
-    """No async stream waits for another one to end."""
+    """An async stream does not wait for the end of another one."""
     together = threading.Barrier(100)
-    answer: Answer = [STREAM + said("Hel"), lambda peer: together.wait(PATIENCE), said("lo") + DONE + END]
+    response: Steps = [STREAM + said("Hel"), lambda peer: together.wait(PATIENCE), said("lo") + DONE + END]
     texts: list[str] = []
-    with Loopback(answer) as server:
+    with Loopback(response) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis, anyio.create_task_group() as group:
 
             async def talk() -> None:

@@ -23,7 +23,7 @@ from loopback import (
     reply,
     reset,
     said,
-    when_told,
+    until_resumed,
 )
 
 from millis_wrapper import MillisError, StreamFailedError, StreamInterruptedError, UnexpectedResponseError
@@ -35,7 +35,7 @@ ONE_CONNECTION = httpx.Limits(max_connections=1)
 
 BROKEN: dict[str, tuple[list[Step], type[MillisError], str]] = {
     "lost": ([close], StreamInterruptedError, "cut off"),
-    "reset": ([when_told, reset], StreamInterruptedError, "cut off"),
+    "reset": ([until_resumed, reset], StreamInterruptedError, "cut off"),
     "bad chunk": ([linger(0.1), b"zz\r\n"], StreamInterruptedError, "cut off"),
     "half an event": ([chunk(b'data: {"cho') + END], StreamInterruptedError, "in the middle of an event"),
     "error object": ([event('{"error": {"message": "model down"}}')], StreamFailedError, "model down"),
@@ -60,7 +60,7 @@ async def test_a_failed_stream_yields_the_text_before_the_failure(
                 async for text in stream.text_stream:
                     received.append(text)
                     if len(received) == 2:
-                        server.go_on.set()
+                        server.resume.set()
                     await anyio.sleep(pause)
 
         with pytest.raises(kind, match=key_word) as caught:
@@ -88,12 +88,12 @@ NO_STREAM: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("answer", "key_word"), NO_STREAM.values(), ids=NO_STREAM.keys())
+@pytest.mark.parametrize(("response", "key_word"), NO_STREAM.values(), ids=NO_STREAM.keys())
 async def test_a_success_response_that_is_not_a_stream_is_an_error(
-    clients: Clients, answer: bytes, key_word: str
+    clients: Clients, response: bytes, key_word: str
 ) -> None:
-    """The message shows the response. A stream without text is an error, too."""
-    with Loopback([answer]) as server, pytest.raises(UnexpectedResponseError, match=key_word):
+    """The message shows the response. A stream without text is also an error."""
+    with Loopback([response]) as server, pytest.raises(UnexpectedResponseError, match=key_word):
         await clients.client(server.url).chat.send("Hi", agent_id="-Oabc")
     assert len(server.requests) == 1
 

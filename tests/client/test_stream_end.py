@@ -13,17 +13,17 @@ from loopback import (
     DONE,
     END,
     STREAM,
-    Answer,
     Loopback,
     Peer,
     Step,
+    Steps,
     event,
     linger,
     reply,
     reset,
     said,
-    until_left,
-    when_told,
+    until_disconnect,
+    until_resumed,
 )
 
 from millis_wrapper import Millis
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         reply("Hello"),
         [STREAM + said("Hello") + DONE, linger(0.02), END],
@@ -41,9 +41,9 @@ pytestmark = pytest.mark.anyio
     ],
     ids=["end at once", "end later", "data after [DONE]", "no [DONE]"],
 )
-async def test_three_chats_in_a_row_use_one_connection(clients: Clients, answer: Answer) -> None:
+async def test_three_chats_in_a_row_use_one_connection(clients: Clients, response: Steps) -> None:
     """The client reads the body to its end and ignores it, so that the connection can be reused."""
-    with Loopback(answer) as server:
+    with Loopback(response) as server:
         millis = clients.client(server.url)
         for _ in range(3):
             assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
@@ -56,7 +56,7 @@ def drip(peer: Peer) -> None:
 
 
 @READERS
-@pytest.mark.parametrize("after", [until_left, drip], ids=["nothing", "drops"])
+@pytest.mark.parametrize("after", [until_disconnect, drip], ids=["nothing", "drops"])
 async def test_a_body_that_does_not_end_after_done_is_closed(
     clients: Clients, after: Step, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +66,7 @@ async def test_a_body_that_does_not_end_after_done_is_closed(
         millis = clients.client(server.url)
         result = await chat(millis, pause)
         assert (result.text, result.ended) == ("Hello", "done")
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "again"
     assert server.connections == 2
 
@@ -89,10 +89,10 @@ async def test_a_connection_lost_after_done_does_not_make_the_reply_fail(
     clients: Clients, pause: float
 ) -> None:
     """The reply was complete before the error."""
-    with Loopback([STREAM + said("Hello") + DONE, when_told, reset]) as server:
+    with Loopback([STREAM + said("Hello") + DONE, until_resumed, reset]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             async for _ in stream:
-                server.go_on.set()
+                server.resume.set()
                 await anyio.sleep(pause)
     assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
 

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 import httpx
 import pytest
 from clients import KEY, AnyStream, Clients, in_thread
-from loopback import STREAM, Answer, Loopback, reply, said, until_left
+from loopback import STREAM, Loopback, Steps, reply, said, until_disconnect
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 
 ONE_CONNECTION = httpx.Limits(max_connections=1)
-LONG: Answer = [STREAM + said("Hel"), until_left]
+LONG: Steps = [STREAM + said("Hel"), until_disconnect]
 
 
 async def leave_by_break(stream: AnyStream) -> None:
@@ -52,7 +52,7 @@ async def test_leaving_the_block_closes_the_connection_at_once(
         )
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         await leave(stream)
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
         assert (stream.reply.text, stream.reply.ended) == ("Hel", None)
         with pytest.raises(StreamInterruptedError, match="closed before its end") as caught:
             await stream.get_final_reply()
@@ -66,7 +66,7 @@ async def test_a_block_that_reads_nothing_closes_the_connection(clients: Clients
     with Loopback(LONG) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             assert stream.reply.text == ""
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
 
 
 async def test_leaving_after_the_end_keeps_the_connection(clients: Clients) -> None:
@@ -94,7 +94,7 @@ async def test_a_closed_stream_does_not_send_a_request(clients: Clients) -> None
 
 async def test_reading_after_the_close_is_an_error(clients: Clients) -> None:
     """Text that has already arrived is not yielded after the close, and the reply does not look complete."""
-    with Loopback([STREAM + said("a") + said("b") + said("c"), until_left]) as server:
+    with Loopback([STREAM + said("a") + said("b") + said("c"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         chunks, texts = aiter(stream), stream.text_stream
         assert (await anext(chunks)).text == "a"
@@ -112,7 +112,7 @@ def test_a_loop_that_breaks_without_a_block_closes_the_connection_at_once() -> N
         stream = millis.chat.stream("Hi", agent_id="-Oabc")
         for _ in stream:
             break
-        assert server.left.wait(5)
+        assert server.disconnected.wait(5)
         assert stream.reply.text == "Hel"
 
 
@@ -123,7 +123,7 @@ async def test_an_async_loop_that_breaks_without_a_block_closes_the_connection_s
             stream = millis.chat.stream("Hi", agent_id="-Oabc")
             async for _ in stream.text_stream:
                 break
-            assert await in_thread(server.left.wait)
+            assert await in_thread(server.disconnected.wait)
             assert stream.reply.text == "Hel"
 
 
@@ -137,10 +137,10 @@ def test_a_garbage_collected_stream_closes_its_connection() -> None:
             return texts
 
         texts = start()
-        assert not server.left.is_set()
+        assert not server.disconnected.is_set()
         del texts
         gc.collect()
-        assert server.left.wait(5)
+        assert server.disconnected.wait(5)
 
 
 async def test_a_garbage_collected_async_stream_closes_its_connection() -> None:
@@ -154,31 +154,31 @@ async def test_a_garbage_collected_async_stream_closes_its_connection() -> None:
                 return texts
 
             texts = await start()
-            assert not server.left.is_set()
+            assert not server.disconnected.is_set()
             del texts
             gc.collect()
-            assert await in_thread(server.left.wait)
+            assert await in_thread(server.disconnected.wait)
 
 
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio warns about every such `break`
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_leaving_early_closes_the_connection_under_trio() -> None:
-    """A `break` in the block works under trio, too."""
+    """A `break` in the block also works under trio."""
     with Loopback(LONG) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:
                 async for _ in stream.text_stream:
                     break
-            assert await in_thread(server.left.wait)
+            assert await in_thread(server.disconnected.wait)
 
 
 async def test_a_stream_that_is_left_closes_its_connection(clients: Clients) -> None:
-    """The error says that the reply is incomplete."""
-    with Loopback([STREAM + said("Hel"), until_left]) as server:
+    """The error reports an incomplete reply."""
+    with Loopback([STREAM + said("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         async for _ in stream.text_stream:
             break
         await stream.close()
-        assert await in_thread(server.left.wait)
+        assert await in_thread(server.disconnected.wait)
         with pytest.raises(StreamInterruptedError):
             await stream.get_final_reply()

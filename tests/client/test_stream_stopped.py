@@ -8,19 +8,19 @@ from typing import Any
 import anyio
 import pytest
 from clients import KEY, Clients, in_thread, until
-from loopback import DONE, END, STREAM, Answer, Loopback, http, reply, said, until_left, when_told
+from loopback import DONE, END, STREAM, Loopback, Steps, http, reply, said, until_disconnect, until_resumed
 
 from millis_wrapper import ConfigurationError, Millis, RateLimitError, StreamInterruptedError
 from millis_wrapper._sync.response import OpenResponse
 
 pytestmark = pytest.mark.anyio
 
-LONG: Answer = [STREAM + said("Hel"), until_left]
+LONG: Steps = [STREAM + said("Hel"), until_disconnect]
 
 
 async def test_a_stream_that_is_being_read_can_be_closed_elsewhere(clients: Clients) -> None:
     """The reader waits for the next event in another thread or task. It wakes up at once with an error."""
-    with Loopback([STREAM + said("Hel"), until_left]) as server:
+    with Loopback([STREAM + said("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:
@@ -33,12 +33,12 @@ async def test_a_stream_that_is_being_read_can_be_closed_elsewhere(clients: Clie
             await until(lambda: stream.reply.text)
             await anyio.sleep(0.02)  # the reader waits for the next event now
             await stream.close()
-            assert await in_thread(server.left.wait)
+            assert await in_thread(server.disconnected.wait)
 
 
 async def test_a_stream_that_is_being_opened_can_be_closed_elsewhere(clients: Clients) -> None:
     """A response that arrives after the close is not read, and its connection is closed."""
-    with Loopback([when_told, STREAM + said("Hel"), until_left]) as server:
+    with Loopback([until_resumed, STREAM + said("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:
@@ -47,23 +47,23 @@ async def test_a_stream_that_is_being_opened_can_be_closed_elsewhere(clients: Cl
 
         async with anyio.create_task_group() as group:
             clients.start(group, read)
-            await in_thread(server.asked.wait)
+            await in_thread(server.request_arrived.wait)
             await stream.close()
-            server.go_on.set()
-            assert await in_thread(server.left.wait)
+            server.resume.set()
+            assert await in_thread(server.disconnected.wait)
     assert stream.reply.text == ""
 
 
 async def test_a_stream_can_be_opened_once(clients: Clients) -> None:
     """A second thread or task gets an error while the first one waits for the response."""
-    with Loopback([when_told, *reply("Hello")]) as server:
+    with Loopback([until_resumed, *reply("Hello")]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         async with anyio.create_task_group() as group:
             clients.start(group, stream.until_done)
-            await in_thread(server.asked.wait)
-            with pytest.raises(ConfigurationError, match="another thread or task is opening it"):
+            await in_thread(server.request_arrived.wait)
+            with pytest.raises(ConfigurationError, match="another thread or task"):
                 await stream.get_final_reply()
-            server.go_on.set()
+            server.resume.set()
     assert (stream.reply.text, stream.reply.ended) == ("Hello", "done")
     assert len(server.requests) == 1
 
@@ -71,7 +71,7 @@ async def test_a_stream_can_be_opened_once(clients: Clients) -> None:
 async def test_a_second_reader_is_rejected(clients: Clients) -> None:
     """The first reader, in another thread or task, continues."""
     received: list[str] = []
-    with Loopback([STREAM + said("Hel"), when_told, said("lo") + DONE + END]) as server:
+    with Loopback([STREAM + said("Hel"), until_resumed, said("lo") + DONE + END]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:
@@ -82,9 +82,9 @@ async def test_a_second_reader_is_rejected(clients: Clients) -> None:
             clients.start(group, read)
             await until(lambda: received)
             await anyio.sleep(0.02)  # the reader waits for the next event now
-            with pytest.raises(ConfigurationError, match="another thread or task is reading it"):
+            with pytest.raises(ConfigurationError, match="another thread or task"):
                 await stream.until_done()
-            server.go_on.set()
+            server.resume.set()
     assert received == ["Hel", "lo"]
     assert stream.reply.ended == "done"
 
@@ -92,7 +92,7 @@ async def test_a_second_reader_is_rejected(clients: Clients) -> None:
 async def test_a_stream_that_is_closed_before_a_retry_is_not_retried(clients: Clients) -> None:
     """The stream is closed during the wait. The error of the last attempt is raised."""
     with Loopback([http(429, "busy")], reply("Hello")) as server:
-        client = clients.patient(server.url, during_wait=lambda: stream.close())
+        client = clients.without_sleep(server.url, during_wait=lambda: stream.close())
         stream = client.chat.stream("Hi", agent_id="-Oabc")
         with pytest.raises(RateLimitError):
             await stream.until_done()

@@ -49,7 +49,7 @@ def test_a_strict_client_cannot_be_created_without_jsonschema(
 
 
 def test_strict_lists_every_error_of_a_config() -> None:
-    """Nothing is sent, and one message lists all errors with their paths."""
+    """The request is not sent, and one message lists all errors with their paths."""
     message = refusal_of({"llm": "gpt-4o", "promt": "p", "flow": {"response_delay": 0.5}})
     assert message.startswith("agent_config:")
     for place in ("llm", "promt", "flow.response_delay"):

@@ -139,11 +139,11 @@ def test_an_incomplete_stream_ends_with_an_error_event(millis_mock: MockMillis, 
 
 
 @BOTH_FORMS
-@pytest.mark.parametrize("answer", [[loopback.close], [loopback.reset]], ids=["closed", "reset"])
-def test_the_sdk_does_not_retry_a_lost_connection(answer: list[loopback.Step], stream: bool) -> None:
+@pytest.mark.parametrize("response", [[loopback.close], [loopback.reset]], ids=["closed", "reset"])
+def test_the_sdk_does_not_retry_a_lost_connection(response: list[loopback.Step], stream: bool) -> None:
     """The service may have processed the request."""
     with (
-        loopback.Loopback(answer) as service,
+        loopback.Loopback(response) as service,
         gateway(service.url) as url,
         openai_client(url) as client,
         pytest.raises(openai.BadRequestError) as caught,
@@ -156,7 +156,7 @@ def test_the_sdk_does_not_retry_a_lost_connection(answer: list[loopback.Step], s
 def test_the_sdk_does_not_retry_a_timeout() -> None:
     """The service may still be working on the request."""
     with (
-        loopback.Loopback([loopback.until_left]) as service,
+        loopback.Loopback([loopback.until_disconnect]) as service,
         gateway(service.url, timeout=Timeout(first_byte=0.05)) as url,
         openai_client(url) as client,
         pytest.raises(openai.BadRequestError) as caught,
@@ -170,11 +170,11 @@ def test_the_sdk_does_not_retry_a_timeout() -> None:
 @BOTH_FORMS
 def test_a_disconnect_closes_the_connection_to_the_service(stream: bool, begun: bool) -> None:
     """The gateway does not wait for a reply that no client reads."""
-    answer: list[loopback.Step] = [loopback.until_left]
+    response: list[loopback.Step] = [loopback.until_disconnect]
     if begun:
-        answer = [loopback.STREAM + loopback.said("Good"), loopback.until_left]
+        response = [loopback.STREAM + loopback.said("Good"), loopback.until_disconnect]
     body = json.dumps({"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream}).encode()
-    with loopback.Loopback(answer) as service, gateway(service.url) as url:
+    with loopback.Loopback(response) as service, gateway(service.url) as url:
         host = url.removeprefix("http://")
         with socket.create_connection((host.split(":")[0], int(host.split(":")[1]))) as connection:
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
@@ -183,7 +183,7 @@ def test_a_disconnect_closes_the_connection_to_the_service(stream: bool, begun: 
             if stream and begun:
                 while b"Good" not in connection.recv(65536):
                     pass
-        assert service.left.wait(loopback.PATIENCE)
+        assert service.disconnected.wait(loopback.PATIENCE)
 
 
 @BOTH_FORMS
@@ -195,8 +195,8 @@ def test_the_key_is_redacted_in_responses_and_logs(
     caplog.set_level(logging.DEBUG)
     echo = json.dumps({"detail": f"bad key {MILLIS_KEY}", "error": {"message": f"bad key {MILLIS_KEY}"}})
     events = loopback.STREAM + loopback.event(echo) + loopback.END
-    answer = [events] if status == 200 else [loopback.http(status, echo)]
-    with loopback.Loopback(answer) as service, gateway(service.url) as url:
+    steps = [events] if status == 200 else [loopback.http(status, echo)]
+    with loopback.Loopback(steps) as service, gateway(service.url) as url:
         response = post(url, {"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream})
     assert service.requests[0].headers["authorization"] == MILLIS_KEY
     assert MILLIS_KEY not in response.text + str(response.headers)

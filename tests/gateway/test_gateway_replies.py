@@ -162,37 +162,37 @@ def test_the_responses_api_is_rejected(client: openai.OpenAI) -> None:
 
 def test_text_reaches_the_client_as_it_arrives() -> None:
     """The client receives the role chunk and the first text before the service sends the last text."""
-    answer: list[loopback.Step] = [
+    response: list[loopback.Step] = [
         loopback.STREAM,
         loopback.said("Good "),
-        loopback.when_told,
+        loopback.until_resumed,
         loopback.said("evening."),
     ]
     end = [loopback.said("evening.") + loopback.DONE + loopback.END]
     with (
-        loopback.Loopback([*answer, *end]) as service,
+        loopback.Loopback([*response, *end]) as service,
         gateway(service.url) as url,
         openai_client(url) as client,
     ):
         chunks = iter(ask(client, stream=True))
         assert next(chunks).choices[0].delta.role == "assistant"
         assert next(chunks).choices[0].delta.content == "Good "
-        service.go_on.set()
+        service.resume.set()
         assert next(chunks).choices[0].delta.content == "evening."
 
 
 def test_the_stream_begins_when_the_service_accepts_the_request() -> None:
     """The role chunk arrives before the agent's first text, for clients with a short timeout."""
-    answer: list[loopback.Step] = [
+    response: list[loopback.Step] = [
         loopback.STREAM,
-        loopback.when_told,
+        loopback.until_resumed,
         loopback.said("Good evening."),
         loopback.DONE + loopback.END,
     ]
-    with loopback.Loopback(answer) as service, gateway(service.url) as url, openai_client(url) as client:
+    with loopback.Loopback(response) as service, gateway(service.url) as url, openai_client(url) as client:
         chunks = iter(ask(client, stream=True))
         assert next(chunks).choices[0].delta.role == "assistant"
-        service.go_on.set()
+        service.resume.set()
         assert next(chunks).choices[0].delta.content == "Good evening."
 
 

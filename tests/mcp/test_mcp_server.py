@@ -15,7 +15,7 @@ import anyio
 import paths
 import pytest
 from cli_runs import KEY, MILLIS, Terminal, environment
-from loopback import STREAM, Loopback, Step, http, reply, said, until_left
+from loopback import STREAM, Loopback, Step, http, reply, said, until_disconnect
 from mcp_runs import AGENT, at, in_process
 
 from millis_wrapper import AsyncMillis
@@ -24,7 +24,7 @@ from millis_wrapper.mock import MockMillis
 
 pytestmark = pytest.mark.anyio
 COPY = "-MadeByDuplicate0000"
-STALLS: list[Step] = [STREAM + said("Good "), until_left]
+STALLS: list[Step] = [STREAM + said("Good "), until_disconnect]
 
 
 def test_the_default_time_limit_is_below_that_of_clients() -> None:
@@ -53,7 +53,7 @@ async def test_a_reply_that_takes_too_long_is_an_error_with_its_text(
     with Loopback(STALLS) as service:
         async with at(service.url, time_limit=20) as host:
             text = await host.error("chat", time_is_up, message="Hello", agent_id=AGENT)
-        assert await anyio.to_thread.run_sync(service.left.wait, 20)
+        assert await anyio.to_thread.run_sync(service.disconnected.wait, 20)
     assert "20 s" in text
     assert "ask the user" in text
     assert text.endswith("\nIncomplete reply: Good ")
@@ -61,7 +61,7 @@ async def test_a_reply_that_takes_too_long_is_an_error_with_its_text(
 
 async def test_a_duplicate_that_takes_too_long_may_have_made_a_copy() -> None:
     """The error warns that a copy may exist."""
-    with Loopback([until_left]) as service:
+    with Loopback([until_disconnect]) as service:
         async with at(service.url, time_limit=0.2) as host:
             text = await host.error("duplicate_agent", agent_id=AGENT)
     assert "a copy may exist" in text

@@ -136,7 +136,7 @@ async def test_a_chat_ends_with_the_expected_outcome(
     """Every scenario ends with the expected error or reply after the expected number of attempts."""
     millis_mock.slow = 30
     outcome = CHATS[name]
-    client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
+    client = clients.without_sleep(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         check(await client.chat.send(TEXT, agent_id=agent_id), outcome)
@@ -155,7 +155,7 @@ async def test_a_duplicate_ends_with_the_expected_outcome(
     """Every scenario ends with the expected error or copy, and an agent is not duplicated twice."""
     millis_mock.slow = 30
     outcome = COPIES.get(name, COPIED)
-    client = clients.patient(millis_mock.url, timeout=LIMITS.get(name))
+    client = clients.without_sleep(millis_mock.url, timeout=LIMITS.get(name))
     agent_id = scenario_named(name).agent_id
     if outcome.error is None:
         copy = await client.agents.duplicate(agent_id)
@@ -184,7 +184,7 @@ def check(result: ChatReply | DuplicatedAgent | MillisError, outcome: Outcome) -
 async def test_a_slow_response_within_the_timeout_succeeds(clients: Clients, millis_mock: MockMillis) -> None:
     """The scenario `slow` delays the response without any other failure."""
     millis_mock.slow = 0.01
-    client = clients.patient(millis_mock.url)
+    client = clients.without_sleep(millis_mock.url)
     agent_id = scenario_named("slow").agent_id
     assert (await client.chat.send(TEXT, agent_id=agent_id)).text == TEXT
     assert (await client.agents.duplicate(agent_id)).name == "Mock agent (copy)"
@@ -202,7 +202,7 @@ async def test_unknown_keys_and_values_of_a_copy_are_kept(
     clients: Clients, millis_mock: MockMillis, name: str, places: list[tuple[str, ...]]
 ) -> None:
     """`raw` contains unknown keys and values at every depth."""
-    copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
+    copy = await clients.without_sleep(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     for place in places:
         value: Any = copy.raw
         for key in place:
@@ -217,7 +217,7 @@ async def test_the_time_of_a_copy_is_parsed_in_every_form(
 ) -> None:
     """Milliseconds, seconds and ISO 8601 text give the same time, to the second."""
     millis_mock.agents.clock = lambda: 1_700_000_000.0
-    copy = await clients.patient(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
+    copy = await clients.without_sleep(millis_mock.url).agents.duplicate(scenario_named(name).agent_id)
     assert copy.raw["created_at"] in (1_700_000_000, "2023-11-14T22:13:20+00:00")
     assert copy.created_at is not None
     assert copy.created_at.timestamp() == 1_700_000_000.0
