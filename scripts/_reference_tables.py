@@ -21,7 +21,7 @@ class Tables:
         self.contract = contract
         self.schemas = schemas
         # Components with a table or a section of their own, so that no table appears twice.
-        self.shown: set[str] = set()
+        self.rendered: set[str] = set()
         self.long_sets: dict[str, tuple[Any, ...]] = {}
 
     def of_schema(self, schema: Mapping[str, Any]) -> Iterator[str]:
@@ -43,9 +43,9 @@ class Tables:
         """Yield one table for each object in `component`, under its path or the name of its class."""
         groups: dict[tuple[str, str], list[Field]] = {}
         for field in self.contract.fields(component):
-            if by_path or field.component not in self.shown:
+            if by_path or field.component not in self.rendered:
                 groups.setdefault((field.path.rpartition(".")[0], field.component), []).append(field)
-        self.shown.update(field for _, field in groups)
+        self.rendered.update(field for _, field in groups)
         titles = {key: (key[0] or "Agent config") if by_path else key[1] for key in groups}
         done: set[str] = set()
         for key, fields in groups.items():
@@ -87,13 +87,13 @@ class Tables:
                 )
         return ""
 
-    def linked(self, words: str, titles: Mapping[str, str] | None = None) -> str:
+    def linked(self, text: str, titles: Mapping[str, str] | None = None) -> str:
         def linked(match: re.Match[str]) -> str:
             name = match[0]
             title = (titles or {}).get(name) or ("Agent config" if name in CONFIGS else name)
             return f"[{name}]({anchor(title)})"
 
-        return re.sub(r"\b[A-Z]\w+", linked, words)
+        return re.sub(r"\b[A-Z]\w+", linked, text)
 
     def _known(self, field: Field) -> str:
         if not field.known:

@@ -75,8 +75,8 @@ def load(openapi: Path) -> dict[str, Any]:
         raise RegenerateError("openapi/millis.yaml: must be one OpenAPI document, an object")
     if found := problems(document):
         more = [f"and {len(found) - MOST + 1} more"] if len(found) > MOST else []
-        shown = [*found[: MOST - 1], *more] if more else found
-        raise RegenerateError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in shown))
+        lines = [*found[: MOST - 1], *more] if more else found
+        raise RegenerateError("openapi/millis.yaml:\n" + "\n".join(f"  {line}" for line in lines))
     return document
 
 

@@ -27,7 +27,7 @@ _USER_INFO = re.compile(
 _SECRET_PARAMETERS = frozenset({"auth", "key", "pass", "pwd", "sig"})
 _QUERY_VALUE = re.compile(r"(?P<name>[?&#][^\s?&#=]*=)(?P<value>[^\s&#]+)")
 # The wrapper returns values below 100 levels of a response as JSON text, in which keys are not recognized.
-_MAX_DEPTH = 90
+MAX_DEPTH = 90
 
 
 def is_secret_key(key: str) -> bool:
@@ -47,9 +47,9 @@ def mask_values(value: Any, depth: int = 0) -> Any:
     """Return a copy of `value` in which every value is masked; keys, null and empty strings stay."""
     if value is None or value == "":
         return value
-    if depth < _MAX_DEPTH and _is_object(value):
+    if depth < MAX_DEPTH and _is_object(value):
         return {key: mask_values(child, depth + 1) for key, child in value.items()}
-    if depth < _MAX_DEPTH and _is_list(value):
+    if depth < MAX_DEPTH and _is_list(value):
         return [mask_values(item, depth + 1) for item in value]
     return MASK
 
@@ -59,14 +59,14 @@ def mask_unknown(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return mask_urls(value)
     if _is_object(value):
-        if depth >= _MAX_DEPTH:
+        if depth >= MAX_DEPTH:
             return MASK
         return {
             key: (mask_values if is_secret_key(str(key)) else mask_unknown)(child, depth + 1)
             for key, child in value.items()
         }
     if _is_list(value):
-        return MASK if depth >= _MAX_DEPTH else [mask_unknown(item, depth + 1) for item in value]
+        return MASK if depth >= MAX_DEPTH else [mask_unknown(item, depth + 1) for item in value]
     return value
 
 

@@ -82,7 +82,7 @@ def _check_contract(data: dict[str, Any], kind: Kind) -> Iterator[Finding]:
             if kind == "override" or not _is_unset(violation):
                 yield _wrong_type(path, violation, masked)
         elif _masked_at(masked, violation.path) == violation.value:
-            yield Finding(path, "error", shorten(violation.words, 200))
+            yield Finding(path, "error", shorten(violation.message, 200))
         else:  # The message of jsonschema may contain the secret.
             yield Finding(path, "error", "does not match the contract")
     for key in unknown.values():

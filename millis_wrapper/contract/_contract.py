@@ -71,7 +71,7 @@ class Contract:
         """Return the type of a schema in the form of `Field.type`, including null: `list of Tool or null`."""
         leaves = list(self.leaves(schema))
         null = " or null" if any("null" in _types(leaf) for _, leaf in leaves) else ""
-        return self._words(leaves) + null
+        return self._types_text(leaves) + null
 
     def _with_nearest(self, found: Iterable[tuple[tuple[str | int, ...], set[str]]]) -> Iterator[UnknownKey]:
         """Add the most similar fields to unknown keys, which come with the absent known keys beside them."""
@@ -131,7 +131,7 @@ class Contract:
         return Field(
             path=f"{holder.path}.{key}" if holder else key,
             component=component,
-            type=self._words(leaves),
+            type=self._types_text(leaves),
             nullable=any("null" in _types(leaf) for _, leaf in leaves),
             required=required,
             default=schema.get("x-service-default"),
@@ -165,17 +165,20 @@ class Contract:
         if not alternatives:
             yield name, schema
 
-    def _words(self, leaves: Sequence[tuple[str | None, Schema]]) -> str:
-        words = [
-            self._word(name, leaf, kind) for name, leaf in leaves for kind in _types(leaf) if kind != "null"
+    def _types_text(self, leaves: Sequence[tuple[str | None, Schema]]) -> str:
+        types = [
+            self._type_text(name, leaf, kind)
+            for name, leaf in leaves
+            for kind in _types(leaf)
+            if kind != "null"
         ]
-        return " or ".join(dict.fromkeys(words)) or "null"
+        return " or ".join(dict.fromkeys(types)) or "null"
 
-    def _word(self, name: str | None, leaf: Schema, kind: str) -> str:
+    def _type_text(self, name: str | None, leaf: Schema, kind: str) -> str:
         if "const" in leaf:
             return json.dumps(leaf["const"])
         if kind == "array":
-            return f"list of {self._words(list(self.leaves(leaf.get('items', {}))))}"
+            return f"list of {self._types_text(list(self.leaves(leaf.get('items', {}))))}"
         if kind != "object":
             return kind
         if "properties" in leaf:
@@ -183,7 +186,7 @@ class Contract:
         values: Schema | bool = leaf.get("additionalProperties", True)
         if isinstance(values, bool):
             return "free-form object"
-        return f"map of {self._words(list(self.leaves(values)))}"
+        return f"map of {self._types_text(list(self.leaves(values)))}"
 
 
 def _name(ref: str) -> str:

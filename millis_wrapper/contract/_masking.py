@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millis_api.masking import MASK, is_secret_key, mask_unknown, mask_values
+from millis_api.masking import MASK, MAX_DEPTH, is_secret_key, mask_unknown, mask_values
 
 from millis_wrapper._json import is_mapping, is_sequence
 
 from ._contract import Contract, Schema
-
-# Below 100 levels, the wrapper returns values of a response as JSON text, in which keys are not recognized.
-_MAX_DEPTH = 90
 
 
 def mask_secrets(contract: Contract, value: object, component: str) -> Any:
@@ -31,10 +28,10 @@ def _masked(contract: Contract, value: Any, schemas: Sequence[Schema], depth: in
     items = [leaf["items"] for leaf in leaves if "items" in leaf]
     if is_mapping(value):
         leaves += [leaf for item in items for _, leaf in contract.leaves(item)]
-        return _masked_object(contract, value, leaves, depth + 1) if depth < _MAX_DEPTH else MASK
+        return _masked_object(contract, value, leaves, depth + 1) if depth < MAX_DEPTH else MASK
     if is_sequence(value):
         schemas = [*items, *leaves]
-        return [_masked(contract, item, schemas, depth + 1) for item in value] if depth < _MAX_DEPTH else MASK
+        return [_masked(contract, item, schemas, depth + 1) for item in value] if depth < MAX_DEPTH else MASK
     return mask_unknown(value)
 
 

@@ -25,12 +25,12 @@ class Violation(NamedTuple):
     """Its path as keys and list indexes: `("tools", 0, "name")`. A missing key is the last step."""
     kind: Literal["missing", "extra", "type", "constant", "other"]
     """A missing required key, a key that is not allowed, a value of the wrong type, a value that differs from
-    the allowed constants, or another violation that `words` describes."""
+    the allowed constants, or another violation that `message` describes."""
     wanted: tuple[Any, ...]
     """The allowed JSON types (`integer`) or constants, if the violation is about one."""
     value: Any
     """The invalid value; for a missing key, the object without the key."""
-    words: str
+    message: str
     """The message of jsonschema, which may quote the value."""
 
 

@@ -141,4 +141,4 @@ def _message_and_code(violation: Violation) -> tuple[str, str]:
     if violation.kind == "type":
         fraction = "integer" in violation.wanted and isinstance(violation.value, float)
         return _FRACTION if fraction else _TYPES[violation.wanted[0]]
-    return violation.words, "value_error"
+    return violation.message, "value_error"
