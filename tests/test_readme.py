@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ import paths
 import pytest
 
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MockMillis
-from millis_wrapper.mock.__main__ import run_mock
+from millis_wrapper.mock.__main__ import new_parser
 
 README = paths.ROOT / "README.md"
 GUIDE = paths.ROOT / "millis_wrapper" / "README.md"
@@ -109,7 +108,7 @@ def test_the_page_stays_short(page: Path, minutes: int) -> None:
 
 def test_the_readme_names_the_mock_servers_address_and_agent() -> None:
     """The address and the agent in the README are the mock server's defaults."""
-    defaults = {name: param.default for name, param in inspect.signature(run_mock).parameters.items()}
+    defaults = vars(new_parser().parse_args([]))
     text = README.read_text("utf-8")
     assert f"MILLIS_BASE_URL=http://{defaults['host']}:{defaults['port']}`" in text
     assert f"Its agent is `{DEFAULT_AGENT_ID}`" in text
