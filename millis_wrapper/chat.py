@@ -208,7 +208,7 @@ class ReplyBuilder:
             meaning = self._stray.read()
             if isinstance(meaning, ReportedError) and self._event_seen:
                 return chunks + self._take(meaning)
-            if isinstance(meaning, Chunk) and content.is_empty:
+            if isinstance(meaning, Chunk):
                 chunks += self._take(meaning)
                 ended = "finish_reason" if ended == "eof" and content.finish_reason else ended
             else:

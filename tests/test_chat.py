@@ -108,11 +108,13 @@ def test_times_count_from_the_moment_the_request_was_sent() -> None:
     clock = Clock()
     builder = timed(clock)
     for now, data in ((101.0, {"choices": [{"delta": {"role": "assistant"}}]}), (102.5, delta("Hi"))):
+        assert builder.reply.time_to_first_text is None
         clock.now = now
         list(builder.feed(event(data)))
     assert (builder.reply.time_to_first_text, builder.reply.duration) == (2.5, None)
     clock.now = 104.0
-    list(builder.feed(event(delta("!")) + b"data: [DONE]\n\n"))
+    last = {"choices": [{"delta": {"content": "!"}, "finish_reason": "stop"}]}
+    list(builder.feed(event(last) + b"data: [DONE]\n\n"))
     clock.now = 200.0
     reply = builder.final_reply()
     assert (reply.time_to_first_text, reply.duration) == (2.5, 4.0)
@@ -135,12 +137,29 @@ def test_the_duration_of_a_failed_reply_is_none() -> None:
     clock = Clock()
     builder = timed(clock)
     clock.now = 101.0
-    list(builder.feed(event(delta("Hi"))))
+    list(builder.feed(event(delta("Hi")) + FINISHED))
     builder.cut("connection lost")
     assert (builder.reply.time_to_first_text, builder.reply.duration) == (1.0, None)
 
 
 # The end.
+
+
+def test_an_end_mark_may_be_required() -> None:
+    """With `require_end`, a reply without an end mark fails; a finish reason is an end mark, too."""
+    for stream, state in ((event(delta("Hi")), "failed"), (event(delta("Hi")) + FINISHED, "finish_reason")):
+        builder = ReplyBuilder()
+        list(builder.feed(stream))
+        assert builder.end(require_end=True) == []
+        assert (builder.state, builder.reply.text) == (state, "Hi")
+
+
+@pytest.mark.parametrize(("reason", "is_finishing"), [(None, False), ("stop", True), ("tool_calls", False)])
+def test_after_a_finish_reason_only_the_end_mark_is_expected(reason: str | None, is_finishing: bool) -> None:
+    """After tool calls, the stream may continue with the result of the tool."""
+    builder = ReplyBuilder()
+    list(builder.feed(event({"choices": [{"delta": {"content": "Hi"}, "finish_reason": reason}]})))
+    assert builder.is_finishing is is_finishing
 
 
 @pytest.mark.parametrize(
