@@ -117,7 +117,7 @@ def closed_client() -> ConfigurationError:
     return ConfigurationError("the client is closed; create a new one")
 
 
-def begin_body(response: httpx.Response, deadline: Deadline) -> None:
+def start_body(response: httpx.Response, deadline: Deadline) -> None:
     """Start the timeouts of the response body, and drop the reason phrase, which may echo the key."""
     deadline.start_body()
     # httpcore would report every further read, and the client does not use these reports.

@@ -18,7 +18,7 @@ from .chat import ReplyBuilder
 from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, MillisError
 from .options import Options
 from .request import PreparedRequest
-from .response import COPY_MAY_EXIST, error_for_status, shown_headers
+from .response import COPY_MAY_EXIST, error_for_status, masked_headers
 from .results import ChatChunk
 
 # Packages below httpx, whose exceptions httpx sometimes does not translate.
@@ -120,7 +120,7 @@ def status_error(
         prepared.operation,
         status_code,
         options.key.redact(bytes(body.data)),
-        headers=shown_headers(headers.items(), options.key),
+        headers=masked_headers(headers.items(), options.key),
         now=datetime.now(UTC),
         attempt=attempt,
     )

@@ -107,7 +107,7 @@ def error_for_status(
     return cls(message, **details)
 
 
-def shown_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, str]:
+def masked_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, str]:
     """Return response headers with credentials masked and control characters escaped, for an error."""
     return {
         name.lower(): "****"

@@ -12,14 +12,10 @@ from chat_streams import delta, event
 
 from millis_wrapper import ToolCallDict
 from millis_wrapper.chat import ReplyBuilder
-from millis_wrapper.errors import (
-    StreamInterruptedError,
-)
+from millis_wrapper.errors import StreamInterruptedError
 from millis_wrapper.results import ChatReply
 
 LONE_SURROGATE = event(delta("a\ud83d"))
-
-
 FINISHED = event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
 

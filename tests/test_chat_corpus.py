@@ -12,11 +12,7 @@ import pytest
 from chat_streams import event, play
 from paths import EXAMPLES
 
-from millis_wrapper.errors import (
-    StreamError,
-    StreamFailedError,
-    UnexpectedResponseError,
-)
+from millis_wrapper.errors import StreamError, StreamFailedError, UnexpectedResponseError
 from millis_wrapper.results import ChatChunk, ChatReply
 
 CORPUS = paths.CORPUS / "chat"

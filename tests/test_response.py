@@ -12,7 +12,7 @@ import pytest
 
 from millis_wrapper._key import Secret
 from millis_wrapper.errors import APIStatusError, FieldError, UnprocessableEntityError
-from millis_wrapper.response import BODY_START, body_start, error_for_status, shown_headers, stated_reason
+from millis_wrapper.response import BODY_START, body_start, error_for_status, masked_headers, stated_reason
 from millis_wrapper.retry import Operation
 
 CORPUS = paths.CORPUS / "status"
@@ -235,7 +235,7 @@ KEY = Secret("k3Y" * 10)
 )
 def test_secrets_in_response_headers_are_masked(given: list[tuple[str, str]], masked: dict[str, str]) -> None:
     """The key and cookies are masked, control characters are escaped, and names are lowercase."""
-    assert shown_headers(given, KEY) == masked
+    assert masked_headers(given, KEY) == masked
 
 
 @pytest.mark.parametrize("offset", range(5))

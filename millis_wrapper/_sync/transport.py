@@ -18,7 +18,7 @@ from millis_wrapper.chat import ReplyBuilder
 from millis_wrapper.errors import MillisError
 from millis_wrapper.options import Options, Timeout
 from millis_wrapper.request import PreparedRequest
-from millis_wrapper.response import shown_headers
+from millis_wrapper.response import masked_headers
 from millis_wrapper.retry import Operation, RetryPolicy, next_delay
 
 from . import io
@@ -133,7 +133,7 @@ class Transport:
             response.close()
         if failure is not None:
             raise failure
-        return bytes(body.data), shown_headers(response.headers.items(), self.options.key)
+        return bytes(body.data), masked_headers(response.headers.items(), self.options.key)
 
     def close(self) -> None:
         """Close the connections of this event loop, unless the httpx client is the caller's own."""
@@ -220,7 +220,7 @@ class Transport:
         # Raised outside the `except`, so that httpx's error, whose frames hold the key, is not its context.
         if isinstance(outcome, MillisError):
             raise outcome
-        _http.begin_body(outcome, deadline)
+        _http.start_body(outcome, deadline)
         response = OpenResponse(outcome, deadline, pool)
         if outcome.is_success:
             return response

@@ -154,8 +154,8 @@ def _show_diff(different: ConfigDiff) -> None:
     from rich.text import Text
 
     for sign, path, value in different.entries():
-        shown = f"{_as_json(value.before)} -> {_as_json(value.after)}" if sign == "~" else _as_json(value)
-        write_styled(Text(escape_control_characters(f"{sign} {path}: {shown}"), _SIGN_COLORS[sign]))
+        change = f"{_as_json(value.before)} -> {_as_json(value.after)}" if sign == "~" else _as_json(value)
+        write_styled(Text(escape_control_characters(f"{sign} {path}: {change}"), _SIGN_COLORS[sign]))
 
 
 def _as_json(value: Any) -> str:

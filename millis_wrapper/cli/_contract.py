@@ -116,8 +116,8 @@ def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]
     if field.is_secret:
         yield "secret", "yes; the value is masked in output for people"
     for example in field.examples[:1]:
-        if (shown := json.dumps(example, ensure_ascii=False)) != field.type:
-            yield "example", shown
+        if (text := json.dumps(example, ensure_ascii=False)) != field.type:
+            yield "example", text
     elsewhere = [f"{aspect}: {source}" for aspect, source in field.origin_of.items()]
     yield "origin", "; ".join([", ".join(field.origin) or "not recorded", *elsewhere])
 

@@ -49,17 +49,17 @@ class WordWrap:
 
     def _place_word(self, part: str) -> str:
         start = self._break() if self._is_full else ""
-        cells, shown = cell_len(part), cell_len(self._word)
+        cells, word_cells = cell_len(part), cell_len(self._word)
         if self._column + cells <= self._limit:
             self._column += cells
             self._word += part
             return start + part
         word = self._word + part
-        if shown + cells <= self._limit and self._column > shown:
+        if word_cells + cells <= self._limit and self._column > word_cells:
             # Move the beginning of the word from the end of this line to the next one.
-            erased = f"\x1b[{shown}D\x1b[K" if shown else ""
+            erased = f"\x1b[{word_cells}D\x1b[K" if word_cells else ""
             start = erased + self._break()
-            self._column, self._word = shown + cells, word
+            self._column, self._word = word_cells + cells, word
             return start + word
         return start + "".join(map(self._place_character, part))
 

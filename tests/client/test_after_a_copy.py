@@ -32,11 +32,11 @@ FULL = """
 import os, resource, sys
 import httpcore
 import millis_wrapper._http as _http
-begin_body = _http.begin_body
+start_body = _http.start_body
 def full(*arguments):
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    begin_body(*arguments)
-_http.begin_body = full
+    start_body(*arguments)
+_http.start_body = full
 """
 
 
