@@ -41,6 +41,7 @@ LIMIT_BYTES = 1024 * 1024  # per response
 NO_SUCH_AGENT = "-probe-no-such-agent"
 NO_SUCH_KEY = "0" * 32
 
+PATHS = {"chat": "/chat/completions", "duplicate": "/agents/{agent_id}/duplicate"}
 TURN = {"role": "user", "content": "Say OK."}
 SYSTEM = {"role": "system", "content": "Be brief."}
 
@@ -97,7 +98,6 @@ def send(request: Request, options: Options, agent_id: str) -> Summary | str:
     agent: dict[str, Any] = {"agent_id": agent_id if request.is_known_agent else NO_SUCH_AGENT}
     if request.config is not None:
         agent["agent_config"] = request.config
-    path = "/chat/completions" if request.operation == "chat" else f"/agents/{agent['agent_id']}/duplicate"
     body = {"agent": agent, "messages": list(request.messages), **request.more}
     deadline = time.monotonic() + LIMIT_SECONDS
     try:
@@ -105,7 +105,7 @@ def send(request: Request, options: Options, agent_id: str) -> Summary | str:
             new_client(options, None) as http,
             http.stream(
                 "POST",
-                options.base_url + path,
+                options.base_url + PATHS[request.operation].format(**agent),
                 json=body if request.operation == "chat" else None,
                 auth=_auth(request, options.key),
                 timeout=LIMIT_SECONDS,
@@ -133,9 +133,7 @@ def send(request: Request, options: Options, agent_id: str) -> Summary | str:
 
 def findings(request: Request, status_code: int, media_type: str, data: bytes) -> Iterator[str]:
     """Yield the differences between a response and the contract."""
-    responses = the_contract.load()["paths"][
-        "/chat/completions" if request.operation == "chat" else "/agents/{agent_id}/duplicate"
-    ]["post"]["responses"]
+    responses = the_contract.load()["paths"][PATHS[request.operation]]["post"]["responses"]
     if str(status_code) not in responses:
         yield f"status {status_code} is not in the contract"
     if status_code == 200 and request.operation == "chat":

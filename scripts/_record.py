@@ -37,13 +37,9 @@ REAL_HOST = "https://api-west.millis.ai"
 _KEPT_RESPONSE_HEADERS = {"content-type", "retry-after"}
 _KEPT_REQUEST_HEADERS = {"accept", "accept-encoding", "content-type", "user-agent"}
 # Keys whose values describe the service and not its user; these values are not masked.
-_KEPT_KEYS = {"object", "role", "type", "finish_reason", "msg", "detail"} | {
-    "provider",
-    "model",
-    "action",
-    "response_mode",
-    "language",
-    "method",
+_KEPT_KEYS = {
+    *("object", "role", "type", "finish_reason", "msg", "detail"),
+    *("provider", "model", "action", "response_mode", "language", "method"),
 }
 
 
@@ -99,11 +95,9 @@ def _with_masked_history(body: bytes) -> bytes:
 
 def masked_body(body: str) -> str:
     """Return a JSON body, or a stream of JSON events, with the same structure and masked texts."""
-    return (
-        "".join(_masked_line(line) for line in re.split(r"(?<=\n)", body))
-        if "data:" in body
-        else _masked_json(body)
-    )
+    if "data:" not in body:
+        return _masked_json(body)
+    return "".join(map(_masked_line, re.split(r"(?<=\n)", body)))
 
 
 def _masked_line(line: str) -> str:
@@ -180,23 +174,17 @@ def _record_mock(scenarios: list[Scenario], folder: Path) -> None:
 def _record_live(scenarios: list[Scenario], folder: Path, *, make_a_copy: bool) -> int:
     agent_id = os.environ.get("MILLIS_AGENT_ID", "").strip()
     if not agent_id:
-        print(
-            "scripts/record: --live needs MILLIS_AGENT_ID; set it to the id of one of your agents",
-            file=sys.stderr,
-        )
+        why = "--live needs MILLIS_AGENT_ID; set it to the id of one of your agents"
+        print(f"scripts/record: {why}", file=sys.stderr)
         return 2
     # MILLIS_BASE_URL can select another host, but the cassettes always contain the real one.
     host = os.environ.get("MILLIS_BASE_URL", REAL_HOST)
     with Millis(base_url=host, max_retries=NO_WAITING) as millis:
         for scenario in scenarios:
-            copies = isinstance(scenario.call, Duplicate)
-            if not scenario.live or (copies and not make_a_copy):
-                why = (
-                    "it makes a copy; pass --make-a-copy"
-                    if scenario.live
-                    else "only the mock server can produce it"
-                )
-                print(f"{scenario.name}: not recorded ({why})")
+            if not scenario.live:
+                print(f"{scenario.name}: not recorded (only the mock server can produce it)")
+            elif isinstance(scenario.call, Duplicate) and not make_a_copy:
+                print(f"{scenario.name}: not recorded (it makes a copy; pass --make-a-copy)")
             else:
                 _record(scenario, millis, host, folder, live_id=agent_id)
     print("Review the diff before you commit it: the filters may miss a secret.")

@@ -9,6 +9,8 @@ from typing import Any
 
 from millis_wrapper.contract import Contract, Field
 
+from ._document import inner_schemas
+
 # The page has one section for the fields of both.
 CONFIGS = ("AgentConfig", "AgentConfigOverride")
 FEW = 8  # known values shown beside their field; a longer set has its own list
@@ -32,11 +34,7 @@ class Tables:
                 yield from self.of_component(name)
             else:
                 yield from self.of_schema(self.schemas[name])
-        for one in (
-            *schema.get("anyOf", ()),
-            *schema.get("oneOf", ()),
-            *([schema["items"]] if "items" in schema else ()),
-        ):
+        for one in inner_schemas(schema):
             yield from self.of_schema(one)
 
     def of_component(self, component: str, *, by_path: bool = False) -> Iterator[str]:

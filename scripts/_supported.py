@@ -17,7 +17,16 @@ from millis_wrapper._json import is_mapping, is_object
 from millis_wrapper._paths import closest_match
 from millis_wrapper._text import shorten
 
-from ._document import RegenerateError, is_map_of_names, nodes, operations, python_name, resolve, schemas_of
+from ._document import (
+    RegenerateError,
+    inner_schemas,
+    is_map_of_names,
+    nodes,
+    operations,
+    python_name,
+    resolve,
+    schemas_of,
+)
 from ._examples import invalid_examples
 
 # Keywords that the generated code and the reference do not support, and what to write in their place.
@@ -298,9 +307,4 @@ def _names_an_object(document: Mapping[str, Any], schema: Mapping[str, Any]) -> 
     """Return whether a value of `schema` can be a component that is an object."""
     if "$ref" in schema:
         return "enum" not in resolve(document, schema)
-    parts = [
-        *schema.get("anyOf", ()),
-        *schema.get("oneOf", ()),
-        *([schema["items"]] if "items" in schema else []),
-    ]
-    return any(is_mapping(one) and _names_an_object(document, one) for one in parts)
+    return any(is_mapping(one) and _names_an_object(document, one) for one in inner_schemas(schema))
