@@ -39,7 +39,7 @@ _UNPROCESSED = re.compile(
     r"|ConnectionTerminated .*last_stream_id:0\b|Max outbound streams"
 )
 # Exception classes of aiohttp, the most specific first, and the corresponding classes of httpx. The keys are
-# names, because aiohttp may not be installed. (httpx-aiohttp calls every lost connection a ConnectTimeout.)
+# names, because aiohttp is optional. (httpx-aiohttp calls every lost connection a ConnectTimeout.)
 _OF_AIOHTTP: dict[str, type[httpx.RequestError]] = {
     "ClientHttpProxyError": httpx.ProxyError,
     "ClientProxyConnectionError": httpx.ProxyError,

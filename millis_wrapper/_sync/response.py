@@ -71,7 +71,7 @@ class OpenResponse:
     Args:
         response: httpx's response.
         deadline: The deadline of its next read.
-        pool: The pool that it came from, in which `deadline` stands for this call.
+        pool: The pool of its connection, in which `deadline` identifies this call.
     """
 
     def __init__(self, response: httpx.Response, deadline: Deadline, pool: Pool) -> None:
@@ -125,7 +125,7 @@ class OpenResponse:
         """Read the body into `body`, as far as that accepts it.
 
         Raises:
-            Exception: The transport failed, or a timeout passed; `body` holds what was received.
+            Exception: The transport failed, or a timeout passed; `body` holds the received bytes.
         """
         try:
             while (chunk := self.next_chunk()) is not None:

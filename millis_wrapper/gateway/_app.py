@@ -121,7 +121,7 @@ def _guard(app: ASGIApp, *, is_local: bool, cors: Collection[str]) -> ASGIApp:
                 )
                 chosen = Failure(403, message, code="host_not_allowed").response()
             elif any(origin not in cors for origin in origins):
-                message = "Origin: this web page may not use the gateway; allow its origin with --cors ORIGIN"
+                message = "Origin: this web page cannot use the gateway; allow its origin with --cors ORIGIN"
                 chosen = Failure(403, message, code="origin_not_allowed").response()
         await chosen(scope, receive, send)
 

@@ -145,7 +145,7 @@ def test_an_unknown_field_exits_with_1_and_a_suggestion(cli: Cli, path: str, sug
 def test_config_check_the_command_and_mcp_share_one_lookup(
     cli: Cli, path: str, config: dict[str, Any], nearest: list[str], fix: str
 ) -> None:
-    """All three get the same nearest names; `config check` names the one that the key can be changed to."""
+    """All three get the same nearest names; `config check` suggests the name that fixes the key."""
     suggested = cli("contract", path).error.partition("did you mean")[2].partition("?")[0]
     assert re.findall('"([^"]+)"', suggested) == nearest
     assert asyncio.run(describe_field(path))["nearest"] == nearest
