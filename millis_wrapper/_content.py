@@ -8,7 +8,7 @@ from . import _meanings
 from ._events import read_object
 from ._json import write_json
 from ._meanings import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token
-from ._text import join_surrogate_pairs, split_high_surrogate
+from ._text import split_high_surrogate
 from ._tool_calls import ToolCalls
 from .results import ChatChunk
 
@@ -76,14 +76,9 @@ class Content:
         self._held: list[Token] | None = None  # tokens that arrived before the form was known
 
     @property
-    def has_text(self) -> bool:
-        """Whether text was received."""
-        return bool(self.texts or self._half)
-
-    @property
     def is_empty(self) -> bool:
-        """Whether the reply lacks text, tool calls and a finish reason."""
-        return not (self.has_text or self.calls or self.finish_reason)
+        """Whether the reply lacks text and tool calls."""
+        return not (self.texts or self._half or self.calls)
 
     def text(self) -> str:
         """Return the text that was received."""
@@ -138,7 +133,7 @@ class Content:
             form: The form of the events; None if the stream ended before it was known.
         """
         held, self._held = self._held or [], None
-        self._form = form or self._form
+        self._form = form
         chunks: list[ChatChunk] = []
         for token in held:
             is_text = form == "text" or (form is None and token.counts_alone)
@@ -154,18 +149,16 @@ class Content:
         """
         if self._not_understood:
             return "could not understand the event {}, so the reply may be incomplete", self._not_understood
-        if self._unspoken and not (self.has_text or self.calls):
+        if self._unspoken and self.is_empty:
             return "the reply has neither text nor tool calls, only events such as {}", self._unspoken
         return self.calls.complete() if self.calls else None
 
     def end_text(self) -> list[ChatChunk]:
         """End the text; return U+FFFD in a chunk if half of a character still waits."""
-        last = self._half and join_surrogate_pairs(self._half)
-        if not last:
+        if not self._half:
             return []
-        self._half = ""
-        self.texts.append(last)
-        return [ChatChunk(last, "")]
+        self.texts.append("\ufffd")
+        return [ChatChunk("\ufffd", "")]
 
     def note_not_understood(self, data: Any) -> None:
         """Note the data of an event that could not be understood."""
@@ -200,7 +193,7 @@ class Content:
         if not isinstance(choice, Choice):
             return ChatChunk("", chunk.data, chunk.event)
         text, complete_text = choice.text, choice.complete_text
-        if complete_text and not (self.has_text or text):
+        if complete_text and not (self.texts or self._half or text):
             text = complete_text
         elif complete_text and complete_text not in (text, self.text() + text):
             # A service may repeat the text of its deltas, but not send a different one.
