@@ -6,11 +6,12 @@ from typing import Any, Literal, assert_never
 
 from . import _meanings
 from ._events import read_object
-from ._json import write_json
 from ._meanings import Choice, Chunk, KeepAlive, NotUnderstood, Text, Token
 from ._text import split_high_surrogate
 from ._tool_calls import ToolCalls
 from .results import ChatChunk
+
+_NOTED_CHARACTERS = 1000  # more than a message shows, because redaction may shorten the text
 
 
 class ChoicePicker:
@@ -89,26 +90,26 @@ class Content:
         self._joined = count + len(new), text
         return text
 
-    def add(self, meaning: _meanings.Content) -> list[ChatChunk]:
-        """Add the meaning of one event; return its chunks."""
+    def add(self, meaning: _meanings.Content, source: str) -> list[ChatChunk]:
+        """Add the meaning of one event, whose data is `source`; return its chunks."""
         match meaning:
             case ChatChunk():
                 if self._picker or self._half:
                     chunk = read_object(meaning.data, meaning.event)
                     # The common form is a chunk in every case.
-                    return self.add(chunk) if isinstance(chunk, Chunk | NotUnderstood) else [meaning]
+                    return self.add(chunk, source) if isinstance(chunk, Chunk | NotUnderstood) else [meaning]
                 chunks = [*self.release("chunks"), meaning]
                 self.texts.append(meaning.text)
                 self.is_common = True
                 return chunks
             case Chunk():
                 choice = self._pick(meaning.choices) if meaning.choices else None
-                chunks = [*self.release("chunks"), self._add_chunk(meaning, choice)]
+                chunks = [*self.release("chunks"), self._add_chunk(meaning, choice, source)]
                 self.is_common = bool(self.texts and not self._half and not self._picker)
                 return chunks
             case Text(data, event, text):
                 if self._form == "chunks":
-                    self.note_not_understood(data)
+                    self.note_not_understood(source)
                     return [ChatChunk("", data, event)]
                 return [*self.release("text"), ChatChunk(self._add_text(text), data, event)]
             case Token(data, event, text):
@@ -118,10 +119,10 @@ class Content:
                     return []
                 return [ChatChunk(self._add_text(text) if self._form == "text" else "", data, event)]
             case KeepAlive(data, event, is_known):
-                self._note_unspoken(data, is_unspoken=not is_known)
+                self._note_unspoken(source, is_unspoken=not is_known)
                 return [ChatChunk("", data, event)]
             case NotUnderstood(data, event):
-                self.note_not_understood(data)
+                self.note_not_understood(source)
                 return [ChatChunk("", data, event)]
             case _:
                 assert_never(meaning)
@@ -160,13 +161,13 @@ class Content:
         self.texts.append("\ufffd")
         return [ChatChunk("\ufffd", "")]
 
-    def note_not_understood(self, data: Any) -> None:
+    def note_not_understood(self, source: str) -> None:
         """Note the data of an event that could not be understood."""
-        self._not_understood = self._not_understood or _start_of(data)
+        self._not_understood = self._not_understood or source[:_NOTED_CHARACTERS]
 
-    def _note_unspoken(self, data: Any, *, is_unspoken: bool) -> None:
+    def _note_unspoken(self, source: str, *, is_unspoken: bool) -> None:
         if is_unspoken:
-            self._unspoken = self._unspoken or _start_of(data)
+            self._unspoken = self._unspoken or source[:_NOTED_CHARACTERS]
 
     def _add_text(self, text: str) -> str:
         """Add `text`, and return what can be passed on now."""
@@ -183,13 +184,15 @@ class Content:
             self._picker = ChoicePicker("0" if self._form == "chunks" else None)
         return self._picker.pick(choices)
 
-    def _add_chunk(self, chunk: Chunk, choice: Choice | Literal["other", "mixed"] | None) -> ChatChunk:
+    def _add_chunk(
+        self, chunk: Chunk, choice: Choice | Literal["other", "mixed"] | None, source: str
+    ) -> ChatChunk:
         """Add the usage of a chunk and the choice that is the reply."""
-        self._note_unspoken(chunk.data, is_unspoken=chunk.is_unspoken)
+        self._note_unspoken(source, is_unspoken=chunk.is_unspoken)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if choice == "mixed":
-            self.note_not_understood(chunk.data)
+            self.note_not_understood(source)
         if not isinstance(choice, Choice):
             return ChatChunk("", chunk.data, chunk.event)
         text, complete_text = choice.text, choice.complete_text
@@ -197,15 +200,10 @@ class Content:
             text = complete_text
         elif complete_text and complete_text not in (text, self.text() + text):
             # A service may repeat the text of its deltas, but not send a different one.
-            self.note_not_understood(chunk.data)
+            self.note_not_understood(source)
         if choice.tool_calls:
             self.calls = self.calls or ToolCalls()
             self.calls.add(choice.tool_calls)
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
         return ChatChunk(self._add_text(text), chunk.data, chunk.event, choice.finish_reason)
-
-
-def _start_of(data: Any) -> str:
-    """Return the start of an event's data, for a message."""
-    return (data if isinstance(data, str) else write_json(data))[:1000]

@@ -83,7 +83,7 @@ def read_event(event: ServerSentEvent) -> Meaning:
     if chunk is not None:
         return chunk
     if any(source.count(key) > 1 for key in _UNIQUE_KEYS) and repeats_key(source, _UNIQUE_KEYS):
-        return NotUnderstood(source, event.event)  # the value lacks the hidden part
+        return NotUnderstood(value, event.event)
     return read_object(value, event.event)
 
 
@@ -94,7 +94,7 @@ def read_last_event(event: ServerSentEvent) -> Meaning:
     does not show whether it is complete, and half a number is a number.
     """
     is_complete = isinstance(read_json(event.data), dict | str) or event.data.strip() == END_MARK
-    return read_event(event) if is_complete or not event.event else Unfinished(event.data)
+    return read_event(event) if is_complete or not event.event else Unfinished()
 
 
 def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | ReportedError | NotUnderstood:
@@ -316,5 +316,5 @@ def _read_stray_line(line: str) -> ReportedError | StrayLine | Several:
     if colon and name.strip() == "error":
         return Several(()) if value.strip() in ("", "null") else ReportedError(value.strip())
     if line.strip() and (_CHUNK_KEY.search(value) or not _FIELD_LINE.fullmatch(line)):
-        return StrayLine(line)
+        return StrayLine()
     return Several(())

@@ -84,8 +84,6 @@ class EndMark(NamedTuple):
 class Unfinished(NamedTuple):
     """The start of an event that the end of the stream cut off."""
 
-    source: str
-
 
 class TooLarge(NamedTuple):
     """An event of more than `limit` bytes, which ends the stream."""
@@ -95,8 +93,6 @@ class TooLarge(NamedTuple):
 
 class StrayLine(NamedTuple):
     """A line that the standard ignores, but that the service may have meant as data."""
-
-    text: str
 
 
 class Several(NamedTuple):

@@ -28,7 +28,8 @@ def interrupted(
         redact: Removes the key from bytes.
     """
     if part is not None:
-        reason = reason.format(json.dumps(shorten(_redacted(part, redact), 80), ensure_ascii=False))
+        start = shorten(_redacted(part, redact), 80)
+        reason = reason.format(start if start.startswith(("{", "[", '"')) else f'"{start}"')
     error = StreamInterruptedError(f"{reason}; the received part is in .reply", reply=reply)
     error.__cause__ = cause
     return error

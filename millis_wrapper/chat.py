@@ -83,17 +83,18 @@ class ReplyBuilder:
         try:
             events = self._decoder.feed(data)
         except EventTooLargeError as error:
-            yield from self._take(TooLarge(error.limit))
+            yield from self._take(TooLarge(error.limit), "")
             return
         content = self._content
-        for meaning in map(read_event, events):
+        for event in events:
+            meaning = read_event(event)
             if self.state != "open":  # an event ended the reply, or the caller closed the stream
                 return
             if content.is_common and isinstance(meaning, ChatChunk):
                 content.texts.append(meaning.text)
                 yield meaning
             else:
-                yield from self._take(meaning)
+                yield from self._take(meaning, event.data)
         if not self._event_seen:
             self._bytes_without_event += len(data)
             if self._bytes_without_event > MAX_BYTES_BEFORE_FIRST_EVENT:
@@ -105,7 +106,7 @@ class ReplyBuilder:
         Args:
             require_end: Whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
         """
-        chunks = self._take(self._read_last())
+        chunks = self._take(*self._read_last())
         if self.state == "open":
             ended: Ended = "finish_reason" if self._content.finish_reason else "eof"
             chunks += self._finish(ended, require_end=require_end)
@@ -120,8 +121,8 @@ class ReplyBuilder:
             reason: The start of the error's message.
             cause: The error of the transport, without frames.
         """
-        last = self._read_last()
-        chunks = [] if isinstance(last, Unfinished | TooLarge) else self._take(last)
+        last, source = self._read_last()
+        chunks = [] if isinstance(last, Unfinished | TooLarge) else self._take(last, source)
         return chunks + self._interrupt(reason, cause=cause)
 
     def fail(self, error: BaseException) -> None:
@@ -155,18 +156,23 @@ class ReplyBuilder:
             maybe_processed=self.sent_at is not None,
         )
 
-    def _read_last(self) -> Meaning:
-        """Return the meaning of the event or the line that the end of the body cut off."""
+    def _read_last(self) -> tuple[Meaning, str]:
+        """Return the meaning and the data of the event or the line that the end of the body cut off."""
         try:
             event = self._decoder.end()
         except EventTooLargeError as error:
-            return TooLarge(error.limit)
+            return TooLarge(error.limit), ""
         if event is None or not (event.data or self._event_seen):
-            return Several(())
-        return read_last_event(event)
+            return Several(()), ""
+        return read_last_event(event), event.data
 
-    def _take(self, meaning: Meaning) -> list[ChatChunk]:
-        """Apply the meaning of one event; return its chunks."""
+    def _take(self, meaning: Meaning, source: str) -> list[ChatChunk]:
+        """Apply the meaning of one event; return its chunks.
+
+        Args:
+            meaning: What the event means.
+            source: The data of the event as it was received, for a message.
+        """
         if self.state != "open":
             return []
         chunks: list[ChatChunk] = []
@@ -175,15 +181,15 @@ class ReplyBuilder:
                 chunks = self._finish("done")
             case Several(meanings):
                 for each in meanings:
-                    chunks += self._take(each)
-            case StrayLine(line):
+                    chunks += self._take(each, source)
+            case StrayLine():
                 self._stray = self._stray or StrayLines()
-                if error := self._stray.add(line, in_stream=self._event_seen):
-                    chunks = self._take(error)
+                if error := self._stray.add(source, in_stream=self._event_seen):
+                    chunks = self._take(error, source)
             case ReportedError(payload):
                 chunks = self._content.release()
                 self.fail(_stream_errors.failed(payload, self.reply, self._redact))
-            case Unfinished(source):
+            case Unfinished():
                 chunks = self._interrupt("the stream ended in the middle of an event, after {}", source)
             case TooLarge(limit) if self._event_seen:
                 chunks = self._interrupt(f"an event is larger than {limit} bytes")
@@ -191,7 +197,7 @@ class ReplyBuilder:
                 self._fail_unexpected(_NO_EVENT)
             case _:
                 self._event_seen = True
-                chunks = self._content.add(meaning)
+                chunks = self._content.add(meaning, source)
                 if self._text_at is None and self._content.texts:
                     self._text_at = self._clock()
                 if reason := self._content.finish_reason:
@@ -207,9 +213,9 @@ class ReplyBuilder:
         if self._stray:
             meaning = self._stray.read()
             if isinstance(meaning, ReportedError) and self._event_seen:
-                return chunks + self._take(meaning)
+                return chunks + self._take(meaning, "")
             if isinstance(meaning, Chunk):
-                chunks += self._take(meaning)
+                chunks += self._take(meaning, self._stray.first)
                 ended = "finish_reason" if ended == "eof" and content.finish_reason else ended
             else:
                 content.note_not_understood(self._stray.first)

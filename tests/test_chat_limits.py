@@ -87,6 +87,14 @@ def test_events_before_an_event_that_is_too_large_are_returned() -> None:
     assert "larger than" in str(error_of(builder, StreamInterruptedError))
 
 
+@pytest.mark.parametrize("line", [b"<" * 70_000, b"<\n" * 70_000], ids=["one line", "many lines"])
+def test_a_complete_response_before_many_other_lines_is_not_accepted(line: bytes) -> None:
+    """The builder keeps at most 64 KiB of ignored lines, but does not forget that there were more."""
+    body = json.dumps({"choices": [{"message": {"content": "Hi"}}]}).encode() + b"\n"
+    assert play([body]).text() == "Hi"
+    assert isinstance(play([body, line]).error, UnexpectedResponseError)
+
+
 def test_a_first_event_that_is_too_large_is_an_unexpected_response() -> None:
     """The error has the start of the body."""
     builder = ReplyBuilder()
