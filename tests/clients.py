@@ -40,6 +40,8 @@ from millis_wrapper._sync.transport import Transport
 from millis_wrapper.options import read_options
 
 OPERATIONS = pytest.mark.parametrize("operation", ["chat", "duplicate"])
+# For tests that start event loops or processes, in which the fixture `clients` does not work.
+KINDS = pytest.mark.parametrize("kind", ["sync", "async", "aiohttp"])
 # Values of `http_client` for tests that create an AsyncMillis themselves.
 Engine = Literal["aiohttp"] | None
 ENGINES = pytest.mark.parametrize("engine", [None, "aiohttp"], ids=["httpx", "aiohttp"])

@@ -22,10 +22,15 @@ ASYNC_CALL = """
 import asyncio, sys
 from millis_wrapper import AsyncMillis
 async def main():
-    async with AsyncMillis("a-key-of-some-length", base_url=sys.argv[1]) as millis:
+    async with AsyncMillis("a-key-of-some-length", base_url=sys.argv[1], http_client=ENGINE) as millis:
         print((await millis.agents.duplicate("-Oabc")).id)
 asyncio.run(main())
 """
+PROGRAMS = pytest.mark.parametrize(
+    "code",
+    [CALL, "ENGINE = None" + ASYNC_CALL, "ENGINE = 'aiohttp'" + ASYNC_CALL],
+    ids=["sync", "async", "aiohttp"],
+)
 
 # After the response headers, no file can be opened, so that an import would fail.
 FULL = """
@@ -40,7 +45,7 @@ _http.start_body = full
 """
 
 
-@pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
+@PROGRAMS
 @pytest.mark.parametrize("warnings", [[], ["-W", "error"], ["-OO"]], ids=["", "-W error", "-OO"])
 def test_a_copy_is_returned_in_a_new_process(code: str, warnings: list[str]) -> None:
     """A warning that a late import issues does not become an error after the request."""
@@ -51,7 +56,7 @@ def test_a_copy_is_returned_in_a_new_process(code: str, warnings: list[str]) -> 
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("code", [CALL, ASYNC_CALL], ids=["sync", "async"])
+@PROGRAMS
 def test_a_copy_is_returned_when_no_file_can_be_opened(code: str) -> None:
     """The client imports nothing after the request, so it needs no file descriptor."""
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3

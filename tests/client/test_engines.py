@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import threading
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -212,3 +213,18 @@ async def test_of_two_retry_after_headers_the_longer_delay_counts(clients: Clien
         assert len(server.requests) == 1  # 120 s are more than the client waits
     assert caught.value.retry_after == 120
     assert caught.value.headers["retry-after"] == "120, 3"
+
+
+def test_only_three_files_leave_out_a_client() -> None:
+    """Every other test with `clients` runs on all three, so the number of failure tests is equal."""
+    found = {
+        (path.name, name)
+        for path in Path(__file__).parent.glob("test_*.py")
+        for name in ("ON_" + "HTTPX", "IN_A_" + "LOOP")
+        if name in path.read_text("utf-8")
+    }
+    assert found == {
+        ("test_httpx_only.py", "ON_" + "HTTPX"),
+        ("test_canceled.py", "IN_A_" + "LOOP"),
+        ("test_event_loops.py", "IN_A_" + "LOOP"),
+    }

@@ -1,23 +1,21 @@
-"""Forks, threads, interpreter shutdown and pickling (promise 8 of the design)."""
+"""Forks, on all three clients (promise 8 of the design)."""
 
 from __future__ import annotations
 
-import copy
+import asyncio
 import inspect
 import os
-import pickle
-import subprocess
-import sys
 import threading
 import traceback
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
-import httpx
+import anyio.lowlevel
 import pytest
-from clients import ENGINES, KEY, Engine
+from clients import KINDS, AnyMillis, Clients, run_now
 from loopback import (
     DONE,
     END,
@@ -27,17 +25,22 @@ from loopback import (
     Received,
     SecureLoopback,
     Step,
-    pause,
     reply,
     said,
+    until_resumed,
 )
 
-from millis_wrapper import AsyncMillis, ConfigurationError, Millis, request
+from millis_wrapper import ConfigurationError, request
 from millis_wrapper._fork import delays_fork
 from millis_wrapper._sync import client
 from millis_wrapper.response import prepare_reading
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    # Python closes the connections of ended event loops, with a ResourceWarning.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 
 CHILDREN = 4
 ROUNDS = 20
@@ -66,85 +69,90 @@ def in_child(run: Callable[[], None]) -> int:
     return pid
 
 
+def in_child_loop(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> int:
+    """Run a coroutine function in an event loop of a child, as `in_child` does."""
+    return in_child(lambda: asyncio.run(function(*arguments)))
+
+
 def exit_status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def test_after_a_fork_each_process_gets_its_own_replies() -> None:
+def new_client(kind: str, url: str, **arguments: Any) -> AnyMillis:
+    """Return a client that nobody closes."""
+    return Clients(kind, AsyncExitStack()).client(url, **arguments)
+
+
+async def say(millis: AnyMillis, text: str) -> None:
+    """Send `text` to an `Echo`."""
+    assert (await millis.chat.send(text, agent_id="-Oabc", timeout=20)).text == text
+
+
+async def say_often(millis: AnyMillis, name: str) -> None:
+    for number in range(ROUNDS):
+        await say(millis, f"{name} {number}")
+
+
+@KINDS
+def test_after_a_fork_each_process_gets_its_own_replies(kind: str) -> None:
     """A client that was used before a fork, for example by gunicorn, does not mix up replies."""
-    with Echo([]) as server, Millis(KEY, base_url=server.url) as millis:
-
-        def talk(name: str) -> None:
-            for number in range(ROUNDS):
-                text = f"{name} {number}"
-                assert millis.chat.send(text, agent_id="-Oabc").text == text
-
-        talk("before")
-        children = [in_child(partial(talk, f"child {number}")) for number in range(CHILDREN)]
-        talk("parent")
-        assert [exit_status(pid) for pid in children] == [0] * CHILDREN
-        talk("after")
-        # The children did not use or close the parent's connection.
-        assert len({request.connection for request in server.requests if b"child" not in request.body}) == 1
-
-
-@ENGINES
-@pytest.mark.usefixtures("collected")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # ended event loops leave connections open
-def test_after_a_fork_an_async_client_has_its_own_connections_in_each_process(engine: Engine) -> None:
-    """A client that was used before the fork works in the child and continues to work in the parent."""
     with Echo([]) as server:
-        millis = AsyncMillis(KEY, base_url=server.url, http_client=engine)
-
-        async def talk(name: str) -> None:
-            for number in range(ROUNDS):
-                text = f"{name} {number}"
-                assert (await millis.chat.send(text, agent_id="-Oabc")).text == text
-
-        anyio.run(talk, "before")
-        children = [in_child(lambda: anyio.run(talk, "child")) for _ in range(CHILDREN)]
-        anyio.run(talk, "parent")
+        millis = new_client(kind, server.url)
+        asyncio.run(say_often(millis, "before"))
+        children = [in_child_loop(say_often, millis, f"child {number}") for number in range(CHILDREN)]
+        asyncio.run(say_often(millis, "parent"))
         assert [exit_status(pid) for pid in children] == [0] * CHILDREN
+        asyncio.run(say_often(millis, "after"))
+    # No child used or closed a connection of the parent, which has one per event loop.
+    assert len(connections_of_parent(server)) == (1 if kind == "sync" else 3)
 
 
-def test_a_child_cannot_read_a_stream_of_its_parent() -> None:
+def connections_of_parent(server: Loopback) -> set[int]:
+    used = {True: set[int](), False: set[int]()}
+    for each in server.requests:
+        used[b"child" in each.body].add(each.connection)
+    assert not used[True] & used[False]
+    return used[False]
+
+
+@KINDS
+def test_a_child_cannot_read_a_stream_of_its_parent(kind: str) -> None:
     """If both processes read the socket, each would get only half of the data. The parent continues."""
-    may_continue = threading.Event()
-    with (
-        Loopback([STREAM + said("Hel"), pause(may_continue), said("lo") + DONE + END]) as server,
-        Millis(KEY, base_url=server.url) as millis,
-        millis.chat.stream("Hi", agent_id="-Oabc") as stream,
-    ):
-        texts = stream.text_stream
-        assert next(texts) == "Hel"
 
-        def child() -> None:
-            with pytest.raises(ConfigurationError, match="another process"):
-                next(iter(stream))
-            stream.close()
+    async def use(server: Loopback) -> None:
+        millis = new_client(kind, server.url)
+        async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:
+            texts = stream.text_stream
+            assert await anext(texts) == "Hel"
 
-        assert exit_status(in_child(child)) == 0
-        may_continue.set()
-        assert list(texts) == ["lo"]
+            def child() -> None:
+                with pytest.raises(ConfigurationError, match="another process"):
+                    run_now(stream.until_done())
+                run_now(stream.close())
+
+            assert exit_status(in_child(child)) == 0
+            server.resume.set()
+            assert [text async for text in texts] == ["lo"]
+
+    with Loopback([STREAM + said("Hel"), until_resumed, said("lo") + DONE + END]) as server:
+        asyncio.run(use(server))
 
 
-def test_a_fork_while_another_thread_is_sending_does_not_block_the_child() -> None:
+@KINDS
+def test_a_fork_while_another_thread_is_sending_does_not_block_the_child(kind: str) -> None:
     """The child does not wait for locks that the other thread held at the fork."""
-    with Echo([]) as server, Millis(KEY, base_url=server.url) as millis:
-        stop = threading.Event()
+    with Echo([]) as server:
+        millis, stop = new_client(kind, server.url), threading.Event()
 
-        def talk() -> None:
+        async def talk() -> None:
             while not stop.is_set():
-                millis.chat.send("thread", agent_id="-Oabc")
+                await say(millis, "thread")
 
-        thread = threading.Thread(target=talk)
+        anyio.run(anyio.sleep, 0)  # imports anyio's backend, whose import a child must not wait for
+        thread = threading.Thread(target=lambda: asyncio.run(talk()))
         thread.start()
-
-        def child() -> None:
-            assert millis.chat.send("child", agent_id="-Oabc", timeout=20).text == "child"
-
         try:
-            statuses = [exit_status(in_child(child)) for _ in range(8)]
+            statuses = [exit_status(in_child_loop(say, millis, "child")) for _ in range(8)]
         finally:
             stop.set()
             thread.join()
@@ -190,120 +198,52 @@ def test_functions_that_import_at_the_first_call_delay_a_fork(function: Callable
     assert inspect.unwrap(function) is not function
 
 
-def test_a_custom_client_of_the_parent_is_rejected_in_the_child() -> None:
-    """Millis cannot replace the connections of a custom client, so the message recommends a new client."""
-    with (
-        Echo([]) as server,
-        httpx.Client() as theirs,
-        Millis(KEY, base_url=server.url, http_client=theirs) as millis,
-    ):
-        millis.chat.send("before", agent_id="-Oabc")
+@KINDS
+def test_a_custom_client_of_the_parent_is_rejected_in_the_child(kind: str) -> None:
+    """Millis cannot replace the connections of a custom client; the message says what to do."""
 
-        def child() -> None:
-            with pytest.raises(ConfigurationError, match=r"^http_client: .*child"):
-                millis.chat.send("child", agent_id="-Oabc")
+    async def use(server: Loopback) -> None:
+        async with AsyncExitStack() as stack:
+            clients = Clients(kind, stack)
+            millis = clients.client(server.url, http_client=clients.httpx_client())
+            await say(millis, "before")
 
-        assert exit_status(in_child(child)) == 0
-        assert millis.chat.send("after", agent_id="-Oabc").text == "after"
+            def child() -> None:
+                with pytest.raises(ConfigurationError, match=r"^http_client: .*child"):
+                    run_now(say(millis, "child"))
+
+            assert exit_status(in_child(child)) == 0
+            await say(millis, "after")
+
+    with Echo([]) as server:
+        asyncio.run(use(server))
     assert len(server.requests) == 2
-
-
-LATE = """
-import atexit, sys, threading
-from millis_wrapper import Millis
-
-millis = Millis("a-key", base_url=sys.argv[1])
-talk = millis.chat.conversation(agent_id="-Oabc")
-
-def late():
-    print(talk.send("late").ended, len(talk.messages))
-
-if sys.argv[2] == "atexit":
-    atexit.register(late)
-else:
-    threading.Thread(target=lambda: (threading.main_thread().join(), late())).start()
-"""
-
-
-@pytest.mark.parametrize("when", ["atexit", "thread"])
-def test_a_call_works_during_interpreter_shutdown(when: str) -> None:
-    """Python refuses to start a thread then. The reply is in the history."""
-    with Loopback(reply("Bye")) as server:
-        command = [sys.executable, "-c", LATE, server.url, when]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "done 2\n", "")
-
-
-NO_THREADS = """
-import _thread, sys, threading
-
-def refuse(*arguments, **named):
-    raise RuntimeError("can't start new thread")
-
-_thread.start_new_thread = threading._start_new_thread = refuse
-if hasattr(_thread, "start_joinable_thread"):
-    _thread.start_joinable_thread = threading._start_joinable_thread = refuse
-from millis_wrapper import Millis
-
-talk = Millis("a-key", base_url=sys.argv[1]).chat.conversation(agent_id="-Oabc")
-print(talk.send("Hi").ended, talk.send("Hi").ended, len(talk.messages))
-"""
-
-SUB_INTERPRETER = """
-import sys
-try:
-    import _interpreters
-    made = _interpreters.create("legacy")
-except ImportError:
-    import _xxsubinterpreters as _interpreters
-    made = _interpreters.create(isolated=False)
-_interpreters.run_string(made, f'''
-from millis_wrapper import Millis
-talk = Millis("a-key", base_url={sys.argv[1]!r}).chat.conversation(agent_id="-Oabc")
-print(talk.send("Hi").ended, talk.send("Hi").ended, len(talk.messages), flush=True)
-''')
-"""
-
-
-@pytest.mark.parametrize("program", [NO_THREADS, SUB_INTERPRETER], ids=["no threads", "sub-interpreter"])
-def test_a_call_works_without_new_threads(program: str) -> None:
-    """A process limit or a sub-interpreter does not cause a RuntimeError."""
-    with Loopback(reply("Bye")) as server:
-        command = [sys.executable, "-c", program, server.url]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    # The exit status is not checked, because Python 3.12 may crash after a sub-interpreter.
-    assert done.stdout == "done done 4\n", done.stderr
 
 
 class SecureEcho(SecureLoopback, Echo):
     """An `Echo` behind TLS."""
 
 
+@KINDS
 def test_a_child_does_not_close_the_tls_connection_of_its_parent(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A child that closes the client or exits does not send close_notify, so the parent can continue."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with SecureEcho(certificate, []) as server, Millis(KEY, base_url=server.url) as millis:
-        assert millis.chat.send("before", agent_id="-Oabc").text == "before"
 
-        def talk_and_close() -> None:
-            assert millis.chat.send("child", agent_id="-Oabc").text == "child"
-            millis.close()
+    async def use(server: Loopback) -> None:
+        millis = new_client(kind, server.url)
 
-        for child in (talk_and_close, millis.close, lambda: None):
-            assert exit_status(in_child(child)) == 0
-            assert millis.chat.send("after", agent_id="-Oabc").text == "after"
-        parents = {request.connection for request in server.requests if b"child" not in request.body}
-    assert len(parents) == 1
+        async def talk_and_close() -> None:
+            await say(millis, "child")
+            await millis.aclose()
 
+        await say(millis, "before")
+        for child in (talk_and_close, millis.aclose, anyio.lowlevel.checkpoint):
+            assert exit_status(in_child_loop(child)) == 0
+            await say(millis, "after")
+        await millis.aclose()
 
-@pytest.mark.parametrize("kind", [Millis, AsyncMillis])
-@pytest.mark.parametrize("how", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_client_cannot_be_pickled_or_copied(
-    kind: type[Millis] | type[AsyncMillis], how: Callable[[object], object]
-) -> None:
-    """A client contains a key and connections. The message recommends a new client."""
-    with pytest.raises(TypeError, match=r"pickled or copied.*new client") as caught:
-        how(kind(KEY))
-    assert KEY not in str(caught.value)
+    with SecureEcho(certificate, []) as server:
+        asyncio.run(use(server))
+    assert len(connections_of_parent(server)) == 1
