@@ -33,8 +33,7 @@ class _Call:
             return True
         if call_id and self.name in ("", name):
             return False
-        complete = self.arguments and self.arguments[-1].rstrip().endswith("}")
-        return bool(complete) and is_object(read_json("".join(self.arguments)))
+        return is_object(read_json("".join(self.arguments)))
 
     def arguments_text(self) -> str:
         return join_surrogate_pairs("".join(self.arguments))
@@ -54,13 +53,12 @@ class _Call:
             return "{}"
         while len(values) > 1 and write_json(values[0]) in ("{}", write_json(values[1])):
             del values[0]
-            text = write_json(values[0])
         if rest or len(values) != 1 or not is_object(values[0]):
             return None
         try:
             json.loads(text, parse_constant=_refuse_constant)
             return text
-        except ValueError:  # raw control characters can be escaped, other texts are not JSON for everybody
+        except ValueError:  # several objects, raw control characters, or numbers that are not JSON
             value: Any = values[0]
         try:
             return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -148,9 +146,7 @@ class ToolCalls:
         if call is None or (name and call.is_followed_by(call_id, name)):
             call = _Call()
             self._calls.append(call)
-        self._by_key[key] = call
-        if call_id:
-            self._by_key[call_id] = call
+        self._by_key[key] = self._by_key[call_id] = call
         return call
 
 

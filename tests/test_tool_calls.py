@@ -109,6 +109,8 @@ def test_a_name_that_is_repeated_before_the_arguments_are_complete_continues_the
 def test_a_repeated_id_continues_its_call() -> None:
     """It does not matter whether the arguments are already complete."""
     assert assembled([delta(0, "a", "look", "{}")], [delta(0, "a", "look", "")]) == [call("a", "look", "{}")]
+    parts = [delta(0, "a", "look", '{"a"')], [delta(1, "a", None, ":1")], [delta(1, "a", None, "}")]
+    assert assembled(*parts) == [call("a", "look", '{"a":1}')]
 
 
 def test_an_index_may_be_a_float() -> None:
