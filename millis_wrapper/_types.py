@@ -34,29 +34,15 @@ class Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-Message: TypeAlias = (
-    UserMessageDict
-    | AssistantMessageDict
-    | ToolMessageDict
-    | Mapping[str, Any]
-    | Model
-    | SupportsModelDump
-    | Dataclass
-)
+_Data: TypeAlias = Mapping[str, Any] | SupportsModelDump | Dataclass
+
+Message: TypeAlias = UserMessageDict | AssistantMessageDict | ToolMessageDict | Model | _Data
 """One message: a dict, a generated model, an object with `model_dump()` or a dataclass. Annotate a dict with
 `UserMessageDict`, `AssistantMessageDict` or `ToolMessageDict` to have its keys checked."""
 
 Messages: TypeAlias = str | Iterable[Message]
 """The messages of a chat: the user's message as a str, or the complete history."""
 
-Config: TypeAlias = (
-    AgentConfigOverrideDict
-    | AgentConfigDict
-    | Mapping[str, Any]
-    | AgentConfigOverride
-    | AgentConfig
-    | SupportsModelDump
-    | Dataclass
-)
+Config: TypeAlias = AgentConfigOverrideDict | AgentConfigDict | AgentConfigOverride | AgentConfig | _Data
 """An agent config: a dict, a generated model, an object with `model_dump()` or a dataclass. Annotate a dict
 with `AgentConfigOverrideDict` to have its keys checked."""

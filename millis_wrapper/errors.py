@@ -48,7 +48,7 @@ class MillisError(Exception):
     """Base class of all exceptions that this library raises."""
 
     maybe_processed: bool = True
-    """Whether the service may have acted on the request. False if the client sent nothing, or if the service
+    """Whether the service may have acted on the request. False if the client sent nothing or the service
     refused the request."""
 
     def __init__(self, message: str = "") -> None:
@@ -71,16 +71,10 @@ class APIConnectionError(MillisError):
     body: str
     """The received part of the response body, as text."""
     is_permanent: bool
-    """Whether a retry would fail, too: for example, the certificate is invalid, or the proxy refuses the
-    password."""
+    """Whether a retry would fail, too, for example because the certificate is invalid."""
 
     def __init__(
-        self,
-        message: str = "",
-        *,
-        maybe_processed: bool = True,
-        body: str = "",
-        is_permanent: bool = False,
+        self, message: str = "", *, maybe_processed: bool = True, body: str = "", is_permanent: bool = False
     ) -> None:
         super().__init__(message)
         self.maybe_processed = maybe_processed
@@ -232,13 +226,7 @@ class UnexpectedResponseError(MillisError):
 
 
 def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
-    """Return the error for an optional dependency that is not installed.
-
-    Args:
-        what: The feature that needs the package.
-        package: The package.
-        extra: The extra of millis-wrapper that installs the package.
-    """
+    """Return the error for a package that `what` needs, that is not installed, and that `extra` installs."""
     return ConfigurationError(
         f"{what} needs {package}; in a clone of millis-wrapper, run pip install '.[{extra}]'"
     )

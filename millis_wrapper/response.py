@@ -223,9 +223,8 @@ def read_duplicated_agent(
     raw = read_json(body, deep_as_text=True)
     agent_id = _id(raw.get("id")) if is_object(raw) else None
     if agent_id is None:
-        problem = (
-            "is not JSON" if raw is NOT_JSON else "has no id" if is_object(raw) else "is not a JSON object"
-        )
+        what = "JSON" if raw is NOT_JSON else "a JSON object"
+        problem = "has no id" if is_object(raw) else f"is not {what}"
         body, raw = redact(body), None  # so that the frames of a traceback do not hold the key
         coding = (headers or {}).get("content-encoding")
         coded = f"content-encoding: {coding}; " if coding else ""
