@@ -256,9 +256,9 @@ def _problem(value: object, path: str, depth: int) -> str:
     if plain is not None:
         return _problem_with_keys(plain, path)
     if isinstance(value, str):
-        return f"{path}: contains half of a surrogate pair, which cannot be encoded as text"
+        return f"{path}: contains half a surrogate pair, which is not valid text"
     what = repr(value) if isinstance(value, float) else f"a value of type {type(value).__name__}"
-    return f"{path}: {what} cannot be encoded as JSON"
+    return f"{path}: {what} cannot be encoded as JSON; use a string, number, boolean or null"
 
 
 def _problem_with_keys(value: Mapping[Any, Any], path: str) -> str:

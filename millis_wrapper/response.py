@@ -56,7 +56,7 @@ _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "
 _ADVICE = {
     401: "check the key: api_key= or MILLIS_API_KEY",
     403: "check the permissions of this key",
-    404: "check the agent id, and that region or base_url is where the agent was created",
+    404: "check the agent id, and that region or base_url is the host on which the agent was created",
 }
 
 
@@ -91,20 +91,21 @@ def error_for_status(
         status = f"{status_code} {HTTPStatus(status_code).phrase}"
     except ValueError:
         status = str(status_code)
-    message = f"[{status}] {reason or reason_in(body, 'the service gave no reason')}"
+    reason = reason or reason_in(body, "the service did not give a reason")
+    parts = [f"[{status}] {reason.removesuffix('.')}"]
     if operation == "duplicate" and (status_code >= 500 or status_code == 408):
-        message += f" ({COPY_MAY_EXIST})"
+        parts.append(COPY_MAY_EXIST)
     if status_code in _ADVICE:
-        message += f" ({_ADVICE[status_code]})"
+        parts.append(_ADVICE[status_code])
     if 300 <= status_code <= 399:
-        message += " (the client does not follow redirects, which would take the key along; check base_url)"
+        parts.append("the client does not follow redirects, which could forward the key; check base_url")
     if retry_after is not None:
-        message += f" (the service asks to wait {retry_after:g} s)"
+        parts.append(f"retry after {retry_after:g} s")
     if attempt > 1:
-        message += f" (sent {attempt} times)"
+        parts.append(f"the client sent the request {attempt} times")
     is_5xx = 500 <= status_code <= 599
     cls = InternalServerError if is_5xx else _CLASSES.get(status_code, APIStatusError)
-    return cls(message, **details)
+    return cls("; ".join(parts), **details)
 
 
 def masked_headers(headers: Iterable[tuple[str, str]], key: Secret) -> dict[str, str]:

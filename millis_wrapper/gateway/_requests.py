@@ -116,7 +116,7 @@ def _expect(kind: type, value: Any, place: str, expected: str = "") -> Any:
         raise _invalid(place, f"must be {expected or _NAMES[kind]}, got {_described(value)}")
     if isinstance(value, str) and _HALF_PAIR.search(value):
         # JSON can represent it, but UTF-8 cannot.
-        raise _invalid(place, "contains half of a surrogate pair, which cannot be encoded as text")
+        raise _invalid(place, "contains half a surrogate pair, which is not valid text")
     return value
 
 
