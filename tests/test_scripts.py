@@ -34,7 +34,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project, with scripts that use the active environment as it is."""
+    """The project; its scripts use the active environment and install nothing."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     with (folder / "scripts" / "_env").open("a") as file:
@@ -185,7 +185,7 @@ def broken(folder: Path) -> None:
 def test_a_release_that_cannot_be_made_changes_nothing(
     repository: Path, version: str, prepare: Callable[[Path], None] | None, key_words: str
 ) -> None:
-    """The message contains the reason; version, changelog and history stay as they were."""
+    """The message contains the reason; version, changelog and history do not change."""
     if prepare is not None:
         prepare(repository)
     before = [run(repository, "git", *command.split()).stdout for command in ("log", "diff", "tag")]
