@@ -289,7 +289,7 @@ def event(data: str) -> bytes:
     return chunk(f"data: {data}\n\n".encode())
 
 
-def said(text: str) -> bytes:
+def text_event(text: str) -> bytes:
     """Return the event that carries `text`."""
     return event(json.dumps({"choices": [{"delta": {"content": text}}]}))
 
@@ -301,7 +301,7 @@ END = b"0\r\n\r\n"
 
 def reply(*texts: str) -> list[Step]:
     """Return the steps of a complete reply."""
-    return [STREAM + b"".join(said(text) for text in texts) + DONE + END]
+    return [STREAM + b"".join(text_event(text) for text in texts) + DONE + END]
 
 
 def copied(agent_id: str = "-Ocopy") -> list[Step]:

@@ -116,7 +116,7 @@ def test_the_relay_returns_an_error_status_when_no_reply_begins(
 
 def test_the_relay_closes_the_stream_when_the_browser_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user does not pay for the rest of a reply that the browser no longer reads."""
-    response: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_disconnect]
+    response: list[loopback.Step] = [loopback.STREAM + loopback.text_event("Good"), loopback.until_disconnect]
     with loopback.Loopback(response) as service, relayed(monkeypatch, service.url) as url:
         with (
             httpx.Client(trust_env=False) as browser,
@@ -128,8 +128,8 @@ def test_the_relay_closes_the_stream_when_the_browser_disconnects(monkeypatch: p
 
 def test_a_new_question_stops_the_previous_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     """A question in a second tab, or directly after Stop, is accepted while a reply is being read."""
-    endless: list[loopback.Step] = [loopback.STREAM + loopback.said("Good"), loopback.until_disconnect]
-    second = [loopback.STREAM + loopback.said("Yes") + loopback.DONE + loopback.END]
+    endless: list[loopback.Step] = [loopback.STREAM + loopback.text_event("Good"), loopback.until_disconnect]
+    second = [loopback.STREAM + loopback.text_event("Yes") + loopback.DONE + loopback.END]
     with (
         loopback.Loopback(endless, second) as service,
         relayed(monkeypatch, service.url) as url,

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 from cli_runs import AGENT, MILLIS, Terminal, environment
-from loopback import DONE, END, PATIENCE, STREAM, Loopback, Step, linger, pause, reply, said, until_disconnect
+from loopback import (
+    DONE,
+    END,
+    PATIENCE,
+    STREAM,
+    Loopback,
+    Step,
+    linger,
+    pause,
+    reply,
+    text_event,
+    until_disconnect,
+)
 
 from millis_wrapper.mock import MockMillis
 
@@ -123,7 +135,7 @@ def test_ctrl_c_stops_the_reply_but_not_the_conversation() -> None:
     """The received part of the reply is kept in the history. At the prompt, only a second Ctrl-C leaves."""
     # This test does not check whether a Ctrl-C inside httpx leaves a connection open.
     stalled = linger(PATIENCE)
-    half: list[Step] = [STREAM + said("Once upon "), stalled]
+    half: list[Step] = [STREAM + text_event("Once upon "), stalled]
     with Loopback([stalled], half, reply("As you like.")) as server:
         terminal = Terminal(server.url, "chat", AGENT)
         terminal.types("Are you there?")
@@ -155,7 +167,7 @@ def test_ctrl_c_stops_the_reply_but_not_the_conversation() -> None:
 
 def test_ctrl_c_during_a_single_message_exits() -> None:
     """The line is completed, the exit status is 130, and no traceback is printed."""
-    with Loopback([STREAM + said("Once upon "), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("Once upon "), until_disconnect]) as server:
         terminal = Terminal(server.url, "chat", AGENT, "-m", "Tell me a story")
         terminal.sees("Once upon ")
         terminal.ctrl("c")
@@ -179,7 +191,7 @@ def test_every_chunk_is_written_to_a_pipe_at_once() -> None:
     """A chunk can be read from the pipe before the service sends the next one."""
     seen = threading.Event()
     with (
-        Loopback([STREAM + said("Once"), pause(seen), said(" upon") + DONE + END]) as server,
+        Loopback([STREAM + text_event("Once"), pause(seen), text_event(" upon") + DONE + END]) as server,
         subprocess.Popen(
             [MILLIS, "chat", AGENT, "-m", "Hi"], stdout=subprocess.PIPE, env=environment(server.url)
         ) as process,
@@ -246,7 +258,7 @@ def test_a_saved_history_can_be_continued(millis_mock: MockMillis, tmp_path: Pat
 def test_a_terminal_shows_a_note_while_waiting_for_a_reply() -> None:
     """The note is written to stderr if the first text is late."""
     resume = threading.Event()
-    with Loopback([STREAM, pause(resume), said("At last.") + DONE + END]) as server:
+    with Loopback([STREAM, pause(resume), text_event("At last.") + DONE + END]) as server:
         terminal = Terminal(server.url, "chat", AGENT, "-m", "Hi")
         terminal.sees("(waiting for the agent ...)\r\n")
         resume.set()

@@ -15,7 +15,7 @@ import aiohttp
 import anyio
 import pytest
 from clients import KEY
-from loopback import DONE, END, STREAM, Loopback, reply, said, until_disconnect
+from loopback import DONE, END, STREAM, Loopback, reply, text_event, until_disconnect
 
 from millis_wrapper import AsyncMillis, ConfigurationError, Millis, Timeout
 
@@ -85,7 +85,7 @@ class EarlyServer:
             head, _, body = peer.recv(65536).partition(b"\r\n\r\n")
             length = int(re.findall(rb"content-length: (\d+)", head, re.IGNORECASE)[0])
             self.received = len(body)
-            peer.sendall(STREAM + said("Hello"))
+            peer.sendall(STREAM + text_event("Hello"))
             if self._reads:
                 assert self.text_arrived.wait(5)
                 self._read(peer, length)
@@ -121,7 +121,7 @@ async def test_a_reply_that_begins_before_the_request_is_written_is_read(
 
 async def test_aiohttp_does_not_keep_the_key_during_a_response() -> None:
     """The response refers to the headers of its request."""
-    with Loopback([STREAM + said("one"), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("one"), until_disconnect]) as server:
         client = AsyncMillis(KEY, base_url=server.url, http_client="aiohttp")
         async with client, client.chat.stream("Hi", agent_id="-Oabc") as stream:
             assert await anext(stream.text_stream) == "one"

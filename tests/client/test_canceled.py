@@ -18,7 +18,7 @@ import httpx
 import pytest
 from clients import ENGINES, IN_A_LOOP, KEY, Clients, Engine, call, in_thread, until
 from leaks import with_locals
-from loopback import DONE, Loopback, Peer, Step, Steps, linger, reply, said, until_disconnect
+from loopback import DONE, Loopback, Peer, Step, Steps, linger, reply, text_event, until_disconnect
 from loopback import STREAM as HEAD
 
 from millis_wrapper import APIConnectionError, AsyncMillis
@@ -50,7 +50,7 @@ def was_asked(server: Loopback, times: int) -> bool:
 @ENGINES
 async def test_a_call_that_is_canceled_twice_releases_its_connection(engine: Engine) -> None:
     """The second cancellation arrives while the first one is closing the connection."""
-    stalled: list[Steps] = [[HEAD + said("Hel"), until_disconnect]] * 10
+    stalled: list[Steps] = [[HEAD + text_event("Hel"), until_disconnect]] * 10
     with Loopback(*stalled, reply("again")) as server:
         async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
             before = sockets()
@@ -72,7 +72,7 @@ async def test_calls_that_are_canceled_at_any_moment_leave_no_socket_open(engine
     """The moments include waiting for a connection, connecting, sending and reading."""
     moments = random.Random(5)
     clock = asyncio.get_running_loop().time
-    with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
+    with Loopback([HEAD + text_event("Hel"), linger(0.002), text_event("lo")]) as server:
         before = sockets()
         async with AsyncMillis(KEY, base_url=server.url, http_client=engine) as millis:
 
@@ -188,7 +188,7 @@ async def test_a_tls_failure_behind_a_proxy_releases_its_slot(
 async def test_a_canceled_call_releases_its_slot_of_the_pool(longest: float) -> None:
     """After cancellations while waiting, connecting, sending and reading, all slots are free."""
     moments = random.Random(7)
-    with Loopback([HEAD + said("Hel"), linger(0.002), said("lo")]) as server:
+    with Loopback([HEAD + text_event("Hel"), linger(0.002), text_event("lo")]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
 
             async def one() -> None:
@@ -212,8 +212,8 @@ async def test_canceling_a_read_releases_its_connection(when: str) -> None:
     """A pool with a single connection can serve the next request."""
     begun = {
         "before the headers": b"",
-        "in the body": HEAD + said("Hel"),
-        "after the mark": HEAD + said("Hel") + DONE,
+        "in the body": HEAD + text_event("Hel"),
+        "after the mark": HEAD + text_event("Hel") + DONE,
     }
     with Loopback([begun[when], until_disconnect], reply("again")) as server:
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as theirs:
@@ -262,7 +262,9 @@ async def test_a_canceled_block_waits_until_the_transport_has_closed_the_body() 
 @pytest.mark.parametrize("moment", ["head", "body"])
 async def test_no_frame_of_a_canceled_call_contains_a_secret(clients: Clients, moment: str) -> None:
     """A crash reporter that shows the locals of a canceled call does not reveal the key or extra headers."""
-    steps: list[Step] = [until_disconnect] if moment == "head" else [HEAD + said("one"), until_disconnect]
+    steps: list[Step] = (
+        [until_disconnect] if moment == "head" else [HEAD + text_event("one"), until_disconnect]
+    )
     with Loopback(steps) as server:
         client = clients.client(server.url, headers={"x-gateway-token": TOKEN})
         task = asyncio.ensure_future(call(client, "chat"))

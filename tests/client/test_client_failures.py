@@ -23,7 +23,7 @@ from loopback import (
     nowhere,
     reply,
     reset,
-    said,
+    text_event,
     until_disconnect,
 )
 
@@ -160,7 +160,7 @@ async def test_a_chat_whose_reply_is_cut_off_is_not_retried(
     clients: Clients, broken: Step, pause: float
 ) -> None:
     """The error has the text received before the cut."""
-    rest: Steps = [STREAM + said("Hel"), broken]
+    rest: Steps = [STREAM + text_event("Hel"), broken]
     with Loopback(rest, reply("Hello")) as server:
         client = clients.without_sleep(server.url)
         with pytest.raises(StreamInterruptedError) as caught:

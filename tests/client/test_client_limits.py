@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from clients import OPERATIONS, READERS, AnyMillis, Clients, call, chat, in_thread
-from loopback import END, STREAM, SUCCESS, Loopback, Step, Steps, linger, reply, said, until_disconnect
+from loopback import END, STREAM, SUCCESS, Loopback, Step, Steps, linger, reply, text_event, until_disconnect
 
 from millis_wrapper import (
     APIConnectionError,
@@ -25,7 +25,7 @@ from millis_wrapper import (
 pytestmark = pytest.mark.anyio
 
 OPENING: dict[str, Step] = {
-    "chat": STREAM + said("Hel"),
+    "chat": STREAM + text_event("Hel"),
     "duplicate": b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"id": "-On',
 }
 WHOSE = pytest.mark.parametrize("whose", ["own", "custom"])
@@ -81,7 +81,7 @@ async def test_idle_limits_the_wait_between_two_chunks(
 @WHOSE
 async def test_first_byte_does_not_apply_after_the_headers(clients: Clients, whose: str) -> None:
     """A pause in the body may be longer than `first_byte`."""
-    slow: Steps = [STREAM, linger(1.2), said("Hello") + END]
+    slow: Steps = [STREAM, linger(1.2), text_event("Hello") + END]
     with Loopback(slow) as server:
         client = clients.client(server.url, timeout=Timeout(first_byte=1), **custom_client(clients, whose))
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
@@ -181,7 +181,7 @@ async def test_a_slow_error_body_does_not_change_the_error(clients: Clients) -> 
 async def test_pool_limits_the_wait_for_a_free_connection(clients: Clients, operation: str) -> None:
     """The request was not sent, so the client retries it."""
     theirs = clients.httpx_client(limits=httpx.Limits(max_connections=1))
-    with Loopback([STREAM + said("Hel"), until_disconnect], SUCCESS[operation]) as server:
+    with Loopback([STREAM + text_event("Hel"), until_disconnect], SUCCESS[operation]) as server:
         limits = Timeout(pool=0.02)
         client = clients.without_sleep(server.url, timeout=limits, http_client=theirs, clock=lambda: 0.0)
         async with client.chat.stream("Hi", agent_id="-Oabc"):

@@ -27,7 +27,7 @@ from loopback import (
     linger,
     reply,
     reset,
-    said,
+    text_event,
     until_disconnect,
     until_resumed,
 )
@@ -54,8 +54,8 @@ async def test_the_text_that_arrived_before_the_connection_broke_is_yielded(
     clients: Clients, ending: Step, pause: float
 ) -> None:
     """The text may arrive while the reader is busy."""
-    rest = [linger(0.02), said("two "), said("three"), linger(0.02), ending]
-    with Loopback([STREAM + said("one "), *rest]) as server:
+    rest = [linger(0.02), text_event("two "), text_event("three"), linger(0.02), ending]
+    with Loopback([STREAM + text_event("one "), *rest]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         texts: list[str] = []
 
@@ -71,7 +71,9 @@ async def test_a_complete_reply_stays_complete_if_the_connection_breaks(
     clients: Clients, pause: float
 ) -> None:
     """`[DONE]` arrived, so a connection that is closed without the end of the body loses nothing."""
-    with Loopback([STREAM + said("one "), linger(0.02), said("two") + DONE, linger(0.02), close]) as server:
+    with Loopback(
+        [STREAM + text_event("one "), linger(0.02), text_event("two") + DONE, linger(0.02), close]
+    ) as server:
         final = await chat(clients.client(server.url), 4 * pause)
     assert (final.text, final.ended) == ("one two", "done")
 
@@ -81,7 +83,12 @@ async def test_text_before_a_malformed_body_chunk_in_the_same_segment_is_kept(
     clients: Clients, pause: float
 ) -> None:
     """The text before the malformed chunk is yielded, then the reply fails."""
-    steps: list[Step] = [STREAM, linger(0.05), said("one ") + said("two") + b"zz\r\n", until_disconnect]
+    steps: list[Step] = [
+        STREAM,
+        linger(0.05),
+        text_event("one ") + text_event("two") + b"zz\r\n",
+        until_disconnect,
+    ]
     with Loopback(steps) as server, pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url), pause, timeout=3)
     assert caught.value.reply.text == "one two"
@@ -99,7 +106,7 @@ async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(clients: Cl
 @READERS
 async def test_a_malformed_body_chunk_is_noticed_at_once(clients: Clients, pause: float) -> None:
     """The error does not wait for the idle timeout of a minute."""
-    steps: list[Step] = [STREAM + said("one "), linger(0.05), b"zz\r\n", until_disconnect]
+    steps: list[Step] = [STREAM + text_event("one "), linger(0.05), b"zz\r\n", until_disconnect]
     with Loopback(steps) as server, anyio.fail_after(20), pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url), pause)
     assert "idle" not in str(caught.value)
@@ -114,7 +121,9 @@ async def test_a_kept_connection_that_breaks_is_not_reported_to_the_event_loop(c
         peer.reset()
         broken.set()
 
-    with Loopback([STREAM, linger(0.05), said("one") + DONE + END, reset_when_told], reply("two")) as server:
+    with Loopback(
+        [STREAM, linger(0.05), text_event("one") + DONE + END, reset_when_told], reply("two")
+    ) as server:
         client = clients.client(server.url)
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "one"
         server.resume.set()
@@ -171,7 +180,7 @@ async def test_a_connection_that_is_reset_during_a_response_logs_nothing(
     clients: Clients, pause: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """asyncio would log the reset as an exception that was never retrieved."""
-    with Loopback([STREAM + said("one"), linger(0.05), reset]) as server:
+    with Loopback([STREAM + text_event("one"), linger(0.05), reset]) as server:
         client = clients.client(server.url)
         with pytest.raises(StreamInterruptedError):
             await chat(client, pause)

@@ -15,7 +15,7 @@ import anyio
 import httpx
 import pytest
 from clients import ENGINES, IN_A_LOOP, KEY, OPERATIONS, Clients, Engine, call, in_thread
-from loopback import DONE, END, STREAM, SUCCESS, Loopback, copied, linger, reply, said, until_disconnect
+from loopback import DONE, END, STREAM, SUCCESS, Loopback, copied, linger, reply, text_event, until_disconnect
 
 from millis_wrapper import APIConnectionError, AsyncMillis, Timeout
 
@@ -126,7 +126,9 @@ def test_event_loops_that_ended_leave_no_log_line_behind(caplog: pytest.LogCaptu
 @IN_A_LOOP
 async def test_a_busy_event_loop_does_not_turn_data_in_time_into_a_timeout(clients: Clients) -> None:
     """The data is in the socket when the loop continues, so the client reads it before a timeout counts."""
-    with Loopback([linger(0.1), STREAM + said("one "), linger(0.6), said("two") + DONE + END]) as server:
+    with Loopback(
+        [linger(0.1), STREAM + text_event("one "), linger(0.6), text_event("two") + DONE + END]
+    ) as server:
         client = clients.client(server.url, timeout=0.4)
 
         async def block() -> None:

@@ -103,7 +103,7 @@ def test_a_call_works_without_new_threads(program: str, kind: str) -> None:
 def test_a_client_cannot_be_pickled_or_copied(
     kind: type[Millis] | type[AsyncMillis], how: Callable[[object], object]
 ) -> None:
-    """A client contains a key and connections. The message says to create a new client."""
+    """A client contains a key and connections. The message recommends a new client."""
     with pytest.raises(TypeError, match=r"pickled or copied.*new client") as caught:
         how(kind(KEY))
     assert KEY not in str(caught.value)

@@ -22,7 +22,7 @@ from loopback import (
     http,
     reply,
     reset,
-    said,
+    text_event,
     until_disconnect,
 )
 
@@ -86,8 +86,8 @@ FAILURES: dict[str, tuple[Steps, type[MillisError], str]] = {
     "status": ([http(500)], InternalServerError, ""),
     "no response": ([close], APIConnectionError, ""),
     "not a stream": ([http(200, "<html>")], UnexpectedResponseError, ""),
-    "cut": ([STREAM + said("Hel"), close], StreamInterruptedError, "Hel"),
-    "error": ([STREAM + said("Hel") + event('{"error": "down"}')], StreamFailedError, "Hel"),
+    "cut": ([STREAM + text_event("Hel"), close], StreamInterruptedError, "Hel"),
+    "error": ([STREAM + text_event("Hel") + event('{"error": "down"}')], StreamFailedError, "Hel"),
 }
 
 
@@ -112,7 +112,7 @@ async def test_a_failed_turn_adds_nothing_and_can_be_repeated(
 
 async def test_the_read_part_of_a_reply_left_early_is_kept_and_marked(clients: Clients) -> None:
     """The history contains the text that the user has read."""
-    with Loopback([STREAM + said("Once "), until_disconnect], reply("Sunny")) as server:
+    with Loopback([STREAM + text_event("Once "), until_disconnect], reply("Sunny")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story") as stream:
             async for _ in stream:
@@ -125,7 +125,7 @@ async def test_the_read_part_of_a_reply_left_early_is_kept_and_marked(clients: C
 
 async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients) -> None:
     """The history does not contain the message or an empty reply."""
-    with Loopback([STREAM + said("Once "), until_disconnect], reply("Hello")) as server:
+    with Loopback([STREAM + text_event("Once "), until_disconnect], reply("Hello")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("A story"):
             pass
@@ -136,7 +136,7 @@ async def test_a_reply_left_before_its_first_text_adds_nothing(clients: Clients)
 
 async def test_a_second_turn_is_rejected_while_a_stream_is_open(clients: Clients) -> None:
     """The second turn is not sent, and the first one continues."""
-    with Loopback([STREAM + said("Hel"), said("lo"), END]) as server:
+    with Loopback([STREAM + text_event("Hel"), text_event("lo"), END]) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         async with talk.stream("Hi") as stream:
             texts = stream.text_stream
@@ -168,7 +168,7 @@ async def test_an_unopened_stream_is_a_turn_while_it_is_referenced(clients: Clie
 
 async def test_leaving_the_block_closes_the_open_stream(clients: Clients) -> None:
     """The text read before that is kept."""
-    with Loopback([STREAM + said("Once "), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("Once "), until_disconnect]) as server:
         async with clients.client(server.url).chat.conversation(agent_id="-Oabc") as talk:
             stream = talk.stream("A story")
             texts = stream.text_stream
@@ -229,7 +229,7 @@ async def test_a_conversation_checks_its_agent_at_once(clients: Clients) -> None
 
 async def test_a_turn_that_is_canceled_while_it_is_read_can_be_repeated() -> None:
     """A timeout of the caller does not add the partial reply to the history."""
-    with Loopback([STREAM + said("Once "), until_disconnect], reply("Hello")) as server:
+    with Loopback([STREAM + text_event("Once "), until_disconnect], reply("Hello")) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             talk = millis.chat.conversation(agent_id="-Oabc")
             with anyio.CancelScope() as scope:
@@ -262,7 +262,7 @@ async def test_a_conversation_keeps_a_complete_reply_if_the_connection_is_lost_a
     clients: Clients, pause: float
 ) -> None:
     """The reply and the history agree, whatever happens after `[DONE]`."""
-    with Loopback([STREAM + said("Complete.") + DONE, reset], reply("again")) as server:
+    with Loopback([STREAM + text_event("Complete.") + DONE, reset], reply("again")) as server:
         talk = clients.client(server.url).chat.conversation(agent_id="-Oabc")
         assert (await read(talk.stream("Hi"), pause)).text == "Complete."
         assert [message["content"] for message in talk.messages] == ["Hi", "Complete."]

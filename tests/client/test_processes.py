@@ -26,7 +26,7 @@ from loopback import (
     SecureLoopback,
     Step,
     reply,
-    said,
+    text_event,
     until_resumed,
 )
 
@@ -79,7 +79,7 @@ def exit_status(pid: int) -> int:
 
 
 def new_client(kind: str, url: str, **arguments: Any) -> AnyMillis:
-    """Return a client that nobody closes."""
+    """Return a client that is never closed."""
     return Clients(kind, AsyncExitStack()).client(url, **arguments)
 
 
@@ -134,7 +134,7 @@ def test_a_child_cannot_read_a_stream_of_its_parent(kind: str) -> None:
             server.resume.set()
             assert [text async for text in texts] == ["lo"]
 
-    with Loopback([STREAM + said("Hel"), until_resumed, said("lo") + DONE + END]) as server:
+    with Loopback([STREAM + text_event("Hel"), until_resumed, text_event("lo") + DONE + END]) as server:
         asyncio.run(use(server))
 
 
@@ -200,7 +200,7 @@ def test_functions_that_import_at_the_first_call_delay_a_fork(function: Callable
 
 @KINDS
 def test_a_custom_client_of_the_parent_is_rejected_in_the_child(kind: str) -> None:
-    """Millis cannot replace the connections of a custom client; the message says what to do."""
+    """Millis cannot replace the connections of a custom client, so the message recommends a new client."""
 
     async def use(server: Loopback) -> None:
         async with AsyncExitStack() as stack:

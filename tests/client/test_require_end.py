@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 from clients import READERS, Clients, chat
-from loopback import END, STREAM, Loopback, Step, close, event, nowhere, reply, said
+from loopback import END, STREAM, Loopback, Step, close, event, nowhere, reply, text_event
 
 from millis_wrapper import Millis, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 
-WITHOUT_END: list[Step] = [STREAM + said("We have a table") + END]
+WITHOUT_END: list[Step] = [STREAM + text_event("We have a table") + END]
 WITH_REASON: list[Step] = [
-    STREAM + said("Complete.") + event('{"choices":[{"delta":{},"finish_reason":"stop"}]}') + END
+    STREAM + text_event("Complete.") + event('{"choices":[{"delta":{},"finish_reason":"stop"}]}') + END
 ]
 
 

@@ -25,7 +25,7 @@ from loopback import (
     nowhere,
     reply,
     reset,
-    said,
+    text_event,
     until_disconnect,
 )
 
@@ -85,7 +85,7 @@ async def test_no_error_of_a_stream_contains_the_key(
     """The failure occurs after some text, while the client waits for more or the reader is busy."""
     caplog.set_level(logging.DEBUG)
     with (
-        Loopback([STREAM + said("Hel"), linger(0.01), *rest]) as server,
+        Loopback([STREAM + text_event("Hel"), linger(0.01), *rest]) as server,
         pytest.raises(MillisError) as caught,
     ):
         await chat(clients.client(server.url, timeout=LIMITS, require_end=True), pause)
@@ -148,7 +148,7 @@ ECHOES: dict[str, Steps] = {
     "in JSON instead of a stream": [http(200, f'{{"detail": "{ECHO}"}}')],
     "in an error of the stream": [STREAM + event(f'{{"error": {{"message": "{ECHO}"}}}}') + END],
     "in an error event": [STREAM + chunk(f"event: error\ndata: {ECHO}\n\n".encode()) + END],
-    "in half an event": [STREAM + said("Hel") + chunk(f'data: {{"error": "{ECHO}'.encode()) + END],
+    "in half an event": [STREAM + text_event("Hel") + chunk(f'data: {{"error": "{ECHO}'.encode()) + END],
     "in a response that is cut off": [
         b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + ECHO.encode(),
         close,

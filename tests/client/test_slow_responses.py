@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from clients import OPERATIONS, READERS, Clients, call, chat
-from loopback import DONE, STREAM, Loopback, Peer, Steps, chunk, said
+from loopback import DONE, STREAM, Loopback, Peer, Steps, chunk, text_event
 
 from millis_wrapper import (
     APITimeoutError,
@@ -62,7 +62,7 @@ TRICKLES: dict[str, Steps] = {
     "comments": [STREAM, drip(lambda _: chunk(b": still there\n"))],
     "empty events": [STREAM, drip(lambda _: chunk(b"\n\n"))],
     "empty gzip blocks": [GZIP, drip(lambda _: chunk(EMPTY_BLOCK))],
-    "texts": [STREAM, drip(lambda _: said("x"))],
+    "texts": [STREAM, drip(lambda _: text_event("x"))],
 }
 
 

@@ -8,7 +8,20 @@ import threading
 import anyio
 import pytest
 from clients import KEY, Clients, texts_of
-from loopback import DONE, END, PATIENCE, STREAM, Loopback, Steps, close, event, http, pause, reply, said
+from loopback import (
+    DONE,
+    END,
+    PATIENCE,
+    STREAM,
+    Loopback,
+    Steps,
+    close,
+    event,
+    http,
+    pause,
+    reply,
+    text_event,
+)
 
 from millis_wrapper import AsyncMillis, AuthenticationError, StreamInterruptedError
 
@@ -18,7 +31,9 @@ pytestmark = pytest.mark.anyio
 async def test_text_is_yielded_before_the_next_event_arrives(clients: Clients) -> None:
     """The service sends the second event only after the caller has received the first text."""
     first_received = threading.Event()
-    with Loopback([STREAM + said("Hel"), pause(first_received), said("lo") + DONE + END]) as server:
+    with Loopback(
+        [STREAM + text_event("Hel"), pause(first_received), text_event("lo") + DONE + END]
+    ) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             texts = stream.text_stream
             assert await anext(texts) == "Hel"
@@ -47,7 +62,12 @@ async def test_the_request_is_sent_when_the_block_is_entered(clients: Clients) -
 
 async def test_chunks_texts_and_the_final_reply_read_one_stream(clients: Clients) -> None:
     """Each reader continues where the previous one stopped, and the reply contains everything."""
-    events = [event('{"choices":[{"delta":{"role":"assistant"}}]}'), said("a"), said("b"), said("c")]
+    events = [
+        event('{"choices":[{"delta":{"role":"assistant"}}]}'),
+        text_event("a"),
+        text_event("b"),
+        text_event("c"),
+    ]
     stop = event('{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":3}}')
     with Loopback([STREAM, *events, stop, END]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
@@ -94,7 +114,11 @@ async def test_the_form_of_the_http_response_does_not_matter(clients: Clients, r
 async def test_a_hundred_streams_run_at_once() -> None:
     """An async stream does not wait for the end of another one."""
     together = threading.Barrier(100)
-    response: Steps = [STREAM + said("Hel"), lambda peer: together.wait(PATIENCE), said("lo") + DONE + END]
+    response: Steps = [
+        STREAM + text_event("Hel"),
+        lambda peer: together.wait(PATIENCE),
+        text_event("lo") + DONE + END,
+    ]
     texts: list[str] = []
     with Loopback(response) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis, anyio.create_task_group() as group:
@@ -111,7 +135,7 @@ async def test_a_hundred_streams_run_at_once() -> None:
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_client_works_under_trio() -> None:
     """Streaming, the reuse of the connection and errors work like under asyncio."""
-    with Loopback(reply("Hel", "lo"), reply("again"), [STREAM + said("Hel"), close]) as server:
+    with Loopback(reply("Hel", "lo"), reply("again"), [STREAM + text_event("Hel"), close]) as server:
         async with AsyncMillis(KEY, base_url=server.url) as millis:
             async with millis.chat.stream("Hi", agent_id="-Oabc") as stream:
                 assert [text async for text in stream.text_stream] == ["Hel", "lo"]

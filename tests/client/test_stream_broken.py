@@ -22,7 +22,7 @@ from loopback import (
     linger,
     reply,
     reset,
-    said,
+    text_event,
     until_resumed,
 )
 
@@ -49,7 +49,7 @@ async def test_a_failed_stream_yields_the_text_before_the_failure(
     clients: Clients, steps: list[Step], kind: type[MillisError], key_word: str, pause: float
 ) -> None:
     """Every failure raises after the text before it, which the error has, and releases the connection."""
-    with Loopback([STREAM + said("Hel") + said("lo"), *steps], reply("again")) as server:
+    with Loopback([STREAM + text_event("Hel") + text_event("lo"), *steps], reply("again")) as server:
         millis = clients.client(server.url, http_client=clients.httpx_client(limits=ONE_CONNECTION))
         # A test that hangs here fails after the timeout.
         stream = millis.chat.stream("Hi", agent_id="-Oabc", timeout=3)
@@ -108,7 +108,7 @@ async def test_an_endless_event_is_an_error(clients: Clients, pause: float) -> N
             peer.send(chunk(b"x" * 1_000_000))
 
     with (
-        Loopback([STREAM + said("Hel"), long_line]) as server,
+        Loopback([STREAM + text_event("Hel"), long_line]) as server,
         pytest.raises(StreamInterruptedError, match="larger than") as caught,
     ):
         await chat(clients.client(server.url), pause)
@@ -134,7 +134,7 @@ async def test_an_endless_body_without_events_is_an_error(clients: Clients) -> N
 @pytest.mark.parametrize("rest", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r"])
 async def test_done_without_its_line_end_ends_the_reply(clients: Clients, rest: bytes, pause: float) -> None:
     """A service that has sent `[DONE]` has sent the complete reply, even if the connection is then cut."""
-    with Loopback([STREAM + said("Complete."), chunk(rest), linger(0.05), close]) as server:
+    with Loopback([STREAM + text_event("Complete."), chunk(rest), linger(0.05), close]) as server:
         result = await chat(clients.client(server.url), pause)
     assert (result.text, result.ended) == ("Complete.", "done")
 
@@ -143,7 +143,7 @@ async def test_done_without_its_line_end_ends_the_reply(clients: Clients, rest: 
 async def test_an_incomplete_done_does_not_end_the_reply(clients: Clients, pause: float) -> None:
     """`[DON` at the end of a cut connection may be the start of any text."""
     with (
-        Loopback([STREAM + said("Complete."), chunk(b"data: [DON"), linger(0.05), close]) as server,
+        Loopback([STREAM + text_event("Complete."), chunk(b"data: [DON"), linger(0.05), close]) as server,
         pytest.raises(StreamInterruptedError, match="cut off"),
     ):
         await chat(clients.client(server.url), pause)

@@ -21,7 +21,7 @@ from loopback import (
     linger,
     reply,
     reset,
-    said,
+    text_event,
     until_disconnect,
     until_resumed,
 )
@@ -35,9 +35,9 @@ pytestmark = pytest.mark.anyio
     "response",
     [
         reply("Hello"),
-        [STREAM + said("Hello") + DONE, linger(0.02), END],
-        [STREAM + said("Hello") + DONE + said("more") + event("junk"), END],
-        [STREAM + said("Hello"), END],
+        [STREAM + text_event("Hello") + DONE, linger(0.02), END],
+        [STREAM + text_event("Hello") + DONE + text_event("more") + event("junk"), END],
+        [STREAM + text_event("Hello"), END],
     ],
     ids=["end at once", "end later", "data after [DONE]", "no [DONE]"],
 )
@@ -52,7 +52,7 @@ async def test_three_chats_in_a_row_use_one_connection(clients: Clients, respons
 
 def drip(peer: Peer) -> None:
     while not peer.watch(0.01):
-        peer.send(said("x"))
+        peer.send(text_event("x"))
 
 
 @READERS
@@ -62,7 +62,7 @@ async def test_a_body_that_does_not_end_after_done_is_closed(
 ) -> None:
     """A complete reply does not wait for a service that keeps the connection open."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 0.05)
-    with Loopback([STREAM + said("Hello") + DONE, after], reply("again")) as server:
+    with Loopback([STREAM + text_event("Hello") + DONE, after], reply("again")) as server:
         millis = clients.client(server.url)
         result = await chat(millis, pause)
         assert (result.text, result.ended) == ("Hello", "done")
@@ -76,8 +76,8 @@ async def test_only_a_limited_part_of_the_body_is_read_after_done(
 ) -> None:
     """The client closes the connection instead of reading 20 MB."""
     monkeypatch.setattr("millis_wrapper._http.DRAIN_SECONDS", 30)
-    flood = [said("x" * 100_000)] * 200
-    with Loopback([STREAM + said("Hello") + DONE, *flood, END], reply("again")) as server:
+    flood = [text_event("x" * 100_000)] * 200
+    with Loopback([STREAM + text_event("Hello") + DONE, *flood, END], reply("again")) as server:
         millis = clients.client(server.url)
         assert (await millis.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
         await millis.chat.send("Hi", agent_id="-Oabc")
@@ -89,7 +89,7 @@ async def test_a_connection_lost_after_done_does_not_make_the_reply_fail(
     clients: Clients, pause: float
 ) -> None:
     """The reply was complete before the error."""
-    with Loopback([STREAM + said("Hello") + DONE, until_resumed, reset]) as server:
+    with Loopback([STREAM + text_event("Hello") + DONE, until_resumed, reset]) as server:
         async with clients.client(server.url).chat.stream("Hi", agent_id="-Oabc") as stream:
             async for _ in stream:
                 server.resume.set()

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 import httpx
 import pytest
 from clients import KEY, AnyStream, Clients, in_thread
-from loopback import STREAM, Loopback, Steps, reply, said, until_disconnect
+from loopback import STREAM, Loopback, Steps, reply, text_event, until_disconnect
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
 
 pytestmark = pytest.mark.anyio
 
 ONE_CONNECTION = httpx.Limits(max_connections=1)
-LONG: Steps = [STREAM + said("Hel"), until_disconnect]
+LONG: Steps = [STREAM + text_event("Hel"), until_disconnect]
 
 
 async def leave_by_break(stream: AnyStream) -> None:
@@ -94,7 +94,7 @@ async def test_a_closed_stream_does_not_send_a_request(clients: Clients) -> None
 
 async def test_reading_after_the_close_is_an_error(clients: Clients) -> None:
     """Text that has already arrived is not yielded after the close, and the reply does not look complete."""
-    with Loopback([STREAM + said("a") + said("b") + said("c"), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("a") + text_event("b") + text_event("c"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         chunks, texts = aiter(stream), stream.text_stream
         assert (await anext(chunks)).text == "a"
@@ -174,7 +174,7 @@ async def test_leaving_early_closes_the_connection_under_trio() -> None:
 
 async def test_a_stream_that_is_left_closes_its_connection(clients: Clients) -> None:
     """The error reports an incomplete reply."""
-    with Loopback([STREAM + said("Hel"), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
         async for _ in stream.text_stream:
             break

@@ -8,19 +8,30 @@ from typing import Any
 import anyio
 import pytest
 from clients import KEY, Clients, in_thread, until
-from loopback import DONE, END, STREAM, Loopback, Steps, http, reply, said, until_disconnect, until_resumed
+from loopback import (
+    DONE,
+    END,
+    STREAM,
+    Loopback,
+    Steps,
+    http,
+    reply,
+    text_event,
+    until_disconnect,
+    until_resumed,
+)
 
 from millis_wrapper import ConfigurationError, Millis, RateLimitError, StreamInterruptedError
 from millis_wrapper._sync.response import OpenResponse
 
 pytestmark = pytest.mark.anyio
 
-LONG: Steps = [STREAM + said("Hel"), until_disconnect]
+LONG: Steps = [STREAM + text_event("Hel"), until_disconnect]
 
 
 async def test_a_stream_that_is_being_read_can_be_closed_elsewhere(clients: Clients) -> None:
     """The reader waits for the next event in another thread or task. It wakes up at once with an error."""
-    with Loopback([STREAM + said("Hel"), until_disconnect]) as server:
+    with Loopback([STREAM + text_event("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:
@@ -38,7 +49,7 @@ async def test_a_stream_that_is_being_read_can_be_closed_elsewhere(clients: Clie
 
 async def test_a_stream_that_is_being_opened_can_be_closed_elsewhere(clients: Clients) -> None:
     """A response that arrives after the close is not read, and its connection is closed."""
-    with Loopback([until_resumed, STREAM + said("Hel"), until_disconnect]) as server:
+    with Loopback([until_resumed, STREAM + text_event("Hel"), until_disconnect]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:
@@ -71,7 +82,7 @@ async def test_a_stream_can_be_opened_once(clients: Clients) -> None:
 async def test_a_second_reader_is_rejected(clients: Clients) -> None:
     """The first reader, in another thread or task, continues."""
     received: list[str] = []
-    with Loopback([STREAM + said("Hel"), until_resumed, said("lo") + DONE + END]) as server:
+    with Loopback([STREAM + text_event("Hel"), until_resumed, text_event("lo") + DONE + END]) as server:
         stream = clients.client(server.url).chat.stream("Hi", agent_id="-Oabc")
 
         async def read() -> None:

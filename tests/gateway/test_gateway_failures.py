@@ -172,7 +172,7 @@ def test_a_disconnect_closes_the_connection_to_the_service(stream: bool, begun: 
     """The gateway does not wait for a reply that no client reads."""
     response: list[loopback.Step] = [loopback.until_disconnect]
     if begun:
-        response = [loopback.STREAM + loopback.said("Good"), loopback.until_disconnect]
+        response = [loopback.STREAM + loopback.text_event("Good"), loopback.until_disconnect]
     body = json.dumps({"model": DEFAULT_AGENT_ID, "messages": HELLO, "stream": stream}).encode()
     with loopback.Loopback(response) as service, gateway(service.url) as url:
         host = url.removeprefix("http://")

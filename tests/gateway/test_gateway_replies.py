@@ -164,11 +164,11 @@ def test_text_reaches_the_client_as_it_arrives() -> None:
     """The client receives the role chunk and the first text before the service sends the last text."""
     response: list[loopback.Step] = [
         loopback.STREAM,
-        loopback.said("Good "),
+        loopback.text_event("Good "),
         loopback.until_resumed,
-        loopback.said("evening."),
+        loopback.text_event("evening."),
     ]
-    end = [loopback.said("evening.") + loopback.DONE + loopback.END]
+    end = [loopback.text_event("evening.") + loopback.DONE + loopback.END]
     with (
         loopback.Loopback([*response, *end]) as service,
         gateway(service.url) as url,
@@ -186,7 +186,7 @@ def test_the_stream_begins_when_the_service_accepts_the_request() -> None:
     response: list[loopback.Step] = [
         loopback.STREAM,
         loopback.until_resumed,
-        loopback.said("Good evening."),
+        loopback.text_event("Good evening."),
         loopback.DONE + loopback.END,
     ]
     with loopback.Loopback(response) as service, gateway(service.url) as url, openai_client(url) as client:

@@ -15,7 +15,7 @@ import anyio
 import paths
 import pytest
 from cli_runs import KEY, MILLIS, Terminal, environment
-from loopback import STREAM, Loopback, Step, http, reply, said, until_disconnect
+from loopback import STREAM, Loopback, Step, http, reply, text_event, until_disconnect
 from mcp_runs import AGENT, at, in_process
 
 from millis_wrapper import AsyncMillis
@@ -24,7 +24,7 @@ from millis_wrapper.mock import MockMillis
 
 pytestmark = pytest.mark.anyio
 COPY = "-MadeByDuplicate0000"
-STALLS: list[Step] = [STREAM + said("Good "), until_disconnect]
+STALLS: list[Step] = [STREAM + text_event("Good "), until_disconnect]
 
 
 def test_the_default_time_limit_is_below_that_of_clients() -> None:

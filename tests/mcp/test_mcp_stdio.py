@@ -7,7 +7,7 @@ from typing import Any, TextIO
 import anyio
 import pytest
 from cli_runs import KEY
-from loopback import PATIENCE, STREAM, Loopback, said, until_disconnect
+from loopback import PATIENCE, STREAM, Loopback, text_event, until_disconnect
 from marks import NEEDS_DOCSTRINGS
 from mcp.types import Tool
 from mcp_runs import AGENT, Host, over_stdio
@@ -238,7 +238,7 @@ async def test_the_key_is_not_written_to_stderr(host: Host, errors: TextIO) -> N
 
 async def test_a_canceled_call_closes_the_connection_to_the_service(errors: TextIO) -> None:
     """The server stays usable, and the service receives one request."""
-    with Loopback([STREAM + said("Good "), until_disconnect]) as service:
+    with Loopback([STREAM + text_event("Good "), until_disconnect]) as service:
         async with over_stdio(service.url, errors) as host:
             async with anyio.create_task_group() as group:
                 started = anyio.Event()
