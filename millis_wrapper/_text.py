@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 # C0 and C1 controls except tab and newline, lone surrogates (they cannot be encoded), and the characters
 # that reorder a line.
@@ -23,6 +24,12 @@ def shorten(text: str, limit: int) -> str:
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
     return line[: limit - 1] + "…"
+
+
+def join_or(words: Iterable[str]) -> str:
+    """Return a list of alternatives as text: `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def short_repr(value: object, limit: int = 40) -> str:

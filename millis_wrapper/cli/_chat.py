@@ -57,8 +57,8 @@ def chat(
 
     With TEXT, or text on stdin, send one message, print the reply as it arrives, and exit.
 
-    Without it, chat interactively: every line is one turn, the whole history is sent each time, and /help
-    lists the commands.
+    Without it, chat interactively: every line is one turn, and the history is sent with each. /help lists the
+    commands.
     """
     from millis_wrapper._sync.client import Millis
 
@@ -174,7 +174,7 @@ def _read_history(path: Path) -> list[Any]:
     try:
         messages = load_list(path.expanduser(), '[{"role": "user", "content": "Hello"}]')
         if not all(map(is_object, messages)):
-            raise ConfigurationError(f"{path}: every message must be an object; save a chat with /save")
+            raise ConfigurationError(f"{path}: must be a list of messages, as saved with /save")
     except ConfigurationError as error:
         raise ConfigurationError(f"--history: {error}") from None
     return messages

@@ -51,8 +51,8 @@ def check(
     An error is a value that the service refuses, a warning is a likely mistake, and a hint is a possible one.
     Placeholders such as {name} are checked only with --metadata. Secrets are masked.
 
-    Exit status: 0 without errors; 1 with errors, or with --strict also with warnings; 2 if a file cannot be
-    read.
+    Exit status: 0 without errors; 1 with errors, or with --strict also with warnings; 2 if a file is missing
+    or malformed.
     """
     from millis_wrapper.config import check_config
     from millis_wrapper.config._load import read_config_file
@@ -93,7 +93,7 @@ def diff(
     A line that begins with - shows a value only in A, + a value only in B, and ~ a changed value. Secrets are
     masked.
 
-    Exit status: 0 if the configs are equal; 1 if they differ; 2 if a file cannot be read.
+    Exit status: 0 if the configs are equal; 1 if they differ; 2 if a file is missing or malformed.
     """
     from millis_wrapper.config import diff_configs, load_config
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millis_wrapper._text import short_repr
+from millis_wrapper._text import join_or, short_repr
 
 from ._options import Debug
 from ._output import CommandError, note, write, write_styled
@@ -77,8 +77,7 @@ def _unknown(path: str, match: FieldMatch) -> str:
     problem = f"unknown field {short_repr(path, 60)}"
     if not match.suggestions:
         return f"{problem}; to list all fields, run: millis contract"
-    *others, last = (f'"{suggestion}"' for suggestion in match.suggestions)
-    nearest = f"{', '.join(others)} or {last}" if others else last
+    nearest = join_or(f'"{path}"' for path in match.suggestions)
     return f"{problem}; did you mean {nearest}? (to list all fields, run: millis contract)"
 
 
@@ -126,7 +125,7 @@ def _default(field: Field) -> str:
     if not field.has_known_default:
         return "not known"
     if field.default is None:
-        return "none; without the key, nothing is set"
+        return "none; without the key, the setting stays unset"
     return f"{json.dumps(field.default)}, set by the service"
 
 

@@ -26,7 +26,7 @@ def mock(
         ),
     ] = None,
     pace: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Delay between two words, in seconds.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Delay between two chunks of a reply, in seconds.")
     ] = 0.02,
     cors: Annotated[
         bool, typer.Option("--cors", help="Accept requests from web pages of any origin.")
@@ -36,7 +36,7 @@ def mock(
 ) -> None:
     """Run a mock server of the service until Ctrl-C.
 
-    It needs neither a real key nor a network. To use it, set MILLIS_BASE_URL to the address that it prints.
+    It works offline and accepts any key. To use it, set MILLIS_BASE_URL to the address that it prints.
     """
     from millis_wrapper.mock.__main__ import run_mock
 

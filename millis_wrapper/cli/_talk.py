@@ -96,7 +96,7 @@ class Talk:
         if command in ("/quit", "/exit"):
             return True
         if command == "/end":
-            # An empty conversation has no session to end.
+            # The session begins with the first message.
             is_empty = not rest and not self._conversation.messages
             return is_empty or self._take_turn(rest, end_of_session=True)
         if command == "/save":

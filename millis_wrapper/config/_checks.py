@@ -10,7 +10,7 @@ import attrs
 
 from millis_wrapper._json import is_array, is_object
 from millis_wrapper._paths import format_path, join_path
-from millis_wrapper._text import shorten
+from millis_wrapper._text import join_or, shorten
 from millis_wrapper.contract import UnknownKey, mask_secrets, unknown_keys
 from millis_wrapper.contract._lookup import MOST_SUGGESTIONS, last_key
 from millis_wrapper.contract._validation import Path, Violation, violations
@@ -43,7 +43,7 @@ _ARTICLES = {
     "string": "a string",
     "integer": "an integer",
     "number": "a number",
-    "boolean": "true or false",
+    "boolean": "true, false",
     "array": "a list",
     "object": "an object",
     "null": "null",
@@ -135,7 +135,8 @@ def _moved(key: UnknownKey, data: dict[str, Any]) -> str | None:
     ]
     if target or not parent or not others:
         return f"move it to {place}"
-    return f"write {parent}: {{{', '.join(f'{chr(34)}{name}{chr(34)}: ...' for name in (*others, key.key))}}}"
+    keys = ", ".join(f'"{name}": ...' for name in (*others, key.key))
+    return f"write {parent}: {{{keys}}}"
 
 
 def _is_beside_its_match(key: UnknownKey) -> bool:
@@ -192,7 +193,8 @@ def _wrong_type(path: str, violation: Violation, masked: Any) -> Finding:
     safe = _masked_at(masked, violation.path)
     is_plain = safe == value and value is not None and not is_object(value) and not is_array(value)
     given = quoted(value) if is_plain else describe_type(value)
-    message = f"must be {' or '.join(_ARTICLES[kind] for kind in wanted)}, got {given}"
+    accepted = ", ".join(_ARTICLES[kind] for kind in wanted).split(", ")
+    message = f"must be {join_or(accepted)}, got {given}"
     field = field_path(violation.path)
     if field == "llm" and isinstance(value, str):
         message += "; the service no longer accepts a model name alone"

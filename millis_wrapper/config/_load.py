@@ -35,7 +35,7 @@ def load_config(source: Source) -> dict[str, Any]:
         source: The path of the file, or an open file of text or UTF-8 bytes.
 
     Raises:
-        ConfigurationError: The file cannot be read or parsed, is not an object, or has a duplicate key; or
+        ConfigurationError: The file is missing or malformed, is not an object, or has a duplicate key; or
             YAML cannot be parsed without PyYAML (extra `contract`). The message names the file and the line.
     """
     return read_config_file(source).config
@@ -103,7 +103,7 @@ def load_list(source: Source, example: str) -> list[Any]:
     """Load a list from a JSON file; other packages use it for agents, replies and messages.
 
     Raises:
-        ConfigurationError: The file cannot be read or parsed, or is not a list with at least one item. The
+        ConfigurationError: The file is missing or malformed, or is not a list with at least one item. The
             message names the file and shows `example`.
     """
     name, text = _read_source(source)
@@ -135,7 +135,7 @@ def _read_source(source: Source) -> tuple[str, str]:
             with open(source, "rb") as file:
                 content = file.read()
         except OSError as error:
-            raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from None
+            raise ConfigurationError(f"{name}: could not read the file: {error.strerror}") from None
         except ValueError:
             raise ConfigurationError(f"{short_repr(name, 300)} is not a valid file name") from None
         return name, _decode(name, content)

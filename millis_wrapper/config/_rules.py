@@ -57,7 +57,7 @@ def unfilled_placeholders(text: str, names: Collection[object]) -> Iterator[Find
         yield Finding(
             "",
             "warning",
-            f"the placeholder {{{name}}} has no value in the metadata",
+            f"the placeholder {{{name}}} is missing from the metadata",
             f"did you mean {{{near}}}?" if near else f"add {quoted(name)} to the metadata",
         )
 
@@ -233,7 +233,7 @@ def _check_url(schemes: tuple[str, str], value: Any) -> Finding | None:
         )
     if _is_private(host):
         message = f"the service cannot reach {quoted(host)}, an address of your own machine or network"
-        return Finding("", "warning", message, "use a public address, such as that of a tunnel")
+        return Finding("", "warning", message, "use a public address, for example that of a tunnel")
     return None
 
 

@@ -24,7 +24,7 @@ _EXTRA = ("jsonschema", "starlette", "uvicorn")
 
 
 def __getattr__(name: str) -> Any:
-    # PEP 562: `import millis_wrapper.mock` loads neither Starlette nor uvicorn.
+    # PEP 562: Starlette and uvicorn are imported only when a name is used.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     missing = [extra for extra in _EXTRA if find_spec(extra) is None]

@@ -85,7 +85,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--script", metavar="FILE", help='JSON file with the replies, in order: ["Hello!", "Goodbye."]'
     )
-    pace = "delay between two words, in seconds (default: %(default)s)"
+    pace = "delay between two chunks of a reply, in seconds (default: %(default)s)"
     parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help=pace)
     parser.add_argument(
         "--cors", action="store_true", help="let web pages of any origin call the mock server"

@@ -136,7 +136,9 @@ class _Endpoints:
         known = shorten(", ".join(self._state.agents.names()), 200)
         name = shorten(agent_id, 40)
         way = "--agents FILE" if self._state.is_command else f'add_agent("{name}")'
-        return refuse(404, f"The mock server has no agent {name}, only {known}; add it with {way}")
+        return refuse(
+            404, f"unknown agent {name}; the agents of this mock server are {known}; add it with {way}"
+        )
 
     def _check_key(self, request: Request) -> None:
         key = request.headers.get("authorization", "").strip()

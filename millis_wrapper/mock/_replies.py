@@ -130,8 +130,8 @@ def _chunks(reply: Any) -> list[Any] | Iterator[Any]:
         iterator: Iterator[Any] = iter(reply)
     except TypeError:
         raise ConfigurationError(
-            "a reply must be a str, a ChatReply, a list of strs and chunk dicts, or a single function,"
-            f" got {short_repr(reply, 80)}"
+            "a reply must be a string, a ChatReply, or a list of strings and chunks, got"
+            f" {short_repr(reply, 80)}{'; pass a function as the only argument' if callable(reply) else ''}"
         ) from None
     return iterator
 
@@ -141,7 +141,7 @@ def _checked_chunks(reply: object) -> list[Chunk]:
     chunks = list(_chunks(reply))
     if not chunks or not all(map(_is_chunk, chunks)):
         raise ConfigurationError(
-            f"a reply must contain only strs and chunk dicts, got {short_repr(reply, 80)}"
+            f"a reply must contain only strings and chunks (objects), got {short_repr(reply, 80)}"
         )
     return chunks
 

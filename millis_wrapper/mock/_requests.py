@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from millis_wrapper._json import is_array, is_object
-from millis_wrapper._text import shorten
+from millis_wrapper._text import join_or, shorten
 from millis_wrapper.config._placeholders import fill
 from millis_wrapper.contract import mask_secrets
 from millis_wrapper.contract._validation import Violation, violations
@@ -135,9 +135,7 @@ def _message_and_code(violation: Violation) -> tuple[str, str]:
     if violation.kind == "extra":
         return "Extra inputs are not permitted", "extra_forbidden"
     if violation.kind == "constant":
-        *others, last = map(repr, violation.wanted)
-        listed = f"{', '.join(others)} or {last}" if others else last
-        return f"Input should be {listed}", "literal_error"
+        return f"Input should be {join_or(map(repr, violation.wanted))}", "literal_error"
     if violation.kind == "type":
         fraction = "integer" in violation.wanted and isinstance(violation.value, float)
         return _FRACTION if fraction else _TYPES[violation.wanted[0]]

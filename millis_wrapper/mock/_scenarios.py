@@ -94,9 +94,11 @@ _SCENARIOS = (
     Scenario("stall", "the response starts and then stalls", streams.stall, copies.stall),
     Scenario("cut", "the connection is closed in the middle of the response", streams.cut, copies.cut),
     Scenario("half-event", "the stream ends normally, but in the middle of an event", streams.half_event),
-    Scenario("error-event", "an `event: error` after the first words of the reply", streams.error_event),
+    Scenario("error-event", "an `event: error` after the first two chunks of the reply", streams.error_event),
     Scenario(
-        "error-object", 'an `{"error": ...}` object after the first words of the reply', streams.error_object
+        "error-object",
+        'an `{"error": ...}` object after the first two chunks of the reply',
+        streams.error_object,
     ),
     Scenario("no-done", "a complete reply without `[DONE]`", streams.without_end_mark),
     Scenario("role-only", "a first delta with a role and no content", streams.role_first),

@@ -85,7 +85,7 @@ class State:
                 a ChatReply.
 
         Raises:
-            ConfigurationError: The file cannot be read, or a reply is invalid.
+            ConfigurationError: The file is missing or malformed, or a reply is invalid.
         """
         self.reply = load_script(path)
 
@@ -147,7 +147,8 @@ class State:
             path: A file with a list of `{"id": ..., "name": ..., "config": {...}}`.
 
         Raises:
-            ConfigurationError: The file cannot be read, or an agent is invalid. The message names both.
+            ConfigurationError: The file is missing or malformed, or an agent is invalid. The message names
+                both.
         """
         return [agent.id for agent in self.agents.load(path)]
 

@@ -19,7 +19,7 @@ REPLY = (
     "I am a mock agent on your own machine. My reply streams over real HTTP, word by word, like the reply "
     "of a live agent. It needs no key and costs nothing."
 )
-PACE = 0.06  # seconds between two words, slow enough to watch
+PACE = 0.06  # seconds between two chunks, slow enough to watch
 
 
 def main(arguments: Sequence[str]) -> int:

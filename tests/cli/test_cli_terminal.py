@@ -52,7 +52,7 @@ def test_speaker_names_are_colored_unless_no_color_is_set(millis_mock: MockMilli
 
 
 def test_a_reply_wraps_at_spaces(millis_mock: MockMillis) -> None:
-    """No line is longer than the terminal is wide."""
+    """Every line fits into the width of the terminal."""
     text = "The quick brown fox jumps over the lazy dog, and then over the other one. " * 4
     millis_mock.reply_with(text)
     terminal = Terminal(millis_mock.url, "chat", AGENT, NO_COLOR="1")
