@@ -142,6 +142,12 @@ def test_content_of_another_type_is_rejected(message: dict[str, Any], given: str
     assert text.endswith(given)
 
 
+def test_the_first_message_may_have_another_index() -> None:
+    """A conversation sends the messages after its history, and the error counts from the first one."""
+    text = refusal(lambda: write_messages([*HELLO, {"role": "user", "content": 7}], first=4))
+    assert text.startswith("messages[5].content: ")
+
+
 def test_missing_content_is_rejected() -> None:
     """An assistant message with only tool calls needs empty content, as the contract requires."""
     text = refusal(lambda: write_messages([*HELLO, {"role": "assistant", "tool_calls": []}]))
