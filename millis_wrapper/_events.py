@@ -121,18 +121,18 @@ def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | Reporte
 
 def reports_error(data: dict[str, Any]) -> bool:
     """Return whether a JSON object reports an error."""
-    choices: Any = data.get("choices")
-    for choice in choices if is_array(choices) else ():
-        if is_object(choice) and (choice.get("error") or choice.get("finish_reason") == "error"):
-            return True
-    if data.get("errors"):
+    if data.get("errors") or data.get("error"):
         return True
+    if "choices" not in data:
+        return (
+            "error" in data or bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
+        )
     # Some services send {"error": null} beside choices although the request succeeded.
-    if "error" in data:
-        return bool(data["error"]) or "choices" not in data
-    if "choices" in data:
-        return False
-    return bool(data.get("detail")) or "error" in (data.get("object"), data.get("type"))
+    choices: Any = data["choices"]
+    return is_array(choices) and any(
+        is_object(choice) and (choice.get("error") or choice.get("finish_reason") == "error")
+        for choice in choices
+    )
 
 
 def _read_common(data: dict[str, Any], event: str) -> ChatChunk | None:
@@ -212,10 +212,8 @@ def _read_part(part: object) -> tuple[str, list[dict[str, Any]]] | None:
 
 def _read_content(content: object) -> str | None:
     """Return the text of `content`: a string, null, or a list of text parts; None if it is something else."""
-    if isinstance(content, str):
-        return content
-    if content is None:
-        return ""
+    if content is None or isinstance(content, str):
+        return content or ""
     texts: list[str] = []
     for part in content if is_array(content) else ():
         text = part.get("text") if is_object(part) and part.get("type", "text") == "text" else part

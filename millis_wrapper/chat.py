@@ -167,12 +167,7 @@ class ReplyBuilder:
         return read_last_event(event), event.data
 
     def _take(self, meaning: Meaning, source: str) -> list[ChatChunk]:
-        """Apply the meaning of one event; return its chunks.
-
-        Args:
-            meaning: What the event means.
-            source: The data of the event as it was received, for a message.
-        """
+        """Apply the meaning of one event, whose data is `source`; return its chunks."""
         if self.state != "open":
             return []
         chunks: list[ChatChunk] = []
