@@ -12,7 +12,7 @@ from millis_wrapper._json import is_mapping
 from millis_wrapper._text import shorten
 from millis_wrapper.sse import decode
 
-from ._document import nodes, resolve, schemas_of
+from ._document import is_map_of_names, nodes, resolve, schemas_of
 
 
 def invalid_examples(document: Mapping[str, Any]) -> Iterator[str]:
@@ -31,7 +31,7 @@ def _examples(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[s
         for number, value in enumerate(schema.get("examples", ())):
             yield f"{path}.examples[{number}]", value, schema
     for path, node in nodes(document, ""):
-        if "schema" not in node:
+        if is_map_of_names(path) or "schema" not in node:
             continue
         if "example" in node:
             yield f"{path}.example", node["example"], node["schema"]

@@ -20,7 +20,8 @@ Each table describes one object. For an object in the config, the heading is its
 means any item of the list `params` in any item of the list `tools`. A type that begins with a capital letter
 is an object with its own table. It is also the name of the Python class in `millis_api.models`.
 
-- **required**: the key is always present in the object. Any other key may be absent.
+- **required**: the key must be present in a request and is always present in a response. Any other key may be
+  absent.
 - *or null*: null is valid in requests and responses. The service refuses null for any other field of a
   request, but a response may still contain it.
 - *in an override*: the rule for a config in a chat request, if it differs from the rule for the config of a

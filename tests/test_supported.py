@@ -118,3 +118,11 @@ def test_names_may_begin_with_x_dash() -> None:
     assert _supported.problems(contract) == []
     put(contract, f"{VOICE} value", {"type": "object"})
     assert len(_supported.problems(contract)) == 1
+
+
+def test_properties_may_be_named_like_openapi_keywords() -> None:
+    """A property named `example` is not an example of a property named `schema`."""
+    contract = changed_contract(f"{VOICE} schema", {"type": "string"})
+    for name in ("example", "examples", "content"):
+        put(contract, f"{VOICE} {name}", {"type": "integer"})
+    assert _supported.problems(contract) == []
