@@ -53,10 +53,7 @@ _url = lru_cache(maxsize=64)(httpx.URL)
 def request_headers(options: Options, operation: Operation, *, is_own: bool) -> httpx.Headers:
     """Return the headers of every request of `operation`, except those that depend on its body.
 
-    Args:
-        options: The host and the headers.
-        operation: The operation.
-        is_own: Whether the library created the httpx client. A custom client sets Host by itself.
+    A custom client sets the Host header itself, so it is left out unless `is_own`.
     """
     headers = httpx.Headers({"Host": _url(options.base_url).netloc.decode("ascii")} if is_own else None)
     headers["accept"] = "text/event-stream" if operation == "chat" else "application/json"
@@ -83,7 +80,7 @@ def build_request(
     Args:
         custom: The caller's own client, which adds its headers; otherwise None.
         url: The URL of the host.
-        headers: The headers of this operation, from `request_headers`.
+        headers: The headers from `request_headers`.
         prepared: The request.
         deadline: The deadline of the response.
         trace: httpcore's `trace` extension.
@@ -143,10 +140,7 @@ def limit_reads(network: Any, handshake_seconds: float) -> None:
 
     `read` and its parameters are httpcore's public interface; it is replaced on this one connection.
 
-    Args:
-        network: httpcore's network stream.
-        handshake_seconds: Seconds for a read without any timeout: a SOCKS handshake, which httpcore does not
-            limit.
+    `handshake_seconds` limits reads without a timeout: those of a SOCKS handshake.
     """
     read = getattr(network, "read", None)
     if read is None or isinstance(read, _LimitedRead):
@@ -192,8 +186,7 @@ def _seconds_for_read(deadline: Deadline) -> float | None:
 class Trace:
     """Notes how far one request got, from httpcore's `trace` extension.
 
-    Args:
-        deadline: The deadline of the response. The wait for its headers starts once the request was sent.
+    It starts the phases of `deadline` up to the wait for the response headers.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -233,9 +226,6 @@ class EndMarks:
 
     A gateway can close a connection normally although the reply was cut off. Once a host has sent an end
     mark, a reply without one counts as cut off.
-
-    Args:
-        required: The client's `require_end`.
     """
 
     def __init__(self, required: bool | None) -> None:
@@ -260,7 +250,7 @@ class EndMarks:
             )
 
     def forget(self) -> None:
-        """Forget what was learned."""
+        """Forget every end mark and the warning."""
         self._seen = self._warned = False
 
 

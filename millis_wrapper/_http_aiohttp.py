@@ -36,13 +36,7 @@ _url = lru_cache(maxsize=64)(URL)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends requests through an aiohttp session, which the first request creates.
-
-    Args:
-        verify: The TLS context.
-        limits: The maximum number of connections.
-        proxy: The proxy for all requests.
-    """
+    """Sends requests through an aiohttp session, which the first request creates."""
 
     def __init__(
         self, verify: ssl.SSLContext, limits: httpx.Limits, proxy: httpx.Proxy | None = None
@@ -124,7 +118,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 keepalive_timeout=self._limits.keepalive_expiry,
                 ssl=self._tls,
             ),
-            # As with httpx, there are no cookies, and all timeouts are our own.
+            # As with httpx, the session ignores cookies, and `_Sending` applies the timeouts.
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             auto_decompress=False,

@@ -47,7 +47,7 @@ def new_client(options: Options, engine: Literal["aiohttp"] | None) -> httpx.Asy
             asyncio.get_running_loop()
         except RuntimeError:
             raise ConfigurationError(
-                'http_client="aiohttp" works on asyncio only: on trio, leave http_client= out'
+                'http_client: "aiohttp" needs asyncio; on trio, omit http_client='
             ) from None
     return _http_clients.own_client(partial(_new_client, options, engine))
 
@@ -132,7 +132,7 @@ async def send(
     try:
         return await _in_task(send_once())
     except httpx.ConnectTimeout:
-        # If the event loop was busy, the connection may have been made in time. Nothing was sent yet.
+        # If the event loop was busy, the connection may have been made in time. The request was not sent yet.
         if not deadline.connect_is_overdue:
             raise
     return await _in_task(send_once())
@@ -147,7 +147,7 @@ async def _in_task(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Respon
     """
     try:
         task = asyncio.get_running_loop().create_task(sending)
-    except RuntimeError:  # trio has no tasks outside of a nursery
+    except RuntimeError:  # trio tasks need a nursery
         return await sending
     try:
         await asyncio.wait([task])
@@ -164,13 +164,8 @@ async def _in_task(sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Respon
 
 
 async def close_response(response: httpx.Response, *, is_own: bool) -> None:
-    """Close a response, also in a canceled task.
-
-    Args:
-        response: The response.
-        is_own: Whether the library created the httpx client; its transports shield their closing.
-    """
-    if is_own:
+    """Close a response, also in a canceled task."""
+    if is_own:  # the transports of the library's own clients shield their closing
         await response.aclose()
         return
     with anyio.CancelScope(shield=True):
@@ -193,7 +188,7 @@ def may_have_interrupted_closing() -> bool:
     """Return whether the task was canceled twice; the second cancel interrupts the closing in httpcore."""
     try:
         task = asyncio.current_task()
-    except RuntimeError:  # trio has no second cancel
+    except RuntimeError:  # trio cancels a task once
         return False
     return task is not None and task.cancelling() > 1
 

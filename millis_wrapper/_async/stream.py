@@ -37,8 +37,8 @@ class AsyncChatStream:
     Examples:
         >>> async def main():
         ...     async with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
-        ...         words = [text async for text in stream.text_stream]
-        ...     return words, stream.reply.ended
+        ...         texts = [text async for text in stream.text_stream]
+        ...     return texts, stream.reply.ended
         >>> asyncio.run(main())
         (['Hello'], 'done')
     """
@@ -212,7 +212,9 @@ class AsyncChatStream:
 
     def _begin_reading(self) -> None:
         if self._response is not None and self._response.is_inherited:
-            raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
+            raise ConfigurationError(
+                "stream: was opened in another process; create a new stream in this process"
+            )
         if not self._reading.acquire(False):
             raise ConfigurationError(_IS_READ)
 

@@ -146,8 +146,7 @@ class Conversation:
         self._settle()
         if self._turns:
             raise ConfigurationError(
-                "conversation: a reply is still being read, or is not yet asked for; read its stream to the"
-                " end, or close it, first"
+                "conversation: the previous reply is not over; read its stream to the end, or close it"
             )
 
     def _settle(self) -> None:

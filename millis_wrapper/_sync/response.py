@@ -25,11 +25,11 @@ class Pool:
     """An httpx client, and the calls that use it.
 
     A pool that has lost a slot is retired: it gets no more requests, and is closed after its last call.
-    Nothing is locked, because a lock that another thread holds during a fork stays locked in the child.
+    The pool uses no lock, because a lock that another thread holds during a fork stays locked in the child.
 
     Args:
         client: The httpx client.
-        is_own: Whether the library made it.
+        is_own: Whether the library created it.
         loses_slots: Whether an interrupted call may cost the pool a connection slot.
     """
 
@@ -66,13 +66,7 @@ class Pool:
 
 
 class OpenResponse:
-    """A response whose body has not been read.
-
-    Args:
-        response: httpx's response.
-        deadline: The deadline of its next read.
-        pool: The pool of its connection, in which `deadline` identifies this call.
-    """
+    """A response whose body has not been read. In `pool`, its deadline identifies the call."""
 
     def __init__(self, response: httpx.Response, deadline: Deadline, pool: Pool) -> None:
         self.status_code = response.status_code
@@ -191,6 +185,6 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the body of a gzip response."""
     gunzip = _http_body.Gunzip()
     for chunk in chunks:
-        for part in gunzip.feed(chunk):  # async code has no `yield from`
+        for part in gunzip.feed(chunk):  # async code cannot use `yield from`
             yield part
     gunzip.end()

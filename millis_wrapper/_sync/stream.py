@@ -38,8 +38,8 @@ class ChatStream:
 
     Examples:
         >>> with millis.chat.stream("Hello", agent_id="-OabCdEfGhIjKlMnOpQr") as stream:
-        ...     words = [text for text in stream.text_stream]
-        >>> words, stream.reply.ended
+        ...     texts = [text for text in stream.text_stream]
+        >>> texts, stream.reply.ended
         (['Hello'], 'done')
     """
 
@@ -210,7 +210,9 @@ class ChatStream:
 
     def _begin_reading(self) -> None:
         if self._response is not None and self._response.is_inherited:
-            raise ConfigurationError("stream: it was opened in another process; open a new one in this one")
+            raise ConfigurationError(
+                "stream: was opened in another process; create a new stream in this process"
+            )
         if not self._reading.acquire(False):
             raise ConfigurationError(_IS_READ)
 

@@ -33,7 +33,7 @@ class Transport:
         timeout: The timeouts of calls that do not set their own.
         policy: The maximum number of retries and their delays.
         http_client: The caller's own httpx client. None: the first request creates one.
-        sleep: Function that waits for a number of seconds; replace it in tests.
+        sleep: Waits for a number of seconds; replace it in tests.
     """
 
     def __init__(
@@ -80,10 +80,7 @@ class Transport:
     ) -> OpenResponse:
         """Send a request and return the successful response, with the body unread.
 
-        Args:
-            prepared: The request.
-            timeout: The timeouts of the request.
-            builder: The builder of the reply. Once the reply is over, the request is not retried.
+        Once the reply of `builder` is over, the request is not retried.
 
         Raises:
             MillisError: No response arrived, or the service returned an error status.

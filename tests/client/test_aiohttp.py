@@ -55,7 +55,7 @@ def test_aiohttp_is_rejected_under_trio() -> None:
         async def talk() -> None:
             await millis.chat.send("Hi", agent_id="-Oabc")
 
-        with pytest.raises(ConfigurationError, match="asyncio only"):
+        with pytest.raises(ConfigurationError, match="needs asyncio"):
             anyio.run(talk, backend="trio")
         assert server.connections == 0
 

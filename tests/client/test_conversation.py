@@ -18,7 +18,7 @@ from millis_wrapper.errors import ConfigurationError, MillisError, StreamError
 DONE = b"data: [DONE]\n\n"
 HI, HELLO = event(delta("Hi")), event(delta("Hello"))
 CALL = {"index": 0, "id": "a", "function": {"name": "look", "arguments": "{}"}}
-STILL_READ = r"^conversation: .*still being read"
+STILL_READ = r"^conversation: .*previous reply"
 
 
 def user(text: str) -> dict[str, Any]:
