@@ -53,8 +53,7 @@ def json_response(body: Any, status_code: int = 200, headers: dict[str, str] | N
 def failure_of(error: MillisError) -> Failure:
     """Log an error of the library, and return the failure that a client sees."""
     code, message = type(error).__name__, errors.plain_message(error)
-    # The message may hold control characters that the service sent.
-    log.info("%s: %.500s", code, ascii(message)[1:-1])
+    log.info("%s: %s", code, message)
     if error.maybe_processed:
         partial = {"partial_text": error.reply.text} if isinstance(error, errors.StreamError) else {}
         message += "; the service may have processed the request, so a retry may cost twice"

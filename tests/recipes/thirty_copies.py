@@ -54,9 +54,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         *lines, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        if (
-            rest
-        ):  # A killed run left this line incomplete: its request was not sent, or its outcome is unknown.
+        if rest:
+            # A killed run left this line incomplete: its request was not sent, or its outcome is unknown.
             os.truncate(path, path.stat().st_size - len(rest))
         entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self.states = {entry["customer"]: entry["state"] for entry in entries}
