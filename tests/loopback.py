@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +44,14 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def run(self, steps: Steps) -> None:
+        """Send the bytes among `steps`, and call the functions."""
+        for step in steps:
+            if isinstance(step, bytes):
+                self.send(step)
+            else:
+                step(self)
 
     def close(self) -> None:
         with suppress(OSError):
@@ -190,11 +198,7 @@ class Loopback:
     def _serve(self, peer: Peer) -> None:
         try:
             while (request := peer.receive()) is not None:
-                for step in self._response_to(request):
-                    if isinstance(step, bytes):
-                        peer.send(step)
-                    else:
-                        step(peer)
+                peer.run(self._response_to(request))
         except OSError:
             pass  # the client left, or a step closed the connection
         except Exception as failure:
@@ -228,16 +232,8 @@ class Unprompted(Loopback):
     """A server that runs its steps when a client connects, without waiting for an HTTP request."""
 
     def _serve(self, peer: Peer) -> None:
-        try:
-            for step in self.responses[0]:
-                if isinstance(step, bytes):
-                    peer.send(step)
-                else:
-                    step(peer)
-        except OSError:
-            pass
-        finally:
-            peer.close()
+        with closing(peer), suppress(OSError):
+            peer.run(self.responses[0])
 
 
 def reset(peer: Peer) -> None:
