@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import OPERATIONS, READERS, AnyMillis, Clients, call, chat, in_thread
+from adapters import AnyMillis
+from clients import OPERATIONS, READERS, Clients, call, chat, in_thread
 from loopback import END, STREAM, SUCCESS, Loopback, Step, Steps, linger, reply, text_event, until_disconnect
 
 from millis_wrapper import (

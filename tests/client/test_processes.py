@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from clients import KINDS, AnyMillis, Clients, run_now
+from adapters import AnyMillis
+from clients import KINDS, Clients, run_now
 from loopback import (
     DONE,
     END,

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
-from clients import KEY, AnyStream, Clients, in_thread
+from adapters import AnyStream
+from clients import KEY, Clients, in_thread
 from loopback import STREAM, Loopback, Steps, reply, text_event, until_disconnect
 
 from millis_wrapper import AsyncMillis, Millis, StreamInterruptedError
