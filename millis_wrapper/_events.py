@@ -169,9 +169,11 @@ def _read_choice(choice: object, *, has_usage: bool) -> Choice | None:
     """Return one choice; None if it may hold a part of the reply that cannot be understood."""
     if not is_object(choice) or choice.get("tool_calls") or choice.get("function_call"):
         return None
-    message = choice.get("message")
-    if message is None and choice.get("text") is not None:
-        message = {"content": choice["text"]}
+    message, text = choice.get("message"), choice.get("text")
+    if message is None and text is not None:
+        message = {"content": text}
+    elif text:
+        return None
     # The last chunks of a reply have no delta to send: null is one there, and nowhere else.
     is_last = bool(choice.get("finish_reason")) or has_usage
     if message is None and choice.get("delta") is None and not ("delta" in choice and is_last):
