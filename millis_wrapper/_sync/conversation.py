@@ -59,14 +59,14 @@ class Conversation:
     @property
     def messages(self) -> list[dict[str, Any]]:
         """A copy of the history."""
-        self._settle()
+        self._add_finished_turn()
         messages: list[dict[str, Any]] = json.loads(b"[%s]" % b",".join(self._messages))
         return messages
 
     @property
     def left_early(self) -> tuple[int, ...]:
         """The indexes in `messages` of incomplete replies, which the caller stopped reading."""
-        self._settle()
+        self._add_finished_turn()
         return tuple(sorted(self._left_early))
 
     def load(self, messages: Messages) -> None:
@@ -127,7 +127,7 @@ class Conversation:
             return stream.get_final_reply()
 
     def __repr__(self) -> str:
-        self._settle()
+        self._add_finished_turn()
         # The config and the metadata may contain secrets.
         agent = repr(self._agent["agent_id"]) if "agent_id" in self._agent else "agent_config"
         return f"<{type(self).__name__} {agent}, {len(self._messages)} messages>"
@@ -143,13 +143,13 @@ class Conversation:
                 stream.close()
 
     def _ensure_no_turn(self) -> None:
-        self._settle()
+        self._add_finished_turn()
         if self._turns:
             raise ConfigurationError(
                 "conversation: the previous reply is not over; read its stream to the end, or close it"
             )
 
-    def _settle(self) -> None:
+    def _add_finished_turn(self) -> None:
         """Add the latest turn to the history once its reply is over.
 
         The turn is added if its reply is complete, or if the caller stopped reading it after some text.
