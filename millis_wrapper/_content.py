@@ -96,7 +96,7 @@ class Content:
             case ChatChunk():
                 if self._picker or self._half:
                     chunk = read_object(meaning.data, meaning.event)
-                    # The common form is a chunk in every case.
+                    # `read_object` returns one of these two for the common form.
                     return self.add(chunk, source) if isinstance(chunk, Chunk | NotUnderstood) else [meaning]
                 chunks = [*self.release("chunks"), meaning]
                 self.texts.append(meaning.text)

@@ -69,7 +69,7 @@ _DELTA_KEYS = frozenset({"content", "name", "role", "tool_calls"})
 
 
 def read_event(event: ServerSentEvent) -> Meaning:
-    """Return what `event` means."""
+    """Return the meaning of `event`."""
     source = event.data
     if not event.event:
         return _read_stray_line(source)
@@ -78,7 +78,7 @@ def read_event(event: ServerSentEvent) -> Meaning:
     value = read_json(source)
     if value.__class__ is not dict:
         return _read_other(event, value)
-    # Text hidden by a repeated key stands under a second "content", so one count is enough here.
+    # A repeated key can hide text only if there is a second "content", so one count is enough here.
     chunk = _read_common(value, event.event) if source.count('"content"') == 1 else None
     if chunk is not None:
         return chunk
@@ -88,7 +88,7 @@ def read_event(event: ServerSentEvent) -> Meaning:
 
 
 def read_last_event(event: ServerSentEvent) -> Meaning:
-    """Return what the event means that the end of the body cut off.
+    """Return the meaning of the event that the end of the body cut off.
 
     A JSON object or string that was cut in half cannot be parsed, so one that parses is complete. Plain text
     does not show whether it is complete, and half a number is a number.
@@ -98,7 +98,7 @@ def read_last_event(event: ServerSentEvent) -> Meaning:
 
 
 def read_object(data: dict[str, Any], event: str) -> Chunk | KeepAlive | ReportedError | NotUnderstood:
-    """Return what a JSON object means."""
+    """Return the meaning of a JSON object."""
     if event == "error" or reports_error(data):
         return ReportedError(data)
     if "choices" not in data:
@@ -261,7 +261,7 @@ def _has_more(data: object, known: frozenset[str]) -> bool:
 
 
 def _read_keep_alive(data: dict[str, Any], event: str) -> KeepAlive | None:
-    """Return what an object without `choices` means if it adds nothing to a reply; otherwise None."""
+    """Return a KeepAlive for an object without `choices` that adds nothing to a reply; otherwise None."""
     if _KEEP_ALIVE.fullmatch(event):
         return KeepAlive(data, event)
     if not data or any(isinstance(value, list | dict) for value in data.values()):
@@ -277,7 +277,7 @@ def _read_keep_alive(data: dict[str, Any], event: str) -> KeepAlive | None:
 
 
 def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
-    """Return what an event means whose data is not one JSON object."""
+    """Return the meaning of an event whose data is not one JSON object."""
     data, name = event.data, event.event
     text = data.strip()
     if name == "error":
@@ -298,7 +298,7 @@ def _read_other(event: ServerSentEvent, value: Any) -> Meaning:
 
 
 def _read_row(event: ServerSentEvent, text: str) -> Several:
-    """Return what several JSON objects in one event mean, or an array of them."""
+    """Return the meaning of an event with several JSON objects, or with an array of them."""
     values, rest = read_json_row(text)
     if len(values) == 1 and is_array(values[0]):
         values = values[0]
@@ -311,7 +311,7 @@ def _read_row(event: ServerSentEvent, text: str) -> Several:
 
 
 def _read_stray_line(line: str) -> ReportedError | StrayLine | Several:
-    """Return what a line means that the standard ignores."""
+    """Return the meaning of a line that the standard ignores."""
     name, colon, value = line.partition(":")
     if colon and name.strip() == "error":
         return Several(()) if value.strip() in ("", "null") else ReportedError(value.strip())

@@ -43,7 +43,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise ConfigurationError(
-                f'http_client: "aiohttp" does not support {proxy.url.scheme} proxies; leave it out'
+                f'http_client: "aiohttp" does not support {proxy.url.scheme} proxies; omit http_client='
             )
         self._tls = verify
         self._limits = limits
@@ -88,7 +88,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         connector = session.connector if session is not None else None
         if session is not None and connector is not None:
             session.detach()
-            # Closes the connections before its first wait; on a closed loop, it waits for nothing.
+            # `close` closes the connections before its first wait; on a closed loop, it does not wait.
             next(iter(connector.close().__await__()), None)
 
     async def _request(self, request: httpx.Request, sending: _Sending) -> aiohttp.ClientResponse:

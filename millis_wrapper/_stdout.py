@@ -1,4 +1,4 @@
-"""A stdout that cannot be written to any more."""
+"""Handle a stdout that can no longer be written to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 
 
 def discard_stdout() -> None:
-    """Send the rest to nowhere: the interpreter writes its buffer at exit, and would fail once more."""
+    """Redirect stdout to the null device, because flushing its buffer at exit would fail again."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -42,7 +42,7 @@ class StrayLines:
         return None
 
     def read(self) -> Chunk | ReportedError | None:
-        """Return the complete response or the error that all lines together are, or None."""
+        """Return the complete response or the error that all lines form together, or None."""
         values, rest = read_json_row("\n".join(self._lines))
         if len(values) != 1 or rest or not is_object(values[0]) or self._size > _MAX_CHARACTERS:
             return None

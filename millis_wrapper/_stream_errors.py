@@ -36,7 +36,7 @@ def interrupted(
 
 
 def failed(payload: str | dict[str, Any], reply: ChatReply, redact: Redact) -> StreamFailedError:
-    """Return the error for one that the service reported."""
+    """Return the exception for an error that the service reported."""
     if not isinstance(payload, str):
         payload = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     text = _redacted(payload, redact)

@@ -41,8 +41,8 @@ class _Call:
     def complete_arguments(self) -> str | None:
         """Return the arguments as the text of one JSON object, or None if they are not one object.
 
-        No arguments are an empty object. Some services send `{}` before the arguments, or send them twice, or
-        as JSON inside of a JSON string.
+        Missing arguments count as an empty object. Some services send `{}` before the arguments, or send them
+        twice, or as JSON inside of a JSON string.
         """
         text = self.arguments_text()
         values, rest = read_json_row(text)
@@ -141,7 +141,7 @@ class ToolCalls:
         call = self._by_key.get(key)
         if key == "" and self._calls:
             call = self._calls[-1]
-        if call_id:  # a repeated id is surer than the index
+        if call_id:  # a repeated id is more reliable than the index
             call = self._by_key.get(call_id, call)
         if call is None or (name and call.is_followed_by(call_id, name)):
             call = _Call()

@@ -54,7 +54,7 @@ class ReplyBuilder:
         self._content = Content()
         self._failure: BaseException | None = None
         self._head = b""  # the start of the body, for an error
-        self._event_seen = False  # whether an event other than `[DONE]` came
+        self._event_seen = False  # whether an event other than `[DONE]` arrived
         self._bytes_without_event = 0
         self._stray: StrayLines | None = None  # most streams have no such line
         self._text_at: float | None = None

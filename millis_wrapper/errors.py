@@ -226,7 +226,7 @@ class UnexpectedResponseError(MillisError):
 
 
 def missing_extra(what: str, package: str, extra: str) -> ConfigurationError:
-    """Return the error for a package that `what` needs, that is not installed, and that `extra` installs."""
+    """Return the error for a missing `package`, which `what` needs and the extra `extra` installs."""
     return ConfigurationError(
         f"{what} needs {package}; in a clone of millis-wrapper, run pip install '.[{extra}]'"
     )

@@ -26,7 +26,7 @@ _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # The repr of headers masks the values of such names, which are usually secrets.
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential|session", re.IGNORECASE)
-# The characters of RFC 3986, except "@", "?" and "#"; servers do not accept longer URLs.
+# Up to 1,000 characters of RFC 3986, except "@", "?" and "#"; servers do not accept longer URLs.
 _BASE_URL = re.compile(r"[\w.~:/\[\]!$&'()*+,;=%-]{1,1000}", re.ASCII)
 # Sockets raise an OverflowError for more than 2**31 milliseconds.
 _LONGEST_SECONDS = 1_000_000

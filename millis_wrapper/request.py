@@ -247,7 +247,7 @@ def _repeats_key(value: object) -> bool:
 
 
 def _problem(value: object, path: str, depth: int) -> str:
-    """Return why `value` cannot be encoded as JSON; raise the error for a value inside it, if that is why."""
+    """Return why `value` cannot be encoded as JSON; raise the error of a value inside it, if any."""
     if depth > _DEEPEST_NAMED:
         return f"{path}: is nested too deeply or contains itself"
     plain = as_mapping(value)

@@ -192,7 +192,7 @@ def _describe(error: FieldError) -> str:
 # The contract does not state a unit, so the size decides: this number of seconds is in the year 5138,
 # and this number of milliseconds in 1973.
 _LARGEST_SECONDS = 1e11
-# Fewer digits can be a date without hyphens (20250101). dateutil would parse more as a date and a time.
+# Fewer digits can be a date without hyphens (20250101). More would be a date and a time for dateutil.
 _COUNT = re.compile(r"\d{9,20}", re.ASCII)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from millis_wrapper.contract import Contract
@@ -18,19 +18,22 @@ LONG, WIDE = 30, 60  # lines, and characters of one-line JSON; a longer example 
 READING = """\
 Each table describes one object. For an object in the config, the heading is its path: `tools[].params[]`
 means any item of the list `params` in any item of the list `tools`. A type that begins with a capital letter
-is an object with its own table. It is also the name of the Python class in `millis_api.models`.
+is an object with its own table. The Python package `millis_api.models` has a class of the same name.
 
 - **required**: the key must be present in a request and is always present in a response. Any other key may be
   absent.
 - *or null*: null is valid in requests and responses. The service refuses null for any other field of a
   request, but a response may still contain it.
+- *list of X*, *map of X*: a JSON array of X, or a JSON object with any keys whose values are X.
+  *free-form object*: a JSON object with any keys and any values.
 - *in an override*: the rule for a config in a chat request, if it differs from the rule for the config of a
   saved agent.
 - *Default*: the value that the service uses if the key is absent. *none*: the service does not use any value.
   *not known*: the service has a default, but no source names it. In an override, an absent key keeps the
   saved agent's value.
 - *Known*: the known values. Other values are also valid, because each set has grown over time.
-  *Known in requests*: the service is assumed to refuse any other value in a request.
+  *Known in requests*: the service refuses a request with any other value, unless the set has
+  grown since the source was read.
 
 The line below each table names the sources of its fields. Facts from other sources follow."""
 
@@ -78,7 +81,9 @@ class _Page:
         if config:
             yield "## Agent config"
             yield from (
-                self.contract.component(name)["description"] for name in CONFIGS if name in self.schemas
+                f"`{name}`: {self.contract.component(name)['description']}"
+                for name in CONFIGS
+                if name in self.schemas
             )
             yield from self.tables.of_component(CONFIGS[0], by_path=True)
         yield from self._errors()
@@ -124,7 +129,7 @@ class _Page:
                 yield from self._content(response)
         shared = [status for status, response in operation["responses"].items() if "$ref" in response]
         if shared:
-            yield f"**Other statuses** ({', '.join(shared)}): see {link('Errors')}."
+            yield f"**Other statuses** ({_statuses(shared)}): see {link('Errors')}."
 
     def _curl(self, title: str, operation: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> str:
         """Return a shell command that calls the operation with the first example of its body."""
@@ -134,7 +139,9 @@ class _Page:
             path = path.replace(f"{{{parameter['name']}}}", example)
         url = shlex.quote(self.document["servers"][0]["url"] + path)
         # The key is passed on stdin, because every user of a machine can read the arguments of its processes.
-        parts = [f'echo "authorization: $MILLIS_API_KEY" | curl -N -X {method} {url}', "-H @-"]
+        is_stream = any("x-event-stream" in content for content in _success_bodies(operation))
+        curl = "curl -N" if is_stream else "curl"  # -N prints each event at once
+        parts = [f'echo "authorization: $MILLIS_API_KEY" | {curl} -X {method} {url}', "-H @-"]
         body = resolve(self.document, operation.get("requestBody", {})).get("content", {})
         for media, content in body.items():
             for example in list(content.get("examples", {}).values())[:1]:
@@ -149,7 +156,9 @@ class _Page:
             for example in content.get("examples", {}).values():
                 yield from self._example(example)
             schemas = [stream["chunk"], stream["error"]] if stream else [content.get("schema", {})]
-            if not stream:
+            if stream:
+                yield f"`{media_type}`: {content.get('schema', {}).get('description', 'Server-sent events.')}"
+            else:
                 yield f"`{media_type}`: {self.tables.linked(self.contract.type_of(schemas[0]))}"
             for schema in schemas:
                 yield from self.tables.of_schema(schema)
@@ -192,7 +201,7 @@ class _Page:
                     named.setdefault(response["$ref"].rpartition("/")[2], []).append(status)
         responses = self.document["components"].get("responses", {})
         for name, response in responses.items():
-            statuses = ", ".join(dict.fromkeys(named.get(name, ["-"]))).replace("default", "any other")
+            statuses = _statuses(named.get(name, ["-"]))
             examples = [
                 resolve(self.document, example)
                 for content in response.get("content", {}).values()
@@ -205,17 +214,34 @@ class _Page:
             )
             rows.append(f"| {statuses} | {cell(' '.join(meaning.split()))} | {cell(first)} |")
         yield "\n".join(rows)
-        seen: set[str] = set()
-        for response in responses.values():
+        bodies: dict[tuple[str, str], list[str]] = {}
+        for name, response in responses.items():
             for media_type, content in response.get("content", {}).items():
                 kind = self.contract.type_of(content.get("schema", {}))
-                if media_type + kind not in seen:
-                    seen.add(media_type + kind)
-                    description = content.get("schema", {}).get("description", "")
-                    yield f"`{media_type}`: {self.tables.linked(kind)}. {description}"
+                bodies.setdefault((media_type, kind), []).extend(named.get(name, ["-"]))
+        seen: set[tuple[str, str]] = set()
+        for response in responses.values():
+            for media_type, content in response.get("content", {}).items():
+                schema = content.get("schema", {})
+                kind = self.contract.type_of(schema)
+                if (media_type, kind) not in seen:
+                    seen.add((media_type, kind))
+                    statuses = _statuses(bodies[media_type, kind])
+                    sentences = [f"{self.tables.linked(kind)}.", schema.get("description", "")]
+                    yield f"**Body as `{media_type}`** ({statuses}): {' '.join(sentences).strip()}"
                     for example in content.get("examples", {}).values():
                         yield from self._example(example)
-                yield from self.tables.of_schema(content.get("schema", {}))
+                yield from self.tables.of_schema(schema)
+
+
+def _statuses(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names)).replace("default", "any other")
+
+
+def _success_bodies(operation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            yield from response.get("content", {}).values()
 
 
 def _html(text: str) -> str:

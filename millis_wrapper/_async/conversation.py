@@ -121,7 +121,8 @@ class AsyncConversation:
             timeout: Seconds for each wait, or a Timeout. The default is the conversation's timeout.
 
         Raises:
-            MillisError: As `stream` and reading it; the history does not change.
+            MillisError: An argument is invalid, or the turn failed as in `millis.chat.send`; the history does
+                not change.
         """
         async with self.stream(text, end_of_session=end_of_session, timeout=timeout) as stream:
             return await stream.get_final_reply()

@@ -41,7 +41,8 @@ class Pool:
 
     def enter(self, call: object) -> bool:
         """Register a call; return False if the pool was retired, so that another pool is needed."""
-        # In this order: `leave` looks at the calls after `retire`, so one of the two sees the other.
+        # The call is added before the check: if the pool is retired at this moment, either the check sees it,
+        # or `leave` of another call sees this call.
         self._calls.add(call)
         if self.is_retired:
             self.leave(call)
@@ -64,7 +65,7 @@ class Pool:
 
 
 class AsyncOpenResponse:
-    """A response whose body has not been read. In `pool`, its deadline identifies the call."""
+    """A response whose body has not been read. Its deadline identifies the call in `pool`."""
 
     def __init__(self, response: httpx.Response, deadline: Deadline, pool: Pool) -> None:
         self.status_code = response.status_code

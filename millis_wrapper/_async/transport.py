@@ -110,7 +110,7 @@ class AsyncTransport:
             attempt += 1
 
     async def read(self, prepared: PreparedRequest, timeout: Timeout) -> tuple[bytes, dict[str, str]]:
-        """Send a request and return the body of the response, and the headers as errors show them.
+        """Send a request and return the response body, and the headers in the form that errors show.
 
         Raises:
             MillisError: No complete response arrived, or the service returned an error status.

@@ -83,8 +83,8 @@ class Chat:
                 message models. The service does not keep a history.
             agent_id: The ID of a saved agent.
             agent_config: A config, as a dict or generated model. Together with `agent_id`, it overrides the
-                config of the saved agent, assumed to be by whole top-level keys. Only keys that are set
-                are sent.
+                config of the saved agent: each top-level key is assumed to replace the saved key completely.
+                Only keys that are set are sent.
             metadata: Values for the `{name}` placeholders in the prompt and the messages.
             include_metadata_in_prompt: Whether the service shows the metadata to the agent.
             end_of_session: Whether this is the last turn of the session.
@@ -192,7 +192,8 @@ class Millis:
         api_key: Your private key. The default is the environment variable MILLIS_API_KEY.
         region: "us" or "eu".
         base_url: The URL of the host, instead of a region. The default is MILLIS_BASE_URL, then the US host.
-        timeout: Seconds for each wait, or a Timeout. None means `Timeout()`; it does not turn timeouts off.
+        timeout: Seconds for each wait (every timeout except `total`), or a Timeout. None means `Timeout()`;
+            it does not turn timeouts off.
         max_retries: Maximum number of retries, or a RetryPolicy. Only safe retries are made.
         http_client: Your own httpx.Client, for a proxy or another transport. The library never closes
             it. It belongs to the process that created it: after a fork, create a new one. For many
@@ -202,8 +203,8 @@ class Millis:
         allow_http: Whether the key may be sent unencrypted to another machine; also MILLIS_ALLOW_HTTP=1.
         strict: Whether to run every local check of a config and raise ConfigurationError for a config with
             an unknown key or one that the service would refuse (extra `contract`).
-        require_end: Whether a reply without `[DONE]` and finish_reason counts as cut off. None means: once
-            this client has received a reply with either of them.
+        require_end: Whether a reply without `[DONE]` and finish_reason counts as cut off. With None, it does
+            so once this client has received a reply with either of them.
 
     Raises:
         ConfigurationError: An argument or environment variable is invalid.

@@ -178,7 +178,8 @@ class Contract:
         if "const" in leaf:
             return json.dumps(leaf["const"])
         if kind == "array":
-            return f"list of {self._types_text(list(self.leaves(leaf.get('items', {}))))}"
+            items = self._types_text(list(self.leaves(leaf.get("items", {}))))
+            return f"list of ({items})" if " or " in items else f"list of {items}"
         if kind != "object":
             return kind
         if "properties" in leaf:

@@ -178,7 +178,7 @@ def test_a_field_has_all_facts_of_the_contract() -> None:
     assert field("tools[].header").type == "map of string"
     assert field("tools").type == "list of Tool"
     assert field("voice.settings").type == "free-form object"
-    assert field("detail[].loc", "HTTPValidationError").type == "list of string or integer"
+    assert field("detail[].loc", "HTTPValidationError").type == "list of (string or integer)"
     assert field("detail[].input", "HTTPValidationError").type == "any value"
 
 

@@ -876,7 +876,7 @@ TEXT = r"""{
     "type": "apiKey",
     "in": "header",
     "name": "authorization",
-    "description": "It contains the private key alone, without a prefix such as `Bearer`. Although the published schema declares the header as optional, the endpoint refuses a request without a key, with a status code that is not known.",
+    "description": "It contains the private key alone, without a prefix such as `Bearer`. Although the published schema declares the header as optional, the service refuses a request without a key; the status code is not known.",
     "x-origin": [
      "chat-page",
      "duplicate-page",
@@ -977,7 +977,7 @@ TEXT = r"""{
       },
       "examples": {
        "validation-error": {
-        "summary": "A fraction in a field that accepts integer milliseconds only",
+        "summary": "Two violations, a fraction in an integer field and an invalid role",
         "value": {
          "detail": [
           {
@@ -1157,19 +1157,19 @@ TEXT = r"""{
   },
   "examples": {
    "wrong-key": {
-    "summary": "The usual form; the message is made up",
+    "summary": "The usual form, with an invented message",
     "value": {
      "detail": "Invalid API key"
     }
    },
    "refused": {
-    "summary": "The usual form; the message is made up",
+    "summary": "The usual form, with an invented message",
     "value": {
      "detail": "Not allowed"
     }
    },
    "too-many": {
-    "summary": "The usual form; the message is made up",
+    "summary": "The usual form, with an invented message",
     "value": {
      "detail": "Too many requests"
     }
@@ -4156,7 +4156,7 @@ TEXT = r"""{
    "Memory": {
     "type": "object",
     "title": "Memory",
-    "description": "Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the service to keep data.",
+    "description": "Memory of earlier sessions with the same person. It works only if `privacy_settings` allows the service to keep data.",
     "additionalProperties": true,
     "properties": {
      "user_identifier_key": {
@@ -4654,7 +4654,7 @@ TEXT = r"""{
        "null"
       ],
       "format": "int32",
-      "description": "Index of the reply that the choice belongs to. The agent's reply has index 0.",
+      "description": "Index of the reply that the choice belongs to. The agent's reply has index 0. A single choice without an index also belongs to it.",
       "examples": [
        0
       ],

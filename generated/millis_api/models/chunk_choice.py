@@ -22,7 +22,8 @@ class ChunkChoice(Model):
     """The part of a reply that one chunk adds.
 
     Attributes:
-        index: Index of the reply that the choice belongs to. The agent's reply has index 0.
+        index: Index of the reply that the choice belongs to. The agent's reply has index 0. A single
+            choice without an index also belongs to it.
         delta: The addition to the reply.
         finish_reason: Why the reply ended. It is null or absent until the reply ends.
     """
@@ -34,7 +35,8 @@ class ChunkChoice(Model):
     }
 
     index: int | None | Unset = UNSET
-    """ Index of the reply that the choice belongs to. The agent's reply has index 0. """
+    """ Index of the reply that the choice belongs to. The agent's reply has index 0. A single choice
+    without an index also belongs to it. """
     delta: ChunkDelta | None | Unset = UNSET
     """ The addition to the reply. """
     finish_reason: KnownFinishReason | None | str | Unset = UNSET
@@ -58,7 +60,8 @@ class ChunkChoiceDict(TypedDict, total=False):
     """The part of a reply that one chunk adds."""
 
     index: int | None
-    """ Index of the reply that the choice belongs to. The agent's reply has index 0. """
+    """ Index of the reply that the choice belongs to. The agent's reply has index 0. A single choice
+    without an index also belongs to it. """
     delta: ChunkDeltaDict | None
     """ The addition to the reply. """
     finish_reason: KnownFinishReason | None | str

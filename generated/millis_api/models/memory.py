@@ -14,7 +14,7 @@ from ..types import MISSING, UNSET, Model, Unset
 
 @_attrs_define(kw_only=True, repr=False)
 class Memory(Model):
-    """Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the
+    """Memory of earlier sessions with the same person. It works only if `privacy_settings` allows the
     service to keep data.
 
     Attributes:
@@ -41,7 +41,7 @@ class Memory(Model):
 
 
 class MemoryDict(TypedDict, total=False):
-    """Memory of earlier sessions with the same person. It only works if `privacy_settings` allow the
+    """Memory of earlier sessions with the same person. It works only if `privacy_settings` allows the
     service to keep data."""
 
     user_identifier_key: str
