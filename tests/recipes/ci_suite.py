@@ -1,9 +1,10 @@
 """Test an agent by text: against a mock server on every push, and against the live agent at night.
 
+    pip install pytest                                                        # and the extra `mock`
     pytest ci_suite.py                                                        # the mock server
     MILLIS_API_KEY=... MILLIS_AGENT_ID=... pytest ci_suite.py --millis-live   # the service
 
-On the mock server, the tests set the replies. They then test the suite and your own code, but not the agent.
+On the mock server, the tests set the replies, so they check this suite and your own code, but not the agent.
 Against the live agent, assert only facts that every phrasing of the reply contains.
 """
 
@@ -36,7 +37,7 @@ def set_replies(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture(scope="module")
 def greeting(millis: Millis, millis_agent_id: str) -> ChatReply:
-    """One paid chat that several tests share. The mock server repeats the message."""
+    """One paid chat that several tests share. The mock server's agent repeats the message."""
     return millis.chat.send("Please greet me: my name is Ada.", agent_id=millis_agent_id)
 
 
@@ -80,5 +81,5 @@ def test_a_reply_that_was_cut_off_raises(millis: Millis, millis_mock: MockMillis
     millis_mock.reply_with("We have a table at eight, but not at nine.")
     millis_mock.fail_next("cut")
     with pytest.raises(StreamInterruptedError) as caught:
-        millis.chat.send("Have you a table?", agent_config=CONFIG)
+        millis.chat.send("Do you have a table?", agent_config=CONFIG)
     assert "not at nine" not in caught.value.reply.text

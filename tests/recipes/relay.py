@@ -97,7 +97,7 @@ def session_of(request: Request) -> tuple[str, Session]:
 
 
 async def events(stream: AsyncChatStream) -> AsyncGenerator[str]:
-    """Yield the reply as events. When the browser leaves, this is canceled, which closes the stream."""
+    """Yield the reply as events. When the browser leaves, Starlette cancels this, which closes the stream."""
     async with stream:
         try:
             async for text in stream.text_stream:
@@ -110,5 +110,5 @@ async def events(stream: AsyncChatStream) -> AsyncGenerator[str]:
 
 
 def event(name: str, text: str) -> str:
-    """Return one server-sent event. JSON keeps line ends in the text from ending the event."""
+    """Return one server-sent event. JSON escapes line breaks, which would end the event."""
     return f"event: {name}\ndata: {json.dumps(text)}\n\n"

@@ -2,8 +2,8 @@
 
     MILLIS_API_KEY=... python side_by_side.py questions.txt -OabCdEfGhIjKlMnOpQr new.yaml > table.md
 
-`questions.txt` has one question per line, and each question is a separate chat. A side is an agent id or a
-config file (JSON or YAML; needs the extra `contract`). The output is a Markdown table, with differences in
+`questions.txt` has one question per line, and each question is a separate chat. Each side is an agent id or
+a config file (JSON or YAML; needs the extra `contract`). The output is a Markdown table, with differences in
 bold.
 """
 
@@ -78,6 +78,8 @@ async def main(questions: list[str], a: str, b: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     file, one, other = sys.argv[1:]
     asyncio.run(
         main([line for line in Path(file).read_text("utf-8").splitlines() if line.strip()], one, other)

@@ -5,12 +5,13 @@
 The first line of `customers.csv` names the columns. The column `customer` identifies a customer. The others
 are the customer's metadata, which fills the {placeholders} of the agent's prompt in a chat:
 
-    entry = ...  # a line of copies.jsonl with "state": "made"
-    millis.chat.send("Hello", agent_id=entry["id"], metadata=entry["metadata"])
+    for line in open("copies.jsonl"):
+        if (entry := json.loads(line))["state"] == "made":
+            millis.chat.send("Hello", agent_id=entry["id"], metadata=entry["metadata"])
 
-The script adds a line to `copies.jsonl` before and after each request, so you can restart a run that was
-killed. It does not retry a customer whose request was sent but whose outcome is unknown: check whether the
-copy exists, and add the line with its id yourself.
+The script adds a line to `copies.jsonl` before and after each request. Run it again after a failure or a
+kill: it makes only the missing copies. It does not retry a customer whose request was sent but whose outcome
+is unknown. Check whether that copy exists, and add a line with "made" or "not made" in the same form.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ AT_ONCE = 4
 
 
 def read_customers(path: Path) -> dict[str, dict[str, str]]:
-    """Return the metadata of each customer; raises ValueError if a line is not usable."""
+    """Return the metadata of each customer, or raise ValueError if a line is not usable."""
     customers: dict[str, dict[str, str]] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte order mark
         rows = csv.DictReader(file, strict=True)
@@ -106,6 +107,8 @@ async def main(agent_id: str, customers: dict[str, dict[str, str]], journal: Jou
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     agent, table, journal_path = sys.argv[1:]
     try:
         wanted = read_customers(Path(table))
