@@ -5,7 +5,7 @@
 
 
 class UnexpectedStatus(Exception):
-    """Raised by api functions when the response status an undocumented status and Client.raise_on_unexpected_status is True"""
+    """The service returned an error status, or with raise_on_unexpected_status one that the contract does not list."""
 
     def __init__(self, status_code: int, content: bytes):
         self.status_code = status_code

@@ -26,9 +26,7 @@ sleep = time.sleep
 def ensure_http_client(http_client: object) -> None:
     """Raise ConfigurationError unless `http_client` is valid."""
     if http_client == "aiohttp":
-        raise ConfigurationError(
-            'http_client: "aiohttp" is for AsyncMillis; there is no such engine for Millis, so leave it out'
-        )
+        raise ConfigurationError('http_client: "aiohttp" works only with AsyncMillis; omit http_client=')
     if http_client is not None and not isinstance(http_client, httpx.Client):
         given = repr(http_client) if isinstance(http_client, str) else type(http_client).__name__
         raise ConfigurationError(f"http_client: must be an httpx.Client, not {shorten(given, 40)}")

@@ -63,12 +63,12 @@ def sync_detailed(
     key of the config is assumed to replace the saved key completely.
 
     Args:
-        body: One turn of a text chat.
         client: The client that sends the request, with the host, the key and the timeouts.
-        body: The request body.
+        body: One turn of a text chat.
 
     Returns:
         The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
+        The function returns when the body is complete, so it does not stream.
 
     Raises:
         httpx.HTTPError: The request failed or timed out.
@@ -104,12 +104,12 @@ def sync(
     key of the config is assumed to replace the saved key completely.
 
     Args:
-        body: One turn of a text chat.
         client: The client that sends the request, with the host, the key and the timeouts.
-        body: The request body.
+        body: One turn of a text chat.
 
     Returns:
         The response body as a model, as text if it is not JSON, or None if it is empty.
+        The function returns when the body is complete, so it does not stream.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
@@ -147,12 +147,12 @@ async def asyncio_detailed(
     key of the config is assumed to replace the saved key completely.
 
     Args:
-        body: One turn of a text chat.
         client: The client that sends the request, with the host, the key and the timeouts.
-        body: The request body.
+        body: One turn of a text chat.
 
     Returns:
         The status code, headers and body. `parsed` is the body as a model, or as text if it is not JSON.
+        The function returns when the body is complete, so it does not stream.
 
     Raises:
         httpx.HTTPError: The request failed or timed out.
@@ -191,12 +191,12 @@ async def asyncio(
     key of the config is assumed to replace the saved key completely.
 
     Args:
-        body: One turn of a text chat.
         client: The client that sends the request, with the host, the key and the timeouts.
-        body: The request body.
+        body: One turn of a text chat.
 
     Returns:
         The response body as a model, as text if it is not JSON, or None if it is empty.
+        The function returns when the body is complete, so it does not stream.
 
     Raises:
         errors.UnexpectedStatus: The service returned an error status.
