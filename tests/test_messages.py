@@ -39,6 +39,9 @@ def command(name: Annotated[str, Argument(help="What to call it.")], debug: Debu
 '''
 CORPUS = """\
 
+## millis_wrapper/_sync/io.py
+use AsyncMillis
+
 ## millis_wrapper/box.py
  got {}{}
 , which is text
@@ -53,11 +56,12 @@ the same text
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A checkout with one module and its generated sync version, which the corpus leaves out."""
+    """A checkout with one module, its generated sync version, and a sync module written by hand."""
     for folder in ("millis_wrapper/_sync", "tests/corpus"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "millis_wrapper" / "box.py").write_text(SOURCE)
     (tmp_path / "millis_wrapper" / "_sync" / "box.py").write_text(SOURCE)
+    (tmp_path / "millis_wrapper" / "_sync" / "io.py").write_text("raise ValueError('use AsyncMillis')\n")
     return tmp_path
 
 
