@@ -204,6 +204,8 @@ def _unsent(error: Exception, trace: Trace, options: Options, deadline: Deadline
         problem = f"connection to {where} failed: {message}"
     outcome = "nothing was processed" if trace.request_began else "nothing was sent"
     advice = f"; {_TRUST}" if distrusted else ""
+    if "WRONG_VERSION_NUMBER" in message:
+        advice = "; if the server does not use TLS, write http:// instead of https://"
     return kind(
         f"{problem}; {outcome}{advice}",
         maybe_processed=False,

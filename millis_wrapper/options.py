@@ -212,7 +212,7 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
             f"{source}: must not contain a user name or password; pass api_key= or set MILLIS_API_KEY"
         )
     if "?" in url or "#" in url:
-        raise ConfigurationError(f"{example}, without a query or a fragment")
+        raise ConfigurationError(f'{example}, without a query or a fragment; end it before the "?" or "#"')
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -220,8 +220,9 @@ def _validate_url(url: str, source: str, allow_http: bool) -> str:
     except ValueError:  # the host or the port is invalid
         scheme, host = "", None
     if not host or scheme not in ("http", "https") or not _BASE_URL.fullmatch(url):
-        missing = "" if "//" in url else "; it must begin with http:// or https://"
-        raise ConfigurationError(f"{example}, got {short_repr(url, 100)}{missing}")
+        has_scheme = url.lower().startswith(("http://", "https://"))
+        advice = "check its host, port and path" if has_scheme else "it must begin with http:// or https://"
+        raise ConfigurationError(f"{example}, got {short_repr(url, 100)}; {advice}")
     if scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
             f"{source}: {short_repr(url, 100)} would send the key unencrypted; use https or, for a mock"

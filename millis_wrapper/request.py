@@ -270,6 +270,6 @@ def _problem_with_keys(value: Mapping[Any, Any], path: str) -> str:
         except (TypeError, ValueError):
             return f"{path}: the key {short_repr(key)} cannot be encoded as JSON; use a string"
         if json_key in seen:
-            return f"{path}: another key becomes the same JSON key as {short_repr(key)}; use strings"
+            return f"{path}: {short_repr(key)} and another key become the same JSON key; use strings as keys"
         seen.add(json_key)
     return f"{path}: is nested too deeply or contains itself"

@@ -54,9 +54,9 @@ COPY_MAY_EXIST = "a copy may exist, check before you retry"
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 _ADVICE = {
-    401: "check the key: api_key= or MILLIS_API_KEY",
+    401: "check the key (api_key= or MILLIS_API_KEY)",
     403: "check the permissions of this key",
-    404: "check the agent id, and that region or base_url is the host on which the agent was created",
+    404: "check the agent id, and that region or base_url selects the host on which the agent was created",
 }
 
 
@@ -98,7 +98,9 @@ def error_for_status(
     if status_code in _ADVICE:
         parts.append(_ADVICE[status_code])
     if 300 <= status_code <= 399:
-        parts.append("the client does not follow redirects, which could forward the key; check base_url")
+        parts.append(
+            "the client does not follow redirects, which could forward the key; check region or base_url"
+        )
     if retry_after is not None:
         parts.append(f"retry after {retry_after:g} s")
     if attempt > 1:

@@ -147,7 +147,7 @@ class AsyncConversation:
         self._add_finished_turn()
         if self._turns:
             raise ConfigurationError(
-                "conversation: the previous reply is not over; read its stream to the end, or close it"
+                "conversation: the previous reply is still streaming; read it to the end, or close it"
             )
 
     def _add_finished_turn(self) -> None:

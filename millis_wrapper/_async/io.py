@@ -20,7 +20,7 @@ from anyio.lowlevel import RunVar
 from millis_wrapper import _http, _http_clients
 from millis_wrapper._deadline import Deadline
 from millis_wrapper._fork import delays_fork
-from millis_wrapper._text import shorten
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError, missing_extra
 from millis_wrapper.options import Options
 
@@ -33,10 +33,8 @@ def ensure_http_client(http_client: object) -> None:
         if find_spec("aiohttp") is None:
             raise missing_extra('http_client="aiohttp"', "aiohttp", "aiohttp")
     elif http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-        given = repr(http_client) if isinstance(http_client, str) else type(http_client).__name__
-        raise ConfigurationError(
-            f'http_client: must be an httpx.AsyncClient or "aiohttp", not {shorten(given, 40)}'
-        )
+        given = short_repr(http_client, 40) if isinstance(http_client, str) else type(http_client).__name__
+        raise ConfigurationError(f'http_client: must be an httpx.AsyncClient or "aiohttp", got {given}')
 
 
 @delays_fork

@@ -16,7 +16,7 @@ import httpx
 from millis_wrapper import _http, _http_clients
 from millis_wrapper._deadline import Deadline
 from millis_wrapper._fork import delays_fork
-from millis_wrapper._text import shorten
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError
 from millis_wrapper.options import Options
 
@@ -28,8 +28,8 @@ def ensure_http_client(http_client: object) -> None:
     if http_client == "aiohttp":
         raise ConfigurationError('http_client: "aiohttp" works only with AsyncMillis; omit http_client=')
     if http_client is not None and not isinstance(http_client, httpx.Client):
-        given = repr(http_client) if isinstance(http_client, str) else type(http_client).__name__
-        raise ConfigurationError(f"http_client: must be an httpx.Client, not {shorten(given, 40)}")
+        given = short_repr(http_client, 40) if isinstance(http_client, str) else type(http_client).__name__
+        raise ConfigurationError(f"http_client: must be an httpx.Client, got {given}")
 
 
 @delays_fork

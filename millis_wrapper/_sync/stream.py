@@ -96,9 +96,7 @@ class ChatStream:
             if self._builder.state != "open":
                 self._builder.final_reply()  # raises: it was closed, or the request failed
             if not self._opening.acquire(False):
-                raise ConfigurationError(
-                    "stream: another thread or task is opening it; open it first, then read it"
-                )
+                raise ConfigurationError("stream: another thread or task is opening it; read it in one place")
             try:
                 response = self._transport.open(self._prepared, self._timeout, self._builder)
             except BaseException as error:  # Ctrl-C or a canceled task ends the turn, too

@@ -18,6 +18,7 @@ from ._output import note, print_json, terminal_text, waiting, write
 from ._talk import SPEAKER, Talk
 
 if TYPE_CHECKING:
+    from millis_wrapper._sync.conversation import Conversation
     from millis_wrapper._sync.stream import ChatStream
     from millis_wrapper.results import ChatReply
 
@@ -77,7 +78,7 @@ def chat(
     with Millis(region=region, allow_http=allow_http) as millis:
         conversation = millis.chat.conversation(**agent)
         if messages is not None:
-            conversation.load(messages)
+            _load(conversation, messages, history)
         if prompt is not None:
             show(conversation.stream(prompt, end_of_session=end_session))
             return
@@ -166,6 +167,13 @@ def _require_text(text: str, source: str) -> str:
     if not text.strip():
         raise ConfigurationError(f"{source}: must not be empty; pass the message to send")
     return text
+
+
+def _load(conversation: Conversation, messages: list[Any], path: Path | None) -> None:
+    try:
+        conversation.load(messages)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--history: {path}: {error}") from None
 
 
 def _read_history(path: Path) -> list[Any]:

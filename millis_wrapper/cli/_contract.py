@@ -111,7 +111,7 @@ def _facts(field: Field, in_override: Field | None) -> Iterator[tuple[str, str]]
         )
         yield "known values", f"{', '.join(map(str, field.known))} ({others})"
     if field.keys:
-        yield "holds", ", ".join(field.keys)
+        yield "fields", ", ".join(field.keys)
     if field.is_secret:
         yield "secret", "yes; the value is masked in output for people"
     for example in field.examples[:1]:

@@ -56,7 +56,9 @@ def duplicate(
             write(escape_control_characters(copy.id) + "\n")
     except (ReaderClosed, CommandError) as error:
         # The id is not recorded anywhere else.
-        raise CommandError(f"the copy {copy.id} was created, but could not write to stdout") from error
+        raise CommandError(
+            f"the copy {copy.id} was created, but the result could not be written to stdout"
+        ) from error
     if problem is not None:
         raise CommandError(f"the copy {copy.id} was created, but {problem}")
 
@@ -109,7 +111,7 @@ def _save(copy: DuplicatedAgent, path: Path, write_file: Callable[[str], None]) 
     try:
         write_file(_as_text(config, path))
     except OSError as error:
-        return f"could not save its config to {path}: {error.strerror}"
+        return f"its config could not be saved to {path}: {error.strerror}"
     values = dict(leaves(config))
     secrets = [path for path, masked in leaves(mask_secrets(config)) if values.get(path) != masked]
     private = f"; keep the file private, it contains secrets: {', '.join(secrets)}" if secrets else ""

@@ -26,7 +26,7 @@ def mock(
         ),
     ] = None,
     pace: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Delay between two chunks of a reply, in seconds.")
+        float, typer.Option(metavar="SECONDS", help="Delay between two chunks of a reply, in seconds.")
     ] = 0.02,
     cors: Annotated[
         bool, typer.Option("--cors", help="Accept requests from web pages of any origin.")

@@ -60,7 +60,10 @@ class AgentCommand(Command):
             elif argument == "-" or not argument.startswith("-") or _ID.fullmatch(argument):
                 others.append(argument)
             elif argument in with_value:
-                kept += [argument, *islice(waiting, 1)]
+                value = list(islice(waiting, 1))
+                if not value:  # Otherwise, the "--" below would become the value.
+                    ctx.fail(f'option "{argument}" requires a value')
+                kept += [argument, *value]
             elif argument.startswith("--") or len(argument) == 2:
                 kept.append(argument)
             elif others and "-m" in with_value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import threading
 import traceback
@@ -36,6 +37,18 @@ INTERRUPTED = 130
 
 WAITING_SECONDS = 2.0  # wait for the first text before a terminal shows a note
 _LONGEST_LINE = 1_000
+# Wording of typer -> ours.
+_TYPER_WORDING = (
+    (re.compile(r"'([^']*)'"), r'"\1"'),
+    (re.compile(r" \(Possible options: (.*), (.*)\)$"), r"; did you mean \1 or \2?"),
+    (re.compile(r" \(Possible options: (.*)\)$"), r"; did you mean \1?"),
+    (
+        re.compile(r"^Got unexpected extra argument\S* \((.*)\)$"),
+        r"unexpected argument: \1; put text with spaces in quotes",
+    ),
+    (re.compile(r"is not a valid int\b"), "is not a valid integer"),
+    (re.compile(r"is not a valid float\b"), "is not a valid number"),
+)
 _COLORS = {"cyan": 36, "green": 32}  # name -> ANSI code
 
 
@@ -197,5 +210,7 @@ def _usage_error(error: BaseException) -> str | None:
         return None
     command = getattr(getattr(error, "ctx", None), "command_path", "millis")
     problem = one_line(format_message()).rstrip(".").replace(". Did you", "; did you")
+    for pattern, replacement in _TYPER_WORDING:
+        problem = pattern.sub(replacement, problem)
     reference = f" (see {command} --help)" if problem.endswith("?") else f"; see {command} --help"
     return f"{command}: {problem[:1].lower()}{problem[1:]}{reference}"

@@ -132,7 +132,7 @@ class _Copier:
         elif isinstance(value, float):
             if math.isfinite(value):
                 return float(value)
-            message = f"{value} cannot be encoded as JSON"
+            message = f"{value} cannot be encoded as JSON; use a finite number or null"
         else:
             message = (
                 f"{describe_type(value)} cannot be encoded as JSON; use a string, number, boolean or null"

@@ -27,6 +27,13 @@ _PLAIN = (
     ("float", tuple("-0123456789"), _NUMBER),
 )
 _TAG = "tag:yaml.org,2002:"
+# Messages of PyYAML -> what to do.
+_FIXES = {
+    "but found another document": "keep one document per file",
+    "found unexpected end of stream": "close the quote",
+    "expected ',' or ']', but got '<stream end>'": "close the list with ]",
+    "expected ',' or '}', but got '<stream end>'": "close the object with }",
+}
 _QUOTED_NAME = re.compile(r" '(?!<)[^']{2,}'")
 
 
@@ -77,9 +84,11 @@ def _parse_error(error: yaml.MarkedYAMLError, text: str) -> ParseError:
     if mark is None:
         return ParseError(message)
     if not isinstance(error, yaml.constructor.ConstructorError):
-        is_tab = text[mark.index : mark.index + 1] == "\t"
-        fix = "indent with spaces, not tabs" if is_tab else "if this is text, put it in quotes"
-        message = f"{message} at column {mark.column + 1}; {fix}"
+        if text[mark.index : mark.index + 1] == "\t":
+            fix = "indent with spaces, not tabs"
+        else:
+            fix = _FIXES.get(message, "if this is text, put it in quotes")
+        message = f"{message.removeprefix('but ')} at column {mark.column + 1}; {fix}"
     return ParseError(message, mark.line + 1)
 
 

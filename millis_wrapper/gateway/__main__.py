@@ -81,7 +81,11 @@ def _listen(host: str, port: int) -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
         )
     except OSError as error:
-        raise ConfigurationError(f"--host, --port: cannot listen on {host} port {port}: {error}") from None
+        # create_server adds "(while attempting to bind on address ...)".
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {reason}; choose another host or port"
+        ) from None
     # Connections inherit this. Without it, each chunk waits until the client acknowledges the previous one.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -115,7 +115,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         # create_server adds "(while attempting to bind on address ...)".
         reason = (error.strerror or str(error)).partition(" (")[0]
-        raise ConfigurationError(f"host, port: cannot listen on {host} port {port}: {reason}") from error
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {reason}; choose another host or port"
+        ) from error
     # Every connection inherits this option. asyncio sets it only for sockets that were created with an
     # explicit protocol. Without it, each response waits 40 ms until the client acknowledges the headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

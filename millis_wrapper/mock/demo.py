@@ -68,7 +68,7 @@ def run_demo(agent_id: str | None, *, allow_http: bool = False) -> None:
         print(f"The mock server is running at {mock.url}.\n")
         _chat_and_duplicate(millis, DEFAULT_AGENT_ID)
     if os.environ.get("MILLIS_API_KEY"):
-        print("\nTo use the live service, pass the id of one of your agents.")
+        print("\nTo use the live service, set MILLIS_API_KEY and pass the id of one of your agents.")
 
 
 def _chat_and_duplicate(millis: Millis, agent_id: str) -> None:

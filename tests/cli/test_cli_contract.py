@@ -36,7 +36,7 @@ def test_a_field_is_printed_with_its_description_and_facts(cli: Cli) -> None:
         "unit": "milliseconds",
         "required": "no",
         "default": "not known",
-        "holds": "generic_delay, number_input_delay",
+        "fields": "generic_delay, number_input_delay",
         "example": "400",
         "origin": "chat-page, duplicate-page, published-schema",
     }

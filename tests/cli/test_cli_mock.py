@@ -54,8 +54,8 @@ def test_mock_runs_until_ctrl_c() -> None:
         (["--agents", "/no/file"], "millis: /no/file: "),
         (["--script", "/no/file"], "millis: /no/file: "),
         (["--port", "70000"], "millis: port: "),
-        (["--port", "x"], "'--port'"),
-        (["--pace", "-1"], "'--pace'"),
+        (["--port", "x"], '"--port"'),
+        (["--pace", "-1"], "--pace: "),
     ],
 )
 def test_mock_reports_invalid_options_in_one_line(cli: Cli, arguments: list[str], key_word: str) -> None:
