@@ -11,7 +11,7 @@ from ._responses import Failure
 
 _TOOLS = "not supported, because tools belong to the agent's config; add the tool to the agent"
 _LOGPROBS = "not supported by the service; remove it"
-# Parameter -> the value that has no effect, as null has, and the message for any other value.
+# Parameter -> the value that has no effect, and the message for any other value except null, "" and [].
 UNSUPPORTED: dict[str, tuple[Any, str]] = {
     "n": (1, "must be 1; send one request for each reply"),
     "tools": ([], _TOOLS),
@@ -41,7 +41,7 @@ def stream_arguments(body: Any, models: Mapping[str, str]) -> dict[str, Any]:
     """
     _expect(dict, body, "body")
     for name, (neutral, problem) in UNSUPPORTED.items():
-        if body.get(name) not in (None, neutral):
+        if body.get(name) not in (None, "", [], neutral):
             raise Failure(400, f"{name}: {problem}", code="unsupported_parameter", param=name)
     _optional(bool, body.get("stream"), "stream")
     options: dict[str, Any] = _optional(dict, body.get("stream_options"), "stream_options") or {}
