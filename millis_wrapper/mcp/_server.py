@@ -101,5 +101,7 @@ def _explain(error: MillisError) -> str:
     if error.maybe_processed:
         text += "; the service may have processed this call, so ask the user before you repeat it"
     if isinstance(error, StreamError):
-        text += f"; the conversation does not contain this turn\nIncomplete reply: {error.reply.text}"
+        text += "; the conversation does not contain this turn"
+        if error.reply.text:
+            text += f"\nIncomplete reply: {error.reply.text}"
     return text

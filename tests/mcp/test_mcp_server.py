@@ -15,7 +15,7 @@ import anyio
 import paths
 import pytest
 from cli_runs import KEY, MILLIS, Terminal, environment
-from loopback import STREAM, Loopback, Step, http, reply, text_event, until_disconnect
+from loopback import STREAM, Loopback, Step, event, http, reply, text_event, until_disconnect
 from mcp_runs import AGENT, at, in_process
 
 from millis_wrapper import AsyncMillis
@@ -57,6 +57,15 @@ async def test_a_reply_that_takes_too_long_is_an_error_with_its_text(
     assert "20 s" in text
     assert "ask the user" in text
     assert text.endswith("\nIncomplete reply: Good ")
+
+
+async def test_the_error_of_a_reply_without_text_does_not_announce_a_text() -> None:
+    """It still says that the conversation does not contain the turn."""
+    with Loopback([STREAM + event('{"error": "overloaded"}')]) as service:
+        async with at(service.url, time_limit=20) as host:
+            text = await host.error("chat", message="Hello", agent_id=AGENT)
+    assert "overloaded" in text
+    assert text.endswith("; the conversation does not contain this turn")
 
 
 async def test_a_duplicate_that_takes_too_long_may_have_made_a_copy() -> None:
