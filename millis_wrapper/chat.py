@@ -182,7 +182,7 @@ class ReplyBuilder:
                 if error := self._stray.add(source, in_stream=self._event_seen):
                     chunks = self._take(error, source)
             case ReportedError(payload):
-                chunks = self._content.release()
+                chunks = self._release()
                 self.fail(_stream_errors.failed(payload, self.reply, self._redact))
             case Unfinished():
                 chunks = self._interrupt("the stream ended in the middle of an event, after {}", source)
@@ -193,8 +193,7 @@ class ReplyBuilder:
             case _:
                 self._event_seen = True
                 chunks = self._content.add(meaning, source)
-                if self._text_at is None and self._content.texts:
-                    self._text_at = self._clock()
+                self._note_text()
                 if reason := self._content.finish_reason:
                     self.is_finishing = reason not in _TOOL_REASONS
                     if chunks[-1].finish_reason:
@@ -204,7 +203,7 @@ class ReplyBuilder:
     def _finish(self, ended: Ended, *, require_end: bool = False) -> list[ChatChunk]:
         """End the reply, which is complete if every event was understood; return the last chunks."""
         content = self._content
-        chunks = content.release()
+        chunks = self._release()
         if self._stray:
             meaning = self._stray.read()
             if isinstance(meaning, ReportedError) and self._event_seen:
@@ -236,9 +235,20 @@ class ReplyBuilder:
         self, reason: str, part: str | None = None, cause: Exception | None = None
     ) -> list[ChatChunk]:
         """End the reply as incomplete (see `interrupted`); return the chunks of held tokens."""
-        chunks = self._content.release()
+        chunks = self._release()
         self.fail(_stream_errors.interrupted(reason, part, cause, self.reply, self._redact))
         return chunks
+
+    def _release(self) -> list[ChatChunk]:
+        """Return the chunks of held tokens at the end of the reply."""
+        chunks = self._content.release()
+        self._note_text()
+        return chunks
+
+    def _note_text(self) -> None:
+        """Note the time of the first text."""
+        if self._text_at is None and self._content.texts:
+            self._text_at = self._clock()
 
     def _fail_unexpected(self, what: str) -> None:
         self.fail(_stream_errors.unexpected(what, self._head, self.content_encoding, self._redact))

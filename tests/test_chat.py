@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from chat_streams import delta, event
+from chat_streams import delta, event, read_all
 
 from millis_wrapper import ToolCallDict
 from millis_wrapper.chat import ReplyBuilder
@@ -115,6 +115,18 @@ def test_times_count_from_the_moment_the_request_was_sent() -> None:
     reply = builder.final_reply()
     assert (reply.time_to_first_text, reply.duration) == (2.5, 4.0)
     assert reply.to_dict()["duration"] == 4.0
+
+
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n", b"event: error\ndata: overloaded\n\n", b"data: a"])
+def test_a_reply_that_is_only_a_number_has_a_time_to_its_first_text(end: bytes) -> None:
+    """Its text is known at the end of the reply, because a number can also be a keep-alive."""
+    clock = Clock()
+    builder = timed(clock)
+    list(builder.feed(b"data: 42\n\n"))
+    assert not builder.reply.text
+    clock.now = 101.5
+    read_all(builder, end)
+    assert (builder.reply.text, builder.reply.time_to_first_text) == ("42", 1.5)
 
 
 def test_the_wait_for_a_missing_end_mark_is_not_part_of_the_duration() -> None:
