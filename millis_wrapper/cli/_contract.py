@@ -40,6 +40,10 @@ def contract(
 
     With the path of a field, show its description, type, unit, default, known values and origin. With a word,
     list the fields whose path or description contains it. Without PATH, list all fields.
+
+    The origin names the sources: the vendor's API pages (chat-page, duplicate-page), the schema that the
+    service published (published-schema), other pages of the vendor (vendor-docs), public code and data
+    (observed), or an assumption (inferred). "medium" and "low" grade the confidence in a source.
     """
     from millis_wrapper.contract import find_field, installed, search_fields
 

@@ -137,7 +137,7 @@ class _Endpoints:
         name = shorten(agent_id, 40)
         way = "--agents FILE" if self._state.is_command else f'add_agent("{name}")'
         return refuse(
-            404, f"unknown agent {name}; the agents of this mock server are {known}; add it with {way}"
+            404, f"unknown agent {name}; the agents of this mock server are {known}; add this one with {way}"
         )
 
     def _check_key(self, request: Request) -> None:
