@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -116,6 +117,8 @@ class Reply:
         try:
             async for text in self._stream.text_stream:
                 yield self._chunk({"content": text})
+                # Only a turn of the event loop lets the server notice that the client has disconnected.
+                await checkpoint()
         except MillisError as error:
             # An `error` event without a finish reason or `[DONE]` makes every client raise.
             yield _event(failure_of(error).body)

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -167,6 +168,8 @@ class _Endpoints:
         try:
             async for data in scenario.chat(self._paced(chunks)):
                 yield data
+                # Only a turn of the event loop lets the server notice that the client has disconnected.
+                await checkpoint()
         except ReplyError as error:
             yield streams.event({"error": {"message": str(error)}})
 

@@ -186,6 +186,19 @@ def test_a_disconnect_closes_the_connection_to_the_service(stream: bool, begun: 
         assert service.disconnected.wait(loopback.PATIENCE)
 
 
+def test_a_client_that_leaves_a_long_reply_causes_no_log_line(
+    client: openai.OpenAI, millis_mock: MockMillis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway stops writing, instead of writing received text to a closed connection."""
+    millis_mock.reply_with(*["word " * 20_000] * 5, "Hello")  # more than the buffers of the sockets hold
+    for _ in range(5):
+        chunks = ask(client, stream=True)
+        next(chunks)
+        chunks.close()
+    assert ask(client).choices[0].message.content == "Hello"
+    assert caplog.text == ""
+
+
 @BOTH_FORMS
 @pytest.mark.parametrize("status", [200, 401, 500])
 def test_the_key_is_redacted_in_responses_and_logs(

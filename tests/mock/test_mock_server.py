@@ -14,7 +14,7 @@ import httpx
 import pytest
 from asgi import CHAT, PATIENCE, Exchange, chat_body, duplicate_path, post
 
-from millis_wrapper import AsyncMillis, ConfigurationError
+from millis_wrapper import AsyncMillis, ConfigurationError, Millis
 from millis_wrapper.mock import DEFAULT_AGENT_ID, MAGIC_IDS, MockMillis
 from millis_wrapper.mock._server import is_failure, listen
 from millis_wrapper.mock._streams import CutError
@@ -162,6 +162,17 @@ def test_a_cut_response_is_not_logged_as_an_error(
         pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
     ):
         client.post(millis_mock.url + CHAT, json=body, headers={"authorization": "k"})
+    assert caplog.text == ""
+
+
+def test_a_client_that_leaves_a_long_reply_causes_no_log_line(
+    millis_mock: MockMillis, millis: Millis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The mock server stops writing, instead of writing the rest of the reply to a closed connection."""
+    millis_mock.reply_with("word " * 20_000, "Hello")  # more than the buffers of the sockets hold
+    with millis.chat.stream("Hi", agent_id=DEFAULT_AGENT_ID) as stream:
+        assert next(stream.text_stream) == "word"
+    assert millis.chat.send("Hi", agent_id=DEFAULT_AGENT_ID).text == "Hello"
     assert caplog.text == ""
 
 
