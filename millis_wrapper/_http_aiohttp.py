@@ -169,8 +169,11 @@ class _Sending:
         self._step = step
         self._stop_timer()
         seconds = self.seconds(step)
-        # A response can arrive while the request is still being written.
-        if not self._is_over and seconds is not None:
+        if self._is_over or self.scope.expired():
+            return
+        if self.scope.when() is not None:  # the step before ended just before its timeout took effect
+            self.scope.reschedule(None)
+        if seconds is not None:
             self._timer = self._loop.call_later(max(seconds, 0), self._expire)
 
     def _stop_timer(self) -> None:
@@ -196,10 +199,10 @@ class _Sending:
     def headers_are_next(self, headers: Any) -> None:
         self._headers = headers
         self._trace.note("aiohttp.send_request_headers.started", {"request": self._request})
+        self._begin("write")
         if len(self._request.content) <= _PART_BYTES:
-            self._written()
-        else:
-            self._begin("write")
+            # aiohttp writes the request in the next turn of the event loop.
+            self._loop.call_soon(self._written)
 
     def body(self) -> bytes | AsyncIterator[bytes] | None:
         content = self._request.content
@@ -211,6 +214,8 @@ class _Sending:
         self._written()
 
     def _written(self) -> None:
+        if self._is_over:  # the response arrived while the request was still being written
+            return
         self._trace.note("aiohttp.receive_response_headers.started", {})
         self._begin("read")
 

@@ -90,6 +90,8 @@ class EarlyServer:
                 assert self.text_arrived.wait(5)
                 self._read(peer, length)
                 time.sleep(0.1)  # a timer for the response headers would expire now
+                peer.sendall(text_event("again"))
+                time.sleep(0.1)
             peer.sendall(DONE + END)
             assert self.text_arrived.wait(5)
             self._read(peer, length)

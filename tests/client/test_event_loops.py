@@ -166,3 +166,19 @@ async def test_a_busy_event_loop_does_not_turn_a_connection_in_time_into_a_timeo
     with Loopback(reply("Hello")) as server:
         client = clients.client(server.url, timeout=Timeout(connect=0.2), max_retries=0)
         assert (await client.chat.send("Hi", agent_id="-Oabc")).text == "Hello"
+
+
+@pytest.mark.anyio
+@IN_A_LOOP
+@pytest.mark.parametrize("turns", range(3, 12))
+async def test_a_pause_of_the_event_loop_at_any_step_of_a_request_is_not_a_timeout(
+    clients: Clients, turns: int
+) -> None:
+    """A pause while the client connects or sends a request does not count as a wait for the response."""
+    with Loopback(reply("Hello")) as server:
+        client = clients.client(server.url, timeout=Timeout(connect=0.1, first_byte=0.1), max_retries=0)
+        sending = asyncio.ensure_future(client.chat.send("Hi", agent_id="-Oabc"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251
+        assert (await sending).text == "Hello"
