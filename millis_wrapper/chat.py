@@ -106,7 +106,7 @@ class ReplyBuilder:
         Args:
             require_end: Whether a reply that ends without `[DONE]` or a finish reason counts as cut off.
         """
-        chunks = self._take(*self._read_last())
+        chunks = self._take_last()
         if self.state == "open":
             ended: Ended = "finish_reason" if self._content.finish_reason else "eof"
             chunks += self._finish(ended, require_end=require_end)
@@ -121,9 +121,7 @@ class ReplyBuilder:
             reason: The start of the error's message.
             cause: The error of the transport, without frames.
         """
-        last, source = self._read_last()
-        chunks = [] if isinstance(last, Unfinished | TooLarge) else self._take(last, source)
-        return chunks + self._interrupt(reason, cause=cause)
+        return self._take_last(is_cut=True) + self._interrupt(reason, cause=cause)
 
     def fail(self, error: BaseException) -> None:
         """End the reply with `error`."""
@@ -156,15 +154,21 @@ class ReplyBuilder:
             maybe_processed=self.sent_at is not None,
         )
 
-    def _read_last(self) -> tuple[Meaning, str]:
-        """Return the meaning and the data of the event or the line that the end of the body cut off."""
+    def _take_last(self, *, is_cut: bool = False) -> list[ChatChunk]:
+        """Apply the event and the line that the end of the body cut off; return their chunks.
+
+        If the connection was lost, that is the reason why an event is unfinished.
+        """
+        chunks: list[ChatChunk] = []
         try:
-            event = self._decoder.end()
+            while (event := self._decoder.end()) is not None:
+                meaning = read_last_event(event)
+                if not (isinstance(meaning, Unfinished) and (is_cut or not (event.data or self._event_seen))):
+                    chunks += self._take(meaning, event.data)
         except EventTooLargeError as error:
-            return TooLarge(error.limit), ""
-        if event is None or not (event.data or self._event_seen):
-            return Several(()), ""
-        return read_last_event(event), event.data
+            if not is_cut:
+                chunks += self._take(TooLarge(error.limit), "")
+        return chunks
 
     def _take(self, meaning: Meaning, source: str) -> list[ChatChunk]:
         """Apply the meaning of one event, whose data is `source`; return its chunks."""

@@ -116,21 +116,21 @@ class SSEDecoder:
         The standard drops that event. This method returns the event that a line ending and a blank line would
         have completed: its data includes the last line, and is "" without a data line.
 
-        With `with_ignored_lines`, a last line with an unknown field is appended to that event's data, or is
-        returned if there is no such event.
+        With `with_ignored_lines`, the next call returns a last line with an unknown field.
 
         Raises:
             EventTooLargeError: The event that was cut off is too large.
         """
         line = bytes(self._partial)
-        self._partial.clear()
-        begun = self._size > 0 or _may_be_field(line)
-        ignored = self._read(line + b"\n" if line else b"")
-        self._size = 0
-        if not begun:
+        is_field = _may_be_field(line)
+        if not is_field and not self._size:
+            self._partial.clear()
+            ignored = self._read(line + b"\n" if line else b"")
             return ignored[0] if ignored else None
-        if ignored:
-            self._data += line + b"\n"
+        if is_field:
+            self._partial.clear()
+        self._read(line + b"\n" if is_field else b"")
+        self._size = 0
         return self._take()
 
     def _complete_lines(self, data: bytes) -> bytes:

@@ -14,8 +14,9 @@ def events_of(*chunks: bytes) -> list[ServerSentEvent]:
     """Return the events and the ignored lines of a stream, with the event that its end cut off."""
     decoder = SSEDecoder(with_ignored_lines=True)
     events = [event for chunk in chunks for event in decoder.feed(chunk)]
-    last = decoder.end()
-    return events if last is None else [*events, last]
+    while (last := decoder.end()) is not None:
+        events.append(last)
+    return events
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,14 @@ def test_ignored_lines_are_returned_in_their_place_among_the_events() -> None:
         assert [event.data for event in events_of(*chunks)] == ["a", "b", "1", "c", "2", "d", "e", "3"]
 
 
-def test_a_last_line_with_an_unknown_field_is_part_of_the_event_that_the_end_cut_off() -> None:
-    """The event does not look complete."""
-    assert events_of(b"data: 1\n<html>") == [ServerSentEvent(data="1\n<html>")]
+def test_a_last_line_with_an_unknown_field_follows_the_event_that_the_end_cut_off() -> None:
+    """The data of the event is not lost, and does not contain the line."""
+    assert events_of(b"data: 1\n<html>") == [ServerSentEvent(data="1"), ServerSentEvent("", "<html>")]
+
+
+def test_the_beginning_of_a_field_name_is_not_an_ignored_line() -> None:
+    """A last line that the end cut off inside the name of a field belongs to the event before it."""
+    assert events_of(b"data: 1\nda") == [ServerSentEvent(data="1")]
 
 
 @pytest.mark.parametrize("end", [b"", b"\nx"])
