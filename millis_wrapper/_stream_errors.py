@@ -35,6 +35,14 @@ def interrupted(
     return error
 
 
+def closed(reply: ChatReply, *, was_sent: bool) -> StreamInterruptedError:
+    """Return the error for a stream that the caller closed early."""
+    message = "the stream was closed before it was opened; the request was not sent"
+    if was_sent:
+        message = "the stream was closed before its end; the received part is in .reply"
+    return StreamInterruptedError(message, reply=reply, maybe_processed=was_sent)
+
+
 def failed(payload: str | dict[str, Any], reply: ChatReply, redact: Redact) -> StreamFailedError:
     """Return the exception for an error that the service reported."""
     if not isinstance(payload, str):

@@ -11,7 +11,7 @@ from ._content import Content
 from ._events import read_event, read_last_event
 from ._meanings import Chunk, EndMark, Meaning, ReportedError, Several, StrayLine, TooLarge, Unfinished
 from ._stray import StrayLines
-from .errors import MillisError, StreamInterruptedError
+from .errors import MillisError
 from .results import ChatChunk, ChatReply, Ended
 from .sse import EventTooLargeError, SSEDecoder
 
@@ -146,13 +146,7 @@ class ReplyBuilder:
             return self.reply
         if isinstance(self._failure, MillisError):
             raise self._failure
-        raise StreamInterruptedError(
-            "the stream was closed before it was opened; the request was not sent"
-            if self.sent_at is None
-            else "the stream was closed before its end; the received part is in .reply",
-            reply=self.reply,
-            maybe_processed=self.sent_at is not None,
-        )
+        raise _stream_errors.closed(self.reply, was_sent=self.sent_at is not None)
 
     def _take_last(self, *, is_cut: bool = False) -> list[ChatChunk]:
         """Apply the event and the line that the end of the body cut off; return their chunks.
