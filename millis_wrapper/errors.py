@@ -41,6 +41,7 @@ _PYTHON_NAMES = (
     (re.compile(r"\bpass \w+= or "), ""),
     (re.compile(r"(?<![\w.])\w+=\w* or (?=MILLIS_)|, or pass \w+="), ""),
     (re.compile(r"\bregion or base_url\b"), "region or MILLIS_BASE_URL"),
+    (re.compile(r'\bagent_config\["prompt"\]'), "the config's prompt"),
 )
 
 

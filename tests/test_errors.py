@@ -305,6 +305,7 @@ def test_a_stream_error_without_a_reply_has_an_empty_one() -> None:
         ("use https or allow_http=True or MILLIS_ALLOW_HTTP=1", "use https or MILLIS_ALLOW_HTTP=1"),
         ("check the proxy variables, or pass http_client=", "check the proxy variables"),
         ("the stream was cut off; the received part is in .reply", "the stream was cut off"),
+        ('put system text into agent_config["prompt"]', "put system text into the config's prompt"),
         ("metadata: name=Ada or name:=1", "metadata: name=Ada or name:=1"),
     ],
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from millis_wrapper._text import short_repr
 from millis_wrapper.errors import ConfigurationError
 
 from ._app import create_app, log
@@ -108,8 +109,8 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigurationError: The address is invalid or in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    if not 0 <= port <= 65535:
-        raise ConfigurationError(f"port: must be 0 to 65535, got {port}; 0 picks a free port")
+    if type(port) is not int or not 0 <= port <= 65535:
+        raise ConfigurationError(f"port: must be 0 to 65535, got {short_repr(port)}; 0 picks a free port")
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:

@@ -89,8 +89,8 @@ def test_a_mock_server_can_be_restarted() -> None:
         assert httpx.get(f"{again.url}/openapi.json", trust_env=False).status_code == 200
 
 
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_an_invalid_port_is_rejected(mock: MockMillis, port: int) -> None:
+@pytest.mark.parametrize("port", [-1, 65536, "8787", True])
+def test_an_invalid_port_is_rejected(mock: MockMillis, port: Any) -> None:
     """The message names the port; the socket's own exception is not raised."""
     with pytest.raises(ConfigurationError, match=f"^port: .*{port}"):
         mock.start(port=port)
