@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from millis_wrapper._stdout import discard_stdout
-from millis_wrapper._text import escape_control_characters, shorten
+from millis_wrapper._text import escape_control_characters, join_or, shorten
 from millis_wrapper.errors import (
     ConfigurationError,
     MillisError,
@@ -40,8 +40,6 @@ _LONGEST_LINE = 1_000
 # Wording of typer -> ours.
 _TYPER_WORDING = (
     (re.compile(r"'([^']*)'"), r'"\1"'),
-    (re.compile(r" \(Possible options: (.*), (.*)\)$"), r"; did you mean \1 or \2?"),
-    (re.compile(r" \(Possible options: (.*)\)$"), r"; did you mean \1?"),
     (
         re.compile(r"^Got unexpected extra argument\S* \((.*)\)$"),
         r"unexpected argument: \1; put text with spaces in quotes",
@@ -209,7 +207,10 @@ def _usage_error(error: BaseException) -> str | None:
     if format_message is None:
         return None
     command = getattr(getattr(error, "ctx", None), "command_path", "millis")
-    problem = one_line(format_message()).rstrip(".").replace(". Did you", "; did you")
+    # typer 0.26 shows the possible options as a Python tuple.
+    similar = sorted(getattr(error, "possibilities", None) or ())
+    text = f"{error.args[0]}; did you mean {join_or(similar)}?" if similar else format_message()
+    problem = one_line(text).rstrip(".").replace(". Did you", "; did you")
     for pattern, replacement in _TYPER_WORDING:
         problem = pattern.sub(replacement, problem)
     reference = f" (see {command} --help)" if problem.endswith("?") else f"; see {command} --help"
