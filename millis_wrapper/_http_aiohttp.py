@@ -21,6 +21,7 @@ from yarl import URL
 
 from ._deadline import DeadlineSeconds
 from ._http import Trace
+from ._http_connector import Connector
 from .errors import ConfigurationError
 
 _HEADER_BYTES = 100 * 1024  # maximum size of a status line, and of a response header
@@ -113,7 +114,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         steps.on_connection_create_start.append(_note_connecting)
         steps.on_request_headers_sent.append(_note_headers)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=self._limits.max_connections or 0,
                 keepalive_timeout=self._limits.keepalive_expiry,
                 ssl=self._tls,

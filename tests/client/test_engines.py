@@ -78,27 +78,33 @@ async def test_a_complete_reply_stays_complete_if_the_connection_breaks(
     assert (final.text, final.ended) == ("one two", "done")
 
 
+HEADS = pytest.mark.parametrize("gap", [[], [linger(0.05)]], ids=["with the head", "after the head"])
+
+
+@HEADS
 @READERS
 async def test_text_before_a_malformed_body_chunk_in_the_same_segment_is_kept(
-    clients: Clients, pause: float
+    clients: Clients, pause: float, gap: list[Step]
 ) -> None:
     """The text before the malformed chunk is yielded, then the reply fails."""
-    steps: list[Step] = [
-        STREAM,
-        linger(0.05),
-        text_event("one ") + text_event("two") + b"zz\r\n",
-        until_disconnect,
-    ]
+    body = text_event("one ") + text_event("two") + b"zz\r\n"
+    steps: list[Step] = [STREAM, *gap, body, until_disconnect] if gap else [STREAM + body, until_disconnect]
     with Loopback(steps) as server, pytest.raises(StreamInterruptedError) as caught:
         await chat(clients.client(server.url), pause, timeout=3)
     assert caught.value.reply.text == "one two"
 
 
-async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(clients: Clients) -> None:
+@HEADS
+@pytest.mark.parametrize("early", [b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"], ids=["", "103"])
+async def test_a_copy_is_not_lost_to_a_malformed_body_chunk_after_it(
+    clients: Clients, early: bytes, gap: list[Step]
+) -> None:
     """The complete JSON of the copy arrived, so its id is returned."""
     body = json.dumps({"id": "-Ocopy", "name": "c", "config": {}, "created_at": 1}).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-    with Loopback([head, linger(0.05), chunk(body) + b"zz\r\n", until_disconnect]) as server:
+    rest = chunk(body) + b"zz\r\n"
+    first: list[Step] = [early + head, *gap, rest] if gap else [early + head + rest]
+    with Loopback([*first, until_disconnect]) as server:
         copy: Any = await call(clients.client(server.url, timeout=3), "duplicate")
     assert copy.id == "-Ocopy"
 
