@@ -119,7 +119,8 @@ class Content:
                     return []
                 return [ChatChunk(self._add_text(text) if self._form == "text" else "", data, event)]
             case KeepAlive(data, event, is_known):
-                self._note_unspoken(source, is_unspoken=not is_known)
+                if not is_known:
+                    self._note_unspoken(source)
                 return [ChatChunk("", data, event)]
             case NotUnderstood(data, event):
                 self.note_not_understood(source)
@@ -165,9 +166,8 @@ class Content:
         """Note the data of an event that could not be understood."""
         self._not_understood = self._not_understood or source[:_NOTED_CHARACTERS]
 
-    def _note_unspoken(self, source: str, *, is_unspoken: bool) -> None:
-        if is_unspoken:
-            self._unspoken = self._unspoken or source[:_NOTED_CHARACTERS]
+    def _note_unspoken(self, source: str) -> None:
+        self._unspoken = self._unspoken or source[:_NOTED_CHARACTERS]
 
     def _add_text(self, text: str) -> str:
         """Add `text`, and return what can be passed on now."""
@@ -188,7 +188,8 @@ class Content:
         self, chunk: Chunk, choice: Choice | Literal["other", "mixed"] | None, source: str
     ) -> ChatChunk:
         """Add the usage of a chunk and the choice that is the reply."""
-        self._note_unspoken(source, is_unspoken=chunk.is_unspoken)
+        if chunk.is_unspoken:
+            self._note_unspoken(source)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if choice == "mixed":

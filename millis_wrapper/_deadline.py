@@ -103,9 +103,8 @@ class DeadlineSeconds(float):
     """A read timeout in seconds that carries its `Deadline` through httpx to the network stream.
 
     httpx applies a timeout to each single read, so a peer that sends one byte at a time could block a call
-    forever.
-    `limit_reads` makes the network stream ask the deadline before each read. A transport without such a
-    stream sees a plain number.
+    forever. `limit_reads` makes the network stream ask the deadline before each read. A transport without
+    such a stream sees a plain number.
     """
 
     __slots__ = ("deadline",)

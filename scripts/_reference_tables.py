@@ -22,7 +22,7 @@ class Tables:
     def __init__(self, contract: Contract, schemas: Mapping[str, Any]) -> None:
         self.contract = contract
         self.schemas = schemas
-        # Components with a table or a section of their own, so that no table appears twice.
+        # Components that have a table or a section already, so that no table appears twice.
         self.rendered: set[str] = set()
         self.long_sets: dict[str, tuple[Any, ...]] = {}
 

@@ -124,9 +124,10 @@ class AsyncOpenResponse:
             while (chunk := await self.next_chunk()) is not None:
                 if not body.add(chunk):
                     return
-        except BaseException as error:
-            if not isinstance(error, Exception):  # Ctrl-C or a canceled task
-                self.note_interruption()
+        except Exception:  # an error of the transport interrupts nothing
+            raise
+        except BaseException:  # Ctrl-C or a canceled task
+            self.note_interruption()
             raise
 
     async def drain(self) -> None:

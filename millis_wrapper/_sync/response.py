@@ -126,9 +126,10 @@ class OpenResponse:
             while (chunk := self.next_chunk()) is not None:
                 if not body.add(chunk):
                     return
-        except BaseException as error:
-            if not isinstance(error, Exception):  # Ctrl-C or a canceled task
-                self.note_interruption()
+        except Exception:  # an error of the transport interrupts nothing
+            raise
+        except BaseException:  # Ctrl-C or a canceled task
+            self.note_interruption()
             raise
 
     def drain(self) -> None:

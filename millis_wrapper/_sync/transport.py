@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import get_args
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -58,8 +59,8 @@ class Transport:
             self._engine = http_client
         is_own = self._custom is None
         self._headers: dict[Operation, httpx.Headers] = {
-            "chat": _http.request_headers(options, "chat", is_own=is_own),
-            "duplicate": _http.request_headers(options, "duplicate", is_own=is_own),
+            operation: _http.request_headers(options, operation, is_own=is_own)
+            for operation in get_args(Operation)
         }
         # After a fork, the child process creates its own pool and does not touch the sockets of its parent.
         self._pools = WeakKeyDictionary[io.Loop, list[Pool]]()

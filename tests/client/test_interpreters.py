@@ -77,13 +77,18 @@ _interpreters.run_string(made, f"import sys; sys.argv = {{sys.argv!r}}" + {TALK 
 """
 
 
+def run(program: str, kind: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that talks to an agent."""
+    with Loopback(reply("Bye")) as server:
+        command = [sys.executable, "-c", program, server.url, kind]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 @KINDS
 @pytest.mark.parametrize("program", [AT_EXIT, IN_THREAD], ids=["atexit", "thread"])
 def test_a_call_works_during_interpreter_shutdown(program: str, kind: str) -> None:
     """Python refuses to start a thread then. The replies are in the history."""
-    with Loopback(reply("Bye")) as server:
-        command = [sys.executable, "-c", program, server.url, kind]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run(program, kind)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done done 4\n", "")
 
 
@@ -91,9 +96,7 @@ def test_a_call_works_during_interpreter_shutdown(program: str, kind: str) -> No
 @pytest.mark.parametrize("program", [NO_THREADS, SUB_INTERPRETER], ids=["no threads", "sub-interpreter"])
 def test_a_call_works_without_new_threads(program: str, kind: str) -> None:
     """A process limit or a sub-interpreter does not cause a RuntimeError."""
-    with Loopback(reply("Bye")) as server:
-        command = [sys.executable, "-c", program, server.url, kind]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run(program, kind)
     # The exit status is not checked, because Python 3.12 may crash after a sub-interpreter.
     assert done.stdout == "done done 4\n", done.stderr
 
